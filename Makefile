@@ -1,0 +1,104 @@
+# gendist: `make run` for results, `make test` for confidence, `make help` for the rest.
+# Kept to what GNU make 3.81 (macOS) understands.
+
+PYTHON ?= python3
+CORES ?= $(shell nproc 2>/dev/null || sysctl -n hw.ncpu 2>/dev/null || echo 2)
+CORPUS ?=
+OUT ?= pocket-training
+ARGS ?=
+
+# On Linux, PyPI's torch brings gigabytes of CUDA libraries. Without an NVIDIA GPU, point the torch step (and nothing
+# else) to PyTorch's own CPU wheels: make run TORCH_INDEX=https://download.pytorch.org/whl/cpu
+# (--no-deps: that index holds few versions of torch's requirements; the next step takes the pinned ones from PyPI.)
+TORCH_INDEX ?=
+
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check -q install -c constraints.txt
+
+.DEFAULT_GOAL := help
+.PHONY: help run test test-all check format pocket clean
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | awk -F'|' '{printf "%-17s %s\n", $$1, $$2}'
+
+# --- set-up: one stamp per set of packages, redone only when the packages change ---
+
+$(VENV)/.run-stamp: pyproject.toml constraints.txt
+	@command -v $(PYTHON) >/dev/null || { echo "No '$(PYTHON)' found: install Python 3.11 or newer, or run make PYTHON=/path/to/python"; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "$$($(PYTHON) --version 2>&1) is too old: gendist needs 3.11 or newer (make PYTHON=python3.12, say)"; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || \
+		{ echo "$$($(PYTHON) --version 2>&1) has no venv module: install it (Debian, Ubuntu: apt install python3-venv)"; exit 1; }
+	@test -x $(BIN)/pip || { echo "Creating $(VENV)"; $(PYTHON) -m venv $(VENV); }
+	@echo "Installing torch"
+	@$(PIP) torch $(if $(TORCH_INDEX),--no-deps --index-url $(TORCH_INDEX))
+	@echo "Installing gendist and what it runs on"
+	@$(PIP) -e .
+	@touch $@
+
+$(VENV)/.test-stamp: $(VENV)/.run-stamp
+	@echo "Installing the test tools"
+	@$(PIP) -e ".[test,pocket]"
+	@touch $@
+
+# --- the default study ---
+
+# Exit 0 if a Snakemake works in this folder, started by whatever means; its orphaned jobs count too.
+define SNAKEMAKE_RUNS
+import os, psutil, sys
+
+def works_here(process):
+    try:
+        return any("snakemake" in word for word in process.cmdline()) and process.cwd() == os.getcwd()
+    except psutil.Error:
+        return False
+
+sys.exit(not any(works_here(process) for process in psutil.process_iter()))
+endef
+export SNAKEMAKE_RUNS
+
+run: $(VENV)/.run-stamp ## the default study: tables, figure and report under results/ [CORES=n]
+	@# A lock without a Snakemake is what a crash or a power cut left behind.
+	@if [ -n "$$(ls .snakemake/locks 2>/dev/null)" ] && ! $(BIN)/python -c "$$SNAKEMAKE_RUNS"; then \
+		echo "Removing the lock of a run that was killed"; $(BIN)/snakemake --unlock --quiet all; fi
+	@$(BIN)/snakemake --cores $(CORES)
+	@if [ ! -e results/report.html ] || \
+		[ -n "$$(find results/metrics.parquet results/tables results/figures -newer results/report.html 2>/dev/null)" ]; then \
+		echo "Writing the report"; $(BIN)/snakemake --report results/report.html; fi
+	@echo "Tables: results/tables/   Figures: results/figures/   Report: results/report.html"
+
+# --- checks ---
+
+check: $(VENV)/.test-stamp ## formatting, lint, types and spelling, without the tests
+	@echo "== ruff check";       $(BIN)/ruff check .
+	@echo "== ruff format";      $(BIN)/ruff format --check .
+	@echo "== snakefmt";         $(BIN)/snakefmt --check Snakefile rules
+	@echo "== mypy";             $(BIN)/mypy
+	@echo "== codespell";        $(BIN)/codespell
+	@echo "== snakemake --lint"; $(BIN)/snakemake --lint
+
+test: check ## check, then the tests that take minutes in all
+	@echo "== pytest -m 'not slow'"; $(BIN)/pytest -m "not slow"
+
+test-all: check ## check, then every test
+	@echo "== pytest"; $(BIN)/pytest
+
+format: $(VENV)/.test-stamp ## reformat the code and mend what ruff can
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+	@$(BIN)/snakefmt Snakefile rules
+
+# --- the pocket models ---
+
+# glibc returns big blocks to the system after every step and faults them in again; kept, a step takes a fifth less.
+# It reads these once, at start-up, so no Python code can set them for itself. Other systems ignore them.
+pocket: export MALLOC_MMAP_THRESHOLD_ = 33554432
+pocket: export MALLOC_TRIM_THRESHOLD_ = 4000000000
+pocket: $(VENV)/.test-stamp ## train the pocket models anew, or go on: CORPUS=folder of Parquet files [OUT=folder] [ARGS=...]
+	@test -n "$(CORPUS)" || { echo "Say what to train on: make pocket CORPUS=folder (Parquet files with a column 'text')"; exit 1; }
+	@$(BIN)/python -m gendist.pocket --corpus "$(CORPUS)" --out "$(OUT)" $(ARGS)
+
+clean: ## remove .venv and the tools' caches; results/ and .snakemake/ stay
+	@rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache build *.egg-info
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,27 @@
+"""Generation-Distillation: from a few labelled texts to tables, figures and small classifiers.
+
+Runs config.yaml, or the study named with --configfile, which then stands alone.
+"""
+
+from snakemake.utils import min_version
+
+min_version("9.19")
+
+
+include: "rules/common.smk"
+include: "rules/texts.smk"
+include: "rules/pocket.smk"
+include: "rules/generator.smk"
+include: "rules/synthetic.smk"
+include: "rules/teacher.smk"
+include: "rules/logits.smk"
+include: "rules/students.smk"
+include: "rules/baselines.smk"
+include: "rules/evaluation.smk"
+
+
+rule all:
+    default_target: True
+    input:
+        rules.write_run_config.output,
+        rules.collect_metrics.output,

@@ -1,0 +1,55 @@
+"""Which runs a study needs: a study is a set of requested files."""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from gendist.config.study import Study
+from gendist.systems import WITH_SYNTHETIC, variant_name
+
+
+
+class Run(NamedTuple):
+    """One student run; the fields are the wildcards of its path."""
+
+    dataset: str
+    student: str
+    regime: str
+    variant: str
+    n_synthetic: int
+    seed: int
+
+
+def planned_runs(study: Study) -> list[Run]:
+    """Return every student run of a study once, in a stable order."""
+    return list(dict.fromkeys(run for dataset in study.datasets for run in _runs(study, dataset)))
+
+
+def sampling_count(study: Study, dataset: str) -> int:
+    """Return the synthetic rows of the sampling comparison."""
+    return min(study.sampling_rows, study.datasets[dataset].synthetic)
+
+
+def _runs(study: Study, dataset: str) -> Iterator[Run]:
+    full = study.datasets[dataset].synthetic
+    curve = study.curve_student
+
+    def runs(student: str, regime: str, count: int = full, **changed: str) -> Iterator[Run]:
+        names = {"teacher": study.teacher, "generator": study.generator, "sampling": study.sampling}
+        variant = variant_name(regime, **(names | {"training": study.training} | changed))
+        for seed in study.seed_list:
+            yield Run(dataset, student, regime, variant, count if regime in WITH_SYNTHETIC else 0, seed)
+
+    for _, student, regime in study.parsed_systems:
+        if student is not None and regime is not None:
+            yield from runs(student, regime)
+    for count in study.curve_counts(dataset):  # Figure 2, with dist as its reference line
+        yield from runs(curve, "synthetic", count)
+    yield from runs(curve, "dist")
+    yield from runs(curve, "hard")  # Table 2, against gendist
+    yield from runs(curve, "gendist")
+    if len(study.samplings) > 1:
+        for sampling in study.samplings:
+            yield from runs(curve, "synthetic", sampling_count(study, dataset), sampling=sampling)
+    for kind, names in (("teacher", study.teachers), ("generator", study.generators), ("training", study.trainings)):
+        for name in list(names)[1:]:
+            yield from runs(curve, "gendist", **{kind: name})

@@ -1,0 +1,121 @@
+"""The whole config as one typed model."""
+
+from typing import Annotated
+
+from pydantic import Field, model_validator
+
+from gendist.generator.settings import POCKET, Generator
+from gendist.settings import Name, Settings
+from gendist.students.settings import REGIMES, Student, Training
+from gendist.synthetic.settings import Sampling
+from gendist.systems import BASELINES, TEACHER, System, parse_system
+from gendist.teacher.settings import MINILM, Teacher
+from gendist.texts.settings import Dataset
+
+PAPER_COUNTS = (500, 1000, 2500, 5000, 10_000, 25_000)
+PAPER_SYSTEMS = (
+    "tfidf-svm",
+    "fasttext",
+    "teacher",
+    "blend",
+    "blend+dist",
+    "kim",
+    "res",
+    "kim+dist",
+    "res+dist",
+    "kim+gendist",
+    "res+gendist",
+)
+"""The rows of the paper's Table 1, in its order."""
+
+
+class Study(Settings):
+    """A study: datasets, models, and the systems that are compared.
+
+    The first entry of `generators`, `samplings`, `teachers` and `trainings` is the one
+    that Tables 1 and 2 and Figure 2 use; further ones are named variants.
+    """
+
+    datasets: Annotated[dict[Name, Dataset], Field(min_length=1)]
+    """Datasets by name."""
+    generators: Annotated[dict[Name, Generator], Field(min_length=1)] = {"pocket": POCKET}
+    """Generators by name; by default the embedded one."""
+    samplings: Annotated[dict[Name, Sampling], Field(min_length=1)] = {
+        "full": Sampling(),
+        "cool": Sampling(temperature=0.7),
+        "nucleus": Sampling(top_p=0.95),
+    }
+    """Sampling strategies by name; those after the first appear in the sampling comparison."""
+    teachers: Annotated[dict[Name, Teacher], Field(min_length=1)] = {"minilm": MINILM}
+    """Teachers by name; by default the embedded one."""
+    students: Annotated[dict[Name, Student], Field(min_length=1)] = {
+        "kim": Student(),
+        "res": Student(architecture="res"),
+        "blend": Student(architecture="blend", distillation_loss="mae"),
+    }
+    """Students by name."""
+    trainings: Annotated[dict[Name, Training], Field(min_length=1)] = {"default": Training()}
+    """Ways of training the students, by name."""
+    systems: Annotated[list[str], Field(min_length=1)] = list(PAPER_SYSTEMS)
+    """Rows of Table 1: `tfidf-svm`, `fasttext`, `teacher`, a student, or a student + a regime."""
+    curve_student: Name = "kim"
+    """Student of Figure 2, Table 2 and the sampling comparison."""
+    counts: list[Annotated[int, Field(ge=1)]] = list(PAPER_COUNTS)
+    """Synthetic rows along Figure 2; those above a dataset's `synthetic` are left out, which is itself added."""
+    sampling_rows: Annotated[int, Field(ge=1)] = 1000
+    """Synthetic rows of the sampling comparison, at most a dataset's `synthetic`."""
+    seeds: list[Annotated[int, Field(ge=0)]] | Annotated[int, Field(ge=1)] = 5
+    """Seeds of the students: a number of them, or a list."""
+    shard_rows: Annotated[int, Field(ge=1)] = 500
+    """Rows in a shard: the unit of generation and scoring jobs."""
+    results: Annotated[str, Field(pattern=r"^[^\s{}]+$")] = "results"
+    """Folder of everything that the study writes."""
+
+    @model_validator(mode="after")
+    def _known_names(self) -> "Study":
+        for system in self.systems:
+            parse_system(system, self.students)
+        if self.curve_student not in self.students:
+            raise ValueError(f"curve_student '{self.curve_student}' is not one of students: {', '.join(self.students)}")
+        for names, what in ((self.systems, "systems"), (self.counts, "counts"), (self.seed_list, "seeds")):
+            if len(set(names)) < len(names):
+                raise ValueError(f"{what} names an entry twice: {', '.join(map(str, names))}")
+        return self
+
+    @property
+    def seed_list(self) -> list[int]:
+        """The seeds, one by one."""
+        return list(range(self.seeds)) if isinstance(self.seeds, int) else list(self.seeds)
+
+    @property
+    def parsed_systems(self) -> list[System]:
+        """The rows of Table 1 as (name, student, regime)."""
+        return [parse_system(name, self.students) for name in self.systems]
+
+    @property
+    def generator(self) -> str:
+        """Name of the main generator."""
+        return next(iter(self.generators))
+
+    @property
+    def sampling(self) -> str:
+        """Name of the main sampling strategy."""
+        return next(iter(self.samplings))
+
+    @property
+    def teacher(self) -> str:
+        """Name of the main teacher."""
+        return next(iter(self.teachers))
+
+    @property
+    def training(self) -> str:
+        """Name of the main way of training."""
+        return next(iter(self.trainings))
+
+    def curve_counts(self, dataset: str) -> list[int]:
+        """Synthetic counts of Figure 2 for one dataset, ascending, its full count last."""
+        full = self.datasets[dataset].synthetic
+        return sorted({c for c in self.counts if c < full} | {full})
+
+
+__all__ = ["BASELINES", "PAPER_COUNTS", "PAPER_SYSTEMS", "REGIMES", "TEACHER", "Study"]

@@ -1,0 +1,48 @@
+"""Which source files a stage's code consists of, so that editing one of them reruns the stage.
+
+Snakemake sees a script, not what it imports; these files are declared as inputs instead.
+"""
+
+import ast
+from functools import cache
+from pathlib import Path
+
+PACKAGE = Path(__file__).resolve().parent
+
+
+def module_files(room: str) -> list[Path]:
+    """Return the package files that ``gendist/<room>/`` or ``gendist/<room>.py`` import, itself included.
+
+    Import statements are read, not run; the whole closure within the package is returned, sorted.
+    """
+    start = sorted((PACKAGE / room).rglob("*.py")) if (PACKAGE / room).is_dir() else [PACKAGE / f"{room}.py"]
+    found: set[Path] = set()
+    waiting = [*start, PACKAGE / "script.py"]
+    while waiting:
+        file = waiting.pop()
+        if file not in found:
+            found.add(file)
+            waiting += _imports(file)
+    return sorted(found)
+
+
+@cache
+def _imports(file: Path) -> list[Path]:
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names.add(node.module)
+            names.update(f"{node.module}.{alias.name}" for alias in node.names)
+    return [path for name in names for path in _files(name)]
+
+
+def _files(module: str) -> list[Path]:
+    first, *parts = module.split(".")
+    if first != PACKAGE.name:
+        return []
+    place = PACKAGE.joinpath(*parts)
+    # Importing a module runs the __init__ of every package above it.
+    above = [p / "__init__.py" for p in (place, *place.parents) if p.is_relative_to(PACKAGE)]
+    return [p for p in [*above, place.with_suffix(".py")] if p.is_file()]

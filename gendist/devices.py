@@ -1,0 +1,29 @@
+"""Where computation runs: device, threads, precision, and repeatable randomness."""
+
+import torch
+
+
+def pick_device() -> torch.device:
+    """Return the first visible GPU, else the CPU."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def prepare(threads: int, seed: int) -> torch.device:
+    """Set the number of CPU threads, seed torch, ask for deterministic kernels; return the device."""
+    torch.set_num_threads(threads)
+    torch.manual_seed(seed)
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    return pick_device()
+
+
+def mixed_precision(device: torch.device) -> torch.autocast:
+    """Return a bf16 autocast context where the hardware multiplies bf16 itself, else one that does nothing.
+
+    For training only: emulated bf16 is slower than float32, and scores are always float32.
+    """
+    native = torch.cuda.is_bf16_supported() if device.type == "cuda" else _cpu_has_bf16()
+    return torch.autocast(device.type, torch.bfloat16, enabled=native)
+
+
+def _cpu_has_bf16() -> bool:
+    return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())

@@ -1,0 +1,1 @@
+"""Scores of every system on the test rows, and the one table that gathers them."""

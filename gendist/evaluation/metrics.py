@@ -1,0 +1,82 @@
+"""Accuracy, macro F1, negative log likelihood and calibration error of predictions."""
+
+import numpy as np
+from scipy.special import log_softmax
+from sklearn.metrics import f1_score
+
+BINS = 15
+"""Bins of the calibration error, as in Guo et al. (2017)."""
+
+
+def accuracy(labels: np.ndarray, predicted: np.ndarray) -> float:
+    """Return the share of rows whose predicted class is the gold one, 0 to 1; both (rows,)."""
+    return float(np.mean(labels == predicted))
+
+
+def macro_f1(labels: np.ndarray, predicted: np.ndarray) -> float:
+    """Return the unweighted mean of the classes' F1, 0 to 1.
+
+    The classes are those that occur among the gold or the predicted ones; one that is
+    never right counts as 0.
+    """
+    return float(f1_score(labels, predicted, average="macro", zero_division=0.0))
+
+
+def nll(labels: np.ndarray, logits: np.ndarray) -> float:
+    """Return the mean negative log likelihood of the gold classes, in nats.
+
+    Args:
+        labels: (rows,) gold classes.
+        logits: (rows, classes), unnormalised.
+    """
+    log_probabilities = log_softmax(np.asarray(logits, dtype=np.float64), axis=1)  # (rows, classes)
+    return float(-log_probabilities[np.arange(len(labels)), labels].mean())
+
+
+def ece(labels: np.ndarray, logits: np.ndarray, bins: int = BINS) -> float:
+    """Return the expected calibration error, 0 to 1.
+
+    Rows are sorted by the probability of their top class into bins of equal width; the
+    error is the mean over rows of the gap between a bin's accuracy and its mean
+    probability (Guo et al. 2017, On Calibration of Modern Neural Networks, equation 3).
+
+    Args:
+        labels: (rows,) gold classes.
+        logits: (rows, classes), unnormalised.
+        bins: number of bins; bin m holds the probabilities in ((m - 1) / bins, m / bins].
+    """
+    log_probabilities = log_softmax(np.asarray(logits, dtype=np.float64), axis=1)
+    confidence = np.exp(log_probabilities.max(axis=1))  # (rows,)
+    right = log_probabilities.argmax(axis=1) == labels
+    place = np.clip(np.ceil(confidence * bins).astype(int) - 1, 0, bins - 1)
+    # |sum of right - sum of confidence| per bin is its gap times its number of rows.
+    gaps = np.bincount(place, weights=right - confidence, minlength=bins)
+    return float(np.abs(gaps).sum() / len(labels))
+
+
+def classification_metrics(
+    labels: np.ndarray, predicted: np.ndarray, logits: np.ndarray | None
+) -> dict[str, float | None]:
+    """Return accuracy, macro_f1, nll and ece.
+
+    Args:
+        labels: (rows,) gold classes.
+        predicted: (rows,) predicted classes.
+        logits: (rows, classes), or None for a system that has none; nll and ece are then None.
+
+    Raises:
+        ValueError: if there are no rows, the shapes do not fit, or logits are not finite.
+    """
+    labels, predicted = np.asarray(labels), np.asarray(predicted)
+    if labels.ndim != 1 or len(labels) == 0 or labels.shape != predicted.shape:
+        raise ValueError(f"labels {labels.shape} and predicted {predicted.shape} must be equally many rows")
+    if logits is not None and (np.ndim(logits) != 2 or len(logits) != len(labels)):
+        raise ValueError(f"logits {np.shape(logits)} do not fit {len(labels)} rows")
+    if logits is not None and not np.isfinite(logits).all():
+        raise ValueError("logits hold a value that is no finite number")
+    return {
+        "accuracy": accuracy(labels, predicted),
+        "macro_f1": macro_f1(labels, predicted),
+        "nll": None if logits is None else nll(labels, logits),
+        "ece": None if logits is None else ece(labels, logits),
+    }

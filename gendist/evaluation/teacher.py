@@ -1,0 +1,37 @@
+"""The teacher's row of the tables."""
+
+import json
+from pathlib import Path
+
+from gendist.evaluation.collect import evaluate_logits
+from gendist.evaluation.runs import TIMING, RunRow
+from gendist.texts.tables import read_texts
+
+
+def evaluate_teacher(
+    train: Path, test: Path, logits: Path, teacher: Path, folder: Path, dataset: str, name: str, seed: int
+) -> None:
+    """Write the run folder of a teacher from its logits of the test rows.
+
+    Args:
+        train: real rows, for their number.
+        test: test rows.
+        logits: the teacher's logits of the test rows.
+        teacher: finetuned folder with ``history.json`` and ``timing.json``.
+        folder: run folder to write.
+        dataset: name of the dataset.
+        name: name of the teacher.
+        seed: seed of its finetuning.
+    """
+    history = json.loads((teacher / "history.json").read_text())
+    seconds = json.loads((teacher / TIMING).read_text())["train_seconds"]
+    row = RunRow(
+        dataset=dataset,
+        system="teacher",
+        n_real=len(read_texts(train).texts),
+        teacher=name,
+        seed=seed,
+        n_parameters=history["n_parameters"],
+        variant=name,
+    )
+    evaluate_logits(test, logits, folder, row, seconds)

@@ -1,0 +1,1 @@
+"""Generator: a causal language model finetuned on the real texts, labels unseen."""

@@ -1,0 +1,191 @@
+"""Finetune a causal language model on the real texts (paper sections 3.1 and 4.2)."""
+
+import logging
+import math
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from gendist import devices
+from gendist.artifacts import Provenance, hash_file, model_folder
+from gendist.errors import GendistError
+from gendist.generator import sequences
+from gendist.generator.settings import Generator
+from gendist.models import describe, load_causal_lm, load_tokenizer
+from gendist.padding import padded
+from gendist.progress import Progress
+from gendist.texts.tables import read_texts
+
+log = logging.getLogger(__name__)
+
+
+def finetune_generator(train: Path, target: Path, settings: Generator, threads: int = 1) -> None:
+    """Finetune ``settings.model`` on the texts of ``train`` and save it as a transformers folder.
+
+    With ``settings.held_out`` a share of the rows is kept out; training stops when their
+    likelihood no longer improves, and the best epoch's weights are saved. No label is read.
+
+    Args:
+        train: ``texts/train.parquet``.
+        target: folder to write: weights as safetensors, config and tokenizer.
+        settings: model and schedule.
+        threads: CPU threads.
+    """
+    device = devices.prepare(threads, settings.seed)
+    tokenizer = load_tokenizer(settings.model, settings.revision)
+    model = load_causal_lm(settings.model, settings.revision).to(device)
+    start, end = boundary_tokens(model.config, tokenizer, settings.model)
+    limit = min(settings.window, getattr(model.config, "max_position_embeddings", settings.window))
+    rows = sequences.tokenize(tokenizer, read_texts(train).texts, limit, start, end)
+    rng = np.random.default_rng(settings.seed)
+    order = rng.permutation(len(rows))
+    n_held_out = math.ceil(settings.held_out * len(rows))
+    held_out = [rows[i] for i in order[:n_held_out]]
+    kept = [rows[i] for i in np.sort(order[n_held_out:])]
+    _freeze(model, settings)
+    history = _train(model, kept, held_out, limit, start, rng, settings)
+    provenance = Provenance(
+        "generator",
+        {"train": hash_file(train)},
+        settings.model_dump(mode="json", exclude={"model"}),
+        settings.seed,
+        describe(settings.model, settings.revision),
+    )
+    model.config.bos_token_id, model.config.eos_token_id = start, end
+    model.generation_config.bos_token_id, model.generation_config.eos_token_id = start, end
+    with model_folder(target, provenance) as folder:
+        model.save_pretrained(folder, max_shard_size="100GB")
+        tokenizer.save_pretrained(folder)
+        lines = ["epoch,train_nats_per_token,held_out_nats_per_token\n"]
+        lines += [f"{epoch},{train_loss:.5f},{held:.5f}\n" for epoch, train_loss, held in history]
+        (folder / "history.csv").write_text("".join(lines))
+
+
+def boundary_tokens(config: Any, tokenizer: Any, name: str) -> tuple[int, int]:
+    """Return the ids that stand before and after every text.
+
+    Raises:
+        GendistError: if the model has no end token.
+    """
+    end = config.eos_token_id if config.eos_token_id is not None else tokenizer.eos_token_id
+    end = end[0] if isinstance(end, list) else end
+    if end is None:
+        raise GendistError(f"model {name}: has no end-of-text token (eos_token_id), so rows would never end")
+    start = config.bos_token_id if config.bos_token_id is not None else tokenizer.bos_token_id
+    return (end if start is None else start), end
+
+
+def _freeze(model: Any, settings: Generator) -> None:
+    # A frozen input table also freezes the output layer that is tied to it.
+    if settings.trainable == "blocks":
+        for embedding in (model.get_input_embeddings(), model.get_output_embeddings()):
+            if embedding is not None:
+                embedding.requires_grad_(False)
+        for name, parameter in model.named_parameters():
+            if "position" in name or ".wpe." in name:
+                parameter.requires_grad_(False)
+    if settings.gradient_checkpointing:
+        model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+        model.config.use_cache = False
+
+
+def _batches(
+    rows: Sequence[list[int]], limit: int, start: int, rng: np.random.Generator, settings: Generator
+) -> Iterator[list[list[int]]]:
+    """Yield one epoch of batches."""
+    stream = (
+        sequences.windows(rows, limit, start, rng) if settings.unit == "windows" else sequences.examples(rows, rng)
+    )
+    while batch := list(islice(stream, settings.batch_size)):
+        yield batch
+
+
+def _loss(model: Any, batch: list[list[int]], device: torch.device) -> tuple[torch.Tensor, int]:
+    """Return the mean negative log-likelihood per token, and the number of predicted tokens."""
+    ids, mask = padded(batch)
+    labels = ids.masked_fill(mask == 0, -100)
+    with devices.mixed_precision(device):
+        loss = model(input_ids=ids.to(device), attention_mask=mask.to(device), labels=labels.to(device)).loss
+    return loss, int(mask[:, 1:].sum())
+
+
+@torch.no_grad()
+def nats_per_token(model: Any, rows: Sequence[list[int]]) -> float:
+    """Negative log-likelihood per predicted token of whole rows, dropout off."""
+    was_training = model.training
+    model.eval()
+    device = next(model.parameters()).device
+    nats, tokens = 0.0, 0
+    for i in range(0, len(rows), 16):
+        loss, count = _loss(model, list(rows[i : i + 16]), device)
+        nats, tokens = nats + loss.item() * count, tokens + count
+    model.train(was_training)
+    return nats / tokens
+
+
+def _train(
+    model: Any,
+    rows: list[list[int]],
+    held_out: list[list[int]],
+    limit: int,
+    start: int,
+    rng: np.random.Generator,
+    settings: Generator,
+) -> list[tuple[int, float, float]]:
+    """Train in place; leave the best weights in the model; return (epoch, train, held-out) nats per token."""
+    device = next(model.parameters()).device
+    trained = [p for p in model.parameters() if p.requires_grad]
+    optimizer = torch.optim.Adam(trained, lr=settings.learning_rate, fused=True)
+    per_epoch = sum(1 for _ in _batches(rows, limit, start, np.random.default_rng(0), settings))
+    steps = max(1, round(settings.epochs * per_epoch))
+    progress = Progress("finetuning the generator", steps, "steps")
+    model.train()
+    history: list[tuple[int, float, float]] = []
+    best = nats_per_token(model, held_out) if held_out else math.inf
+    log.info("%d trainable weights, %d steps, held-out nats per token before: %.3f", sum(map(torch.numel, trained)), steps, best)
+    history.append((0, math.nan, best if held_out else math.nan))
+    best_weights = _snapshot(model) if held_out else None
+    step, worse = 0, 0
+    while step < steps and worse < settings.patience:
+        total, tokens = 0.0, 0
+        for batch in islice(_batches(rows, limit, start, rng, settings), steps - step):
+            for group in optimizer.param_groups:
+                group["lr"] = settings.learning_rate * _schedule(step, steps, settings)
+            loss, count = _loss(model, batch, device)
+            loss.backward()
+            torch.nn.utils.clip_grad_norm_(trained, 1.0)
+            optimizer.step()
+            optimizer.zero_grad()
+            total, tokens, step = total + loss.item() * count, tokens + count, step + 1
+            progress.add(1, f"{loss.item():.3f} nats per token")
+        if not math.isfinite(total):
+            raise GendistError(f"finetuning diverged at step {step}; lower learning_rate (now {settings.learning_rate})")
+        held = nats_per_token(model, held_out) if held_out else math.nan
+        history.append((len(history), total / tokens, held))
+        log.info("epoch %d: train %.3f, held out %.3f nats per token", *history[-1])
+        if held_out and held < best:
+            best, worse = held, 0
+            best_weights = _snapshot(model)
+        elif held_out:
+            worse += 1
+    if best_weights is not None:
+        with torch.no_grad():
+            for name, parameter in model.named_parameters():
+                if name in best_weights:
+                    parameter.copy_(best_weights[name])
+    return history
+
+
+def _snapshot(model: Any) -> dict[str, torch.Tensor]:
+    return {name: p.detach().clone() for name, p in model.named_parameters() if p.requires_grad}
+
+
+def _schedule(step: int, steps: int, settings: Generator) -> float:
+    """Learning-rate factor in (0, 1]."""
+    warmup = settings.warmup * steps
+    rise = min(1.0, (step + 1) / warmup) if warmup else 1.0
+    return rise if settings.schedule == "constant" else min(rise, (steps - step) / max(1.0, steps - warmup))

@@ -1,0 +1,59 @@
+"""Settings of the generator and its finetuning."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from gendist.settings import Settings
+
+
+class Generator(Settings):
+    """A causal language model and how it is finetuned on the real texts.
+
+    Defaults are the paper's (section 4.2) for GPT-2 345M.
+    """
+
+    model: str = "gpt2-medium"
+    """`pocket` (ships with gendist), a transformers folder, or a hub id."""
+    revision: str | None = None
+    """Commit, tag or branch of a hub model."""
+    epochs: Annotated[float, Field(gt=0)] = 1
+    """Passes over the texts; with `held_out` the most that may be made."""
+    learning_rate: Annotated[float, Field(gt=0)] = 2e-5
+    """Peak learning rate of Adam."""
+    schedule: Literal["constant", "linear"] = "constant"
+    """Constant, or linear decay to zero after the warm-up."""
+    warmup: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """Share of the steps over which the learning rate rises."""
+    batch_size: Annotated[int, Field(ge=1)] = 1
+    """Sequences per optimiser step."""
+    unit: Literal["windows", "examples"] = "windows"
+    """A training sequence: a window of the concatenated texts (as the paper's code), or one text."""
+    window: Annotated[int, Field(ge=8)] = 1024
+    """Tokens in a window, and the most of one text that is used; limited by the model's context."""
+    trainable: Literal["all", "blocks"] = "blocks"
+    """All weights, or the transformer blocks only, embeddings frozen (as the paper's code at this size)."""
+    gradient_checkpointing: bool = True
+    """Recompute activations in the backward pass to save memory."""
+    held_out: Annotated[float, Field(ge=0, lt=0.5)] = 0.0
+    """Share of the real training rows kept out to stop at their best likelihood; 0 trains all epochs."""
+    patience: Annotated[int, Field(ge=1)] = 1
+    """Epochs without a better held-out likelihood before stopping."""
+    seed: int = 0
+    """Seed of shuffling, windows and dropout."""
+
+
+POCKET = Generator(
+    model="pocket",
+    epochs=8,
+    learning_rate=3e-4,
+    schedule="linear",
+    warmup=0.1,
+    batch_size=16,
+    unit="examples",
+    window=128,
+    trainable="all",
+    gradient_checkpointing=False,
+    held_out=0.1,
+)
+"""What suits the pocket generator: more, larger steps, stopped by held-out real rows."""

@@ -1,0 +1,1 @@
+"""Logits: the teacher's scores of real rows and of every shard."""

@@ -1,0 +1,46 @@
+"""Score a Parquet file of texts with the teacher, and read scores back."""
+
+import logging
+from pathlib import Path
+
+import pyarrow as pa
+from transformers import AutoConfig
+
+from gendist import devices
+from gendist.artifacts import Provenance, hash_file, hash_folder, read_parquet, write_parquet
+from gendist.logits.batches import predict_logits
+from gendist.logits.files import logits_column
+from gendist.models import load_classifier, load_tokenizer
+
+log = logging.getLogger(__name__)
+
+
+def score(teacher: Path, texts: Path, target: Path, max_tokens: int, threads: int = 1) -> None:
+    """Write the teacher's logits (float32) for every row of ``texts``, in its order.
+
+    Args:
+        teacher: finetuned classifier folder.
+        texts: Parquet with a column ``id`` (real rows) or ``row`` (a shard), and ``text``.
+        target: Parquet to write: the same key column, and logits: list<float32>[classes].
+        max_tokens: longer texts are cut.
+        threads: CPU threads.
+    """
+    device = devices.prepare(threads, 0)
+    table = read_parquet(texts)
+    key = table.column_names[0]
+    tokenizer = load_tokenizer(str(teacher))
+    names = class_names(teacher)
+    model = load_classifier(str(teacher), names).to(device)
+    logits = predict_logits(model, tokenizer, table["text"].to_pylist(), max_tokens, f"scoring {texts.name}")
+    scores = pa.table({key: table[key], "logits": logits_column(logits)})
+    provenance = Provenance(
+        "logits", {"texts": hash_file(texts), "teacher": hash_folder(teacher)}, {"max_tokens": max_tokens}
+    )
+    write_parquet(target, scores, provenance, {"label_names": names})
+    log.info("%s: %d rows", target, len(logits))
+
+
+def class_names(teacher: Path) -> list[str]:
+    """Return the class names that a finetuned classifier folder carries, in label order."""
+    names = AutoConfig.from_pretrained(teacher).id2label
+    return [names[i] for i in range(len(names))]

@@ -1,0 +1,85 @@
+"""Pretrained models by name: embedded ones, local folders and hub ids."""
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification, AutoTokenizer
+
+from gendist.artifacts import hash_file
+from gendist.errors import GendistError
+from gendist.pocket.encoder import encoder_folder
+
+log = logging.getLogger(__name__)
+
+MINILM = "minilm"
+
+
+def locate(model: str) -> str:
+    """Return the folder of an embedded or local model; a hub id is returned as it is.
+
+    Raises:
+        GendistError: if ``model`` looks like a path but no transformers folder is there.
+    """
+    if model == MINILM:
+        return str(encoder_folder())
+    path = Path(model)
+    if path.is_dir():
+        if not (path / "config.json").is_file():
+            raise GendistError(f"model {model}: no config.json in that folder; expected a transformers folder")
+        return model
+    if path.is_absolute() or model.startswith(".") or model.count("/") > 1:
+        raise GendistError(f"model {model}: no such folder")
+    return model
+
+
+def describe(model: str, revision: str | None) -> dict[str, str]:
+    """Name a source model for provenance: the hash of local weights, or id and revision."""
+    weights = Path(locate(model)) / "model.safetensors"
+    if weights.is_file():
+        # The embedded generator's folder moves with `results`, its content does not.
+        return {Path(model).name: hash_file(weights)}
+    return {model: revision or "main"}
+
+
+def load_tokenizer(model: str, revision: str | None = None) -> Any:
+    """Load a fast tokenizer; texts are cut by the caller, never silently padded."""
+    tokenizer = _load(AutoTokenizer, model, revision)
+    backend = getattr(tokenizer, "backend_tokenizer", None)
+    if backend is None:
+        raise GendistError(f"model {model}: has no tokenizer.json (a fast tokenizer)")
+    backend.no_truncation()
+    backend.no_padding()
+    return tokenizer
+
+
+def load_causal_lm(model: str, revision: str | None = None) -> Any:
+    """Load a causal language model in float32 (the checkpoint's own dtype would be trained in otherwise)."""
+    return _load(AutoModelForCausalLM, model, revision, dtype=torch.float32)
+
+
+def load_classifier(model: str, names: list[str], revision: str | None = None) -> Any:
+    """Load a sequence classifier in float32; an encoder without a head of that size gets a fresh one."""
+    return _load(
+        AutoModelForSequenceClassification,
+        model,
+        revision,
+        dtype=torch.float32,
+        num_labels=len(names),
+        id2label=dict(enumerate(names)),
+        label2id={name: i for i, name in enumerate(names)},
+        problem_type="single_label_classification",
+        ignore_mismatched_sizes=True,
+    )
+
+
+def _load(auto: Any, model: str, revision: str | None, **options: Any) -> Any:
+    place = locate(model)
+    if auto is not AutoTokenizer:
+        options["use_safetensors"] = True  # never unpickle weights
+    try:
+        return auto.from_pretrained(place, revision=revision or "main", trust_remote_code=False, **options)
+    except (OSError, ValueError, KeyError, ImportError) as error:
+        reason = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
+        raise GendistError(f"model {model}: cannot be loaded ({reason})") from None

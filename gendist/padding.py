@@ -1,0 +1,16 @@
+"""Rows of different lengths as one tensor."""
+
+from collections.abc import Sequence
+
+import torch
+
+
+def padded(rows: Sequence[list[int]], padding: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return ids and attention mask, each (rows, longest), padded on the right."""
+    longest = max(map(len, rows))
+    ids = torch.full((len(rows), longest), padding, dtype=torch.long)
+    mask = torch.zeros((len(rows), longest), dtype=torch.long)
+    for i, row in enumerate(rows):
+        ids[i, : len(row)] = torch.tensor(row)
+        mask[i, : len(row)] = 1
+    return ids, mask

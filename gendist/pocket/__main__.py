@@ -1,0 +1,131 @@
+"""``python -m gendist.pocket``: train, evaluate, install and unpack the pocket models."""
+
+import argparse
+import logging
+import shutil
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from gendist.errors import GendistError
+from gendist.pocket.card import install, write_figures
+from gendist.pocket.corpus import corpus_files
+from gendist.pocket.evaluate import evaluate_files
+from gendist.pocket.generator import pretrain
+from gendist.pocket.model import encoder_tokenizer, load_body, warm_start
+from gendist.pocket.settings import Pretraining
+from gendist.pocket.unpack import subwords_folder, unpack_generator
+from gendist.pocket.vectors import train_subwords
+
+EPILOG = """\
+examples:
+  python -m gendist.pocket --corpus wiki --out pocket-training
+      train the tokenizer, the subword vectors and the generator; run again to go on after a stop
+  python -m gendist.pocket --corpus wiki --out pocket-training --tokens 40e6 --evaluate news/test.parquet --install
+      train the generator on, score it on other texts, and put all into the package
+  python -m gendist.pocket unpack --to models
+      write models/generator (a transformers folder) and models/subwords from the package
+"""
+
+
+def count(text: str) -> int:
+    """Parse a whole number, also written as 10e6."""
+    value = float(text)
+    if value < 0 or value != int(value):
+        raise ValueError(text)
+    return int(value)
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the command line."""
+    defaults = Pretraining(Path(), Path())
+    top = argparse.ArgumentParser(
+        prog="python -m gendist.pocket",
+        usage="%(prog)s --corpus DIR [--out DIR] [options]\n       %(prog)s unpack --to DIR",
+        description="Train the pocket models from plain text, skipping what is finished.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    top.add_argument("--corpus", type=Path, metavar="DIR", help="folder of Parquet files with a column 'text'")
+    top.add_argument("--out", type=Path, metavar="DIR", default=Path("pocket-training"), help="default: %(default)s")
+    top.add_argument(
+        "--tokens", type=count, metavar="N", default=defaults.tokens, help="generator: tokens to train on (%(default)s)"
+    )
+    top.add_argument(
+        "--workers", type=count, metavar="N", default=defaults.workers, help="processes, or GPUs (%(default)s)"
+    )
+    top.add_argument("--articles", type=count, metavar="N", help="vectors: articles to train on (all)")
+    top.add_argument("--epochs", type=count, metavar="N", default=2, help="vectors: passes over them (%(default)s)")
+    top.add_argument("--pieces", type=count, metavar="N", default=10_000, help="subword vocabulary (%(default)s)")
+    top.add_argument("--seed", type=count, metavar="N", default=defaults.seed, help="(%(default)s)")
+    top.add_argument(
+        "--base", type=Path, metavar="DIR", help="BERT encoder to start the generator from (the embedded one)"
+    )
+    top.add_argument(
+        "--evaluate", type=Path, nargs="+", metavar="FILE", default=[],
+        help="score the generator on Parquet files with a column 'text', recorded under their folder's name",
+    )  # fmt: skip
+    top.add_argument(
+        "--evaluate-rows", type=count, metavar="N", default=1000, help="texts read of each such file (%(default)s)"
+    )
+    top.add_argument("--install", action="store_true", help="copy the results into the package")
+    commands = top.add_subparsers(dest="command", metavar="unpack", prog=top.prog)
+    unpack = commands.add_parser("unpack", help="write the packaged models as ordinary folders")
+    unpack.add_argument("--to", type=Path, metavar="DIR", required=True, help="folder to write into")
+    return top
+
+
+def train(args: argparse.Namespace) -> None:
+    """Run the recipe: pieces and vectors, generator, figures, and on request the installation."""
+    settings = Pretraining(
+        args.corpus,
+        args.out / "generator",
+        tokens=args.tokens,
+        workers=args.workers,
+        seed=args.seed,
+        base=args.base,
+    )
+    train_subwords(
+        corpus_files(args.corpus),
+        args.out / "subwords",
+        pieces=args.pieces,
+        n_articles=args.articles,
+        epochs=args.epochs,
+        seed=args.seed,
+        workers=args.workers,
+    )
+    body = pretrain(settings)
+    scores = {}
+    if args.evaluate:
+        model = warm_start(base=args.base)
+        load_body(model, body)
+        scores = evaluate_files(model, encoder_tokenizer(args.base), args.evaluate, args.evaluate_rows)
+    figures = write_figures(args.out, scores)
+    for name, score in figures["nats_per_character"].items():
+        print(f"{name}: {score['nats_per_character']:.4f} nats per character on {score['rows']} texts")
+    if args.install:
+        install(args.out)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Parse the command line and run it; mistakes of the user end in one line."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    logging.getLogger("gensim").setLevel(logging.WARNING)  # several lines a second otherwise
+    top = parser()
+    args = top.parse_args(arguments)
+    try:
+        if args.command == "unpack":
+            unpack_generator(args.to / "generator")
+            shutil.copytree(subwords_folder(), args.to / "subwords", dirs_exist_ok=True)
+        elif args.corpus is None:
+            top.error("--corpus is required")
+        else:
+            train(args)
+    except GendistError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

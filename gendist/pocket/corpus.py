@@ -1,0 +1,90 @@
+"""Plain text in, paragraphs or token windows out."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from tokenizers import Tokenizer
+
+from gendist.errors import GendistError
+
+
+def corpus_files(folder: Path) -> list[Path]:
+    """Return the Parquet files of a corpus folder, sorted by name.
+
+    Raises:
+        GendistError: if there is none.
+    """
+    files = sorted(folder.glob("*.parquet"))
+    if not files:
+        raise GendistError(f"corpus {folder}: no *.parquet file there; expected files with a column 'text'")
+    return files
+
+
+def articles(files: Sequence[Path], skip: int = 0, limit: int | None = None) -> Iterator[str]:
+    """Yield the ``text`` column row by row, leaving out the first ``skip`` rows.
+
+    Raises:
+        GendistError: if a file is missing, is not Parquet, or has no such column.
+    """
+    seen = 0
+    for file in files:
+        try:
+            parquet = pq.ParquetFile(file)
+        except (pa.ArrowInvalid, OSError) as error:
+            raise GendistError(f"{file}: not a readable Parquet file ({str(error).splitlines()[0]})") from None
+        if "text" not in parquet.schema_arrow.names:
+            raise GendistError(f"{file}: no column 'text' (has {', '.join(parquet.schema_arrow.names)})")
+        for batch in parquet.iter_batches(1024, columns=["text"]):
+            for text in batch.column(0).to_pylist():
+                seen += 1
+                if seen <= skip:
+                    continue
+                if limit is not None and seen > skip + limit:
+                    return
+                yield text
+
+
+def paragraphs(texts: Iterator[str], min_chars: int = 80) -> Iterator[str]:
+    """Split articles at newlines; pieces shorter than ``min_chars`` are captions and crumbs."""
+    for text in texts:
+        for paragraph in text.split("\n"):
+            if len(paragraph) >= min_chars:
+                yield paragraph
+
+
+def token_stream(texts: Iterator[str], tokenizer: Tokenizer, start: int, end: int, limit: int) -> np.ndarray:
+    """Return about ``limit`` token ids, ``start text end start text end ...``, as uint16.
+
+    Each paragraph is a document of its own, because the rows that a generator
+    is later finetuned on are short and self-contained too.
+
+    Raises:
+        GendistError: if the vocabulary does not fit 16 bits.
+    """
+    if tokenizer.get_vocab_size() > 1 << 16:
+        raise GendistError(f"a vocabulary of {tokenizer.get_vocab_size()} does not fit the 16-bit token stream")
+    pieces = [np.zeros(0, dtype=np.uint16)]
+    total = 0
+    batch: list[str] = []
+
+    def flush() -> int:
+        count = 0
+        for encoding in tokenizer.encode_batch_fast(batch, add_special_tokens=False):
+            piece = np.array([start, *encoding.ids, end], dtype=np.uint16)
+            pieces.append(piece)
+            count += len(piece)
+        batch.clear()
+        return count
+
+    for text in texts:
+        batch.append(text)
+        if len(batch) == 1000:
+            total += flush()
+            if total >= limit:
+                break
+    if batch:
+        flush()
+    return np.concatenate(pieces)[:limit]

@@ -1,0 +1,39 @@
+"""Progress of long work as log lines: done, total, rate, time left."""
+
+import logging
+import time
+
+log = logging.getLogger(__name__)
+
+
+class Progress:
+    """Counts units of work and logs at most one line every ``every`` seconds.
+
+    The first line comes after ``every`` seconds, so that short work stays silent.
+    """
+
+    def __init__(self, what: str, total: int, unit: str = "rows", every: float = 10.0) -> None:
+        self.what, self.total, self.unit, self.every = what, total, unit, every
+        self.done = 0
+        self._began = self._last = time.monotonic()
+
+    def add(self, count: int, note: str = "") -> None:
+        """Report ``count`` more finished units; ``note`` is appended to the line."""
+        self.done += count
+        now = time.monotonic()
+        if now - self._last < self.every:
+            return
+        self._last = now
+        rate = self.done / (now - self._began)
+        left = (self.total - self.done) / rate if rate else float("inf")
+        text = f"{self.what}: {self.done:,} of {self.total:,} {self.unit}, {rate:.3g}/s, {clock(left)} left"
+        log.info("%s%s", text, f", {note}" if note else "")
+
+
+def clock(seconds: float) -> str:
+    """Format a duration as h:mm:ss or m:ss."""
+    if seconds == float("inf"):
+        return "?"
+    minutes, second = divmod(round(seconds), 60)
+    hours, minute = divmod(minutes, 60)
+    return f"{hours}:{minute:02}:{second:02}" if hours else f"{minute}:{second:02}"

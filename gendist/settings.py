@@ -1,0 +1,17 @@
+"""What the settings of all stages have in common."""
+
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Name = Annotated[
+    str,
+    Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$", max_length=64, description="letters, digits, '_' and '-'"),
+]
+"""A name that becomes one component of a path."""
+
+
+class Settings(BaseModel):
+    """Base of every stage's settings: frozen, typed, and without unknown keys."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)

@@ -1,0 +1,1 @@
+"""Students: one-megabyte CNNs over pretrained subword embeddings, and their distillation."""

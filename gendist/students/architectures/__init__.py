@@ -1,0 +1,11 @@
+"""The students' networks, by name.
+
+To add one: write a module here with a class decorated by ``@register("name")`` and import
+it below. The class takes (vectors, settings, classes) and maps ids (rows, pieces) with their
+mask (rows, pieces) to logits (rows, classes).
+"""
+
+from gendist.students.architectures import blend, kim, res
+from gendist.students.architectures.registry import ARCHITECTURES, build, register
+
+__all__ = ["ARCHITECTURES", "blend", "build", "kim", "register", "res"]

@@ -1,0 +1,117 @@
+"""One student run: assemble the rows, train, evaluate on the test rows, save."""
+
+import json
+import logging
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from safetensors.torch import save_file
+
+from gendist import devices
+from gendist.artifacts import Provenance, hash_file, hash_folder
+from gendist.errors import GendistError
+from gendist.evaluation.runs import RunRow, write_run
+from gendist.students.architectures import build
+from gendist.students.data import Synthetic, training_rows
+from gendist.students.settings import Student, Training
+from gendist.students.subwords import Subwords, load_subwords
+from gendist.students.train import student_logits, train_student
+from gendist.systems import parse_variant, system_name
+from gendist.texts.tables import read_texts
+
+log = logging.getLogger(__name__)
+
+
+def student_row(dataset: str, student: str, regime: str, variant: str, count: int, seed: int) -> RunRow:
+    """Return the tidy row of a run from the names in its path."""
+    names = parse_variant(variant)
+    return RunRow(
+        dataset=dataset,
+        system=system_name(student, regime),
+        n_real=0,
+        student=student,
+        regime=regime,
+        generator=names.generator,
+        sampling=names.sampling,
+        teacher=names.teacher,
+        n_synthetic=count,
+        seed=seed,
+        variant=variant,
+    )
+
+
+def distil_student(
+    folder: Path,
+    row: RunRow,
+    train: Path,
+    test: Path,
+    embeddings: Path,
+    student: Student,
+    training: Training,
+    train_logits: Path | None = None,
+    synthetic: Synthetic | None = None,
+    threads: int = 1,
+) -> None:
+    """Train one student and write its folder: weights, metrics and predictions.
+
+    The test rows are read only after the training has ended.
+
+    Args:
+        folder: run folder to fill.
+        row: from ``student_row``; the numbers of real rows and parameters are filled in.
+        train: real rows.
+        test: test rows.
+        embeddings: folder with the subword tokenizer and vectors.
+        student: network.
+        training: schedule.
+        train_logits: teacher logits of the real rows (dist, gendist).
+        synthetic: shards and their logits (gendist, synthetic, hard).
+        threads: CPU threads.
+    """
+    began = time.monotonic()
+    devices.prepare(threads, row.seed or 0)
+    real = read_texts(train)
+    subwords = load_subwords(embeddings)
+    rows = training_rows(row.regime or "scratch", real, train_logits, synthetic)
+    network = build(subwords.vectors, student, len(real.label_names))
+    encoded = encode(subwords, rows.texts, training.max_pieces)
+    train_student(network, encoded, rows, student, training, row.seed or 0)
+    seconds = time.monotonic() - began
+    tested = read_texts(test)
+    if tested.label_names != real.label_names:
+        raise GendistError(f"{test}: label names differ from those of {train}")
+    logits = student_logits(network, encode(subwords, tested.texts, training.max_pieces))
+    files = [train, test, *filter(None, [train_logits]), *(synthetic.shards if synthetic else ())]
+    files += synthetic.logits if synthetic else ()
+    provenance = Provenance(
+        "students",
+        {**{f"{p.parent.name}/{p.name}": hash_file(p) for p in files}, "embeddings": hash_folder(embeddings)},
+        {"student": student.model_dump(mode="json"), "training": training.model_dump(mode="json")},
+        row.seed,
+    )
+    save_student(folder, network, student, real.label_names, training.max_pieces)
+    n_parameters = sum(p.numel() for p in network.parameters())
+    row = replace(row, n_real=len(real.texts) if row.regime != "synthetic" else 0, n_parameters=n_parameters)
+    metrics = write_run(folder, row, tested.ids, tested.labels, logits.argmax(1), logits, provenance, seconds)
+    log.info("%s: accuracy %.4f on %d test rows", row.system, metrics["accuracy"], len(tested.texts))
+
+
+def encode(subwords: Subwords, texts: list[str], max_pieces: int) -> list[list[int]]:
+    """Tokenise and cut; a text without any known piece keeps one padding piece."""
+    return [ids[:max_pieces] or [0] for ids in subwords.encode(texts)]
+
+
+def save_student(
+    folder: Path, network: torch.nn.Module, student: Student, label_names: list[str], max_pieces: int
+) -> None:
+    """Write ``model.safetensors`` and ``student.json`` (architecture, label names, cut)."""
+    folder.mkdir(parents=True, exist_ok=True)
+    part = folder / ".model.part"
+    save_file({name: value.contiguous() for name, value in network.state_dict().items()}, part)
+    part.replace(folder / "model.safetensors")
+    description = {"student": student.model_dump(mode="json"), "label_names": label_names, "max_pieces": max_pieces}
+    part = folder / ".student.part"
+    part.write_text(json.dumps(description, indent=1, sort_keys=True, ensure_ascii=False) + "\n", encoding="utf-8")
+    part.replace(folder / "student.json")

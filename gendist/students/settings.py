@@ -1,0 +1,39 @@
+"""Settings of the students and their training."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from gendist.settings import Settings
+
+REGIMES = ("scratch", "dist", "gendist", "synthetic", "hard")
+
+
+class Student(Settings):
+    """A student network. Defaults are the paper's (section 4.3)."""
+
+    architecture: str = "kim"
+    """A registered architecture: kim, res or blend."""
+    embeddings: str = "pocket"
+    """`pocket` (ships with gendist), `bpemb:en/10000/100` (fetched from its publisher), or a folder
+    with tokenizer.json and vectors.safetensors."""
+    filters: Annotated[int, Field(ge=1)] = 100
+    """Channels of each convolution."""
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.5
+    distillation_loss: Literal["kl", "mae"] = "kl"
+    """Loss between teacher and student logits (Kullback-Leibler; mean absolute error for BlendCNN)."""
+
+
+class Training(Settings):
+    """How students are trained (paper section 4.3: Adam, 1e-3, embeddings finetuned)."""
+
+    learning_rate: Annotated[float, Field(gt=0)] = 1e-3
+    batch_size: Annotated[int, Field(ge=1)] = 32
+    epochs: Annotated[int, Field(ge=1)] = 10
+    """Passes over the training rows ..."""
+    min_steps: Annotated[int, Field(ge=0)] = 500
+    """... but at least this many steps: few rows need more passes."""
+    temperature: Annotated[float, Field(gt=0)] = 1.0
+    """Temperature of the distillation loss (Hinton et al. 2015)."""
+    max_pieces: Annotated[int, Field(ge=8)] = 128
+    """Longer texts are cut to this many subword pieces."""

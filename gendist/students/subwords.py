@@ -1,0 +1,60 @@
+"""Subword tokenizer and pretrained vectors, read from a folder."""
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file
+from tokenizers import Tokenizer
+
+from gendist.errors import GendistError
+
+VECTORS, TOKENIZER, SENTENCEPIECE = "vectors.safetensors", "tokenizer.json", "sentencepiece.model"
+
+
+@dataclass(frozen=True)
+class Subwords:
+    """``vectors`` (vocabulary, width) float32, and ``encode`` from texts to lists of ids."""
+
+    vectors: torch.Tensor
+    encode: Callable[[Sequence[str]], list[list[int]]]
+
+
+def load_subwords(folder: Path) -> Subwords:
+    """Read ``vectors.safetensors`` and ``tokenizer.json`` (or ``sentencepiece.model``, as BPEmb has).
+
+    Raises:
+        GendistError: if a file is missing.
+    """
+    folder = Path(folder)
+    if not (folder / VECTORS).is_file():
+        raise GendistError(f"embeddings {folder}: no {VECTORS} there")
+    vectors = load_file(folder / VECTORS)["vectors"].float()
+    if (folder / TOKENIZER).is_file():
+        tokenizer = Tokenizer.from_file(str(folder / TOKENIZER))
+
+        def encode(texts: Sequence[str]) -> list[list[int]]:
+            encodings = tokenizer.encode_batch_fast(list(texts), add_special_tokens=False)
+            return [encoding.ids for encoding in encodings]
+
+    elif (folder / SENTENCEPIECE).is_file():
+        encode = _sentencepiece(folder / SENTENCEPIECE)
+    else:
+        raise GendistError(f"embeddings {folder}: neither {TOKENIZER} nor {SENTENCEPIECE} there")
+    return Subwords(vectors, encode)
+
+
+def _sentencepiece(file: Path) -> Callable[[Sequence[str]], list[list[int]]]:
+    try:
+        from sentencepiece import SentencePieceProcessor
+    except ImportError:
+        raise GendistError("BPEmb needs an extra: pip install 'gendist[bpemb]'") from None
+    processor = SentencePieceProcessor(model_file=str(file))
+
+    def encode(texts: Sequence[str]) -> list[list[int]]:
+        # BPEmb was trained on lower-cased text with digits folded to 0.
+        return processor.encode([re.sub(r"\d", "0", text.lower()) for text in texts])
+
+    return encode

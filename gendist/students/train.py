@@ -1,0 +1,78 @@
+"""The training loop of the students."""
+
+import logging
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+
+from gendist.errors import GendistError
+from gendist.padding import padded
+from gendist.progress import Progress
+from gendist.students.data import TrainingRows, batches
+from gendist.students.loss import distillation_loss, label_loss
+from gendist.students.settings import Student, Training
+
+log = logging.getLogger(__name__)
+
+
+def train_student(
+    network: torch.nn.Module,
+    encoded: Sequence[list[int]],
+    rows: TrainingRows,
+    student: Student,
+    training: Training,
+    seed: int,
+) -> None:
+    """Train in place with Adam for a fixed number of steps, and keep the last weights.
+
+    Nothing is selected on any data: the number of steps follows from the number of rows, the
+    learning rate falls linearly to zero over the last half.
+
+    Args:
+        network: from ``architectures.build``.
+        encoded: piece ids of each row.
+        rows: targets of each row.
+        student: names the distillation loss.
+        training: schedule.
+        seed: of the order of the rows (dropout follows torch's own seed).
+    """
+    optimizer = torch.optim.Adam(network.parameters(), lr=training.learning_rate, fused=True)
+    rng = np.random.default_rng(seed)
+    steps = max(training.min_steps, training.epochs * math.ceil(len(encoded) / training.batch_size))
+    progress = Progress("training the student", steps, "steps")
+    network.train()
+    step = 0
+    while step < steps:
+        for ids, mask, picks in batches(encoded, training.batch_size, rng):
+            for group in optimizer.param_groups:
+                group["lr"] = training.learning_rate * min(1.0, 2 * (steps - step) / steps)
+            logits = network(ids, mask)
+            if rows.logits is not None:
+                loss = distillation_loss(logits, rows.logits[picks], student.distillation_loss, training.temperature)
+            elif rows.labels is not None:
+                loss = label_loss(logits, rows.labels[picks])
+            loss.backward()
+            optimizer.step()
+            optimizer.zero_grad()
+            step += 1
+            progress.add(1)
+            if step == steps:
+                break
+        if not math.isfinite(loss.item()):
+            raise GendistError(f"student training diverged; lower learning_rate (now {training.learning_rate})")
+    log.info("%d steps over %d rows, last loss %.4f", steps, len(encoded), loss.item())
+
+
+@torch.inference_mode()
+def student_logits(network: torch.nn.Module, encoded: Sequence[list[int]], batch_size: int = 256) -> np.ndarray:
+    """Return float32 logits (rows, classes) in the order of the rows."""
+    network.eval()
+    order = sorted(range(len(encoded)), key=lambda i: len(encoded[i]))
+    parts = []
+    for i in range(0, len(order), batch_size):
+        ids, mask = padded([encoded[j] for j in order[i : i + batch_size]])
+        parts.append(network(ids, mask.float()).numpy())
+    logits = np.concatenate(parts)
+    return logits[np.argsort(order)]

@@ -1,0 +1,1 @@
+"""Synthetic texts: sampled from the finetuned generator in shards of a growing pool."""

@@ -1,0 +1,82 @@
+"""Generate rows whose text depends on the pool seed and the row number alone."""
+
+import copy
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from transformers import DynamicCache
+
+from gendist.synthetic.decision import TokenChooser
+from gendist.synthetic.settings import Sampling
+
+SHRINK = 0.85
+"""Finished rows leave the batch once no more than this share of it is still being written."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """A generated row: its number in the pool, its tokens, and whether it ended by itself."""
+
+    number: int
+    tokens: list[int]
+    stopped: bool
+
+
+class Sampler:
+    """Samples rows of a pool from a causal language model, in batches of any size."""
+
+    def __init__(self, model: Any, start: int, end: int, forbidden: Sequence[int], settings: Sampling) -> None:
+        """Take a float32 model in evaluation mode, the tokens that open and close a row, and those never drawn."""
+        self.model = model
+        self.start, self.end = start, end
+        context = getattr(model.config, "max_position_embeddings", settings.max_tokens + 1)
+        self.max_tokens = min(settings.max_tokens, context - 1)
+        self.chooser = TokenChooser(settings, model.config.vocab_size, [t for t in forbidden if t != end])
+        self.batch_size = settings.batch_size
+        self.settled = 0
+        """Tokens that were too close to call in float32."""
+        self._exact_model: Any = None
+
+    def sample(self, numbers: Sequence[int]) -> Iterator[Row]:
+        """Yield the rows with these numbers, in batches; within a batch in the order in which they end."""
+        for i in range(0, len(numbers), self.batch_size):
+            yield from self._batch(np.asarray(numbers[i : i + self.batch_size], dtype=np.int64))
+
+    @torch.inference_mode()
+    def _batch(self, numbers: np.ndarray) -> Iterator[Row]:
+        device = self.model.device
+        cache = DynamicCache(config=self.model.config)
+        tokens = torch.full((len(numbers), 1), self.start, device=device)  # (active, 1 + steps)
+        finished = torch.zeros(len(numbers), dtype=torch.bool, device=device)
+        for step in range(self.max_tokens):
+            output = self.model(input_ids=tokens[:, -1:], past_key_values=cache, use_cache=True)
+            cache = output.past_key_values
+            logits = output.logits[:, -1].float()
+            chosen, safe = self.chooser.choose(logits, numbers, np.full(len(numbers), step))
+            for i in torch.nonzero(~safe & ~finished).flatten().tolist():
+                chosen[i] = self._settle(tokens[i : i + 1], numbers[i : i + 1], step)
+            tokens = torch.cat([tokens, chosen[:, None]], 1)
+            ended = (chosen == self.end) & ~finished
+            for i in torch.nonzero(ended).flatten().tolist():
+                yield Row(int(numbers[i]), tokens[i, 1:-1].tolist(), True)
+            finished |= ended
+            active = torch.nonzero(~finished).flatten()
+            if len(active) == 0:
+                return
+            if len(active) <= SHRINK * len(finished):
+                tokens, numbers, finished = tokens[active], numbers[active.cpu().numpy()], finished[active]
+                cache.batch_select_indices(active)
+        for i in torch.nonzero(~finished).flatten().tolist():
+            yield Row(int(numbers[i]), tokens[i, 1:].tolist(), False)
+
+    def _settle(self, tokens: torch.Tensor, number: np.ndarray, step: int) -> torch.Tensor:
+        """Decide one token from the whole prefix in float64, where batch and device leave no trace."""
+        if self._exact_model is None:
+            self._exact_model = copy.deepcopy(self.model).double()
+        self.settled += 1
+        logits = self._exact_model(input_ids=tokens, use_cache=False).logits[:, -1]
+        chosen, _ = self.chooser.choose(logits.double(), number, np.array([step]))
+        return chosen[0]

@@ -1,0 +1,81 @@
+"""Generate one shard of a pool and write it as Parquet."""
+
+import logging
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from gendist import devices
+from gendist.artifacts import Provenance, hash_folder, write_parquet
+from gendist.generator.finetune import boundary_tokens
+from gendist.models import load_causal_lm, load_tokenizer
+from gendist.progress import Progress
+from gendist.synthetic.sampler import Row, Sampler
+from gendist.synthetic.settings import Sampling
+
+log = logging.getLogger(__name__)
+
+
+def generate_shard(
+    generator: Path, target: Path, settings: Sampling, shard: int, shard_rows: int, threads: int = 1
+) -> None:
+    """Generate rows ``shard * shard_rows`` to ``(shard + 1) * shard_rows - 1`` of the pool.
+
+    Writes row, text, n_tokens and finish: ``stop`` (the model ended the text), ``length`` (cut at
+    ``max_tokens``) or ``empty`` (no letter or digit in it; text is then empty). An empty row keeps
+    its place in the pool, so that no other row shifts; distillation leaves it out.
+
+    Args:
+        generator: finetuned transformers folder.
+        target: Parquet file to write.
+        settings: sampling strategy and pool seed.
+        shard: number of the shard, from 0.
+        shard_rows: rows in a shard.
+        threads: CPU threads.
+    """
+    device = devices.prepare(threads, settings.seed)
+    tokenizer = load_tokenizer(str(generator))
+    model = load_causal_lm(str(generator)).to(device).eval()
+    start, end = boundary_tokens(model.config, tokenizer, str(generator))
+    sampler = Sampler(model, start, end, tokenizer.all_special_ids, settings)
+    progress = Progress(f"generating shard {shard}", shard_rows)
+    rows: list[Row] = []
+    tokens = 0
+    for row in sampler.sample(range(shard * shard_rows, (shard + 1) * shard_rows)):
+        rows.append(row)
+        tokens += len(row.tokens)
+        progress.add(1, f"{tokens:,} tokens")
+    rows.sort(key=lambda row: row.number)
+    table, counts = shard_table(rows, tokenizer)
+    provenance = Provenance(
+        "synthetic",
+        {"generator": hash_folder(generator)},
+        # The batch size is left out: it has no influence on the rows.
+        {**settings.model_dump(mode="json", exclude={"batch_size"}), "shard": shard, "shard_rows": shard_rows},
+        settings.seed,
+    )
+    write_parquet(target, table, provenance, {"finish_counts": counts})
+    log.info("%s: %s; %d of %d tokens settled in float64", target, counts, sampler.settled, tokens)
+
+
+def shard_table(rows: Sequence[Row], tokenizer: Any) -> tuple[pa.Table, dict[str, int]]:
+    """Decode rows into the shard's columns, and count how they finished."""
+    # Bytes of a character that was cut in two decode to U+FFFD.
+    texts = [tokenizer.decode(row.tokens, skip_special_tokens=True).replace("\ufffd", "").strip() for row in rows]
+    finish = ["stop" if row.stopped else "length" for row in rows]
+    for i, text in enumerate(texts):
+        if not any(map(str.isalnum, text)):
+            texts[i], finish[i] = "", "empty"
+    table = pa.table(
+        {
+            "row": pa.array([row.number for row in rows], pa.int64()),
+            "text": pa.array(texts, pa.string()),
+            "n_tokens": pa.array([len(row.tokens) for row in rows], pa.int32()),
+            "finish": pa.array(finish, pa.string()),
+        }
+    )
+    counts = Counter(finish)
+    return table, {kind: counts[kind] for kind in ("stop", "length", "empty")}

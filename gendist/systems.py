@@ -1,0 +1,70 @@
+"""Names of the compared systems (the rows of the paper's tables) and of their variants (components of paths)."""
+
+from collections.abc import Container
+from typing import NamedTuple
+
+from gendist.students.settings import REGIMES
+
+BASELINES = ("tfidf-svm", "fasttext")
+TEACHER = "teacher"
+WITH_TEACHER = ("dist", "gendist", "synthetic", "hard")
+"""Regimes that read the teacher's logits."""
+WITH_SYNTHETIC = ("gendist", "synthetic", "hard")
+"""Regimes that read synthetic rows."""
+
+
+class System(NamedTuple):
+    """A row of Table 1; baselines and the teacher have neither student nor regime."""
+
+    name: str
+    student: str | None
+    regime: str | None
+
+
+def system_name(student: str, regime: str) -> str:
+    """Return the row's name: ``kim`` for scratch, ``kim+dist`` and so on."""
+    return student if regime == "scratch" else f"{student}+{regime}"
+
+
+def parse_system(name: str, students: Container[str]) -> System:
+    """Take a row's name apart.
+
+    Raises:
+        ValueError: if it is no baseline, student or student + regime.
+    """
+    if name in BASELINES or name == TEACHER:
+        return System(name, None, None)
+    student, plus, regime = name.partition("+")
+    if student in students and (not plus or regime in REGIMES[1:]):
+        return System(name, student, regime or "scratch")
+    known = ", ".join([*BASELINES, TEACHER, "STUDENT", *(f"STUDENT+{r}" for r in REGIMES[1:])])
+    raise ValueError(f"system '{name}' is unknown; accepted: {known}, where STUDENT is an entry of students")
+
+
+class Variant(NamedTuple):
+    """What a path's variant names; None where the regime does not use it."""
+
+    teacher: str | None
+    generator: str | None
+    sampling: str | None
+    training: str
+
+
+def variant_name(regime: str, teacher: str, generator: str, sampling: str, training: str) -> str:
+    """Join the names that a regime depends on: ``default``, ``minilm.default`` or ``minilm.pocket.full.default``."""
+    names = [training]
+    if regime in WITH_SYNTHETIC:
+        names = [generator, sampling, *names]
+    if regime in WITH_TEACHER:
+        names = [teacher, *names]
+    return ".".join(names)
+
+
+def parse_variant(name: str) -> Variant:
+    """Take a variant's name apart again."""
+    parts = name.split(".")
+    if len(parts) == 1:
+        return Variant(None, None, None, parts[0])
+    if len(parts) == 2:
+        return Variant(parts[0], None, None, parts[1])
+    return Variant(parts[0], parts[1], parts[2], parts[3])

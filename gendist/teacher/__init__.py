@@ -1,0 +1,1 @@
+"""Teacher: a sequence classifier finetuned on the labelled real rows."""

@@ -1,0 +1,53 @@
+"""Settings of the datasets."""
+
+from typing import Annotated
+
+from pydantic import Field, field_validator, model_validator
+
+from gendist.settings import Settings
+
+
+class Dataset(Settings):
+    """One dataset: where its texts are, and how many of them the study uses."""
+
+    train: str | None = None
+    """Training rows: a .csv, .tsv, .jsonl or .parquet file, relative to the working directory."""
+    test: str | None = None
+    """Test rows, same formats; only the evaluation reads their labels."""
+    hub: str | None = None
+    """Instead of `train` and `test`: a dataset id on the Hugging Face hub."""
+    hub_config: str | None = None
+    """Configuration name of the hub dataset."""
+    revision: str | None = None
+    """Commit, tag or branch of the hub dataset."""
+    train_split: str = "train"
+    """Split of the hub dataset that holds the training rows."""
+    test_split: str = "test"
+    """Split of the hub dataset that holds the test rows."""
+    text: Annotated[list[str], Field(min_length=1)] = ["text"]
+    """Text column, or a list of columns to be joined."""
+    separator: str = " "
+    """What stands between joined columns."""
+    label: str = "label"
+    """Label column: names, or integers."""
+    label_names: list[str] | None = None
+    """Names of integer labels in order, where the source does not carry them."""
+    train_per_class: Annotated[int, Field(ge=2)] | None = 100
+    """Training rows sampled from each class; null takes all (paper section 4.1: 100)."""
+    sample_seed: int = 0
+    """Seed of that sampling."""
+    synthetic: Annotated[int, Field(ge=1)] = 5000
+    """Synthetic rows of the generation-distillation systems (paper: 13,600 or 25,000)."""
+
+    @field_validator("text", mode="before")
+    @classmethod
+    def _one_or_several(cls, value: object) -> object:
+        return [value] if isinstance(value, str) else value
+
+    @model_validator(mode="after")
+    def _one_source(self) -> "Dataset":
+        if self.hub is None and (self.train is None or self.test is None):
+            raise ValueError("needs both 'train' and 'test' (files), or 'hub' (a dataset id)")
+        if self.hub is not None and (self.train is not None or self.test is not None):
+            raise ValueError("takes either 'train' and 'test' or 'hub', not both")
+        return self

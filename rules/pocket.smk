@@ -1,0 +1,51 @@
+"""Pocket: the embedded models, from the package to ordinary folders; published embeddings, fetched."""
+
+
+def embeddings_folder(name):
+    """Folder of a student's subword tokenizer and vectors."""
+    if name == "pocket":
+        return relative(dependencies.PACKAGE / "pocket" / "models" / "subwords")
+    if name.startswith("bpemb:"):
+        return f"{RESULTS}/embeddings/{name.replace(':', '-').replace('/', '-')}"
+    return name
+
+
+def embeddings_files(name):
+    """Files of that folder, as inputs."""
+    tokenizer = "sentencepiece.model" if name.startswith("bpemb:") else "tokenizer.json"
+    return [f"{embeddings_folder(name)}/{file}" for file in (tokenizer, "vectors.safetensors")]
+
+
+rule unpack_pocket:
+    input:
+        body=relative(dependencies.PACKAGE / "pocket" / "models" / "generator" / "body.safetensors"),
+        code=code("pocket/unpack"),
+    output:
+        multiext(f"{RESULTS}/pocket/generator/", "config.json", "model.safetensors", "tokenizer.json"),
+    log:
+        f"{LOGS}/pocket.log",
+    conda:
+        "../envs/cpu.yaml"
+    script:
+        "../workflow_scripts/unpack_pocket.py"
+
+
+rule fetch_bpemb:
+    input:
+        code=code("students/bpemb"),
+    output:
+        multiext(
+            f"{RESULTS}/embeddings/bpemb-{{language}}-{{pieces}}-{{width}}/",
+            "sentencepiece.model",
+            "vectors.safetensors",
+        ),
+    log:
+        f"{LOGS}/embeddings/bpemb-{{language}}-{{pieces}}-{{width}}.log",
+    wildcard_constraints:
+        language="[a-z-]+",
+        pieces="[0-9]+",
+        width="[0-9]+",
+    conda:
+        "../envs/cpu.yaml"
+    script:
+        "../workflow_scripts/fetch_bpemb.py"

@@ -1,0 +1,9 @@
+"""Collect the metrics of all runs into one tidy table."""
+
+from pathlib import Path
+
+from gendist.evaluation.collect import collect_metrics
+from gendist.script import logged
+
+with logged(snakemake.log[0], "metrics"):
+    collect_metrics([Path(p).parent for p in snakemake.input.metrics], Path(snakemake.output[0]))

@@ -1,0 +1,14 @@
+"""Fetch published subword embeddings and turn them into safetensors."""
+
+from pathlib import Path
+
+from gendist.script import logged
+from gendist.students.bpemb import fetch_bpemb
+
+with logged(snakemake.log[0], "bpemb"):
+    fetch_bpemb(
+        snakemake.wildcards.language,
+        int(snakemake.wildcards.pieces),
+        int(snakemake.wildcards.width),
+        Path(snakemake.output[0]).parent,
+    )

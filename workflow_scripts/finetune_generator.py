@@ -1,0 +1,15 @@
+"""Finetune one generator on one dataset's training texts."""
+
+from pathlib import Path
+
+from gendist.generator.finetune import finetune_generator
+from gendist.generator.settings import Generator
+from gendist.script import logged
+
+with logged(snakemake.log[0], f"{snakemake.wildcards.dataset} generator {snakemake.wildcards.generator}"):
+    finetune_generator(
+        Path(snakemake.input.train),
+        Path(snakemake.output[0]).parent,
+        Generator(**snakemake.params.generator),
+        snakemake.threads,
+    )

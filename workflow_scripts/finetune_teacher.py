@@ -1,0 +1,15 @@
+"""Finetune one teacher on one dataset's labelled rows."""
+
+from pathlib import Path
+
+from gendist.script import logged
+from gendist.teacher.finetune import finetune_teacher
+from gendist.teacher.settings import Teacher
+
+with logged(snakemake.log[0], f"{snakemake.wildcards.dataset} teacher {snakemake.wildcards.teacher}"):
+    finetune_teacher(
+        Path(snakemake.input.train),
+        Path(snakemake.output[0]).parent,
+        Teacher(**snakemake.params.teacher),
+        snakemake.threads,
+    )

@@ -1,0 +1,15 @@
+"""Fit and evaluate the fasttext baseline."""
+
+from pathlib import Path
+
+from gendist.baselines.fasttext import fit_fasttext
+from gendist.script import logged
+
+with logged(snakemake.log[0], f"{snakemake.wildcards.dataset} fasttext"):
+    fit_fasttext(
+        Path(snakemake.input.train),
+        Path(snakemake.input.test),
+        Path(snakemake.output[0]).parent,
+        snakemake.wildcards.dataset,
+        int(snakemake.wildcards.seed),
+    )

@@ -1,0 +1,14 @@
+"""Fit and evaluate the tfidf_svm baseline."""
+
+from pathlib import Path
+
+from gendist.baselines.tfidf_svm import fit_tfidf_svm
+from gendist.script import logged
+
+with logged(snakemake.log[0], f"{snakemake.wildcards.dataset} tfidf-svm"):
+    fit_tfidf_svm(
+        Path(snakemake.input.train),
+        Path(snakemake.input.test),
+        Path(snakemake.output[0]).parent,
+        snakemake.wildcards.dataset,
+    )
