@@ -44,13 +44,17 @@ $(VENV)/.test-stamp: $(VENV)/.run-stamp
 
 # --- the default study ---
 
-# Exit 0 if a Snakemake works in this folder, started by whatever means; its orphaned jobs count too.
+# Exit 0 if a Snakemake, started by whatever means, or an orphaned job of one works in this folder.
 define SNAKEMAKE_RUNS
 import os, psutil, sys
 
+us = [psutil.Process(), *psutil.Process().parents()]  # this text stands in our command lines
+
 def works_here(process):
     try:
-        return any("snakemake" in word for word in process.cmdline()) and process.cwd() == os.getcwd()
+        words = process.cmdline()
+        named = any(os.path.basename(word) == "snakemake" or "/.snakemake/" in word for word in words)
+        return named and process not in us and process.cwd() == os.getcwd()
     except psutil.Error:
         return False
 

@@ -9,6 +9,7 @@ min_version("9.19")
 
 
 include: "rules/common.smk"
+include: "rules/config.smk"
 include: "rules/texts.smk"
 include: "rules/pocket.smk"
 include: "rules/generator.smk"
@@ -18,6 +19,10 @@ include: "rules/logits.smk"
 include: "rules/students.smk"
 include: "rules/baselines.smk"
 include: "rules/evaluation.smk"
+include: "rules/report.smk"
+
+
+report: "docs/report.rst"
 
 
 rule all:
@@ -25,3 +30,4 @@ rule all:
     input:
         rules.write_run_config.output,
         rules.collect_metrics.output,
+        report_files,

@@ -1,6 +1,7 @@
 """The validated study, and helpers that several stages' rules use."""
 
 import os
+import re
 import sys
 from pathlib import Path
 
@@ -11,7 +12,6 @@ from gendist.config import Study, study_from
 from gendist.config.plan import planned_runs, sampling_count
 from gendist.errors import GendistError
 from gendist.systems import WITH_SYNTHETIC, WITH_TEACHER, parse_variant
-
 
 # A study named on the command line stands alone: Snakemake would merge it into config.yaml.
 if not workflow.overwrite_configfiles:
@@ -70,12 +70,220 @@ def shard_paths(pattern, wildcards, count):
     return [pattern.format(**wildcards, shard=f"{shard:05d}") for shard in shards]
 
 
-rule write_run_config:
-    output:
-        f"{RESULTS}/run_config.yaml",
-    log:
-        f"{LOGS}/run_config.log",
-    params:
-        study=STUDY.model_dump(mode="json"),
-    script:
-        "../workflow_scripts/write_run_config.py"
+# --- texts ---
+
+
+def source_files(wildcards):
+    """The user's files of a dataset; a hub dataset has none."""
+    dataset = STUDY.datasets[wildcards.dataset]
+    return [path for path in (dataset.train, dataset.test) if path is not None]
+
+
+def dataset_settings(wildcards):
+    """The dataset's config; the number of synthetic rows has no influence on the texts."""
+    values = settings(STUDY.datasets[wildcards.dataset])
+    del values["synthetic"]
+    return values
+
+
+# --- pocket ---
+
+
+def embeddings_folder(name):
+    """Folder of a student's subword tokenizer and vectors."""
+    if name == "pocket":
+        return relative(dependencies.PACKAGE / "pocket" / "models" / "subwords")
+    if name.startswith("bpemb:"):
+        return f"{RESULTS}/embeddings/{'-'.join(re.split('[:/]', name))}"
+    return name
+
+
+def embeddings_files(name):
+    """Files of that folder, as inputs."""
+    tokenizer = "sentencepiece.model" if name.startswith("bpemb:") else "tokenizer.json"
+    return [f"{embeddings_folder(name)}/{file}" for file in (tokenizer, "vectors.safetensors")]
+
+
+# --- generator ---
+
+
+def generator_model(wildcards):
+    """Folder or hub id of the model to finetune."""
+    model = STUDY.generators[wildcards.generator].model
+    return f"{RESULTS}/pocket/generator" if model == "pocket" else model
+
+
+def generator_model_files(wildcards):
+    """What the finetuning reads of its model."""
+    if STUDY.generators[wildcards.generator].model == "pocket":
+        return rules.unpack_pocket.output
+    return model_files(generator_model(wildcards))
+
+
+def generator_settings(wildcards):
+    """The generator's config, its model as a folder or hub id."""
+    return settings(STUDY.generators[wildcards.generator], model=generator_model(wildcards))
+
+
+# --- synthetic ---
+
+
+def sampling_settings(wildcards):
+    """The sampling's config; the batch size does not belong to it, because it changes no row."""
+    values = settings(STUDY.samplings[wildcards.sampling])
+    del values["batch_size"]
+    return values
+
+
+def sampling_batch_size(wildcards):
+    """Rows generated side by side; outside params, so that changing it reruns nothing."""
+    return STUDY.samplings[wildcards.sampling].batch_size
+
+
+# --- teacher ---
+
+
+def teacher_model_files(wildcards):
+    """What the finetuning reads of a model in a local folder."""
+    return model_files(STUDY.teachers[wildcards.teacher].model)
+
+
+def teacher_settings(wildcards):
+    """The teacher's config."""
+    return settings(STUDY.teachers[wildcards.teacher])
+
+
+# --- logits ---
+
+
+def teacher_max_tokens(wildcards):
+    """Where the teacher cuts texts."""
+    return STUDY.teachers[wildcards.teacher].max_tokens
+
+
+# --- students ---
+
+
+def variant_paths(pattern, wildcards):
+    """Fill a path with the dataset and the names that the run's variant stands for."""
+    return pattern.format(dataset=wildcards.dataset, **parse_variant(wildcards.variant)._asdict())
+
+
+def student_embeddings_files(wildcards):
+    """Tokenizer and vectors of the student's embeddings."""
+    return embeddings_files(STUDY.students[wildcards.student].embeddings)
+
+
+def student_train_logits(wildcards):
+    """The teacher's logits of the real rows, where the regime has a teacher."""
+    if wildcards.regime not in WITH_TEACHER:
+        return []
+    return variant_paths(f"{RESULTS}/{{dataset}}/logits/{{teacher}}/train.parquet", wildcards)
+
+
+def student_shards(wildcards):
+    """Shards of the synthetic rows, where the regime has any."""
+    return run_shards(rules.generate_shard.output[0], wildcards)
+
+
+def student_shard_logits(wildcards):
+    """The teacher's logits of those shards."""
+    return run_shards(rules.score_shard.output[0], wildcards)
+
+
+def run_shards(pattern, wildcards):
+    """Fill a shard path for every shard that a run reads."""
+    if wildcards.regime not in WITH_SYNTHETIC:
+        return []
+    names = {"dataset": wildcards.dataset, **parse_variant(wildcards.variant)._asdict()}
+    return shard_paths(pattern, names, wildcards.n_synthetic)
+
+
+def student_settings(wildcards):
+    """The student's config."""
+    return settings(STUDY.students[wildcards.student])
+
+
+def training_settings(wildcards):
+    """The config of the run's way of training."""
+    return settings(STUDY.trainings[parse_variant(wildcards.variant).training])
+
+
+def student_embeddings(wildcards):
+    """Folder of the student's embeddings."""
+    return embeddings_folder(STUDY.students[wildcards.student].embeddings)
+
+
+# --- evaluation ---
+
+
+def run_metrics(wildcards):
+    """The metrics of every run that the study asks for."""
+    paths = [rules.distil_student.output.metrics.format(**run._asdict()) for run in planned_runs(STUDY)]
+    for dataset in STUDY.datasets:
+        paths += expand(rules.evaluate_teacher.output.metrics, dataset=dataset, teacher=STUDY.teachers)
+        if "tfidf-svm" in STUDY.systems:  # nothing in it is random
+            paths += expand(rules.fit_tfidf_svm.output.metrics, dataset=dataset, seed=STUDY.seed_list[0])
+        if "fasttext" in STUDY.systems:
+            paths += expand(rules.fit_fasttext.output.metrics, dataset=dataset, seed=STUDY.seed_list)
+    return paths
+
+
+def teacher_seed(wildcards):
+    """Seed of the teacher's finetuning."""
+    return STUDY.teachers[wildcards.teacher].seed
+
+
+# --- report ---
+
+
+def main_names():
+    """The teacher, generator, sampling and training that the tables show."""
+    return {
+        "generator": STUDY.generator,
+        "sampling": STUDY.sampling,
+        "teacher": STUDY.teacher,
+        "training": STUDY.training,
+    }
+
+
+def full_counts():
+    """Synthetic rows of the generation-distillation systems, by dataset."""
+    return {name: dataset.synthetic for name, dataset in STUDY.datasets.items()}
+
+
+def all_curve_counts():
+    """Synthetic counts of Figure 2, by dataset."""
+    return {dataset: STUDY.curve_counts(dataset) for dataset in STUDY.datasets}
+
+
+def all_sampling_counts():
+    """Synthetic rows of the sampling comparison, by dataset."""
+    return {dataset: sampling_count(STUDY, dataset) for dataset in STUDY.datasets}
+
+
+def train_texts():
+    """Real training rows of every dataset."""
+    return expand(rules.prepare_texts.output.train, dataset=STUDY.datasets)
+
+
+def main_shards(pattern):
+    """Shards of the main pool of every dataset."""
+    names = main_names()
+    return [
+        path
+        for dataset, count in full_counts().items()
+        for path in shard_paths(pattern, {**names, "dataset": dataset}, count)
+    ]
+
+
+def figure_files():
+    """What the study draws: the sampling comparison needs something to compare."""
+    files = [*rules.draw_figure2.output]
+    return files + [*rules.draw_sampling.output] if len(STUDY.samplings) > 1 else files
+
+
+def report_files(wildcards):
+    """Every table and figure."""
+    tables = [rules.write_table1, rules.write_table2, rules.write_table3, rules.write_table4]
+    return [path for table in tables for path in table.output] + figure_files()

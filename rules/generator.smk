@@ -1,24 +1,6 @@
 """Generator: the training texts, without labels, to a finetuned causal language model."""
 
 
-def generator_model(wildcards):
-    """Folder or hub id of the model to finetune."""
-    model = STUDY.generators[wildcards.generator].model
-    return f"{RESULTS}/pocket/generator" if model == "pocket" else model
-
-
-def generator_model_files(wildcards):
-    """What the finetuning reads of its model."""
-    if STUDY.generators[wildcards.generator].model == "pocket":
-        return rules.unpack_pocket.output
-    return model_files(generator_model(wildcards))
-
-
-def generator_settings(wildcards):
-    """The generator's config, its model as a folder or hub id."""
-    return settings(STUDY.generators[wildcards.generator], model=generator_model(wildcards))
-
-
 rule finetune_generator:
     input:
         generator_model_files,
@@ -32,12 +14,12 @@ rule finetune_generator:
         f"{LOGS}/{{dataset}}/generators/{{generator}}.log",
     benchmark:
         f"{LOGS}/{{dataset}}/generators/{{generator}}.benchmark.tsv"
-    params:
-        generator=generator_settings,
+    conda:
+        "../envs/cpu.yaml"
     threads: 1
     resources:
         gpu=1,
-    conda:
-        "../envs/cpu.yaml"
+    params:
+        generator=generator_settings,
     script:
         "../workflow_scripts/finetune_generator.py"

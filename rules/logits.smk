@@ -1,11 +1,6 @@
 """Logits: the finetuned teacher's scores of real rows and of every shard."""
 
 
-def teacher_max_tokens(wildcards):
-    """Where the teacher cuts texts."""
-    return STUDY.teachers[wildcards.teacher].max_tokens
-
-
 rule score_texts:
     input:
         rules.finetune_teacher.output,
@@ -15,13 +10,13 @@ rule score_texts:
         f"{RESULTS}/{{dataset}}/logits/{{teacher}}/{{split}}.parquet",
     log:
         f"{LOGS}/{{dataset}}/logits/{{teacher}}/{{split}}.log",
-    params:
-        max_tokens=teacher_max_tokens,
+    conda:
+        "../envs/cpu.yaml"
     threads: 1
     resources:
         gpu=1,
-    conda:
-        "../envs/cpu.yaml"
+    params:
+        max_tokens=teacher_max_tokens,
     script:
         "../workflow_scripts/score.py"
 
@@ -37,12 +32,12 @@ rule score_shard:
         f"{LOGS}/{{dataset}}/logits/{{teacher}}/{{generator}}/{{sampling}}/shard-{{shard}}.log",
     benchmark:
         f"{LOGS}/{{dataset}}/logits/{{teacher}}/{{generator}}/{{sampling}}/shard-{{shard}}.benchmark.tsv"
-    params:
-        max_tokens=teacher_max_tokens,
+    conda:
+        "../envs/cpu.yaml"
     threads: 1
     resources:
         gpu=1,
-    conda:
-        "../envs/cpu.yaml"
+    params:
+        max_tokens=teacher_max_tokens,
     script:
         "../workflow_scripts/score.py"

@@ -1,21 +1,6 @@
 """Pocket: the embedded models, from the package to ordinary folders; published embeddings, fetched."""
 
 
-def embeddings_folder(name):
-    """Folder of a student's subword tokenizer and vectors."""
-    if name == "pocket":
-        return relative(dependencies.PACKAGE / "pocket" / "models" / "subwords")
-    if name.startswith("bpemb:"):
-        return f"{RESULTS}/embeddings/{name.replace(':', '-').replace('/', '-')}"
-    return name
-
-
-def embeddings_files(name):
-    """Files of that folder, as inputs."""
-    tokenizer = "sentencepiece.model" if name.startswith("bpemb:") else "tokenizer.json"
-    return [f"{embeddings_folder(name)}/{file}" for file in (tokenizer, "vectors.safetensors")]
-
-
 rule unpack_pocket:
     input:
         body=relative(dependencies.PACKAGE / "pocket" / "models" / "generator" / "body.safetensors"),

@@ -1,7 +1,9 @@
 """Write the merged, validated config next to the results."""
 
+from pathlib import Path
+
 from gendist.config.run_config import write_run_config
 from gendist.script import logged
 
 with logged(snakemake.log[0], "config"):
-    write_run_config(snakemake.params.study, snakemake.output[0])
+    write_run_config(snakemake.params.study, Path(snakemake.output[0]))

@@ -1,15 +1,22 @@
 """How files are written: whole or not at all, and always saying what made them."""
 
+from gendist.artifacts.files import read_json, write_bytes, write_json, write_tensors, write_text
 from gendist.artifacts.folders import model_folder
 from gendist.artifacts.parquet import read_metadata, read_parquet, write_parquet
-from gendist.artifacts.provenance import Provenance, hash_file, hash_folder
+from gendist.artifacts.provenance import KEY, Provenance, hash_file, hash_folder
 
 __all__ = [
+    "KEY",
     "Provenance",
     "hash_file",
     "hash_folder",
     "model_folder",
+    "read_json",
     "read_metadata",
     "read_parquet",
+    "write_bytes",
+    "write_json",
     "write_parquet",
+    "write_tensors",
+    "write_text",
 ]

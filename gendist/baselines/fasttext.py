@@ -14,8 +14,8 @@ import floret
 import numpy as np
 
 from gendist.artifacts import Provenance, hash_file
-from gendist.evaluation.inputs import read_texts
 from gendist.evaluation.runs import RunRow, write_run
+from gendist.texts.tables import read_texts
 
 LABEL = "__label__"
 # Few rows need many passes. Chosen by five-fold cross-validation within the training rows

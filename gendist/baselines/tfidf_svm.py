@@ -8,8 +8,8 @@ from sklearn.svm import LinearSVC
 
 from gendist.artifacts import Provenance, hash_file
 from gendist.errors import GendistError
-from gendist.evaluation.inputs import read_texts
 from gendist.evaluation.runs import RunRow, write_run
+from gendist.texts.tables import read_texts
 
 # Common defaults, chosen without a look at any test set. Single words only: pairs would add
 # many features that occur once, which about 100 rows per class cannot weigh.

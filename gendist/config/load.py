@@ -26,7 +26,8 @@ def load_study(path: Path) -> Study:
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
-        raise GendistError(f"{path}{where}: not valid YAML ({getattr(error, 'problem', None) or 'unreadable'})") from None
+        problem = getattr(error, "problem", None) or "unreadable"
+        raise GendistError(f"{path}{where}: not valid YAML ({problem})") from None
     if not isinstance(content, dict):
         raise GendistError(f"{path}: expected a mapping with at least 'datasets', got {_shown(content)}")
     return study_from(content, str(path))
@@ -41,7 +42,8 @@ def study_from(content: Mapping[str, Any], name: str = "config") -> Study:
     try:
         return Study.model_validate(dict(content))
     except ValidationError as error:
-        first, *others = error.errors()
+        # A misspelt key first: it explains a missing one.
+        first, *others = sorted(error.errors(), key=lambda e: e["type"] != "extra_forbidden")
         more = f" (and {len(others)} more)" if others else ""
         raise GendistError(f"{name}: {_explain(first, content)}{more}") from None
 
@@ -68,7 +70,7 @@ def _explain(error: Any, content: Mapping[str, Any]) -> str:
     if error["type"] == "value_error":
         return message if key == "top level" else f"key '{key}': {message}"
     if error["type"] == "string_pattern_mismatch" and "[key]" in place:
-        return f"name {place[-2]!r} in '{key}' is not accepted: use letters, digits, '_' and '-', up to 64"
+        return f"name {place[-2]!r} in '{place[0]}' is not accepted: use letters, digits, '_' and '-', up to 64"
     return f"key '{key}' is {_shown(value)}; {message[0].lower()}{message[1:]}"
 
 

@@ -7,7 +7,6 @@ from gendist.config.study import Study
 from gendist.systems import WITH_SYNTHETIC, variant_name
 
 
-
 class Run(NamedTuple):
     """One student run; the fields are the wildcards of its path."""
 
@@ -52,4 +51,4 @@ def _runs(study: Study, dataset: str) -> Iterator[Run]:
             yield from runs(curve, "synthetic", sampling_count(study, dataset), sampling=sampling)
     for kind, names in (("teacher", study.teachers), ("generator", study.generators), ("training", study.trainings)):
         for name in list(names)[1:]:
-            yield from runs(curve, "gendist", **{kind: name})
+            yield from runs(curve, "gendist", full, **{kind: name})

@@ -5,10 +5,9 @@ from typing import Any
 
 import yaml
 
+from gendist.artifacts import write_text
 
-def write_run_config(study: dict[str, Any], target: str) -> None:
+
+def write_run_config(study: dict[str, Any], target: Path) -> None:
     """Write a dumped ``Study`` as YAML, every default spelled out."""
-    path = Path(target)
-    part = path.with_name(f".{path.name}.part")
-    part.write_text(yaml.safe_dump(study, sort_keys=False, allow_unicode=True), encoding="utf-8")
-    part.replace(path)
+    write_text(target, yaml.safe_dump(study, sort_keys=False, allow_unicode=True))

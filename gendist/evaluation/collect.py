@@ -1,6 +1,5 @@
 """One tidy table of all runs, and the teacher's run from its logits."""
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -8,10 +7,11 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from gendist.artifacts import Provenance, hash_file, write_parquet
+from gendist.artifacts import Provenance, hash_file, read_json, write_parquet
 from gendist.errors import GendistError
-from gendist.evaluation.inputs import read_logits, read_texts
 from gendist.evaluation.runs import METRICS, TIMING, RunRow, write_run
+from gendist.logits.files import read_logits
+from gendist.texts.tables import read_texts
 
 SCHEMA = pa.schema(
     [
@@ -86,7 +86,7 @@ def evaluate_logits(test_texts: Path, logits: Path, folder: Path, row: RunRow, t
         GendistError: if a file is missing or damaged, or ids or classes of the two differ.
     """
     texts = read_texts(test_texts)
-    ids, matrix = read_logits(logits, "id")
+    ids, matrix = read_logits([logits], "id")
     order = np.argsort(ids)
     wanted = np.argsort(texts.ids)
     if not np.array_equal(ids[order], texts.ids[wanted]):
@@ -101,7 +101,7 @@ def evaluate_logits(test_texts: Path, logits: Path, folder: Path, row: RunRow, t
 
 def _read_row(folder: Path) -> dict[str, Any]:
     path = folder / METRICS
-    row = _read_json(path) | {"train_seconds": _read_json(folder / TIMING).get("train_seconds")}
+    row = read_json(path) | {"train_seconds": read_json(folder / TIMING).get("train_seconds")}
     missing, unknown = set(SCHEMA.names) - set(row), set(row) - set(SCHEMA.names)
     if missing or unknown:
         wrong = f"lacks {', '.join(sorted(missing))}" if missing else f"has unknown {', '.join(sorted(unknown))}"
@@ -114,18 +114,6 @@ def _read_row(folder: Path) -> dict[str, Any]:
     except (pa.ArrowException, TypeError, ValueError, OverflowError) as error:
         raise GendistError(f"{path}: a value has the wrong type ({str(error).splitlines()[0]})") from None
     return row
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        record = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise GendistError(f"{path}: no such file") from None
-    except (OSError, ValueError) as error:
-        raise GendistError(f"{path}: damaged ({str(error).splitlines()[0]}); delete it and run again") from None
-    if not isinstance(record, dict):
-        raise GendistError(f"{path}: damaged (not a JSON object); delete it and run again")
-    return record
 
 
 def _sort_key(value: str | int | None) -> tuple[bool, str | int]:

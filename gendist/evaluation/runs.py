@@ -12,8 +12,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from gendist.artifacts import Provenance, write_parquet
-from gendist.evaluation.files import write_json
+from gendist.artifacts import Provenance, write_json, write_parquet
 from gendist.evaluation.metrics import classification_metrics
 
 METRICS = "metrics.json"

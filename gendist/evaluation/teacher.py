@@ -1,8 +1,9 @@
 """The teacher's row of the tables."""
 
-import json
 from pathlib import Path
 
+from gendist.artifacts import read_json
+from gendist.errors import GendistError
 from gendist.evaluation.collect import evaluate_logits
 from gendist.evaluation.runs import TIMING, RunRow
 from gendist.texts.tables import read_texts
@@ -22,16 +23,24 @@ def evaluate_teacher(
         dataset: name of the dataset.
         name: name of the teacher.
         seed: seed of its finetuning.
+
+    Raises:
+        GendistError: if a file is missing or damaged.
     """
-    history = json.loads((teacher / "history.json").read_text())
-    seconds = json.loads((teacher / TIMING).read_text())["train_seconds"]
     row = RunRow(
         dataset=dataset,
         system="teacher",
         n_real=len(read_texts(train).texts),
         teacher=name,
         seed=seed,
-        n_parameters=history["n_parameters"],
+        n_parameters=int(_number(teacher / "history.json", "n_parameters")),
         variant=name,
     )
-    evaluate_logits(test, logits, folder, row, seconds)
+    evaluate_logits(test, logits, folder, row, _number(teacher / TIMING, "train_seconds"))
+
+
+def _number(path: Path, key: str) -> float:
+    value = read_json(path).get(key)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise GendistError(f"{path}: damaged ('{key}' is no number); delete it and run again")
+    return value

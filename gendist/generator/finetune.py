@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from gendist import devices
-from gendist.artifacts import Provenance, hash_file, model_folder
+from gendist.artifacts import Provenance, hash_file, model_folder, write_text
 from gendist.errors import GendistError
 from gendist.generator import sequences
 from gendist.generator.settings import Generator
@@ -62,7 +62,7 @@ def finetune_generator(train: Path, target: Path, settings: Generator, threads: 
         tokenizer.save_pretrained(folder)
         lines = ["epoch,train_nats_per_token,held_out_nats_per_token\n"]
         lines += [f"{epoch},{train_loss:.5f},{held:.5f}\n" for epoch, train_loss, held in history]
-        (folder / "history.csv").write_text("".join(lines))
+        write_text(folder / "history.csv", "".join(lines))
 
 
 def boundary_tokens(config: Any, tokenizer: Any, name: str) -> tuple[int, int]:
@@ -97,9 +97,7 @@ def _batches(
     rows: Sequence[list[int]], limit: int, start: int, rng: np.random.Generator, settings: Generator
 ) -> Iterator[list[list[int]]]:
     """Yield one epoch of batches."""
-    stream = (
-        sequences.windows(rows, limit, start, rng) if settings.unit == "windows" else sequences.examples(rows, rng)
-    )
+    stream = sequences.windows(rows, limit, start, rng) if settings.unit == "windows" else sequences.examples(rows, rng)
     while batch := list(islice(stream, settings.batch_size)):
         yield batch
 
@@ -146,7 +144,12 @@ def _train(
     model.train()
     history: list[tuple[int, float, float]] = []
     best = nats_per_token(model, held_out) if held_out else math.inf
-    log.info("%d trainable weights, %d steps, held-out nats per token before: %.3f", sum(map(torch.numel, trained)), steps, best)
+    log.info(
+        "%d trainable weights, %d steps, held-out nats per token before: %.3f",
+        sum(map(torch.numel, trained)),
+        steps,
+        best,
+    )
     history.append((0, math.nan, best if held_out else math.nan))
     best_weights = _snapshot(model) if held_out else None
     step, worse = 0, 0
@@ -163,7 +166,9 @@ def _train(
             total, tokens, step = total + loss.item() * count, tokens + count, step + 1
             progress.add(1, f"{loss.item():.3f} nats per token")
         if not math.isfinite(total):
-            raise GendistError(f"finetuning diverged at step {step}; lower learning_rate (now {settings.learning_rate})")
+            raise GendistError(
+                f"finetuning diverged at step {step}; lower learning_rate (now {settings.learning_rate})"
+            )
         held = nats_per_token(model, held_out) if held_out else math.nan
         history.append((len(history), total / tokens, held))
         log.info("epoch %d: train %.3f, held out %.3f nats per token", *history[-1])

@@ -19,7 +19,9 @@ def windows(rows: Sequence[list[int]], length: int, start: int, rng: np.random.G
     Rows overlap by their separator: the end token of a model whose start and end token are
     the same (GPT-2) is not doubled.
     """
-    stream = np.concatenate([row[1:] if i and row[0] == start == rows[i - 1][-1] else row for i, row in enumerate(rows)])
+    stream = np.concatenate(
+        [row[1:] if i and row[0] == start == rows[i - 1][-1] else row for i, row in enumerate(rows)]
+    )
     length = min(length, len(stream))
     for _ in range(max(1, round(len(stream) / length))):
         offset = rng.integers(0, len(stream) - length + 1)

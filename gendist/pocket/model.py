@@ -71,6 +71,7 @@ def warm_start(unigram_counts: np.ndarray | None = None, base: Path | None = Non
     """
     base = base or encoder_folder()
     model = BertLMHeadModel(causal_config(base))
+    model.loss_type = "ForCausalLM"  # what transformers falls back to for this class, with a warning
     stored = load_file(base / "model.safetensors")
     names = [n for n in stored if n.startswith(("embeddings.", "encoder.")) and "position_ids" not in n]
     missing, unexpected = model.load_state_dict({f"bert.{n}": stored[n] for n in names}, strict=False)

@@ -6,7 +6,7 @@ off, so that spacing around it ("U.S. - based" from a generator) changes nothing
 """
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +16,7 @@ from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, tr
 
 from gendist.artifacts import Provenance, hash_file
 from gendist.artifacts.provenance import KEY
+from gendist.errors import GendistError
 from gendist.pocket.corpus import articles, paragraphs
 
 log = logging.getLogger(__name__)
@@ -46,37 +47,62 @@ def train_tokenizer(files: Sequence[Path], size: int = 10_000, limit: int | None
     return tokenizer
 
 
-class PieceSentences:
-    """A corpus that gensim can walk several times: one list of pieces per paragraph."""
+def write_pieces(files: Sequence[Path], tokenizer: Tokenizer, target: Path, limit: int | None = None) -> int:
+    """Write the corpus as text, one paragraph of space-separated pieces a line; return the number of pieces.
 
-    def __init__(self, files: Sequence[Path], tokenizer: Tokenizer, limit: int | None = None) -> None:
-        self.files, self.tokenizer, self.limit = files, tokenizer, limit
+    Raises:
+        GendistError: if the corpus holds no paragraph.
+    """
+    names = [piece for piece, _ in sorted(tokenizer.get_vocab().items(), key=lambda item: item[1])]
+    count = 0
+    batch: list[str] = []
+    with target.open("w", encoding="utf-8") as stream:
 
-    def __iter__(self) -> Iterator[list[str]]:
-        batch: list[str] = []
-        for paragraph in paragraphs(articles(self.files, limit=self.limit)):
+        def flush() -> int:
+            written = 0
+            # Names from ids: the fast encoding leaves its own list of pieces blank.
+            for encoding in tokenizer.encode_batch_fast(batch):
+                stream.write(" ".join([names[i] for i in encoding.ids]) + "\n")
+                written += len(encoding.ids)
+            batch.clear()
+            return written
+
+        for paragraph in paragraphs(articles(files, limit=limit)):
             batch.append(paragraph)
             if len(batch) == 1000:
-                yield from self._pieces(batch)
-                batch = []
-        yield from self._pieces(batch)
-
-    def _pieces(self, batch: list[str]) -> Iterator[list[str]]:
-        for encoding in self.tokenizer.encode_batch_fast(batch):
-            yield encoding.tokens
+                count += flush()
+        count += flush()
+    if not count:
+        raise GendistError(f"{files[0].parent}: the corpus holds no paragraph of 80 characters or more")
+    return count
 
 
 def train_vectors(
-    sentences: PieceSentences, size: int = 100, window: int = 5, epochs: int = 3, seed: int = 0, workers: int = 2
+    pieces: Path,
+    tokenizer: Tokenizer,
+    size: int = 100,
+    window: int = 5,
+    epochs: int = 3,
+    seed: int = 0,
+    workers: int = 2,
 ) -> np.ndarray:
     """Skip-gram with negative sampling over pieces; returns (vocabulary, size) in tokenizer order.
 
     The padding row is zero; pieces that the corpus never shows get small random vectors.
+
+    Args:
+        pieces: file from ``write_pieces``.
+        tokenizer: names the rows.
+        size: width of the vectors.
+        window: pieces of context on either side.
+        epochs: passes over the corpus.
+        seed: of initialisation and negative samples.
+        workers: threads; more than one makes the result differ a little from run to run.
     """
     from gensim.models import Word2Vec
 
     model = Word2Vec(
-        sentences,
+        corpus_file=str(pieces),
         vector_size=size,
         window=window,
         epochs=epochs,
@@ -87,13 +113,14 @@ def train_vectors(
         seed=seed,
         workers=workers,
     )
-    vocabulary = sentences.tokenizer.get_vocab()
+    vocabulary = tokenizer.get_vocab()
     rng = np.random.default_rng(seed)
     vectors = rng.normal(0.0, 0.1, (len(vocabulary), size)).astype(np.float32)
-    for piece, row in vocabulary.items():
-        if piece in model.wv:
-            vectors[row] = model.wv[piece]
+    known = [(row, model.wv[piece]) for piece, row in vocabulary.items() if piece in model.wv]
+    for row, vector in known:
+        vectors[row] = vector
     vectors[vocabulary[PAD]] = 0.0
+    log.info("%d of %d pieces occur in the corpus", len(known), len(vocabulary))
     return vectors
 
 
@@ -125,8 +152,11 @@ def train_subwords(
         return
     log.info("training %d pieces", pieces)
     tokenizer = train_tokenizer(files, pieces, min(n_articles or TOKENIZER_ARTICLES, TOKENIZER_ARTICLES))
-    sentences = PieceSentences(files, tokenizer, n_articles)
-    vectors = train_vectors(sentences, epochs=epochs, seed=seed, workers=workers)
+    folder.mkdir(parents=True, exist_ok=True)
+    corpus = folder / "corpus.txt"
+    log.info("%d pieces in the corpus", write_pieces(files, tokenizer, corpus, n_articles))
+    vectors = train_vectors(corpus, tokenizer, epochs=epochs, seed=seed, workers=workers)
+    corpus.unlink()
     settings = {"pieces": pieces, "articles": n_articles or "all", "epochs": epochs}
     inputs = {file.name: hash_file(file) for file in files}
     save_vectors(folder, tokenizer, vectors, Provenance("pocket-subwords", inputs, settings, seed))

@@ -9,9 +9,8 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors.torch import save_file
 
-from gendist.artifacts import Provenance, model_folder
+from gendist.artifacts import Provenance, model_folder, write_tensors
 from gendist.errors import GendistError
 from gendist.students.subwords import SENTENCEPIECE, VECTORS
 
@@ -35,7 +34,7 @@ def fetch_bpemb(language: str, pieces: int, width: int, target: Path) -> None:
     provenance = Provenance("embeddings", source_models={f"bpemb:{language}/{pieces}/{width}": PUBLISHER})
     with model_folder(target, provenance) as folder:
         (folder / SENTENCEPIECE).write_bytes(model)
-        save_file({"vectors": torch.from_numpy(vectors)}, folder / VECTORS)
+        write_tensors(folder / VECTORS, {"vectors": torch.from_numpy(vectors)})
     log.info("%s: %d vectors of width %d", target, *vectors.shape)
 
 
@@ -61,7 +60,9 @@ def read_vectors(archive: bytes, name: str, pieces: int, width: int) -> np.ndarr
     except (tarfile.TarError, StopIteration, ValueError, EOFError) as error:
         raise GendistError(f"{name}: not the expected archive ({type(error).__name__})") from None
     if vectors.shape != (pieces, width):
-        raise GendistError(f"{name}: holds {vectors.shape[0]} x {vectors.shape[1]} vectors, expected {pieces} x {width}")
+        raise GendistError(
+            f"{name}: holds {vectors.shape[0]} x {vectors.shape[1]} vectors, expected {pieces} x {width}"
+        )
     return np.ascontiguousarray(vectors, dtype=np.float32)
 
 

@@ -57,7 +57,7 @@ def training_rows(regime: str, real: Texts, real_logits: Path | None, synthetic:
             return TrainingRows(texts, None, synthetic_logits)
     if real_logits is None:
         raise GendistError(f"regime '{regime}' needs the teacher's logits of the real rows")
-    ids, logits = read_logits([real_logits])
+    ids, logits = read_logits([real_logits], "id")
     if not np.array_equal(ids, real.ids):
         raise GendistError(f"{real_logits}: ids differ from those of the training texts")
     if regime == "dist":
@@ -67,11 +67,9 @@ def training_rows(regime: str, real: Texts, real_logits: Path | None, synthetic:
 
 def _synthetic_rows(synthetic: Synthetic) -> tuple[list[str], torch.Tensor]:
     pool = read_pool(synthetic.shards, synthetic.count)
-    keys, logits = read_logits(synthetic.logits, synthetic.count)
+    keys, logits = read_logits(synthetic.logits, "row", synthetic.count)
     if not np.array_equal(keys, np.arange(synthetic.count)):
         raise GendistError(f"{synthetic.logits[0]} and following: not the logits of rows 0 to {synthetic.count - 1}")
-    if not pool.texts:
-        raise GendistError(f"{synthetic.shards[0]}: all {pool.empty} synthetic rows are empty; look at the generator")
     return pool.texts, torch.from_numpy(logits[pool.rows])
 
 

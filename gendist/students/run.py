@@ -1,16 +1,14 @@
 """One student run: assemble the rows, train, evaluate on the test rows, save."""
 
-import json
 import logging
 import time
 from dataclasses import replace
 from pathlib import Path
 
 import torch
-from safetensors.torch import save_file
 
 from gendist import devices
-from gendist.artifacts import Provenance, hash_file, hash_folder
+from gendist.artifacts import KEY, Provenance, hash_file, hash_folder, write_json, write_tensors
 from gendist.errors import GendistError
 from gendist.evaluation.runs import RunRow, write_run
 from gendist.students.architectures import build
@@ -83,15 +81,13 @@ def distil_student(
     if tested.label_names != real.label_names:
         raise GendistError(f"{test}: label names differ from those of {train}")
     logits = student_logits(network, encode(subwords, tested.texts, training.max_pieces))
-    files = [train, test, *filter(None, [train_logits]), *(synthetic.shards if synthetic else ())]
-    files += synthetic.logits if synthetic else ()
     provenance = Provenance(
         "students",
-        {**{f"{p.parent.name}/{p.name}": hash_file(p) for p in files}, "embeddings": hash_folder(embeddings)},
+        _input_hashes(train, test, embeddings, train_logits, synthetic),
         {"student": student.model_dump(mode="json"), "training": training.model_dump(mode="json")},
         row.seed,
     )
-    save_student(folder, network, student, real.label_names, training.max_pieces)
+    save_student(folder, network, student, real.label_names, training.max_pieces, provenance)
     n_parameters = sum(p.numel() for p in network.parameters())
     row = replace(row, n_real=len(real.texts) if row.regime != "synthetic" else 0, n_parameters=n_parameters)
     metrics = write_run(folder, row, tested.ids, tested.labels, logits.argmax(1), logits, provenance, seconds)
@@ -104,14 +100,27 @@ def encode(subwords: Subwords, texts: list[str], max_pieces: int) -> list[list[i
 
 
 def save_student(
-    folder: Path, network: torch.nn.Module, student: Student, label_names: list[str], max_pieces: int
+    folder: Path,
+    network: torch.nn.Module,
+    student: Student,
+    label_names: list[str],
+    max_pieces: int,
+    provenance: Provenance,
 ) -> None:
     """Write ``model.safetensors`` and ``student.json`` (architecture, label names, cut)."""
-    folder.mkdir(parents=True, exist_ok=True)
-    part = folder / ".model.part"
-    save_file({name: value.contiguous() for name, value in network.state_dict().items()}, part)
-    part.replace(folder / "model.safetensors")
+    write_tensors(folder / "model.safetensors", network.state_dict(), (KEY, provenance.to_json()))
     description = {"student": student.model_dump(mode="json"), "label_names": label_names, "max_pieces": max_pieces}
-    part = folder / ".student.part"
-    part.write_text(json.dumps(description, indent=1, sort_keys=True, ensure_ascii=False) + "\n", encoding="utf-8")
-    part.replace(folder / "student.json")
+    write_json(folder / "student.json", description)
+
+
+def _input_hashes(
+    train: Path, test: Path, embeddings: Path, train_logits: Path | None, synthetic: Synthetic | None
+) -> dict[str, str]:
+    # By role and number: a shard and its logits bear the same file name.
+    hashes = {"train": hash_file(train), "test": hash_file(test), "embeddings": hash_folder(embeddings)}
+    if train_logits:
+        hashes["train_logits"] = hash_file(train_logits)
+    if synthetic:
+        hashes |= {f"shards/{i:05d}": hash_file(file) for i, file in enumerate(synthetic.shards)}
+        hashes |= {f"shard_logits/{i:05d}": hash_file(file) for i, file in enumerate(synthetic.logits)}
+    return hashes

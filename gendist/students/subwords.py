@@ -33,17 +33,20 @@ def load_subwords(folder: Path) -> Subwords:
         raise GendistError(f"embeddings {folder}: no {VECTORS} there")
     vectors = load_file(folder / VECTORS)["vectors"].float()
     if (folder / TOKENIZER).is_file():
-        tokenizer = Tokenizer.from_file(str(folder / TOKENIZER))
+        return Subwords(vectors, _tokenizer(folder / TOKENIZER))
+    if (folder / SENTENCEPIECE).is_file():
+        return Subwords(vectors, _sentencepiece(folder / SENTENCEPIECE))
+    raise GendistError(f"embeddings {folder}: neither {TOKENIZER} nor {SENTENCEPIECE} there")
 
-        def encode(texts: Sequence[str]) -> list[list[int]]:
-            encodings = tokenizer.encode_batch_fast(list(texts), add_special_tokens=False)
-            return [encoding.ids for encoding in encodings]
 
-    elif (folder / SENTENCEPIECE).is_file():
-        encode = _sentencepiece(folder / SENTENCEPIECE)
-    else:
-        raise GendistError(f"embeddings {folder}: neither {TOKENIZER} nor {SENTENCEPIECE} there")
-    return Subwords(vectors, encode)
+def _tokenizer(file: Path) -> Callable[[Sequence[str]], list[list[int]]]:
+    tokenizer = Tokenizer.from_file(str(file))
+
+    def encode(texts: Sequence[str]) -> list[list[int]]:
+        encodings = tokenizer.encode_batch_fast(list(texts), add_special_tokens=False)
+        return [encoding.ids for encoding in encodings]
+
+    return encode
 
 
 def _sentencepiece(file: Path) -> Callable[[Sequence[str]], list[list[int]]]:

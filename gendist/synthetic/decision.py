@@ -41,28 +41,45 @@ class TokenChooser:
             rows: row number in the pool, shape (rows,).
             steps: tokens that each row has so far, shape (rows,).
         """
-        noise = gumbel(self.settings.seed, rows, steps, self.blocks + self.block)
-        noise = torch.from_numpy(noise).to(logits.device, logits.dtype)
+        draws = gumbel(self.settings.seed, rows, steps, self.blocks + self.block)
+        noise = torch.from_numpy(draws).to(logits.device, logits.dtype)
         scores = logits / self.settings.temperature
         if self.forbidden:
             scores[:, self.forbidden] = -torch.inf
         if not self.settings.top_k and self.settings.top_p == 1.0:
-            return self._draw(scores, noise)
-        # Which tokens are kept is a decision too: unsafe where a slightly
-        # smaller and a slightly larger set lead to different tokens.
+            return self._draw(scores, scores, scores, noise)
         narrow, border, wide = self._borders(scores)
-        tight, tight_safe = self._draw(_above(scores, narrow), noise)
-        loose, loose_safe = self._draw(_above(scores, wide), noise)
-        exact, _ = self._draw(_above(scores, border), noise)
-        return exact, tight_safe & loose_safe & (tight == loose) & (tight == exact)
+        return self._draw(_above(scores, border), _above(scores, narrow), _above(scores, wide), noise)
 
-    def _draw(self, scores: torch.Tensor, noise: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    def _draw(
+        self, kept: torch.Tensor, fewest: torch.Tensor, most: torch.Tensor, noise: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Draw from the kept scores; the rest, each (rows, vocabulary), says how wrong rounding can have been.
+
+        Which tokens a filter keeps is a decision too. A draw is safe if every set between the
+        ``fewest`` and the ``most`` that may be kept gives the same: the winner at its lowest
+        beats all others at their highest.
+        """
+        row = torch.arange(len(kept), device=kept.device)
+        block_noise, token_noise = noise[:, : self.blocks], noise[:, self.blocks :]
+        blocks = self._blocks(kept)
+        totals = torch.logsumexp(blocks, 2) + block_noise  # (rows, blocks)
+        block = totals.argmax(1)
+        within = blocks[row, block] + token_noise  # (rows, tokens of the block)
+        place = within.argmax(1)
+        low_total, high_totals, low_score, high_scores = totals[row, block], totals, within[row, place], within
+        if fewest is not kept:
+            low, high = self._blocks(fewest), self._blocks(most)
+            low_total = torch.logsumexp(low[row, block], 1) + block_noise[row, block]
+            high_totals = torch.logsumexp(high, 2) + block_noise
+            low_score = low[row, block, place] + token_noise[row, place]
+            high_scores = high[row, block] + token_noise
+        lead = torch.minimum(low_total - _best_other(high_totals, block), low_score - _best_other(high_scores, place))
+        return block * self.block + place, lead > MARGIN
+
+    def _blocks(self, scores: torch.Tensor) -> torch.Tensor:
         padding = self.blocks * self.block - self.vocabulary
-        blocks = torch.nn.functional.pad(scores, (0, padding), value=-torch.inf).unflatten(1, (self.blocks, self.block))
-        block, block_safe = _winner(torch.logsumexp(blocks, 2) + noise[:, : self.blocks])
-        within = blocks[torch.arange(len(scores), device=scores.device), block]
-        token, token_safe = _winner(within + noise[:, self.blocks :])
-        return block * self.block + token, block_safe & token_safe
+        return torch.nn.functional.pad(scores, (0, padding), value=-torch.inf).unflatten(1, (self.blocks, self.block))
 
     def _borders(self, scores: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Return the lowest scores that top-k and top-p keep, (rows, 1) each: narrowed, exact, widened."""
@@ -94,8 +111,5 @@ def _descending(scores: torch.Tensor) -> torch.Tensor:
     return torch.sort(scores, dim=1, descending=True).values
 
 
-def _winner(scores: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    if scores.shape[1] < 2:
-        return scores.argmax(1), torch.ones(len(scores), dtype=torch.bool, device=scores.device)
-    best = torch.topk(scores, 2, dim=1)
-    return best.indices[:, 0], best.values[:, 0] - best.values[:, 1] > MARGIN
+def _best_other(scores: torch.Tensor, winner: torch.Tensor) -> torch.Tensor:
+    return scores.scatter(1, winner[:, None], -torch.inf).amax(1)

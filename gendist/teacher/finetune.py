@@ -1,6 +1,5 @@
 """Finetune a sequence classifier on the real rows (paper section 3.1)."""
 
-import json
 import logging
 import time
 from collections.abc import Iterator
@@ -12,7 +11,7 @@ import torch
 from sklearn.model_selection import StratifiedShuffleSplit
 
 from gendist import devices
-from gendist.artifacts import Provenance, hash_file, model_folder
+from gendist.artifacts import Provenance, hash_file, model_folder, write_json
 from gendist.errors import GendistError
 from gendist.logits.batches import encode, predict_logits
 from gendist.models import describe, load_classifier, load_tokenizer
@@ -75,8 +74,8 @@ def finetune_teacher(train: Path, target: Path, settings: Teacher, threads: int 
     with model_folder(target, provenance) as folder:
         model.save_pretrained(folder, max_shard_size="100GB")
         tokenizer.save_pretrained(folder)
-        (folder / "history.json").write_text(json.dumps(record, indent=1) + "\n")
-        (folder / "timing.json").write_text(json.dumps({"train_seconds": round(time.monotonic() - began, 1)}) + "\n")
+        write_json(folder / "history.json", record)
+        write_json(folder / "timing.json", {"train_seconds": round(time.monotonic() - began, 1)})
 
 
 def split(rows: Texts, settings: Teacher) -> tuple[Texts, Texts]:

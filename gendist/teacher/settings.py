@@ -37,5 +37,5 @@ class Teacher(Settings):
     seed: int = 0
 
 
-MINILM = Teacher(model="minilm", epochs=12, learning_rate=1e-4, head_learning_rate=1e-3)
+MINILM = Teacher(model="minilm", epochs=5, learning_rate=5e-5, head_learning_rate=1e-3, max_tokens=128)
 """What suits the small embedded encoder."""

@@ -1,6 +1,7 @@
 """Validate rows, map labels, sample the training rows and write both Parquet files."""
 
 import logging
+import re
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -69,12 +70,23 @@ def _checked_texts(settings: Dataset, source: Source) -> list[str]:
         text = settings.separator.join(part for part in parts if part)
         if not text:
             raise GendistError(f"{_where(source, index)}: empty text (column {' and '.join(settings.text)})")
+        if not text.isascii() and re.search("[\ud800-\udfff]", text):  # JSON can spell it, no file can hold it
+            raise GendistError(f"{_where(source, index)}: text holds half of a surrogate pair (\\ud800 to \\udfff)")
         texts.append(text)
     return texts
 
 
-def _name_of(value: Any) -> str:
-    return str(value).strip() if value is not None else ""
+def _name_of(source: Source, row: int, column: str) -> str:
+    """Return a label as the class name that it spells; empty if there is none."""
+    value = source.columns[column][row]
+    if value is None or value != value:  # NaN: what Parquet and pandas make of an empty cell among numbers
+        return ""
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)  # and they make floats of the others
+    if not isinstance(value, str | int):
+        shown = f"label '{value}' (column '{column}') is of type {type(value).__name__}"
+        raise GendistError(f"{_where(source, row)}: {shown}, expected a name or an integer")
+    return str(value).strip()
 
 
 def _class_names(settings: Dataset, train: Source) -> list[str]:
@@ -83,8 +95,8 @@ def _class_names(settings: Dataset, train: Source) -> list[str]:
     if train.label_names is not None:
         return train.label_names
     # Numbers sort as numbers, so that class 10 does not stand before class 2.
-    found = {_name_of(v) for v in train.columns[settings.label]} - {""}
-    numeric = all(name.lstrip("-").isdigit() for name in found)
+    found = {_name_of(train, row, settings.label) for row in range(len(train.rows))} - {""}
+    numeric = all(re.fullmatch("-?[0-9]+", name) for name in found)
     return sorted(found, key=lambda name: (int(name), name)) if numeric else sorted(found)
 
 
@@ -92,13 +104,13 @@ def _labels(settings: Dataset, source: Source, names: list[str], split: str) -> 
     index_of = {name: i for i, name in enumerate(names)}
     by_number = settings.label_names is not None or source.label_names is not None
     labels = np.empty(len(source.rows), np.int32)
-    for row, value in enumerate(source.columns[settings.label]):
-        name = _name_of(value)
+    for row in range(len(source.rows)):
+        name = _name_of(source, row, settings.label)
         if not name:
             raise GendistError(f"{_where(source, row)}: empty label (column '{settings.label}')")
         if name in index_of:
             labels[row] = index_of[name]
-        elif by_number and name.isdigit() and int(name) < len(names):
+        elif by_number and re.fullmatch("[0-9]{1,9}", name) and int(name) < len(names):
             labels[row] = int(name)
         else:
             shown = ", ".join(names[:20]) + (", …" if len(names) > 20 else "")

@@ -50,4 +50,6 @@ class Dataset(Settings):
             raise ValueError("needs both 'train' and 'test' (files), or 'hub' (a dataset id)")
         if self.hub is not None and (self.train is not None or self.test is not None):
             raise ValueError("takes either 'train' and 'test' or 'hub', not both")
+        if self.label_names is not None and len(set(self.label_names)) < len(self.label_names):
+            raise ValueError(f"label_names names a class twice: {', '.join(self.label_names)}")
         return self

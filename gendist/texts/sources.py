@@ -40,15 +40,17 @@ def read_source(settings: Dataset, split: str) -> Source:
     if settings.hub is not None:
         return _read_hub(settings, settings.train_split if split == "train" else settings.test_split, columns)
     path = Path(str(settings.train if split == "train" else settings.test))
-    if path.suffix not in _READERS:
+    if path.suffix.lower() not in _READERS:
         raise GendistError(f"{path}: unknown file type '{path.suffix}'; accepted: {', '.join(_READERS)}")
     if not path.is_file():
         raise GendistError(f"{path}: no such file (key '{split}' of the dataset)")
     try:
-        return _READERS[path.suffix](path, columns)
+        return _READERS[path.suffix.lower()](path, columns)
     except UnicodeDecodeError as error:
-        line = path.read_bytes()[: error.start].count(b"\n") + 1 if error.start else "?"
+        line = path.read_bytes()[: error.start].count(b"\n") + 1
         raise GendistError(f"{path}: not UTF-8 near line {line}; convert it, e.g. with iconv -t UTF-8") from None
+    except OSError as error:
+        raise GendistError(f"{path}: cannot be read ({error.strerror})") from None
 
 
 def _require(path: Path, present: Sequence[str], wanted: Sequence[str]) -> None:
@@ -102,8 +104,9 @@ def _read_jsonl(path: Path, columns: Sequence[str]) -> Source:
             continue
         try:
             record = json.loads(line)
-        except json.JSONDecodeError as error:
-            raise GendistError(f"{path}, line {number}: not valid JSON ({error.msg})") from None
+        except (ValueError, RecursionError) as error:
+            reason = getattr(error, "msg", str(error))
+            raise GendistError(f"{path}, line {number}: not valid JSON ({reason})") from None
         if not isinstance(record, dict):
             raise GendistError(f"{path}, line {number}: expected a JSON object with {', '.join(columns)}")
         for column in picked:

@@ -1,4 +1,4 @@
-"""The texts of the contract, read back."""
+"""The texts of the contract, read back and checked."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -6,24 +6,50 @@ from pathlib import Path
 import numpy as np
 
 from gendist.artifacts import read_metadata, read_parquet
+from gendist.errors import GendistError
 
 
 @dataclass(frozen=True)
 class Texts:
-    """Real rows: ``ids`` (rows,), ``texts``, gold ``labels`` (rows,) and the class names."""
+    """Real rows in memory."""
 
     ids: np.ndarray
+    """(rows,) int64, unique."""
     texts: list[str]
     labels: np.ndarray
+    """(rows,) int64, each an index into ``label_names``."""
     label_names: list[str]
 
 
 def read_texts(path: Path) -> Texts:
-    """Read ``texts/train.parquet`` or ``texts/test.parquet``."""
+    """Read ``texts/train.parquet`` or ``texts/test.parquet``.
+
+    Raises:
+        GendistError: if the file is missing, damaged or empty, an id occurs twice, or a label has no name.
+    """
     table = read_parquet(path, ["id", "text", "label"])
-    return Texts(
-        table["id"].to_numpy(),
-        table["text"].to_pylist(),
-        table["label"].to_numpy().astype(np.int64),
-        read_metadata(path)["label_names"],
-    )
+    names = read_metadata(path).get("label_names")
+    if not isinstance(names, list) or not names:
+        raise GendistError(f"{path}: no label_names in the file's metadata")
+    if table.num_rows == 0:
+        raise GendistError(f"{path}: holds no rows")
+    for column in table.column_names:
+        if table[column].null_count:
+            raise GendistError(f"{path}: column '{column}' has empty cells")
+    ids, labels = table["id"].to_numpy(), table["label"].to_numpy()
+    require_unique(ids, "id", path)
+    if labels.min() < 0 or labels.max() >= len(names):
+        wrong = int(np.flatnonzero((labels < 0) | (labels >= len(names)))[0])
+        raise GendistError(f"{path}: row {wrong} has label {labels[wrong]}; label_names has {len(names)} entries")
+    return Texts(ids, table["text"].to_pylist(), labels.astype(np.int64), [str(name) for name in names])
+
+
+def require_unique(keys: np.ndarray, name: str, path: Path) -> None:
+    """Refuse keys (rows,) of which one occurs twice.
+
+    Raises:
+        GendistError: naming the file and the first such key.
+    """
+    values, counts = np.unique(keys, return_counts=True)
+    if (counts > 1).any():
+        raise GendistError(f"{path}: {name} {values[counts > 1][0]} occurs twice")

@@ -23,13 +23,12 @@ class Blend(nn.Module):
         super().__init__()
         self.embedding = nn.Embedding.from_pretrained(vectors.clone(), freeze=False)
         sizes = [vectors.shape[1]] + [settings.filters] * LAYERS
-        self.convolutions = nn.ModuleList(
-            nn.Conv1d(sizes[i], sizes[i + 1], WIDTH, padding=WIDTH // 2) for i in range(LAYERS)
-        )
-        for convolution in self.convolutions:
+        convolutions = [nn.Conv1d(sizes[i], sizes[i + 1], WIDTH, padding=WIDTH // 2) for i in range(LAYERS)]
+        self.convolutions = nn.ModuleList(convolutions)
+        for convolution in convolutions:
             # Keeps the variance through eight ReLU layers; the default loses half of it in each.
             nn.init.kaiming_normal_(convolution.weight, nonlinearity="relu")
-            nn.init.zeros_(convolution.bias)
+            nn.init.zeros_(convolution.bias)  # type: ignore[arg-type]  # a bias is there unless declined
         self.blend = nn.Linear(LAYERS * settings.filters, HIDDEN)
         self.dropout = nn.Dropout(settings.dropout)
         self.classifier = nn.Linear(HIDDEN, classes)

@@ -1,0 +1,68 @@
+"""Small files and weights that appear whole or not at all, and JSON read back."""
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from gendist.errors import GendistError
+
+if TYPE_CHECKING:
+    import torch
+
+
+@contextmanager
+def whole_file(path: Path) -> Iterator[Path]:
+    """Give a temporary name beside ``path`` to write to, then rename; parent folders are made."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.name}.part")
+    try:
+        yield part
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write bytes."""
+    with whole_file(path) as part:
+        part.write_bytes(content)
+
+
+def write_text(path: Path, content: str) -> None:
+    """Write UTF-8 text with the line ends that it has."""
+    write_bytes(path, content.encode())
+
+
+def write_json(path: Path, record: Mapping[str, Any]) -> None:
+    """Write a JSON object with sorted keys; a NaN or an infinity is a ValueError."""
+    text = json.dumps(record, sort_keys=True, indent=2, ensure_ascii=False, allow_nan=False)
+    write_text(path, text + "\n")
+
+
+def write_tensors(path: Path, tensors: Mapping[str, "torch.Tensor"], metadata: tuple[str, str] | None = None) -> None:
+    """Write safetensors; ``metadata`` is one key and its value (several are written in random order)."""
+    from safetensors.torch import save_file  # this module stays light for jobs without torch
+
+    with whole_file(path) as part:
+        contiguous = {name: value.contiguous() for name, value in tensors.items()}
+        save_file(contiguous, part, dict([metadata or ("format", "pt")]))
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Read a JSON object.
+
+    Raises:
+        GendistError: if the file is missing or damaged.
+    """
+    try:
+        record = json.loads(Path(path).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise GendistError(f"{path}: no such file") from None
+    except (OSError, ValueError) as error:
+        raise GendistError(f"{path}: damaged ({str(error).splitlines()[0]}); delete it and run again") from None
+    if not isinstance(record, dict):
+        raise GendistError(f"{path}: damaged (not a JSON object); delete it and run again")
+    return record

@@ -1,0 +1,123 @@
+"""Figure 2: accuracy against the number of generated rows (paper, Figure 2)."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import pyarrow as pa
+from matplotlib.axes import Axes
+from matplotlib.ticker import FixedLocator, NullLocator
+
+from gendist.artifacts import Provenance, hash_file
+from gendist.errors import GendistError
+from gendist.report.runs import Run, Summary, choose, read_runs, rounded, summarise
+from gendist.report.style import BLUE, GREEN, ORANGE, panels, save, shared_legend, styled
+from gendist.report.write import seeds_phrase, write_columns
+
+SCHEMA = pa.schema(
+    [
+        ("dataset", pa.string()),
+        ("system", pa.string()),
+        ("n_synthetic", pa.int64()),
+        ("runs", pa.int64()),
+        ("accuracy", pa.float64()),
+        ("sd", pa.float64()),
+    ]
+)
+"""The plotted data; accuracy and sd in percent, n_synthetic null for the horizontal lines."""
+
+
+def draw_figure2(
+    metrics: Path,
+    student: str,
+    counts: Mapping[str, Sequence[int]],
+    main: Mapping[str, str],
+    out_svg: Path,
+    out_png: Path,
+    out_csv: Path,
+    out_parquet: Path,
+) -> None:
+    """Plot ``{student}+synthetic``, mean and standard deviation over seeds, a panel per dataset.
+
+    Horizontal lines show the teacher and ``{student}+dist``, where there are runs of them.
+
+    Args:
+        metrics: the tidy table.
+        student: name of the student.
+        counts: datasets in order, each with the synthetic counts to plot.
+        main: names of the teacher, generator, sampling and training to show.
+        out_svg: the figure.
+        out_png: the figure.
+        out_csv: the plotted data.
+        out_parquet: the plotted data, with provenance.
+
+    Raises:
+        GendistError: if no dataset has a run of ``{student}+synthetic``.
+    """
+    runs = read_runs(metrics)
+    system = f"{student}+synthetic"
+    curves = {dataset: _curve(runs, dataset, system, main, wanted) for dataset, wanted in counts.items()}
+    curves = {dataset: curve for dataset, curve in curves.items() if curve}
+    if not curves:
+        raise GendistError(f"{metrics}: no run of {system} on {', '.join(counts)}")
+    lines = (("teacher", "teacher", ORANGE, "--"), (f"{student}+dist", f"{student}+dist (real rows only)", GREEN, "-."))
+    seeds = seeds_phrase(summary.runs for curve in curves.values() for summary in curve.values())
+    curve_label = f"{system} (generated rows only): mean ± standard deviation, {seeds}"
+    rows = []
+    with styled():
+        figure, axes = panels(len(curves))
+        for panel, (dataset, curve) in zip(axes, curves.items(), strict=True):
+            _draw_curve(panel, curve, curve_label)
+            rows += [_record(dataset, system, n, summary) for n, summary in curve.items()]
+            for name, label, colour, dash in lines:
+                level = summarise(choose(runs, dataset, name, main))
+                if level:
+                    panel.axhline(level.mean, color=colour, linestyle=dash, label=label)
+                    rows.append(_record(dataset, name, None, level))
+            panel.set_title(dataset)
+            panel.set_xlabel("generated rows")
+            panel.margins(y=0.12)
+        axes[0].set_ylabel("test accuracy (%)")
+        shared_legend(figure, axes)
+        save(figure, out_svg, out_png)
+    table = pa.Table.from_pylist(rows, schema=SCHEMA)
+    for out in (out_csv, out_parquet):
+        write_columns(out, table, Provenance("report", inputs={"metrics": hash_file(metrics)}))
+
+
+def _curve(
+    runs: Sequence[Run], dataset: str, system: str, main: Mapping[str, str], counts: Sequence[int]
+) -> dict[int, Summary]:
+    summaries = {count: summarise(choose(runs, dataset, system, main, count)) for count in sorted(counts)}
+    return {count: summary for count, summary in summaries.items() if summary}
+
+
+def _draw_curve(panel: Axes, curve: Mapping[int, Summary], label: str) -> None:
+    counts = list(curve)
+    panel.errorbar(
+        counts,
+        [summary.mean for summary in curve.values()],
+        yerr=[summary.sd or 0.0 for summary in curve.values()],
+        color=BLUE,
+        marker="o",
+        markersize=5,
+        capsize=3,
+        elinewidth=1.2,
+        label=label,
+    )
+    panel.set_xscale("log")
+    panel.xaxis.set_major_locator(FixedLocator(counts))
+    panel.xaxis.set_minor_locator(NullLocator())
+    # Slanted, because neighbours such as 10,000 and 13,600 stand close.
+    panel.set_xticks(counts, [f"{count:,}" for count in counts], rotation=45, ha="right", rotation_mode="anchor")
+    panel.set_xlim(counts[0] / 1.25, counts[-1] * 1.25)
+
+
+def _record(dataset: str, system: str, count: int | None, summary: Summary) -> dict[str, str | int | float | None]:
+    return {
+        "dataset": dataset,
+        "system": system,
+        "n_synthetic": count,
+        "runs": summary.runs,
+        "accuracy": rounded(summary.mean),
+        "sd": rounded(summary.sd),
+    }

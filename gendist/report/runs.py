@@ -1,0 +1,94 @@
+"""Runs of the tidy table: reading, choosing, and summing up over seeds."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from gendist.artifacts import read_parquet
+from gendist.errors import GendistError
+from gendist.evaluation.collect import SCHEMA
+from gendist.systems import WITH_SYNTHETIC
+
+Run = Mapping[str, Any]
+"""A row of ``results/metrics.parquet``."""
+
+
+@dataclass(frozen=True)
+class Summary:
+    """Accuracy over seeds, in percent."""
+
+    runs: int
+    mean: float
+    sd: float | None
+    """Sample standard deviation (ddof = 1); None for a single run."""
+
+    @property
+    def error(self) -> float | None:
+        """Standard error of the mean."""
+        return None if self.sd is None else self.sd / self.runs**0.5
+
+
+def read_runs(metrics: Path) -> list[Run]:
+    """Read the tidy table.
+
+    Raises:
+        GendistError: if the file is missing, damaged, empty, or lacks a column.
+    """
+    runs = read_parquet(metrics, SCHEMA.names).to_pylist()
+    if not runs:
+        raise GendistError(f"{metrics}: holds no runs")
+    return runs
+
+
+def is_variant(run: Run, main: Mapping[str, str]) -> bool:
+    """Say whether a run is of the named teacher, generator, sampling and training.
+
+    A run that has none of a kind (a baseline, say) fits any name of it; a kind that
+    ``main`` does not name may have any value.
+    """
+    for kind in ("teacher", "generator", "sampling"):
+        if kind in main and run[kind] not in (None, main[kind]):
+            return False
+    # The name of the training stands last in the variant, which only students have.
+    training = (run["variant"] or "").rpartition(".")[2] if run["student"] else ""
+    return "training" not in main or training in ("", main["training"])
+
+
+def choose(
+    runs: Iterable[Run], dataset: str, system: str, main: Mapping[str, str], count: int | None = None
+) -> list[Run]:
+    """Return the runs of one system on one dataset, by seed.
+
+    Args:
+        runs: all runs.
+        dataset: name of the dataset.
+        system: name of the system.
+        main: the variant (see ``is_variant``).
+        count: synthetic rows; asked for only where the system takes any. None allows all counts.
+    """
+    counted = count is not None and system.partition("+")[2] in WITH_SYNTHETIC
+    chosen = [
+        run
+        for run in runs
+        if run["dataset"] == dataset
+        and run["system"] == system
+        and is_variant(run, main)
+        and (not counted or run["n_synthetic"] == count)
+    ]
+    return sorted(chosen, key=lambda run: -1 if run["seed"] is None else run["seed"])
+
+
+def summarise(runs: Iterable[Run]) -> Summary | None:
+    """Return mean and deviation of the accuracies in percent, or None without runs."""
+    values = np.array([run["accuracy"] for run in runs]) * 100
+    if len(values) == 0:
+        return None
+    return Summary(len(values), float(values.mean()), float(values.std(ddof=1)) if len(values) > 1 else None)
+
+
+def rounded(value: float | None, digits: int = 4) -> float | None:
+    """Round a number for CSV; None stays None."""
+    return None if value is None else round(value, digits)

@@ -1,0 +1,60 @@
+"""Table 3: random generated texts, with what the teacher makes of them (paper, Table 3)."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from scipy.special import softmax
+
+from gendist.artifacts import write_text
+from gendist.errors import GendistError
+from gendist.report import escape
+from gendist.report.generated import Generated, draw, read_pool_logits
+from gendist.report.write import Cell, markdown_table, write_csv
+from gendist.synthetic.pool import read_pool
+from gendist.texts.tables import read_texts
+
+SHOWN = 500
+"""Characters of a text in Markdown; CSV has all of it."""
+
+
+def write_table3(datasets: Mapping[str, Generated], out_csv: Path, out_md: Path, k: int = 8, seed: int = 0) -> None:
+    """Write k random generated rows of each dataset.
+
+    Args:
+        datasets: files of each dataset, logits included.
+        out_csv: dataset, row, label, probability (0 to 1), text.
+        out_md: a table per dataset, long texts cut.
+        k: rows to draw; fewer where fewer hold text.
+        seed: seed of the drawing.
+
+    Raises:
+        GendistError: if a file is missing or damaged, or logits and label names do not fit.
+    """
+    rows: list[list[Cell]] = []
+    parts = []
+    for dataset, generated in datasets.items():
+        pool = read_pool(generated.shards, generated.rows)
+        drawn = draw(pool, k, seed)
+        names = read_texts(generated.train).label_names
+        probabilities = softmax(read_pool_logits(generated.logits, [row for row, _ in drawn]), axis=1)  # (k, classes)
+        if probabilities.shape[1] != len(names):
+            raise GendistError(
+                f"{generated.logits[0]}: {probabilities.shape[1]} classes, but {generated.train} names {len(names)}"
+            )
+        cells = []
+        for (row, text), distribution in zip(drawn, probabilities, strict=True):
+            best = int(distribution.argmax())
+            label, probability = names[best], float(distribution[best])
+            rows.append([dataset, row, label, round(probability, 4), text])
+            short = escape.markdown(escape.shorten(text, SHOWN))
+            cells.append([f"{row:,}", escape.markdown(label), f"{probability:.2f}", short])
+        header = ["Row", "Teacher's label", "Probability", "Generated text"]
+        title = f"{escape.markdown(dataset)}, {len(drawn)} of {len(pool.rows):,} rows"
+        parts.append(f"### {title}\n\n{markdown_table(header, cells, right=(0, 2))}")
+    write_csv(out_csv, ["dataset", "row", "label", "probability", "text"], rows)
+    caption = (
+        f"**Table 3.** Generated texts, drawn at random (seed {seed}) from all generated rows that hold text,"
+        " each with the class that the teacher finds most probable and its probability."
+        f" Texts over {SHOWN} characters are cut; a model wrote them, so nothing in them need be true."
+    )
+    write_text(out_md, "\n".join([caption + "\n", *parts]))

@@ -1,0 +1,122 @@
+"""Report: the tidy table, texts and logits to the paper's Tables 1-4, Figure 2 and the sampling comparison."""
+
+
+rule write_table1:
+    input:
+        metrics=rules.collect_metrics.output[0],
+        code=code("report/table1"),
+    output:
+        csv=f"{RESULTS}/tables/table1.csv",
+        md=report(f"{RESULTS}/tables/table1.md", caption="../docs/captions/table1.rst", category="Tables"),
+        tex=f"{RESULTS}/tables/table1.tex",
+    log:
+        f"{LOGS}/table1.log",
+    conda:
+        "../envs/cpu.yaml"
+    params:
+        systems=STUDY.systems,
+        counts=full_counts(),
+        main=main_names(),
+    script:
+        "../workflow_scripts/write_table1.py"
+
+
+rule write_table2:
+    input:
+        metrics=rules.collect_metrics.output[0],
+        code=code("report/table2"),
+    output:
+        csv=f"{RESULTS}/tables/table2.csv",
+        md=report(f"{RESULTS}/tables/table2.md", caption="../docs/captions/table2.rst", category="Tables"),
+    log:
+        f"{LOGS}/table2.log",
+    conda:
+        "../envs/cpu.yaml"
+    params:
+        student=STUDY.curve_student,
+        counts=full_counts(),
+        main=main_names(),
+    script:
+        "../workflow_scripts/write_table2.py"
+
+
+rule write_table3:
+    input:
+        train=train_texts(),
+        shards=main_shards(rules.generate_shard.output[0]),
+        logits=main_shards(rules.score_shard.output[0]),
+        code=code("report/table3"),
+    output:
+        csv=f"{RESULTS}/tables/table3.csv",
+        md=report(f"{RESULTS}/tables/table3.md", caption="../docs/captions/table3.rst", category="Tables"),
+    log:
+        f"{LOGS}/table3.log",
+    conda:
+        "../envs/cpu.yaml"
+    params:
+        counts=full_counts(),
+        shard_rows=STUDY.shard_rows,
+    script:
+        "../workflow_scripts/write_table3.py"
+
+
+rule write_table4:
+    input:
+        train=train_texts(),
+        shards=main_shards(rules.generate_shard.output[0]),
+        code=code("report/table4"),
+    output:
+        csv=f"{RESULTS}/tables/table4.csv",
+        md=report(f"{RESULTS}/tables/table4.md", caption="../docs/captions/table4.rst", category="Tables"),
+    log:
+        f"{LOGS}/table4.log",
+    conda:
+        "../envs/cpu.yaml"
+    params:
+        counts=full_counts(),
+        shard_rows=STUDY.shard_rows,
+    script:
+        "../workflow_scripts/write_table4.py"
+
+
+rule draw_figure2:
+    input:
+        metrics=rules.collect_metrics.output[0],
+        code=code("report/figure2"),
+    output:
+        svg=report(f"{RESULTS}/figures/figure2.svg", caption="../docs/captions/figure2.rst", category="Figures"),
+        png=f"{RESULTS}/figures/figure2.png",
+        csv=f"{RESULTS}/figures/figure2.csv",
+        parquet=f"{RESULTS}/figures/figure2.parquet",
+    log:
+        f"{LOGS}/figure2.log",
+    conda:
+        "../envs/cpu.yaml"
+    params:
+        student=STUDY.curve_student,
+        counts=all_curve_counts(),
+        main=main_names(),
+    script:
+        "../workflow_scripts/draw_figure2.py"
+
+
+rule draw_sampling:
+    input:
+        metrics=rules.collect_metrics.output[0],
+        code=code("report/sampling"),
+    output:
+        svg=report(f"{RESULTS}/figures/sampling.svg", caption="../docs/captions/sampling.rst", category="Figures"),
+        png=f"{RESULTS}/figures/sampling.png",
+        csv=f"{RESULTS}/figures/sampling.csv",
+        parquet=f"{RESULTS}/figures/sampling.parquet",
+    log:
+        f"{LOGS}/sampling.log",
+    conda:
+        "../envs/cpu.yaml"
+    params:
+        system=f"{STUDY.curve_student}+synthetic",
+        samplings=list(STUDY.samplings),
+        counts=all_sampling_counts(),
+        main=main_names(),
+    script:
+        "../workflow_scripts/draw_sampling.py"

@@ -1,0 +1,171 @@
+"""Tiny models, tokenizers and datasets, made here: nothing is downloaded."""
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+import torch
+from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
+from transformers import (
+    BertConfig,
+    BertLMHeadModel,
+    BertModel,
+    GPT2Config,
+    GPT2LMHeadModel,
+    PreTrainedTokenizerFast,
+)
+
+from gendist.artifacts import Provenance, write_parquet, write_tensors
+from gendist.generator.finetune import finetune_generator
+from gendist.generator.settings import Generator
+
+NAMES = ["sea", "sky", "soil"]
+WORDS = (
+    ("wave", "fish", "harbour", "sail", "tide"),
+    ("cloud", "wing", "star", "wind", "moon"),
+    ("root", "worm", "clay", "seed", "stone"),
+)
+CLS, SEP, PAD, UNK, END = "[CLS]", "[SEP]", "[PAD]", "[UNK]", "<|endoftext|>"
+
+
+def sentences(count: int, seed: int) -> tuple[list[str], list[int]]:
+    """Texts of three topics, which three of their four words give away, and their labels."""
+    rng = np.random.default_rng(seed)
+    labels = [i % 3 for i in range(count)]
+    return ["the " + " ".join(rng.choice(WORDS[label], rng.integers(2, 7))) for label in labels], labels
+
+
+def write_texts(path: Path, texts: list[str], labels: list[int], names: list[str] = NAMES) -> Path:
+    """Write a texts file of the contract; ids start at 10."""
+    table = pa.table(
+        {
+            "id": pa.array(range(10, 10 + len(texts)), pa.int64()),
+            "text": pa.array(texts, pa.string()),
+            "label": pa.array(labels, pa.int32()),
+        }
+    )
+    write_parquet(path, table, Provenance("texts"), {"label_names": list(names)})
+    return path
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_thread() -> None:
+    """Threads cost more than they bring on models of this size."""
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def train_texts(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_texts(tmp_path_factory.mktemp("texts") / "train.parquet", *sentences(36, 0))
+
+
+@pytest.fixture(scope="session")
+def test_texts(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_texts(tmp_path_factory.mktemp("texts") / "test.parquet", *sentences(30, 1))
+
+
+@pytest.fixture(scope="session")
+def gpt2(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A random GPT-2 of two layers with 290 byte-level pieces."""
+    folder = tmp_path_factory.mktemp("models") / "tiny-gpt2"
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    alphabet = pre_tokenizers.ByteLevel.alphabet()
+    trainer = trainers.BpeTrainer(
+        vocab_size=290, special_tokens=[END], initial_alphabet=alphabet, show_progress=False
+    )
+    tokenizer.train_from_iterator(sentences(60, 2)[0], trainer)
+    wrapped = PreTrainedTokenizerFast(tokenizer_object=tokenizer, bos_token=END, eos_token=END)
+    wrapped.save_pretrained(folder)
+    torch.manual_seed(0)
+    end = wrapped.eos_token_id
+    config = GPT2Config(
+        vocab_size=len(wrapped), n_positions=48, n_embd=32, n_layer=2, n_head=2, bos_token_id=end, eos_token_id=end
+    )
+    GPT2LMHeadModel(config).save_pretrained(folder)
+    return folder
+
+
+def _word_pieces(**tokens: str) -> PreTrainedTokenizerFast:
+    special = [PAD, SEP, UNK, CLS]
+    tokenizer = Tokenizer(models.WordPiece(unk_token=UNK))
+    tokenizer.normalizer = normalizers.BertNormalizer()
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    tokenizer.decoder = decoders.WordPiece()
+    trainer = trainers.WordPieceTrainer(vocab_size=120, special_tokens=special, show_progress=False)
+    tokenizer.train_from_iterator(sentences(60, 2)[0], trainer)
+    frame = [(name, special.index(name)) for name in (CLS, SEP)]
+    tokenizer.post_processor = processors.TemplateProcessing(single=f"{CLS} $A {SEP}", special_tokens=frame)
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, cls_token=CLS, sep_token=SEP, pad_token=PAD, unk_token=UNK, **tokens
+    )
+
+
+def _bert_config(vocabulary: int, **changed: object) -> BertConfig:
+    sizes = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 64}
+    return BertConfig(vocab_size=vocabulary, max_position_embeddings=48, **sizes, **changed)
+
+
+@pytest.fixture(scope="session")
+def encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A random BERT encoder of two layers without any head."""
+    folder = tmp_path_factory.mktemp("models") / "tiny-bert"
+    tokenizer = _word_pieces()
+    tokenizer.save_pretrained(folder)
+    torch.manual_seed(0)
+    BertModel(_bert_config(len(tokenizer))).save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def bert_decoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A random BERT with a causal mask, like the pocket generator."""
+    folder = tmp_path_factory.mktemp("models") / "tiny-bert-decoder"
+    tokenizer = _word_pieces(bos_token=CLS, eos_token=SEP)
+    tokenizer.save_pretrained(folder)
+    torch.manual_seed(0)
+    config = _bert_config(
+        len(tokenizer),
+        is_decoder=True,
+        bos_token_id=tokenizer.bos_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+        hidden_dropout_prob=0.0,
+        attention_probs_dropout_prob=0.0,
+    )
+    BertLMHeadModel(config).save_pretrained(folder)
+    return folder
+
+
+def quick(model: Path, **changed: object) -> Generator:
+    """Settings under which a tiny model learns the toy texts in a second."""
+    values = {"epochs": 4, "learning_rate": 1e-2, "batch_size": 4, "unit": "examples", "trainable": "all"}
+    return Generator(**{"model": str(model), "gradient_checkpointing": False, **values, **changed})
+
+
+@pytest.fixture(scope="session")
+def generator(gpt2: Path, train_texts: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tiny GPT-2, finetuned."""
+    folder = tmp_path_factory.mktemp("generators") / "gpt2"
+    finetune_generator(train_texts, folder, quick(gpt2))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def bert_generator(bert_decoder: Path, train_texts: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tiny BERT decoder, finetuned."""
+    folder = tmp_path_factory.mktemp("generators") / "bert"
+    finetune_generator(train_texts, folder, quick(bert_decoder))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def subwords(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of embeddings: a tokenizer of about a hundred pieces and vectors of width 16."""
+    folder = tmp_path_factory.mktemp("embeddings")
+    tokenizer = _word_pieces().backend_tokenizer
+    tokenizer.save(str(folder / "tokenizer.json"))
+    vectors = np.random.default_rng(0).normal(0, 0.1, (tokenizer.get_vocab_size(), 16)).astype(np.float32)
+    write_tensors(folder / "vectors.safetensors", {"vectors": torch.from_numpy(vectors)})
+    return folder

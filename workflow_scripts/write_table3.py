@@ -1,0 +1,20 @@
+"""Write Table 3: random samples of generated text."""
+
+from pathlib import Path
+
+from gendist.report.generated import generated_by_dataset
+from gendist.report.table3 import write_table3
+from gendist.script import logged
+
+with logged(snakemake.log[0], "table3"):
+    write_table3(
+        generated_by_dataset(
+            snakemake.params.counts,
+            snakemake.params.shard_rows,
+            snakemake.input.train,
+            snakemake.input.shards,
+            snakemake.input.logits,
+        ),
+        Path(snakemake.output.csv),
+        Path(snakemake.output.md),
+    )

@@ -1,0 +1,20 @@
+"""Write Table 4: generated rows and their nearest real rows."""
+
+from pathlib import Path
+
+from gendist.report.generated import generated_by_dataset
+from gendist.report.table4 import write_table4
+from gendist.script import logged
+
+with logged(snakemake.log[0], "table4"):
+    write_table4(
+        generated_by_dataset(
+            snakemake.params.counts,
+            snakemake.params.shard_rows,
+            snakemake.input.train,
+            snakemake.input.shards,
+            [],
+        ),
+        Path(snakemake.output.csv),
+        Path(snakemake.output.md),
+    )
