@@ -1,6 +1,6 @@
-"""Which source files a stage's code consists of, so that editing one of them reruns the stage.
+"""Which source files a workflow script consists of, so that editing one of them reruns what the script made.
 
-Snakemake sees a script, not what it imports; these files are declared as inputs instead.
+Snakemake sees a script, not what it imports; all these files are declared as inputs instead.
 """
 
 import ast
@@ -10,14 +10,13 @@ from pathlib import Path
 PACKAGE = Path(__file__).resolve().parent
 
 
-def module_files(room: str) -> list[Path]:
-    """Return the package files that ``gendist/<room>/`` or ``gendist/<room>.py`` import, itself included.
+def source_files(script: Path) -> list[Path]:
+    """Return a script and the files of this package that it imports, directly or not.
 
     Import statements are read, not run; the whole closure within the package is returned, sorted.
     """
-    start = sorted((PACKAGE / room).rglob("*.py")) if (PACKAGE / room).is_dir() else [PACKAGE / f"{room}.py"]
     found: set[Path] = set()
-    waiting = [*start, PACKAGE / "script.py"]
+    waiting = [Path(script)]
     while waiting:
         file = waiting.pop()
         if file not in found:

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification, AutoTokenizer
 
 from gendist.artifacts import hash_file
@@ -80,6 +81,6 @@ def _load(auto: Any, model: str, revision: str | None, **options: Any) -> Any:
         options["use_safetensors"] = True  # never unpickle weights
     try:
         return auto.from_pretrained(place, revision=revision or "main", trust_remote_code=False, **options)
-    except (OSError, ValueError, KeyError, ImportError) as error:
+    except (OSError, ValueError, KeyError, ImportError, SafetensorError) as error:
         reason = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
         raise GendistError(f"model {model}: cannot be loaded ({reason})") from None

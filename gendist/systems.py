@@ -3,10 +3,9 @@
 from collections.abc import Container
 from typing import NamedTuple
 
-from gendist.students.settings import REGIMES
-
 BASELINES = ("tfidf-svm", "fasttext")
 TEACHER = "teacher"
+REGIMES = ("scratch", "dist", "gendist", "synthetic", "hard")
 WITH_TEACHER = ("dist", "gendist", "synthetic", "hard")
 """Regimes that read the teacher's logits."""
 WITH_SYNTHETIC = ("gendist", "synthetic", "hard")

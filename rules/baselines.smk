@@ -5,7 +5,7 @@ rule fit_tfidf_svm:
     input:
         train=rules.prepare_texts.output.train,
         test=rules.prepare_texts.output.test,
-        code=code("baselines/tfidf_svm"),
+        code=code("fit_tfidf_svm"),
     output:
         multiext(
             f"{RESULTS}/{{dataset}}/baselines/tfidf-svm/seed{{seed}}/",
@@ -25,7 +25,7 @@ rule fit_fasttext:
     input:
         train=rules.prepare_texts.output.train,
         test=rules.prepare_texts.output.test,
-        code=code("baselines/fasttext"),
+        code=code("fit_fasttext"),
     output:
         multiext(
             f"{RESULTS}/{{dataset}}/baselines/fasttext/seed{{seed}}/",

@@ -9,8 +9,10 @@ sys.path.insert(0, workflow.basedir)  # the package of this checkout, installed 
 
 from gendist import dependencies
 from gendist.config import Study, study_from
+from gendist.config.files import require_files
 from gendist.config.plan import planned_runs, sampling_count
 from gendist.errors import GendistError
+from gendist.eta import StudyClock
 from gendist.systems import WITH_SYNTHETIC, WITH_TEACHER, parse_variant
 
 # A study named on the command line stands alone: Snakemake would merge it into config.yaml.
@@ -21,11 +23,15 @@ if not workflow.overwrite_configfiles:
 
 try:
     STUDY = study_from(config, ", ".join(map(str, workflow.configfiles)))
+    require_files(STUDY)
 except GendistError as error:
     sys.exit(f"error: {error}")
 
+StudyClock.attach()
+
 RESULTS = STUDY.results
 LOGS = f"{RESULTS}/logs"
+SCRIPTS = Path(workflow.basedir) / "workflow_scripts"
 
 
 wildcard_constraints:
@@ -42,9 +48,9 @@ wildcard_constraints:
     seed="[0-9]+",
 
 
-def code(room):
-    """Source files of a stage, as inputs: an edit reruns the stage, a touch or a fresh checkout does not."""
-    return [relative(file) for file in dependencies.module_files(room)]
+def code(script):
+    """A script and all that it imports, as inputs: an edit reruns its rules, a touch or a fresh checkout does not."""
+    return [relative(file) for file in dependencies.source_files(SCRIPTS / f"{script}.py")]
 
 
 def relative(path):

@@ -8,7 +8,7 @@ rule evaluate_teacher:
         logits=f"{RESULTS}/{{dataset}}/logits/{{teacher}}/test.parquet",
         history=f"{RESULTS}/{{dataset}}/teachers/{{teacher}}/history.json",
         timing=f"{RESULTS}/{{dataset}}/teachers/{{teacher}}/timing.json",
-        code=code("evaluation"),
+        code=code("evaluate_teacher"),
     output:
         multiext(
             f"{RESULTS}/{{dataset}}/evaluation/{{teacher}}/",
@@ -29,7 +29,7 @@ rule evaluate_teacher:
 rule collect_metrics:
     input:
         metrics=run_metrics,
-        code=code("evaluation/collect"),
+        code=code("collect_metrics"),
     output:
         f"{RESULTS}/metrics.parquet",
     log:

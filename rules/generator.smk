@@ -5,7 +5,7 @@ rule finetune_generator:
     input:
         generator_model_files,
         train=rules.prepare_texts.output.train,
-        code=code("generator"),
+        code=code("finetune_generator"),
     output:
         multiext(
             f"{RESULTS}/{{dataset}}/generators/{{generator}}/", "config.json", "model.safetensors", "tokenizer.json"

@@ -5,7 +5,7 @@ rule score_texts:
     input:
         rules.finetune_teacher.output,
         texts=f"{RESULTS}/{{dataset}}/texts/{{split}}.parquet",
-        code=code("logits"),
+        code=code("score"),
     output:
         f"{RESULTS}/{{dataset}}/logits/{{teacher}}/{{split}}.parquet",
     log:
@@ -25,7 +25,7 @@ rule score_shard:
     input:
         rules.finetune_teacher.output,
         texts=rules.generate_shard.output[0],
-        code=code("logits"),
+        code=code("score"),
     output:
         f"{RESULTS}/{{dataset}}/logits/{{teacher}}/{{generator}}/{{sampling}}/shard-{{shard}}.parquet",
     log:

@@ -4,7 +4,7 @@
 rule unpack_pocket:
     input:
         body=relative(dependencies.PACKAGE / "pocket" / "models" / "generator" / "body.safetensors"),
-        code=code("pocket/unpack"),
+        code=code("unpack_pocket"),
     output:
         multiext(f"{RESULTS}/pocket/generator/", "config.json", "model.safetensors", "tokenizer.json"),
     log:
@@ -17,7 +17,7 @@ rule unpack_pocket:
 
 rule fetch_bpemb:
     input:
-        code=code("students/bpemb"),
+        code=code("fetch_bpemb"),
     output:
         multiext(
             f"{RESULTS}/embeddings/bpemb-{{language}}-{{pieces}}-{{width}}/",

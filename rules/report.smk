@@ -4,7 +4,7 @@
 rule write_table1:
     input:
         metrics=rules.collect_metrics.output[0],
-        code=code("report/table1"),
+        code=code("write_table1"),
     output:
         csv=f"{RESULTS}/tables/table1.csv",
         md=report(f"{RESULTS}/tables/table1.md", caption="../docs/captions/table1.rst", category="Tables"),
@@ -24,7 +24,7 @@ rule write_table1:
 rule write_table2:
     input:
         metrics=rules.collect_metrics.output[0],
-        code=code("report/table2"),
+        code=code("write_table2"),
     output:
         csv=f"{RESULTS}/tables/table2.csv",
         md=report(f"{RESULTS}/tables/table2.md", caption="../docs/captions/table2.rst", category="Tables"),
@@ -45,7 +45,7 @@ rule write_table3:
         train=train_texts(),
         shards=main_shards(rules.generate_shard.output[0]),
         logits=main_shards(rules.score_shard.output[0]),
-        code=code("report/table3"),
+        code=code("write_table3"),
     output:
         csv=f"{RESULTS}/tables/table3.csv",
         md=report(f"{RESULTS}/tables/table3.md", caption="../docs/captions/table3.rst", category="Tables"),
@@ -64,7 +64,7 @@ rule write_table4:
     input:
         train=train_texts(),
         shards=main_shards(rules.generate_shard.output[0]),
-        code=code("report/table4"),
+        code=code("write_table4"),
     output:
         csv=f"{RESULTS}/tables/table4.csv",
         md=report(f"{RESULTS}/tables/table4.md", caption="../docs/captions/table4.rst", category="Tables"),
@@ -82,7 +82,7 @@ rule write_table4:
 rule draw_figure2:
     input:
         metrics=rules.collect_metrics.output[0],
-        code=code("report/figure2"),
+        code=code("draw_figure2"),
     output:
         svg=report(f"{RESULTS}/figures/figure2.svg", caption="../docs/captions/figure2.rst", category="Figures"),
         png=f"{RESULTS}/figures/figure2.png",
@@ -103,7 +103,7 @@ rule draw_figure2:
 rule draw_sampling:
     input:
         metrics=rules.collect_metrics.output[0],
-        code=code("report/sampling"),
+        code=code("draw_sampling"),
     output:
         svg=report(f"{RESULTS}/figures/sampling.svg", caption="../docs/captions/sampling.rst", category="Figures"),
         png=f"{RESULTS}/figures/sampling.png",

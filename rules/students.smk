@@ -9,7 +9,7 @@ rule distil_student:
         train_logits=student_train_logits,
         shards=student_shards,
         shard_logits=student_shard_logits,
-        code=code("students"),
+        code=code("distil_student"),
     output:
         multiext(
             f"{RESULTS}/{{dataset}}/students/{{student}}/{{regime}}/{{variant}}/n{{n_synthetic}}/seed{{seed}}/",

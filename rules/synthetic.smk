@@ -4,7 +4,7 @@
 rule generate_shard:
     input:
         rules.finetune_generator.output,
-        code=code("synthetic"),
+        code=code("generate_shard"),
     output:
         f"{RESULTS}/{{dataset}}/synthetic/{{generator}}/{{sampling}}/shard-{{shard}}.parquet",
     log:

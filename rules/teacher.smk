@@ -5,7 +5,7 @@ rule finetune_teacher:
     input:
         teacher_model_files,
         train=rules.prepare_texts.output.train,
-        code=code("teacher"),
+        code=code("finetune_teacher"),
     output:
         multiext(
             f"{RESULTS}/{{dataset}}/teachers/{{teacher}}/",

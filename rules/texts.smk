@@ -4,7 +4,7 @@
 rule prepare_texts:
     input:
         source_files,
-        code=code("texts"),
+        code=code("prepare_texts"),
     output:
         train=f"{RESULTS}/{{dataset}}/texts/train.parquet",
         test=f"{RESULTS}/{{dataset}}/texts/test.parquet",

@@ -73,9 +73,7 @@ def gpt2(tmp_path_factory: pytest.TempPathFactory) -> Path:
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
     alphabet = pre_tokenizers.ByteLevel.alphabet()
-    trainer = trainers.BpeTrainer(
-        vocab_size=290, special_tokens=[END], initial_alphabet=alphabet, show_progress=False
-    )
+    trainer = trainers.BpeTrainer(vocab_size=290, special_tokens=[END], initial_alphabet=alphabet, show_progress=False)
     tokenizer.train_from_iterator(sentences(60, 2)[0], trainer)
     wrapped = PreTrainedTokenizerFast(tokenizer_object=tokenizer, bos_token=END, eos_token=END)
     wrapped.save_pretrained(folder)
@@ -138,10 +136,10 @@ def bert_decoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def quick(model: Path, **changed: object) -> Generator:
+def quick(folder: Path, /, **changed: object) -> Generator:
     """Settings under which a tiny model learns the toy texts in a second."""
     values = {"epochs": 4, "learning_rate": 1e-2, "batch_size": 4, "unit": "examples", "trainable": "all"}
-    return Generator(**{"model": str(model), "gradient_checkpointing": False, **values, **changed})
+    return Generator(**{"model": str(folder), "gradient_checkpointing": False, **values, **changed})
 
 
 @pytest.fixture(scope="session")

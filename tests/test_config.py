@@ -11,8 +11,8 @@ from gendist.config.run_config import write_run_config
 from gendist.config.study import PAPER_SYSTEMS
 from gendist.errors import GendistError
 from gendist.students.architectures import ARCHITECTURES, build, register
-from gendist.students.settings import REGIMES, Student
-from gendist.systems import parse_system, parse_variant, system_name, variant_name
+from gendist.students.settings import Student
+from gendist.systems import REGIMES, parse_system, parse_variant, system_name, variant_name
 
 FILES = {"train": "a.csv", "test": "b.csv"}
 
@@ -44,13 +44,22 @@ def test_six_lines_are_a_study():
         ({"datasets": {}}, "key 'datasets' is {}; dictionary should have at least 1 item"),
         ({"dataset": {}}, "unknown key 'dataset'; accepted here: datasets, generators, samplings"),
         ({"datasets": {"d": {**FILES, "txt": "a"}}}, "unknown key 'datasets.d.txt'; accepted here: train, test, hub"),
-        ({"samplings": {"hot": {"temprature": 2}}}, "unknown key 'samplings.hot.temprature'; accepted here: temperature"),
+        (
+            {"samplings": {"hot": {"warmth": 2}}},
+            "unknown key 'samplings.hot.warmth'; accepted here: temperature",
+        ),
         ({"datasets": {"../x": FILES}}, "name '../x' in 'datasets' is not accepted: use letters, digits, '_' and '-'"),
         ({"datasets": {"a b": FILES}}, "name 'a b' in 'datasets' is not accepted"),
-        ({"datasets": {"d": {**FILES, "synthetic": "many"}}}, "key 'datasets.d.synthetic' is 'many'; input should be a"),
+        (
+            {"datasets": {"d": {**FILES, "synthetic": "many"}}},
+            "key 'datasets.d.synthetic' is 'many'; input should be a",
+        ),
         ({"datasets": {"d": {**FILES, "synthetic": 0}}}, "key 'datasets.d.synthetic' is 0; input should be greater"),
         ({"datasets": {"d": {**FILES, "text": []}}}, "key 'datasets.d.text' is []; list should have at least 1 item"),
-        ({"datasets": {"d": {**FILES, "text": ["a", 3]}}}, "key 'datasets.d.text[1]' is 3; input should be a valid str"),
+        (
+            {"datasets": {"d": {**FILES, "text": ["a", 3]}}},
+            "key 'datasets.d.text[1]' is 3; input should be a valid str",
+        ),
         ({"datasets": {"d": None}}, "key 'datasets.d' is None"),
         ({"datasets": {"d": {**FILES, "hub": "a/b"}}}, "key 'datasets.d': takes either 'train' and 'test' or 'hub'"),
         ({"datasets": {"d": {"train": "a.csv"}}}, "key 'datasets.d': needs both 'train' and 'test'"),
@@ -68,7 +77,10 @@ def test_six_lines_are_a_study():
         ({"seeds": "five"}, "key 'seeds' is 'five'"),
         ({"results": "my results"}, "key 'results' is 'my results'"),
         ({"generators": {"g": {"unit": "rows"}}}, "key 'generators.g.unit' is 'rows'; input should be 'windows' or"),
-        ({"samplings": {"s": {"top_p": 1.5}}}, "key 'samplings.s.top_p' is 1.5; input should be less than or equal to 1"),
+        (
+            {"samplings": {"s": {"top_p": 1.5}}},
+            "key 'samplings.s.top_p' is 1.5; input should be less than or equal to 1",
+        ),
     ],
 )
 def test_mistakes_name_the_key_the_value_and_what_is_accepted(content, message):
@@ -105,7 +117,7 @@ def test_run_config_is_the_study_again(tmp_path):
     first = study(samplings={"hot": {"temperature": 2.0}})
     write_run_config(first.model_dump(mode="json"), tmp_path / "run_config.yaml")
     assert load_study(tmp_path / "run_config.yaml") == first
-    assert list(yaml.safe_load((tmp_path / "run_config.yaml").read_text()))[0] == "datasets"
+    assert next(iter(yaml.safe_load((tmp_path / "run_config.yaml").read_text()))) == "datasets"
 
 
 def test_a_study_cannot_be_changed():
@@ -119,7 +131,13 @@ def test_plan_of_the_default_systems():
     kinds = Counter((run.student, run.regime) for run in runs)
     # Two seeds each; full, cool and nucleus sampling at 1,000 rows, and the curve at 500, 1,000 and 2,000.
     assert kinds[("kim", "synthetic")] == 2 * (3 + 2)
-    for student, regime in (("kim", "scratch"), ("kim", "dist"), ("kim", "gendist"), ("kim", "hard"), ("blend", "dist")):
+    for student, regime in (
+        ("kim", "scratch"),
+        ("kim", "dist"),
+        ("kim", "gendist"),
+        ("kim", "hard"),
+        ("blend", "dist"),
+    ):
         assert kinds[(student, regime)] == 2
     assert ("res", "synthetic") not in kinds and ("res", "hard") not in kinds
     assert Run("news", "kim", "scratch", "default", 0, 0) in runs

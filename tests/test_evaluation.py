@@ -5,11 +5,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from sklearn.metrics import f1_score
 
 from gendist.artifacts import Provenance, read_metadata, write_parquet
 from gendist.errors import GendistError
 from gendist.evaluation.collect import SCHEMA, collect_metrics, evaluate_logits
-from gendist.evaluation.metrics import classification_metrics, ece
+from gendist.evaluation.metrics import classification_metrics, ece, macro_f1
 from gendist.evaluation.runs import RunRow, write_run
 
 LABELS = np.array([0, 0, 1, 1])
@@ -182,3 +183,11 @@ def test_evaluate_logits_refuses_what_does_not_fit(tmp_path):
     wide = logits_file(tmp_path / "wide.parquet", [10, 11, 12, 13], np.ones((4, 3)))
     with pytest.raises(GendistError, match="3 classes"):
         evaluate_logits(texts, wide, tmp_path / "run", row, 0.0)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_macro_f1_is_scikit_learn_s(seed):
+    rng = np.random.default_rng(seed)
+    labels, predicted = rng.integers(0, 2 + seed, 40), rng.integers(0, 4, 40)
+    expected = f1_score(labels, predicted, average="macro", zero_division=0.0)
+    assert macro_f1(labels, predicted) == pytest.approx(expected)

@@ -103,11 +103,11 @@ def test_close_calls_are_reported():
     logits = torch.zeros(1000, 40)
     logits[:, 1] = 3
     rows, steps = np.arange(1000), np.zeros(1000)
-    for settings in STRATEGIES.values():
+    for settings in [*STRATEGIES.values(), {"temperature": 0.02}]:
         chooser = TokenChooser(Sampling(**settings), 40, [])
         token, safe = chooser.choose(logits, rows, steps)
         # Equal logits lie on the border of the filters, where rounding decides which are kept.
-        assert 0.1 < safe.float().mean() < 1
+        assert safe.float().mean() > 0.1
         for seed in range(20):
             noise = torch.from_numpy(np.random.default_rng(seed).uniform(-1e-4, 1e-4, logits.shape)).float()
             moved, _ = chooser.choose(logits + noise, rows, steps)
@@ -148,9 +148,16 @@ def test_rows_do_not_depend_on_shards_batches_and_threads(model, strategy, tmp_p
     folder, settings = request.getfixturevalue(model), STRATEGIES[strategy]
     expected = rows_of(folder, tmp_path, 20, 20, batch_size=64, **settings)
     assert len({row["text"] for row in expected}) > 3
-    for shard_rows, batch_size, threads in ((4, 1, 1), (10, 3, 2)):
-        assert rows_of(folder, tmp_path, 20, shard_rows, threads, batch_size=batch_size, **settings) == expected
-    torch.set_num_threads(1)
+    for shard_rows, batch_size in ((4, 1), (10, 3)):
+        assert rows_of(folder, tmp_path, 20, shard_rows, batch_size=batch_size, **settings) == expected
+
+
+def test_rows_do_not_depend_on_the_number_of_threads(bert_generator, tmp_path):
+    expected = rows_of(bert_generator, tmp_path, 12, 12)
+    try:
+        assert rows_of(bert_generator, tmp_path, 12, 6, threads=2) == expected
+    finally:
+        torch.set_num_threads(1)
 
 
 def test_rows_do_not_depend_on_the_process(generator, tmp_path):

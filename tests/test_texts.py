@@ -124,12 +124,19 @@ def test_sampling_is_seeded_and_even(tmp_path):
 
 @pytest.mark.parametrize("ending", ["\n", "\r\n", "\r"])
 def test_byte_order_mark_line_ends_and_unicode_separators(tmp_path, ending):
-    lines = ["body,label", '"one\u2028two\u0085three",x', "four\u2029five,x", '"six, ""seven""",y', "eight\x1cnine,y", ""]
+    lines = [
+        "body,label",
+        '"one\u2028two\u0085three",x',
+        "four\u2029five,x",
+        '"six, ""seven""",y',
+        "eight\x1cnine,y",
+        "",
+    ]
     (tmp_path / "a.csv").write_bytes(b"\xef\xbb\xbf" + ending.join(lines).encode())
     train, _ = prepare(tmp_path, dataset(tmp_path / "a.csv", tmp_path / "a.csv"))
     assert train.texts == ["one\u2028two\u0085three", "four\u2029five", 'six, "seven"', "eight\x1cnine"]
     (tmp_path / "a.jsonl").write_bytes(
-        b"\xef\xbb\xbf" + "\r\n".join('{"body": "a\u2028b", "label": "%s"}' % n for n in "xxyy").encode()
+        b"\xef\xbb\xbf" + "\r\n".join(f'{{"body": "a\u2028b", "label": "{n}"}}' for n in "xxyy").encode()
     )
     train, _ = prepare(tmp_path / "json", dataset(tmp_path / "a.jsonl", tmp_path / "a.jsonl"))
     assert train.texts == ["a\u2028b"] * 4
@@ -194,13 +201,20 @@ def test_truncated_parquet(tmp_path):
         ("xxxyy", "xy", {"train_per_class": 3}, r"label 'y' has 2 rows, fewer than train_per_class = 3; lower it"),
         ("xxyy", "xyz", {}, r"test\.csv, line 4: label 'z' is unknown \(no training row has it; known: x, y\)"),
         ("xxxx", "xx", {}, r"train\.csv: only one class \(x\); a classifier needs two"),
-        ("xxyy", "xy", {"label_names": ["x", "z"]}, r"train\.csv, line 4: label 'y' is unknown \(not among label_names"),
+        (
+            "xxyy",
+            "xy",
+            {"label_names": ["x", "z"]},
+            r"train\.csv, line 4: label 'y' is unknown \(not among label_names",
+        ),
         ("xxyy", "xy", {"label_names": ["x", "y", "z"]}, r"label 'z' has 0 row\(s\)"),
         ("0011", "02", {"label_names": ["a", "b"]}, r"test\.csv, line 3: label '2' is unknown"),
     ],
 )
 def test_labels_that_do_not_fit(tmp_path, train, test, changed, message):
-    files = [write(tmp_path / f"{n}.csv", [("t", "b", x) for x in rows]) for n, rows in (("train", train), ("test", test))]
+    files = [
+        write(tmp_path / f"{n}.csv", [("t", "b", x) for x in rows]) for n, rows in (("train", train), ("test", test))
+    ]
     refused(tmp_path, dataset(*files, **changed), message)
 
 

@@ -6,9 +6,9 @@ from pydantic import Field, model_validator
 
 from gendist.generator.settings import POCKET, Generator
 from gendist.settings import Name, Settings
-from gendist.students.settings import REGIMES, Student, Training
+from gendist.students.settings import Student, Training
 from gendist.synthetic.settings import Sampling
-from gendist.systems import BASELINES, TEACHER, System, parse_system
+from gendist.systems import System, parse_system
 from gendist.teacher.settings import MINILM, Teacher
 from gendist.texts.settings import Dataset
 
@@ -116,6 +116,3 @@ class Study(Settings):
         """Synthetic counts of Figure 2 for one dataset, ascending, its full count last."""
         full = self.datasets[dataset].synthetic
         return sorted({c for c in self.counts if c < full} | {full})
-
-
-__all__ = ["BASELINES", "PAPER_COUNTS", "PAPER_SYSTEMS", "REGIMES", "TEACHER", "Study"]

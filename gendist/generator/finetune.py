@@ -2,6 +2,7 @@
 
 import logging
 import math
+import re
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
@@ -80,16 +81,14 @@ def boundary_tokens(config: Any, tokenizer: Any, name: str) -> tuple[int, int]:
 
 
 def _freeze(model: Any, settings: Generator) -> None:
-    # A frozen input table also freezes the output layer that is tied to it.
     if settings.trainable == "blocks":
-        for embedding in (model.get_input_embeddings(), model.get_output_embeddings()):
-            if embedding is not None:
-                embedding.requires_grad_(False)
+        # Transformers keeps the blocks, and nothing else, in a numbered list: transformer.h.0.attn...
         for name, parameter in model.named_parameters():
-            if "position" in name or ".wpe." in name:
-                parameter.requires_grad_(False)
+            parameter.requires_grad_(re.search(r"\.\d+\.", name) is not None)
     if settings.gradient_checkpointing:
-        model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+        # The newer name of the two; the older warns since transformers 5.23.
+        enable = getattr(model, "activation_checkpointing_enable", None) or model.gradient_checkpointing_enable
+        enable({"use_reentrant": False})
         model.config.use_cache = False
 
 
@@ -177,6 +176,8 @@ def _train(
             best_weights = _snapshot(model)
         elif held_out:
             worse += 1
+    if not all(torch.isfinite(p).all() for p in trained):
+        raise GendistError(f"finetuning diverged at step {step}; lower learning_rate (now {settings.learning_rate})")
     if best_weights is not None:
         with torch.no_grad():
             for name, parameter in model.named_parameters():

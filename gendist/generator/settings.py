@@ -45,8 +45,8 @@ class Generator(Settings):
 
 POCKET = Generator(
     model="pocket",
-    epochs=8,
-    learning_rate=3e-4,
+    epochs=6,
+    learning_rate=1.5e-4,
     schedule="linear",
     warmup=0.1,
     batch_size=16,

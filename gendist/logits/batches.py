@@ -15,7 +15,8 @@ TOKEN_BUDGET = 2048
 
 def encode(tokenizer: Any, texts: Sequence[str], max_tokens: int, model: Any) -> list[list[int]]:
     """Tokenise with the special tokens of the model, cut to what both the setting and the model allow."""
-    limit = min(max_tokens, getattr(model.config, "max_position_embeddings", max_tokens))
+    # The tokenizer's own limit counts too: RoBERTa has two positions more than it can take tokens.
+    limit = min(max_tokens, getattr(model.config, "max_position_embeddings", max_tokens), tokenizer.model_max_length)
     return tokenizer(list(texts), truncation=True, max_length=limit)["input_ids"]
 
 

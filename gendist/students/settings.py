@@ -6,8 +6,6 @@ from pydantic import Field
 
 from gendist.settings import Settings
 
-REGIMES = ("scratch", "dist", "gendist", "synthetic", "hard")
-
 
 class Student(Settings):
     """A student network. Defaults are the paper's (section 4.3)."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 from tokenizers import Tokenizer
 
@@ -26,21 +27,29 @@ def load_subwords(folder: Path) -> Subwords:
     """Read ``vectors.safetensors`` and ``tokenizer.json`` (or ``sentencepiece.model``, as BPEmb has).
 
     Raises:
-        GendistError: if a file is missing.
+        GendistError: if a file is missing or damaged, or the two do not fit.
     """
     folder = Path(folder)
     if not (folder / VECTORS).is_file():
         raise GendistError(f"embeddings {folder}: no {VECTORS} there")
-    vectors = load_file(folder / VECTORS)["vectors"].float()
+    try:
+        vectors = load_file(folder / VECTORS)["vectors"].float()
+    except (SafetensorError, KeyError) as error:
+        raise GendistError(f"{folder / VECTORS}: damaged, or without 'vectors' ({error})") from None
     if (folder / TOKENIZER).is_file():
-        return Subwords(vectors, _tokenizer(folder / TOKENIZER))
+        return Subwords(vectors, _tokenizer(folder / TOKENIZER, len(vectors)))
     if (folder / SENTENCEPIECE).is_file():
         return Subwords(vectors, _sentencepiece(folder / SENTENCEPIECE))
     raise GendistError(f"embeddings {folder}: neither {TOKENIZER} nor {SENTENCEPIECE} there")
 
 
-def _tokenizer(file: Path) -> Callable[[Sequence[str]], list[list[int]]]:
-    tokenizer = Tokenizer.from_file(str(file))
+def _tokenizer(file: Path, rows: int) -> Callable[[Sequence[str]], list[list[int]]]:
+    try:
+        tokenizer = Tokenizer.from_file(str(file))
+    except Exception as error:  # the library raises nothing narrower
+        raise GendistError(f"{file}: damaged ({str(error).splitlines()[0]})") from None
+    if tokenizer.get_vocab_size() > rows:
+        raise GendistError(f"{file}: {tokenizer.get_vocab_size()} pieces, but {VECTORS} has {rows} rows")
 
     def encode(texts: Sequence[str]) -> list[list[int]]:
         encodings = tokenizer.encode_batch_fast(list(texts), add_special_tokens=False)

@@ -48,17 +48,17 @@ class TokenChooser:
             scores[:, self.forbidden] = -torch.inf
         if not self.settings.top_k and self.settings.top_p == 1.0:
             return self._draw(scores, scores, scores, noise)
-        narrow, border, wide = self._borders(scores)
-        return self._draw(_above(scores, border), _above(scores, narrow), _above(scores, wide), noise)
+        surely, exactly, possibly = (scores.masked_fill(~kept, -torch.inf) for kept in self._kept(scores))
+        return self._draw(exactly, surely, possibly, noise)
 
     def _draw(
-        self, kept: torch.Tensor, fewest: torch.Tensor, most: torch.Tensor, noise: torch.Tensor
+        self, kept: torch.Tensor, surely: torch.Tensor, possibly: torch.Tensor, noise: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Draw from the kept scores; the rest, each (rows, vocabulary), says how wrong rounding can have been.
+        """Draw from the kept scores; all scores (rows, vocabulary), -inf where not kept.
 
-        Which tokens a filter keeps is a decision too. A draw is safe if every set between the
-        ``fewest`` and the ``most`` that may be kept gives the same: the winner at its lowest
-        beats all others at their highest.
+        Which tokens a filter keeps is a decision too. A draw is safe if all sets between those
+        that are ``surely`` and those that are ``possibly`` kept give the same: the winner at its
+        lowest beats every other at its highest.
         """
         row = torch.arange(len(kept), device=kept.device)
         block_noise, token_noise = noise[:, : self.blocks], noise[:, self.blocks :]
@@ -68,40 +68,41 @@ class TokenChooser:
         within = blocks[row, block] + token_noise  # (rows, tokens of the block)
         place = within.argmax(1)
         low_total, high_totals, low_score, high_scores = totals[row, block], totals, within[row, place], within
-        if fewest is not kept:
-            low, high = self._blocks(fewest), self._blocks(most)
+        if surely is not kept:
+            low, high = self._blocks(surely), self._blocks(possibly)
             low_total = torch.logsumexp(low[row, block], 1) + block_noise[row, block]
             high_totals = torch.logsumexp(high, 2) + block_noise
             low_score = low[row, block, place] + token_noise[row, place]
             high_scores = high[row, block] + token_noise
         lead = torch.minimum(low_total - _best_other(high_totals, block), low_score - _best_other(high_scores, place))
-        return block * self.block + place, lead > MARGIN
+        return block * self.block + place, lead > self.margin
+
+    @property
+    def margin(self) -> float:
+        """``MARGIN`` of the logits, in scores: a temperature below 1 spreads the rounding error too."""
+        return MARGIN / min(1.0, self.settings.temperature)
 
     def _blocks(self, scores: torch.Tensor) -> torch.Tensor:
         padding = self.blocks * self.block - self.vocabulary
         return torch.nn.functional.pad(scores, (0, padding), value=-torch.inf).unflatten(1, (self.blocks, self.block))
 
-    def _borders(self, scores: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Return the lowest scores that top-k and top-p keep, (rows, 1) each: narrowed, exact, widened."""
+    def _kept(self, scores: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Return which tokens top-k and top-p keep whatever the rounding, keep here, and may keep."""
         ordered = _descending(scores)
-        if self.settings.top_k and self.settings.top_k < self.vocabulary:
-            ordered = ordered[:, : self.settings.top_k]  # top-p then shares out what top-k has left
-        border = ordered[:, -1:]
-        if self.settings.top_p == 1.0:
-            return border + MARGIN, border, border - MARGIN
-        probabilities = torch.softmax(ordered, 1)
-        before = torch.cumsum(probabilities, 1) - probabilities
-        narrow, exact, wide = (
-            # The most probable token always stays.
-            ordered.gather(1, (before < self.settings.top_p + slack).sum(1, keepdim=True).clamp_min(1) - 1)
-            for slack in (-MARGIN, 0.0, MARGIN)
+        counts = [torch.full((len(scores), 1), self.settings.top_k or self.vocabulary, device=scores.device)] * 3
+        if self.settings.top_p < 1.0:
+            # Top-p shares out what top-k has left; the most probable token always stays.
+            probabilities = torch.softmax(ordered[:, : self.settings.top_k or None], 1)
+            before = torch.cumsum(probabilities, 1) - probabilities
+            slacks = (-self.margin, 0.0, self.margin)
+            counts = [(before < self.settings.top_p + s).sum(1, keepdim=True).clamp_min(1) for s in slacks]
+        fewest, exact, most = (count.clamp_max(self.vocabulary) for count in counts)
+        first_out = torch.nn.functional.pad(ordered, (0, 1), value=-torch.inf).gather(1, fewest)
+        return (
+            scores > first_out + self.margin,
+            scores >= ordered.gather(1, exact - 1),
+            scores >= ordered.gather(1, most - 1) - self.margin,
         )
-        return narrow + MARGIN, exact, wide - MARGIN
-
-
-def _above(scores: torch.Tensor, border: torch.Tensor) -> torch.Tensor:
-    best = scores.max(1, keepdim=True).values
-    return scores.masked_fill(scores < torch.minimum(border, best), -torch.inf)
 
 
 def _descending(scores: torch.Tensor) -> torch.Tensor:

@@ -1,0 +1,137 @@
+import inspect
+import json
+
+import numpy as np
+import pytest
+import torch
+from conftest import NAMES, sentences, write_texts
+from safetensors.torch import load_file
+
+from gendist.errors import GendistError
+from gendist.evaluation.teacher import evaluate_teacher
+from gendist.logits.score import class_names, score
+from gendist.teacher import finetune
+from gendist.teacher.finetune import finetune_teacher, split
+from gendist.teacher.settings import Teacher
+from gendist.texts.tables import read_texts
+
+
+def quick(model, **changed):
+    values = {"epochs": 4, "learning_rate": 3e-3, "batch_size": 8, "max_tokens": 24, "held_out": 0.2}
+    return Teacher(**{"model": str(model), **values, **changed})
+
+
+@pytest.fixture(scope="module")
+def teacher(encoder, train_texts, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("teachers") / "tiny"
+    finetune_teacher(train_texts, folder, quick(encoder, epochs=20))
+    return folder
+
+
+def test_an_encoder_without_head_gets_one_and_learns(teacher, encoder, test_texts, tmp_path):
+    assert not any(name.startswith("classifier") for name in load_file(encoder / "model.safetensors"))
+    assert load_file(teacher / "model.safetensors")["classifier.weight"].shape == (3, 32)
+    assert class_names(teacher) == NAMES
+    score(teacher, test_texts, tmp_path / "logits.parquet", 24)
+    train = write_texts(tmp_path / "train.parquet", *sentences(36, 0))
+    evaluate_teacher(train, test_texts, tmp_path / "logits.parquet", teacher, tmp_path / "run", "toy", "tiny", 0)
+    row = json.loads((tmp_path / "run/metrics.json").read_text())
+    assert row["accuracy"] > 0.9 and row["system"] == "teacher" and row["n_real"] == 36 and row["variant"] == "tiny"
+    assert row["n_parameters"] == sum(value.numel() for value in load_file(teacher / "model.safetensors").values())
+
+
+def test_the_test_set_has_no_way_in():
+    assert list(inspect.signature(finetune_teacher).parameters) == ["train", "target", "settings", "threads"]
+
+
+def test_held_out_rows_are_even_and_apart(train_texts):
+    rows = read_texts(train_texts)
+    kept, held_out = split(rows, Teacher(held_out=0.2))
+    assert np.bincount(held_out.labels).min() >= 2 and len(held_out.texts) == 7
+    assert sorted([*kept.ids, *held_out.ids]) == rows.ids.tolist()
+    again = split(rows, Teacher(held_out=0.2))
+    assert np.array_equal(again[1].ids, held_out.ids)
+    assert not np.array_equal(split(rows, Teacher(held_out=0.2, seed=1))[1].ids, held_out.ids)
+    # However small the share, each class has a row in either part.
+    kept, held_out = split(read_texts(train_texts), Teacher(held_out=0.01))
+    assert np.bincount(held_out.labels).tolist() == [1, 1, 1]
+
+
+def test_two_rows_of_a_class_are_enough(encoder, tmp_path):
+    train = write_texts(tmp_path / "train.parquet", *sentences(6, 0))
+    finetune_teacher(train, tmp_path / "out", quick(encoder, epochs=1))
+    assert (tmp_path / "out/model.safetensors").is_file()
+
+
+def test_the_best_epoch_is_kept_or_trained_again_on_all_rows(encoder, train_texts, tmp_path, monkeypatch):
+    seen = []
+    original = finetune._epochs
+
+    def spy(model, tokenizer, rows, epochs, settings):
+        seen.append((len(rows.texts), epochs))
+        return original(model, tokenizer, rows, epochs, settings)
+
+    monkeypatch.setattr(finetune, "_epochs", spy)
+    losses = iter([0.9, 0.5, 0.7] * 3)
+    monkeypatch.setattr(finetune, "held_out_scores", lambda *_: (next(losses), 0.5))
+    finetune_teacher(train_texts, tmp_path / "refit", quick(encoder, epochs=3))
+    assert seen == [(29, 3), (36, 2)]
+    assert json.loads((tmp_path / "refit/history.json").read_text())["epochs"] == 2
+    snapshots = []
+
+    def watch(model, *_):
+        snapshots.append({name: value.clone() for name, value in model.state_dict().items()})
+        return next(losses), 0.5
+
+    monkeypatch.setattr(finetune, "held_out_scores", watch)
+    finetune_teacher(train_texts, tmp_path / "best", quick(encoder, epochs=3, refit=False))
+    saved = load_file(tmp_path / "best/model.safetensors")
+    assert all(torch.equal(saved[name], snapshots[1][name]) for name in saved)
+    assert not torch.equal(saved["classifier.weight"], snapshots[2]["classifier.weight"])
+
+
+def test_two_runs_give_the_same_bytes(encoder, train_texts, tmp_path):
+    for name in ("one", "two"):
+        finetune_teacher(train_texts, tmp_path / name, quick(encoder, epochs=1))
+    one, two = ({f.name: f.read_bytes() for f in (tmp_path / n).iterdir()} for n in ("one", "two"))
+    assert (
+        set(one) == set(two) >= {"config.json", "model.safetensors", "tokenizer.json", "history.json", "gendist.json"}
+    )
+    assert [name for name in one if one[name] != two[name] and name != "timing.json"] == []
+    record = json.loads(one["gendist.json"])
+    assert record["stage"] == "teacher" and list(record["source_models"]) == ["tiny-bert"]
+
+
+def test_the_head_may_learn_faster(encoder, train_texts):
+    rows = read_texts(train_texts)
+    settings = quick(encoder, learning_rate=1e-5, head_learning_rate=1e-3)
+    model = finetune._fresh(rows, settings, 1, finetune.load_tokenizer(str(encoder)))
+    body, head = finetune._parameter_groups(model, settings)
+    assert (body["lr"], head["lr"]) == (1e-5, 1e-3) and [p.shape[0] for p in head["params"]] == [3, 3]
+    assert len(body["params"]) + 2 == len(list(model.parameters()))
+
+
+def test_divergence_ends_in_one_line_and_leaves_nothing(encoder, train_texts, tmp_path):
+    with pytest.raises(GendistError, match=r"teacher: the loss is not finite; lower learning_rate \(now 1e\+30\)"):
+        finetune_teacher(train_texts, tmp_path / "out", quick(encoder, learning_rate=1e30, epochs=2))
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "message"),
+    [
+        ("history.json", "{", r"history\.json: damaged .*delete it and run again"),
+        ("history.json", '{"n_parameters": "x"}', r"history\.json: damaged \('n_parameters' is no number\)"),
+        ("timing.json", None, r"timing\.json: no such file"),
+        ("timing.json", "[]", r"timing\.json: damaged"),
+    ],
+)
+def test_damaged_records_are_named(tmp_path, train_texts, file, content, message):
+    (tmp_path / "history.json").write_text('{"n_parameters": 3}')
+    (tmp_path / "timing.json").write_text('{"train_seconds": 1.5}')
+    (tmp_path / file).unlink()
+    if content is not None:
+        (tmp_path / file).write_text(content)
+    with pytest.raises(GendistError, match=message):
+        evaluate_teacher(train_texts, train_texts, tmp_path / "l", tmp_path, tmp_path / "run", "d", "t", 0)
+    assert not (tmp_path / "run").exists()
