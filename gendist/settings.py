@@ -6,7 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 Name = Annotated[
     str,
-    Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$", max_length=64, description="letters, digits, '_' and '-'"),
+    Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$", max_length=64),
 ]
 """A name that becomes one component of a path."""
 

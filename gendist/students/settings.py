@@ -18,6 +18,7 @@ class Student(Settings):
     filters: Annotated[int, Field(ge=1)] = 100
     """Channels of each convolution."""
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.5
+    """Share of the features before the classifier that is dropped in training."""
     distillation_loss: Literal["kl", "mae"] = "kl"
     """Loss between teacher and student logits (Kullback-Leibler; mean absolute error for BlendCNN)."""
 
@@ -26,7 +27,9 @@ class Training(Settings):
     """How students are trained (paper section 4.3: Adam, 1e-3, embeddings finetuned)."""
 
     learning_rate: Annotated[float, Field(gt=0)] = 1e-3
+    """Learning rate of Adam; it falls linearly to zero over the last half of the steps."""
     batch_size: Annotated[int, Field(ge=1)] = 32
+    """Rows per optimiser step."""
     epochs: Annotated[int, Field(ge=1)] = 10
     """Passes over the training rows ..."""
     min_steps: Annotated[int, Field(ge=0)] = 500

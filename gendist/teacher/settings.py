@@ -27,7 +27,9 @@ class Teacher(Settings):
     warmup: Annotated[float, Field(ge=0, lt=1)] = 0.1
     """Share of the steps over which the learning rate rises; then it decays linearly to zero."""
     weight_decay: Annotated[float, Field(ge=0)] = 0.01
+    """Weight decay of AdamW."""
     batch_size: Annotated[int, Field(ge=1)] = 16
+    """Rows per optimiser step."""
     max_tokens: Annotated[int, Field(ge=4)] = 256
     """Longer texts are cut."""
     held_out: Annotated[float, Field(gt=0, lt=0.5)] = 0.1
@@ -35,6 +37,7 @@ class Teacher(Settings):
     refit: bool = True
     """After that decision train again on all real rows."""
     seed: int = 0
+    """Seed of the held-out rows, an added head, the order of the rows and dropout."""
 
 
 MINILM = Teacher(model="minilm", epochs=5, learning_rate=5e-5, head_learning_rate=1e-3, max_tokens=128)
