@@ -14,6 +14,7 @@ rule finetune_generator:
         f"{LOGS}/{{dataset}}/generators/{{generator}}.log",
     benchmark:
         f"{LOGS}/{{dataset}}/generators/{{generator}}.benchmark.tsv"
+    priority: 100
     conda:
         "../envs/cpu.yaml"
     threads: 1

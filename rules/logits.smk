@@ -10,6 +10,7 @@ rule score_texts:
         f"{RESULTS}/{{dataset}}/logits/{{teacher}}/{{split}}.parquet",
     log:
         f"{LOGS}/{{dataset}}/logits/{{teacher}}/{{split}}.log",
+    priority: 70
     conda:
         "../envs/cpu.yaml"
     threads: 1
@@ -32,6 +33,7 @@ rule score_shard:
         f"{LOGS}/{{dataset}}/logits/{{teacher}}/{{generator}}/{{sampling}}/shard-{{shard}}.log",
     benchmark:
         f"{LOGS}/{{dataset}}/logits/{{teacher}}/{{generator}}/{{sampling}}/shard-{{shard}}.benchmark.tsv"
+    priority: 70
     conda:
         "../envs/cpu.yaml"
     threads: 1

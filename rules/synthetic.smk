@@ -11,6 +11,7 @@ rule generate_shard:
         f"{LOGS}/{{dataset}}/synthetic/{{generator}}/{{sampling}}/shard-{{shard}}.log",
     benchmark:
         f"{LOGS}/{{dataset}}/synthetic/{{generator}}/{{sampling}}/shard-{{shard}}.benchmark.tsv"
+    priority: 80
     conda:
         "../envs/cpu.yaml"
     threads: 1

@@ -19,6 +19,7 @@ rule finetune_teacher:
         f"{LOGS}/{{dataset}}/teachers/{{teacher}}.log",
     benchmark:
         f"{LOGS}/{{dataset}}/teachers/{{teacher}}.benchmark.tsv"
+    priority: 90
     conda:
         "../envs/cpu.yaml"
     threads: 1

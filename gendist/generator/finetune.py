@@ -23,6 +23,9 @@ from gendist.texts.tables import read_texts
 
 log = logging.getLogger(__name__)
 
+SLICE_TOKENS = 256
+"""Tokens that a CPU takes through the model at once."""
+
 
 def finetune_generator(train: Path, target: Path, settings: Generator, threads: int = 1) -> None:
     """Finetune ``settings.model`` on the texts of ``train`` and save it as a transformers folder.
@@ -101,13 +104,20 @@ def _batches(
         yield batch
 
 
-def _loss(model: Any, batch: list[list[int]], device: torch.device) -> tuple[torch.Tensor, int]:
-    """Return the mean negative log-likelihood per token, and the number of predicted tokens."""
-    ids, mask = padded(batch)
-    labels = ids.masked_fill(mask == 0, -100)
-    with devices.mixed_precision(device):
-        loss = model(input_ids=ids.to(device), attention_mask=mask.to(device), labels=labels.to(device)).loss
-    return loss, int(mask[:, 1:].sum())
+def _losses(model: Any, batch: list[list[int]], device: torch.device) -> Iterator[tuple[torch.Tensor, int]]:
+    """Yield summed negative log-likelihoods and numbers of predicted tokens, for slices of a batch.
+
+    A CPU takes a few rows at a time: the logits (tokens x vocabulary) of a whole batch fit no cache.
+    """
+    batch = sorted(batch, key=len)  # slices of rows of like length need little padding
+    rows = len(batch) if device.type == "cuda" else max(1, SLICE_TOKENS // max(map(len, batch)))
+    for i in range(0, len(batch), rows):
+        ids, mask = padded(batch[i : i + rows])
+        labels = ids.masked_fill(mask == 0, -100)
+        count = int(mask[:, 1:].sum())
+        with devices.mixed_precision(device):
+            loss = model(input_ids=ids.to(device), attention_mask=mask.to(device), labels=labels.to(device)).loss
+        yield loss * count, count
 
 
 @torch.no_grad()
@@ -118,8 +128,8 @@ def nats_per_token(model: Any, rows: Sequence[list[int]]) -> float:
     device = next(model.parameters()).device
     nats, tokens = 0.0, 0
     for i in range(0, len(rows), 16):
-        loss, count = _loss(model, list(rows[i : i + 16]), device)
-        nats, tokens = nats + loss.item() * count, tokens + count
+        for loss, count in _losses(model, list(rows[i : i + 16]), device):
+            nats, tokens = nats + loss.item(), tokens + count
     model.train(was_training)
     return nats / tokens
 
@@ -157,13 +167,16 @@ def _train(
         for batch in islice(_batches(rows, limit, start, rng, settings), steps - step):
             for group in optimizer.param_groups:
                 group["lr"] = settings.learning_rate * _schedule(step, steps, settings)
-            loss, count = _loss(model, batch, device)
-            loss.backward()
+            predicted = sum(len(row) - 1 for row in batch)
+            nats = 0.0
+            for loss, _ in _losses(model, batch, device):
+                (loss / predicted).backward()
+                nats += loss.item()
             torch.nn.utils.clip_grad_norm_(trained, 1.0)
             optimizer.step()
             optimizer.zero_grad()
-            total, tokens, step = total + loss.item() * count, tokens + count, step + 1
-            progress.add(1, f"{loss.item():.3f} nats per token")
+            total, tokens, step = total + nats, tokens + predicted, step + 1
+            progress.add(1, f"{nats / predicted:.3f} nats per token")
         if not math.isfinite(total):
             raise GendistError(
                 f"finetuning diverged at step {step}; lower learning_rate (now {settings.learning_rate})"

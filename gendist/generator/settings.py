@@ -52,7 +52,7 @@ POCKET = Generator(
     batch_size=16,
     unit="examples",
     window=128,
-    trainable="all",
+    trainable="blocks",
     gradient_checkpointing=False,
     held_out=0.1,
 )

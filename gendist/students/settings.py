@@ -30,9 +30,9 @@ class Training(Settings):
     """Learning rate of Adam; it falls linearly to zero over the last half of the steps."""
     batch_size: Annotated[int, Field(ge=1)] = 32
     """Rows per optimiser step."""
-    epochs: Annotated[int, Field(ge=1)] = 10
+    epochs: Annotated[int, Field(ge=1)] = 8
     """Passes over the training rows ..."""
-    min_steps: Annotated[int, Field(ge=0)] = 500
+    min_steps: Annotated[int, Field(ge=0)] = 300
     """... but at least this many steps: few rows need more passes."""
     temperature: Annotated[float, Field(gt=0)] = 1.0
     """Temperature of the distillation loss (Hinton et al. 2015)."""

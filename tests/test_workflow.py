@@ -1,0 +1,441 @@
+"""Real Snakemake runs of a very small study, in a copy of the checkout."""
+
+import csv
+import re
+import resource
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+import yaml
+from safetensors import safe_open
+from workflow_fixtures import CHECKOUT, ROOT, STUDY, Checkout, changed, entry, write_csv
+
+from gendist.artifacts import KEY, hash_file, read_metadata
+from gendist.config import load_study, study_from
+from gendist.config.study import PAPER_SYSTEMS
+
+TABLES = {"write_table1": 1, "write_table2": 1, "draw_figure2": 1, "draw_sampling": 1}
+"""What reads the metrics."""
+SAMPLES = {"write_table3": 1, "write_table4": 1}
+"""What reads the main pool of synthetic rows."""
+REPORT = {"write_run_config": 1, "collect_metrics": 1, **TABLES}
+"""What follows whenever the study has one more run."""
+
+
+@pytest.fixture(scope="session")
+def bare(gpt2: Path, encoder: Path, subwords: Path, tmp_path_factory: pytest.TempPathFactory) -> Checkout:
+    """A checkout in which nothing has run; tests only plan in it."""
+    folder = tmp_path_factory.mktemp("bare") / "checkout"
+    folder.mkdir()
+    for name in CHECKOUT:
+        source = ROOT / name
+        if source.is_dir():
+            shutil.copytree(source, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copy2(source, folder / name)
+    toy = folder / "toy"
+    for name, model in (("generator", gpt2), ("encoder", encoder), ("subwords", subwords)):
+        shutil.copytree(model, toy / name)
+    write_csv(toy / "train.csv", 24, 0)
+    write_csv(toy / "test.csv", 15, 1)
+    return Checkout(folder)
+
+
+@pytest.fixture(scope="session")
+def finished(bare: Checkout, tmp_path_factory: pytest.TempPathFactory) -> Checkout:
+    """A checkout in which the small study has run to its end; tests only read it and plan in it."""
+    checkout = bare.copy(tmp_path_factory.mktemp("finished") / "checkout")
+    checkout.run(STUDY)
+    return checkout
+
+
+@pytest.fixture
+def own(bare: Checkout, tmp_path: Path) -> Checkout:
+    """A checkout for one test, in which nothing has run."""
+    return bare.copy(tmp_path / "checkout")
+
+
+# --- what the run leaves behind ---
+
+
+def columns(path: Path) -> list[str]:
+    return pq.read_schema(path).names
+
+
+def test_every_path_and_column_of_the_contract_is_there(finished: Checkout):
+    results = finished.folder / "results"
+    toy = results / "toy"
+    for split in ("train", "test"):
+        assert columns(toy / f"texts/{split}.parquet") == ["id", "text", "label"]
+        assert read_metadata(toy / f"texts/{split}.parquet")["label_names"] == ["sea", "sky", "soil"]
+        assert columns(toy / f"logits/bert/{split}.parquet") == ["id", "logits"]
+    for folder in ("generators/tiny", "teachers/bert"):
+        assert {"config.json", "model.safetensors", "tokenizer.json"} <= {f.name for f in (toy / folder).iterdir()}
+    for pool, shards in (("full", 2), ("cool", 1)):
+        names = [f"shard-{i:05d}.parquet" for i in range(shards)]
+        assert sorted(f.name for f in (toy / "synthetic/tiny" / pool).iterdir()) == names
+        for name in names:
+            assert columns(toy / "synthetic/tiny" / pool / name) == ["row", "text", "n_tokens", "finish"]
+            assert columns(toy / "logits/bert/tiny" / pool / name) == ["row", "logits"]
+    logits = pq.read_schema(toy / "logits/bert/test.parquet").field("logits").type
+    assert str(logits.value_type) == "float"
+    runs = {f.parent.relative_to(toy / "students").as_posix() for f in toy.glob("students/**/model.safetensors")}
+    assert len(runs) == 12
+    assert {"kim/scratch/default/n0/seed0", "res/dist/bert.default/n0/seed0"} < runs
+    assert {f"kim/synthetic/bert.tiny.full.default/n{n}/seed0" for n in (4, 8)} < runs
+    assert {f"kim/{regime}/bert.tiny.full.default/n8/seed0" for regime in ("gendist", "hard")} < runs
+    assert "kim/synthetic/bert.tiny.cool.default/n4/seed0" in runs
+    for run in runs:
+        assert columns(toy / "students" / run / "predictions.parquet") == ["id", "label", "predicted", "logits"]
+        assert (toy / "students" / run / "metrics.json").is_file()
+
+
+def test_the_tidy_table_has_one_row_per_run(finished: Checkout):
+    table = pq.read_table(finished.folder / "results/metrics.parquet")
+    contract = "dataset system student regime generator sampling teacher n_real n_synthetic seed "
+    contract += "n_parameters accuracy macro_f1 nll ece train_seconds"
+    assert set(contract.split()) <= set(table.column_names)
+    rows = table.to_pylist()
+    assert len(rows) == 12 + 3
+    assert len({(r["dataset"], r["system"], r["variant"], r["n_synthetic"], r["seed"]) for r in rows}) == len(rows)
+    assert {r["system"] for r in rows} == {*PAPER_SYSTEMS, "kim+synthetic", "kim+hard"}
+    assert all(0 <= r["accuracy"] <= 1 and r["train_seconds"] >= 0 for r in rows)
+    one = next(r for r in rows if r["system"] == "kim+gendist")
+    shown = {name: one[name] for name in ("student", "regime", "generator", "sampling", "teacher")}
+    assert shown == {
+        "student": "kim",
+        "regime": "gendist",
+        "generator": "tiny",
+        "sampling": "full",
+        "teacher": "bert",
+    }
+    assert (one["n_real"], one["n_synthetic"], one["seed"]) == (18, 8, 0)
+
+
+def test_every_table_and_figure_is_there(finished: Checkout):
+    results = finished.folder / "results"
+    expected = {"table1.csv", "table1.md", "table1.tex"} | {
+        f"table{i}.{kind}" for i in (2, 3, 4) for kind in ("csv", "md")
+    }
+    assert expected <= {f.name for f in (results / "tables").iterdir()}
+    figures = {f"{name}.{kind}" for name in ("figure2", "sampling") for kind in ("svg", "png", "csv", "parquet")}
+    assert figures == {f.name for f in (results / "figures").iterdir()}
+    with (results / "tables/table1.csv").open() as stream:
+        assert [row["system"] for row in csv.DictReader(stream)] == list(PAPER_SYSTEMS)
+
+
+def test_everything_says_what_made_it(finished: Checkout):
+    results = finished.folder / "results"
+    parquet = list(results.rglob("*.parquet"))
+    assert len(parquet) > 20
+    assert [p for p in parquet if KEY not in read_metadata(p)] == []
+    weights = list(results.rglob("model.safetensors"))
+    silent = []
+    for path in weights:
+        with safe_open(path, "np") as file:
+            if KEY not in (file.metadata() or {}) and not (path.parent / "gendist.json").is_file():
+                silent.append(path)
+    assert len(weights) == 2 + 12
+    assert silent == []
+
+
+def test_nothing_says_where_the_checkout_lies(finished: Checkout):
+    place = str(finished.folder.parent).encode()
+    files = [f for f in (finished.folder / "results").rglob("*") if f.is_file() and "logs" not in f.parts]
+    assert [f for f in files if place in f.read_bytes()] == []
+
+
+def test_the_study_named_on_the_command_line_stands_alone(finished: Checkout):
+    written = finished.folder / "results/run_config.yaml"
+    assert load_study(written) == study_from(STUDY)
+    assert list(yaml.safe_load(written.read_text())["datasets"]) == ["toy"]
+    assert finished.planned("results/run_config.yaml") == {}
+
+
+# --- what reruns what ---
+
+
+@pytest.mark.parametrize(
+    ("study", "jobs"),
+    [
+        pytest.param(STUDY, {}, id="nothing"),
+        pytest.param(changed(counts=[2, 4]), {"distil_student": 1, **REPORT}, id="one more count"),
+        pytest.param(
+            entry("datasets", "toy", synthetic=12),
+            # kim+synthetic, kim+hard, kim+gendist and res+gendist with 12 rows
+            {"generate_shard": 1, "score_shard": 1, "distil_student": 4, **REPORT, **SAMPLES},
+            id="more rows",
+        ),
+        pytest.param(changed(seeds=2), {"distil_student": 12, "fit_fasttext": 1, **REPORT}, id="one more seed"),
+        pytest.param(
+            changed(
+                students={"wide": {"embeddings": "toy/subwords", "filters": 6}},
+                systems=[*PAPER_SYSTEMS, "wide", "wide+dist", "wide+gendist"],
+            ),
+            {"distil_student": 3, **REPORT},
+            id="one more student",
+        ),
+        pytest.param(
+            changed(samplings={"hot": {"temperature": 1.5, "max_tokens": 12}}),
+            {"generate_shard": 1, "score_shard": 1, "distil_student": 1, **REPORT},
+            id="one more sampling",
+        ),
+        pytest.param(
+            changed(teachers={"second": {**STUDY["teachers"]["bert"], "seed": 1}}),
+            # its logits of the train and test rows and of two shards; a kim+gendist
+            {
+                "finetune_teacher": 1,
+                "score_texts": 2,
+                "score_shard": 2,
+                "evaluate_teacher": 1,
+                "distil_student": 1,
+                **REPORT,
+            },
+            id="one more teacher",
+        ),
+        pytest.param(
+            entry("teachers", "bert", epochs=2),
+            # neither generator nor shards, nor the three students from scratch
+            {
+                "finetune_teacher": 1,
+                "score_texts": 2,
+                "score_shard": 3,
+                "evaluate_teacher": 1,
+                "distil_student": 9,
+                **REPORT,
+                "write_table3": 1,
+            },
+            id="another teacher",
+        ),
+        pytest.param(
+            entry("trainings", "default", learning_rate=2e-3), {"distil_student": 12, **REPORT}, id="another training"
+        ),
+        pytest.param(
+            entry("students", "blend", dropout=0.2), {"distil_student": 2, **REPORT}, id="another setting of a student"
+        ),
+        pytest.param(
+            entry("samplings", "cool", temperature=0.6),
+            {"generate_shard": 1, "score_shard": 1, "distil_student": 1, **REPORT},
+            id="another setting of a sampling",
+        ),
+        # Rows do not depend on it; the record of the config is written anew.
+        pytest.param(entry("samplings", "full", batch_size=3), {"write_run_config": 1}, id="sampling batch size"),
+        pytest.param(
+            changed(systems=[s for s in PAPER_SYSTEMS if s != "blend"]), REPORT, id="one system less: only the report"
+        ),
+    ],
+)
+def test_a_changed_config_reruns_only_what_reads_it(finished: Checkout, study: dict[str, Any], jobs: dict[str, int]):
+    assert finished.planned(study) == jobs
+
+
+def backwards(study: Any) -> Any:
+    """Reverse the order of keys, at the top and inside entries; that of the entries has a meaning."""
+    entries = {name: dict(reversed(value.items())) for name, value in study.items() if isinstance(value, dict)}
+    sections = {
+        section: {name: dict(reversed(value.items())) for name, value in study[section].items()} for section in entries
+    }
+    return dict(reversed({**study, **sections}.items()))
+
+
+def test_the_order_of_keys_reruns_nothing(finished: Checkout):
+    study = backwards(STUDY)
+    assert study == STUDY and list(study) != list(STUDY)
+    assert finished.planned(study) == {}
+
+
+@pytest.mark.parametrize(
+    ("module", "jobs"),
+    [
+        (
+            "students/loss.py",
+            {"distil_student": 12, "collect_metrics": 1, **TABLES},
+        ),
+        (
+            # The teacher's finetuning scores its held-out rows with it.
+            "logits/batches.py",
+            {
+                "finetune_teacher": 1,
+                "score_texts": 2,
+                "score_shard": 3,
+                "evaluate_teacher": 1,
+                "distil_student": 9,
+                "collect_metrics": 1,
+                **TABLES,
+                "write_table3": 1,
+            },
+        ),
+        (
+            "synthetic/decision.py",
+            {
+                "generate_shard": 3,
+                "score_shard": 3,
+                "distil_student": 6,
+                "collect_metrics": 1,
+                **TABLES,
+                **SAMPLES,
+            },
+        ),
+        ("baselines/fasttext.py", {"fit_fasttext": 1, "collect_metrics": 1, **TABLES}),
+        ("report/table2.py", {"write_table2": 1}),
+        ("pocket/vectors.py", {}),
+    ],
+)
+def test_an_edited_module_reruns_its_stage_and_what_follows(finished: Checkout, module: str, jobs: dict[str, int]):
+    file = finished.folder / "gendist" / module
+    before = file.read_bytes()
+    file.write_bytes(before + b"\nEDITED = True\n")
+    try:
+        assert finished.planned(STUDY) == jobs
+    finally:
+        file.write_bytes(before)
+
+
+def test_an_edited_script_reruns_its_rule(finished: Checkout):
+    file = finished.folder / "workflow_scripts/write_table4.py"
+    before = file.read_bytes()
+    file.write_bytes(before + b"\nEDITED = True\n")
+    try:
+        assert finished.planned(STUDY) == {"write_table4": 1}
+    finally:
+        file.write_bytes(before)
+
+
+@pytest.mark.parametrize(
+    "touched",
+    ["gendist", "workflow_scripts", "rules", "toy", "results", "."],
+)
+def test_touched_files_rerun_nothing(finished: Checkout, touched: str):
+    files = [f for f in (finished.folder / touched).rglob("*") if f.is_file() and ".snakemake" not in f.parts]
+    # Sources younger than what was made of them, one after the other.
+    for file in sorted(files, reverse=True):
+        file.touch()
+    assert finished.planned(STUDY) == {}
+
+
+def test_a_moved_checkout_reruns_nothing(finished: Checkout, tmp_path: Path):
+    assert finished.copy(tmp_path / "elsewhere", keep_times=False).planned(STUDY) == {}
+
+
+def test_a_student_and_a_sampling_are_added_by_config_alone(finished: Checkout, tmp_path: Path):
+    checkout = finished.copy(tmp_path / "checkout")
+    results = checkout.folder / "results"
+    before = {
+        f: (f.stat().st_mtime_ns, hash_file(f)) for f in results.rglob("*") if f.suffix in (".safetensors", ".parquet")
+    }
+    study = changed(
+        students={"wide": {"embeddings": "toy/subwords", "filters": 6}},
+        systems=[*PAPER_SYSTEMS, "wide"],
+        samplings={"hot": {"temperature": 1.5, "max_tokens": 12}},
+    )
+    checkout.run(study, "results/metrics.parquet", "results/tables/table1.csv")
+    rows = pq.read_table(results / "metrics.parquet").to_pylist()
+    assert [r["n_parameters"] for r in rows if r["system"] == "wide"] != []
+    assert [r["system"] for r in rows if r["sampling"] == "hot"] == ["kim+synthetic"]
+    assert "\nwide," in (results / "tables/table1.csv").read_text()
+    redone = {f for f, state in before.items() if (f.stat().st_mtime_ns, hash_file(f)) != state}
+    assert redone == {results / "metrics.parquet"}
+
+
+# --- mistakes ---
+
+
+ROWS = "text,label\n" + "a wave,sea\na wing,sky\n" * 6
+
+
+@pytest.mark.parametrize(
+    ("study", "message"),
+    [
+        ({**STUDY, "seedz": 3}, "study.yaml: unknown key 'seedz'; accepted here: datasets,"),
+        (entry("samplings", "full", top_p="half"), "study.yaml: key 'samplings.full.top_p' is 'half'"),
+        (changed(systems=["bert"]), "study.yaml: system 'bert' is unknown; accepted: tfidf-svm"),
+        (
+            entry("datasets", "toy", train="toy/none.csv"),
+            "toy/none.csv: no such file (key 'datasets.toy.train')",
+        ),
+        (
+            entry("students", "kim", embeddings="toy/none"),
+            "toy/none/tokenizer.json: no such file (key 'students.kim.embeddings')",
+        ),
+    ],
+    ids=["unknown key", "wrong type", "unknown system", "missing data", "missing embeddings"],
+)
+def test_a_bad_config_ends_in_one_line(own: Checkout, study: dict[str, Any], message: str):
+    result = own.snakemake("--cores", "1", "--configfile", own.write(study))
+    assert result.returncode != 0
+    _, *lines = result.stdout.splitlines()  # the first names the profile
+    assert len(lines) == 1, result.stdout
+    assert lines[0].removeprefix("error: ").removeprefix(f"{own.folder}/").startswith(message)
+    assert not (own.folder / "results").exists()
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("body,label\na wave,sea\n", "toy/train.csv: no column 'text' (has body, label)"),
+        (ROWS + " ,sea\n", "toy/train.csv, line 14: empty text (column text)"),
+        (ROWS + "a root,soil\n", "toy/train.csv: label 'soil' has 1 row(s); every class needs at least 2"),
+        (
+            ROWS + "a root,soil\na worm,soil\n",
+            "toy/train.csv: label 'soil' has 2 rows, fewer than train_per_class = 6; lower it",
+        ),
+    ],
+    ids=["missing column", "empty text", "label seen once", "too few rows"],
+)
+def test_bad_data_end_in_one_line_and_leave_nothing_half_written(own: Checkout, text: str, message: str):
+    (own.folder / "toy/train.csv").write_text(text)
+    result = own.snakemake("--cores", "2", "--configfile", own.write(STUDY))
+    assert result.returncode != 0
+    said = [line for line in result.stdout.splitlines() if line.startswith("[toy texts] error: ")]
+    assert len(said) == 1, result.stdout
+    assert said[0].startswith(f"[toy texts] error: {message}")
+    assert "Traceback" not in result.stdout
+    files = [f.relative_to(own.folder / "results") for f in (own.folder / "results").rglob("*") if f.is_file()]
+    assert [f for f in files if f.parts[0] != "logs"] == [Path("run_config.yaml")]
+
+
+# --- the studies of the checkout ---
+
+
+def test_the_paper_study_plans_without_network(bare: Checkout):
+    jobs = bare.planned("configs/paper.yaml")
+    assert jobs["prepare_texts"] == jobs["finetune_generator"] == jobs["finetune_teacher"] == 3
+    # 13,600 + 25,000 + 25,000 rows of the full distribution, 5,000 of each of the other three, in shards of 500
+    assert jobs["generate_shard"] == 28 + 50 + 50 + 3 * 3 * 10
+    assert jobs["score_shard"] == jobs["generate_shard"]
+    assert jobs["fetch_bpemb"] == 1
+    # 8 rows of Table 1 and kim+hard; 6 or 7 points of Figure 2; 4 samplings of which one is such a point
+    assert jobs["distil_student"] == 5 * (3 * 9 + 6 + 6 + 6 + 3 * 4 - 3)
+
+
+def test_six_lines_plan_all_systems_with_the_embedded_models(bare: Checkout):
+    six = {"train": "toy/train.csv", "test": "toy/test.csv", "text": "text", "label": "label", "train_per_class": 6}
+    jobs = bare.planned({"datasets": {"reviews": {**six, "synthetic": 5000}}})
+    assert jobs["unpack_pocket"] == jobs["finetune_generator"] == jobs["finetune_teacher"] == 1
+    assert jobs["generate_shard"] == 10 + 2 * 2
+    assert {"fit_tfidf_svm", "fit_fasttext", *TABLES, *SAMPLES} < set(jobs)
+
+
+def cpu_seconds() -> float:
+    """CPU time of all finished child processes, and of theirs."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
+@pytest.mark.slow
+def test_the_tiny_study_and_its_report_with_the_embedded_models(own: Checkout):
+    shutil.copytree(ROOT / "data", own.folder / "data")
+    began = cpu_seconds()
+    study = ["--cores", "2", "--configfile", "configs/tiny.yaml"]
+    result = own.snakemake(*study)
+    assert result.returncode == 0, result.stdout
+    assert own.planned("configs/tiny.yaml") == {}
+    result = own.snakemake(*study, "--report", "report.html")
+    assert result.returncode == 0, result.stdout
+    # Four minutes of two cores; by the clock, other work on the machine would count too.
+    assert cpu_seconds() - began < 2 * 240
+    page = (own.folder / "report.html").read_text()
+    assert re.search("table1.md", page) and re.search("figure2.svg", page)
