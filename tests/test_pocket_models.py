@@ -103,7 +103,6 @@ class TestCard:
         assert "Apache-2.0" in text and "CC BY-SA" in text
 
 
-@pytest.mark.skipif(not (unpack.MODELS / unpack.HASHES).exists(), reason="the models are being trained")
 class TestPackagedModels:
     def test_are_whole_and_small(self):
         for name in (unpack.BODY, unpack.PIECES, unpack.VECTORS):
