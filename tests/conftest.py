@@ -1,5 +1,6 @@
 """Tiny models, tokenizers and datasets, made here: nothing is downloaded."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -7,6 +8,7 @@ import pyarrow as pa
 import pytest
 import torch
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
+from toy_texts import NAMES, sentences
 from transformers import (
     BertConfig,
     BertLMHeadModel,
@@ -15,25 +17,13 @@ from transformers import (
     GPT2LMHeadModel,
     PreTrainedTokenizerFast,
 )
+from workflow_fixtures import CHECKOUT, ROOT, STUDY, Checkout, write_csv
 
 from gendist.artifacts import Provenance, write_parquet, write_tensors
 from gendist.generator.finetune import finetune_generator
 from gendist.generator.settings import Generator
 
-NAMES = ["sea", "sky", "soil"]
-WORDS = (
-    ("wave", "fish", "harbour", "sail", "tide"),
-    ("cloud", "wing", "star", "wind", "moon"),
-    ("root", "worm", "clay", "seed", "stone"),
-)
 CLS, SEP, PAD, UNK, END = "[CLS]", "[SEP]", "[PAD]", "[UNK]", "<|endoftext|>"
-
-
-def sentences(count: int, seed: int) -> tuple[list[str], list[int]]:
-    """Texts of three topics, which three of their four words give away, and their labels."""
-    rng = np.random.default_rng(seed)
-    labels = [i % 3 for i in range(count)]
-    return ["the " + " ".join(rng.choice(WORDS[label], rng.integers(2, 7))) for label in labels], labels
 
 
 def write_texts(path: Path, texts: list[str], labels: list[int], names: list[str] = NAMES) -> Path:
@@ -167,3 +157,36 @@ def subwords(tmp_path_factory: pytest.TempPathFactory) -> Path:
     vectors = np.random.default_rng(0).normal(0, 0.1, (tokenizer.get_vocab_size(), 16)).astype(np.float32)
     write_tensors(folder / "vectors.safetensors", {"vectors": torch.from_numpy(vectors)})
     return folder
+
+
+@pytest.fixture(scope="session")
+def bare(gpt2: Path, encoder: Path, subwords: Path, tmp_path_factory: pytest.TempPathFactory) -> Checkout:
+    """A checkout in which nothing has run; tests only plan in it."""
+    folder = tmp_path_factory.mktemp("bare") / "checkout"
+    folder.mkdir()
+    for name in CHECKOUT:
+        source = ROOT / name
+        if source.is_dir():
+            shutil.copytree(source, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copy2(source, folder / name)
+    toy = folder / "toy"
+    for name, model in (("generator", gpt2), ("encoder", encoder), ("subwords", subwords)):
+        shutil.copytree(model, toy / name)
+    write_csv(toy / "train.csv", 24, 0)
+    write_csv(toy / "test.csv", 15, 1)
+    return Checkout(folder)
+
+
+@pytest.fixture(scope="session")
+def finished(bare: Checkout, tmp_path_factory: pytest.TempPathFactory) -> Checkout:
+    """A checkout in which the small study has run to its end; tests only read it and plan in it."""
+    checkout = bare.copy(tmp_path_factory.mktemp("finished") / "checkout")
+    checkout.run(STUDY)
+    return checkout
+
+
+@pytest.fixture
+def own(bare: Checkout, tmp_path: Path) -> Checkout:
+    """A checkout for one test, in which nothing has run."""
+    return bare.copy(tmp_path / "checkout")

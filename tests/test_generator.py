@@ -5,8 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import quick, sentences, write_texts
+from conftest import quick, write_texts
 from safetensors.torch import load_file
+from toy_texts import sentences
 
 from gendist.errors import GendistError
 from gendist.generator import finetune, sequences

@@ -6,7 +6,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
-from conftest import NAMES, sentences
+from toy_texts import NAMES, sentences
 from transformers import BertForSequenceClassification
 
 from gendist.artifacts import Provenance, read_metadata, write_parquet

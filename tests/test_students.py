@@ -8,9 +8,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
-from conftest import NAMES, sentences, write_texts
+from conftest import write_texts
 from safetensors import safe_open
 from safetensors.torch import load_file
+from toy_texts import NAMES, sentences
 
 from gendist.artifacts import Provenance, read_metadata, write_parquet
 from gendist.errors import GendistError

@@ -4,8 +4,9 @@ import json
 import numpy as np
 import pytest
 import torch
-from conftest import NAMES, sentences, write_texts
+from conftest import write_texts
 from safetensors.torch import load_file
+from toy_texts import NAMES, sentences
 
 from gendist.errors import GendistError
 from gendist.evaluation.teacher import evaluate_teacher

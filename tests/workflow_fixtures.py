@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from conftest import NAMES, sentences
+from toy_texts import NAMES, sentences
 
 ROOT = Path(__file__).parent.parent
 CHECKOUT = ("Snakefile", "config.yaml", "configs", "rules", "workflow_scripts", "gendist", "profiles", "docs", "envs")
@@ -121,3 +121,11 @@ def write_csv(path: Path, count: int, seed: int) -> None:
     texts, labels = sentences(count, seed)
     rows = [f"{text},{NAMES[label]}\n" for text, label in zip(texts, labels, strict=True)]
     path.write_text("text,label\n" + "".join(rows))
+
+
+TABLES = {"write_table1": 1, "write_table2": 1, "draw_figure2": 1, "draw_sampling": 1}
+"""What reads the metrics."""
+SAMPLES = {"write_table3": 1, "write_table4": 1}
+"""What reads the main pool of synthetic rows."""
+REPORT = {"write_run_config": 1, "collect_metrics": 1, **TABLES}
+"""What follows whenever the study has one more run."""
