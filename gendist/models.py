@@ -7,12 +7,15 @@ from typing import Any
 import torch
 from safetensors import SafetensorError
 from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification, AutoTokenizer
+from transformers.utils.logging import disable_progress_bar
 
 from gendist.artifacts import hash_file
 from gendist.errors import GendistError
 from gendist.pocket.encoder import encoder_folder
 
 log = logging.getLogger(__name__)
+
+disable_progress_bar()  # loading takes a second; its bars would drown the progress of the jobs
 
 MINILM = "minilm"
 
