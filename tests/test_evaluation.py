@@ -1,10 +1,12 @@
 import json
 import math
+from functools import partial
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from conftest import write_texts
 from sklearn.metrics import f1_score
 
 from gendist.artifacts import Provenance, read_metadata, write_parquet
@@ -18,16 +20,7 @@ LABELS = np.array([0, 0, 1, 1])
 LOGITS = np.log(np.array([[0.8, 0.2], [0.4, 0.6], [0.1, 0.9], [0.4, 0.6]]))
 
 
-def texts_file(path, texts, labels, names=("a", "b")):
-    table = pa.table(
-        {
-            "id": pa.array(range(10, 10 + len(texts)), pa.int64()),
-            "text": pa.array(texts, pa.string()),
-            "label": pa.array(labels, pa.int32()),
-        }
-    )
-    write_parquet(path, table, Provenance("texts"), {"label_names": list(names)})
-    return path
+texts_file = partial(write_texts, names=["a", "b"])
 
 
 def logits_file(path, keys, logits, key="id"):
