@@ -6,12 +6,13 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification, AutoTokenizer
+from transformers import AutoModel, AutoModelForCausalLM, AutoModelForSequenceClassification, AutoTokenizer
 from transformers.utils.logging import disable_progress_bar
 
 from gendist.artifacts import hash_file
 from gendist.errors import GendistError
 from gendist.pocket.encoder import encoder_folder
+from gendist.pooled import HEAD, PooledClassifier
 
 log = logging.getLogger(__name__)
 
@@ -63,18 +64,42 @@ def load_causal_lm(model: str, revision: str | None = None) -> Any:
     return _load(AutoModelForCausalLM, model, revision, dtype=torch.float32)
 
 
-def load_classifier(model: str, names: list[str], revision: str | None = None) -> Any:
-    """Load a sequence classifier in float32; an encoder without a head of that size gets a fresh one."""
+def load_classifier(model: str, names: list[str], revision: str | None = None, pooling: str = "first") -> Any:
+    """Load a sequence classifier in float32; an encoder without a head of that size gets a fresh one.
+
+    Args:
+        model: embedded name, folder or hub id.
+        names: names of the classes.
+        revision: of a hub model.
+        pooling: what a fresh head reads: the model's own choice (``first`` token, mostly), or the ``mean`` of
+            the states. A folder that holds a head over the mean is loaded as what it is.
+
+    Raises:
+        GendistError: if the model cannot be loaded.
+    """
+    head = Path(locate(model)) / HEAD
+    options: dict[str, Any] = {
+        "dtype": torch.float32,
+        "num_labels": len(names),
+        "id2label": dict(enumerate(names)),
+        "label2id": {name: i for i, name in enumerate(names)},
+    }
+    if pooling == "mean" or head.is_file():
+        classifier = PooledClassifier(_load(AutoModel, model, revision, **options))
+        if head.is_file():
+            try:
+                classifier.load_head(head)
+            except (SafetensorError, RuntimeError) as error:
+                if pooling != "mean":  # a folder that is trained on: a head of other classes is left behind
+                    raise GendistError(f"{head}: damaged ({str(error).splitlines()[0]})") from None
+        return classifier
     return _load(
         AutoModelForSequenceClassification,
         model,
         revision,
-        dtype=torch.float32,
-        num_labels=len(names),
-        id2label=dict(enumerate(names)),
-        label2id={name: i for i, name in enumerate(names)},
         problem_type="single_label_classification",
         ignore_mismatched_sizes=True,
+        **options,
     )
 
 

@@ -10,7 +10,7 @@ sys.path.insert(0, workflow.basedir)  # the package of this checkout, installed 
 from gendist import dependencies
 from gendist.config import Study, study_from
 from gendist.config.files import require_files
-from gendist.config.plan import planned_runs, sampling_count
+from gendist.config.plan import named_variants, planned_runs, sampling_count
 from gendist.errors import GendistError
 from gendist.eta import StudyClock
 from gendist.systems import WITH_SYNTHETIC, WITH_TEACHER, parse_variant
@@ -141,6 +141,12 @@ def sampling_settings(wildcards):
     return values
 
 
+def sampling_texts(wildcards):
+    """The real rows whose first words texts start from, where they start from any."""
+    words = STUDY.samplings[wildcards.sampling].prompt_words
+    return rules.prepare_texts.output.train.format(dataset=wildcards.dataset) if words else []
+
+
 def sampling_batch_size(wildcards):
     """Rows generated side by side; outside params, so that changing it reruns nothing."""
     return STUDY.samplings[wildcards.sampling].batch_size
@@ -245,12 +251,7 @@ def teacher_seed(wildcards):
 
 def main_names():
     """The teacher, generator, sampling and training that the tables show."""
-    return {
-        "generator": STUDY.generator,
-        "sampling": STUDY.sampling,
-        "teacher": STUDY.teacher,
-        "training": STUDY.training,
-    }
+    return {kind: getattr(STUDY, kind) for kind in ("generator", "sampling", "teacher", "training")}
 
 
 def full_counts():
@@ -268,9 +269,9 @@ def all_sampling_counts():
     return {dataset: sampling_count(STUDY, dataset) for dataset in STUDY.datasets}
 
 
-def train_texts():
-    """Real training rows of every dataset."""
-    return expand(rules.prepare_texts.output.train, dataset=STUDY.datasets)
+def every_dataset(pattern):
+    """Fill a path for every dataset."""
+    return expand(pattern, dataset=STUDY.datasets)
 
 
 def main_shards(pattern):
@@ -292,4 +293,5 @@ def figure_files():
 def report_files(wildcards):
     """Every table and figure."""
     tables = [rules.write_table1, rules.write_table2, rules.write_table3, rules.write_table4]
+    tables += [rules.write_gains, rules.write_memorisation]
     return [path for table in tables for path in table.output] + figure_files()

@@ -1,4 +1,4 @@
-"""Generator: the training texts, without labels, to a finetuned causal language model."""
+"""Generator: the training texts, with label names only if it is conditional, to a finetuned causal language model."""
 
 
 rule finetune_generator:

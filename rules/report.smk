@@ -1,4 +1,4 @@
-"""Report: the tidy table, texts and logits to the paper's Tables 1-4, Figure 2 and the sampling comparison."""
+"""Report: the tidy table, texts and logits to the paper's Tables 1-4 and Figure 2, gains, memorisation, sampling."""
 
 
 rule write_table1:
@@ -42,7 +42,7 @@ rule write_table2:
 
 rule write_table3:
     input:
-        train=train_texts(),
+        train=every_dataset(rules.prepare_texts.output.train),
         shards=main_shards(rules.generate_shard.output[0]),
         logits=main_shards(rules.score_shard.output[0]),
         code=code("write_table3"),
@@ -62,7 +62,7 @@ rule write_table3:
 
 rule write_table4:
     input:
-        train=train_texts(),
+        train=every_dataset(rules.prepare_texts.output.train),
         shards=main_shards(rules.generate_shard.output[0]),
         code=code("write_table4"),
     output:
@@ -77,6 +77,46 @@ rule write_table4:
         shard_rows=STUDY.shard_rows,
     script:
         "../workflow_scripts/write_table4.py"
+
+
+rule write_gains:
+    input:
+        metrics=rules.collect_metrics.output[0],
+        code=code("write_gains"),
+    output:
+        csv=f"{RESULTS}/tables/gains.csv",
+        md=report(f"{RESULTS}/tables/gains.md", caption="../docs/captions/gains.rst", category="Tables"),
+    log:
+        f"{LOGS}/gains.log",
+    conda:
+        "../envs/cpu.yaml"
+    params:
+        students=list(STUDY.students),
+        counts=full_counts(),
+        main=main_names(),
+        variants=named_variants(STUDY),
+    script:
+        "../workflow_scripts/write_gains.py"
+
+
+rule write_memorisation:
+    input:
+        train=every_dataset(rules.prepare_texts.output.train),
+        test=every_dataset(rules.prepare_texts.output.test),
+        shards=main_shards(rules.generate_shard.output[0]),
+        code=code("write_memorisation"),
+    output:
+        csv=f"{RESULTS}/tables/memorisation.csv",
+        md=report(f"{RESULTS}/tables/memorisation.md", caption="../docs/captions/memorisation.rst", category="Tables"),
+    log:
+        f"{LOGS}/memorisation.log",
+    conda:
+        "../envs/cpu.yaml"
+    params:
+        counts=full_counts(),
+        shard_rows=STUDY.shard_rows,
+    script:
+        "../workflow_scripts/write_memorisation.py"
 
 
 rule draw_figure2:

@@ -4,6 +4,7 @@
 rule generate_shard:
     input:
         rules.finetune_generator.output,
+        train=sampling_texts,
         code=code("generate_shard"),
     output:
         f"{RESULTS}/{{dataset}}/synthetic/{{generator}}/{{sampling}}/shard-{{shard}}.parquet",

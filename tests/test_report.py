@@ -1,15 +1,12 @@
-import csv
-from pathlib import Path
-
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from report_fixtures import MAIN, read_csv, run, write_metrics
 from scipy.stats import ttest_rel
 
 from gendist.artifacts import Provenance, read_metadata, write_parquet
 from gendist.errors import GendistError
-from gendist.evaluation.collect import SCHEMA
 from gendist.report import escape, paper
 from gendist.report.figure2 import draw_figure2
 from gendist.report.generated import Generated
@@ -20,37 +17,7 @@ from gendist.report.table2 import write_table2
 from gendist.report.table3 import write_table3
 from gendist.report.table4 import write_table4
 
-MAIN = {"teacher": "minilm", "generator": "pocket", "sampling": "full", "training": "default"}
 SYSTEMS = ["tfidf-svm", "fasttext", "teacher", "kim", "kim+dist", "kim+gendist"]
-
-
-def run(dataset, system, accuracy, seed=0, count=0, sampling="full", training="default", parameters=1000):
-    student, plus, regime = system.partition("+")
-    is_student = student in ("kim", "res")
-    made = regime in ("gendist", "synthetic", "hard")
-    row = dict.fromkeys(SCHEMA.names) | {
-        "dataset": dataset,
-        "system": system,
-        "accuracy": accuracy,
-        "macro_f1": accuracy,
-        "train_seconds": 1.0,
-        "seed": seed,
-        "n_real": 400,
-        "n_synthetic": count,
-        "n_parameters": parameters,
-    }
-    if is_student:
-        row |= {"student": student, "regime": regime or "scratch", "variant": f"minilm.pocket.{sampling}.{training}"}
-    if plus or system == "teacher":
-        row["teacher"] = "minilm"
-    if made:
-        row |= {"generator": "pocket", "sampling": sampling}
-    return row
-
-
-def write_metrics(path, rows):
-    write_parquet(path, pa.Table.from_pylist(rows, schema=SCHEMA), Provenance("evaluation"))
-    return path
 
 
 @pytest.fixture
@@ -70,11 +37,6 @@ def metrics(tmp_path):
                 rows.append(run(dataset, "kim+synthetic", base - 0.05 + count / 5e4 + seed / 200, seed, count))
         rows.append(run(dataset, "kim+gendist", 0.01, 0, 2000, training="long"))
     return write_metrics(tmp_path / "metrics.parquet", rows)
-
-
-def read_csv(path):
-    with Path(path).open(newline="") as stream:
-        return list(csv.DictReader(stream))
 
 
 def table1(metrics, folder, counts, systems=SYSTEMS):

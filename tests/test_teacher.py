@@ -68,15 +68,16 @@ def test_the_best_epoch_is_kept_or_trained_again_on_all_rows(encoder, train_text
     seen = []
     original = finetune._epochs
 
-    def spy(model, tokenizer, rows, epochs, settings):
-        seen.append((len(rows.texts), epochs))
-        return original(model, tokenizer, rows, epochs, settings)
+    def spy(model, tokenizer, rows, *rest):
+        for done, loss in enumerate(original(model, tokenizer, rows, *rest), 1):
+            seen.append((len(rows.texts), done))
+            yield loss
 
     monkeypatch.setattr(finetune, "_epochs", spy)
     losses = iter([0.9, 0.5, 0.7] * 3)
     monkeypatch.setattr(finetune, "held_out_scores", lambda *_: (next(losses), 0.5))
     finetune_teacher(train_texts, tmp_path / "refit", quick(encoder, epochs=3))
-    assert seen == [(29, 3), (36, 2)]
+    assert seen == [(29, 1), (29, 2), (29, 3), (36, 1), (36, 2)]
     assert json.loads((tmp_path / "refit/history.json").read_text())["epochs"] == 2
     snapshots = []
 

@@ -1,6 +1,6 @@
 """Which runs a study needs: a study is a set of requested files."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from gendist.config.study import Study
@@ -28,6 +28,16 @@ def sampling_count(study: Study, dataset: str) -> int:
     return min(study.sampling_rows, study.datasets[dataset].synthetic)
 
 
+def named_variants(study: Study) -> dict[str, list[str]]:
+    """Return the names of the teachers, generators and trainings after the main one of each kind."""
+    kinds: dict[str, Iterable[str]] = {
+        "teacher": study.teachers,
+        "generator": study.generators,
+        "training": study.trainings,
+    }
+    return {kind: list(names)[1:] for kind, names in kinds.items()}
+
+
 def _runs(study: Study, dataset: str) -> Iterator[Run]:
     full = study.datasets[dataset].synthetic
     curve = study.curve_student
@@ -49,6 +59,6 @@ def _runs(study: Study, dataset: str) -> Iterator[Run]:
     if len(study.samplings) > 1:
         for sampling in study.samplings:
             yield from runs(curve, "synthetic", sampling_count(study, dataset), sampling=sampling)
-    for kind, names in (("teacher", study.teachers), ("generator", study.generators), ("training", study.trainings)):
-        for name in list(names)[1:]:
+    for kind, others in named_variants(study).items():
+        for name in others:
             yield from runs(curve, "gendist", full, **{kind: name})

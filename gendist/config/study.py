@@ -6,7 +6,7 @@ from pydantic import Field, model_validator
 
 from gendist.generator.settings import POCKET, Generator
 from gendist.settings import Name, Settings
-from gendist.students.settings import Student, Training
+from gendist.students.settings import PAPER, Student, Training
 from gendist.synthetic.settings import Sampling
 from gendist.systems import System, parse_system
 from gendist.teacher.settings import MINILM, Teacher
@@ -54,7 +54,10 @@ class Study(Settings):
         "blend": Student(architecture="blend", distillation_loss="mae"),
     }
     """Students by name."""
-    trainings: Annotated[dict[Name, Training], Field(min_length=1)] = {"default": Training()}
+    trainings: Annotated[dict[Name, Training], Field(min_length=1)] = {
+        "default": Training(),
+        "paper": PAPER,
+    }
     """Ways of training the students, by name."""
     systems: Annotated[list[str], Field(min_length=1)] = list(PAPER_SYSTEMS)
     """Rows of Table 1: `tfidf-svm`, `fasttext`, `teacher`, a student, or a student + a regime."""

@@ -1,1 +1,1 @@
-"""Generator: a causal language model finetuned on the real texts, labels unseen."""
+"""Generator: a causal language model finetuned on the real texts, labels unseen unless it is conditional."""

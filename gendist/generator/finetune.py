@@ -15,11 +15,12 @@ from gendist import devices
 from gendist.artifacts import Provenance, hash_file, model_folder, write_text
 from gendist.errors import GendistError
 from gendist.generator import sequences
+from gendist.generator.folder import Record, label_prompt, member_folder, write_record
 from gendist.generator.settings import Generator
 from gendist.models import describe, load_causal_lm, load_tokenizer
 from gendist.padding import padded
 from gendist.progress import Progress
-from gendist.texts.tables import read_texts
+from gendist.texts.tables import Texts, read_texts
 
 log = logging.getLogger(__name__)
 
@@ -31,27 +32,21 @@ def finetune_generator(train: Path, target: Path, settings: Generator, threads: 
     """Finetune ``settings.model`` on the texts of ``train`` and save it as a transformers folder.
 
     With ``settings.held_out`` a share of the rows is kept out; training stops when their
-    likelihood no longer improves, and the best epoch's weights are saved. No label is read.
+    likelihood no longer improves, and the best epoch's weights are saved. Labels are seen only
+    if ``settings.conditional``: a text then follows its label's name. Of several
+    ``settings.finetunes``, those after the first go to sub-folders (``member_folder``).
 
     Args:
         train: ``texts/train.parquet``.
         target: folder to write: weights as safetensors, config and tokenizer.
         settings: model and schedule.
         threads: CPU threads.
+
+    Raises:
+        GendistError: if the model cannot be loaded or never ends a text, a label's name is longer than
+            the window, or training diverges.
     """
-    device = devices.prepare(threads, settings.seed)
-    tokenizer = load_tokenizer(settings.model, settings.revision)
-    model = load_causal_lm(settings.model, settings.revision).to(device)
-    start, end = boundary_tokens(model.config, tokenizer, settings.model)
-    limit = min(settings.window, getattr(model.config, "max_position_embeddings", settings.window))
-    rows = sequences.tokenize(tokenizer, read_texts(train).texts, limit, start, end)
-    rng = np.random.default_rng(settings.seed)
-    order = rng.permutation(len(rows))
-    n_held_out = math.ceil(settings.held_out * len(rows))
-    held_out = [rows[i] for i in order[:n_held_out]]
-    kept = [rows[i] for i in np.sort(order[n_held_out:])]
-    _freeze(model, settings)
-    history = _train(model, kept, held_out, limit, start, rng, settings)
+    texts = read_texts(train)
     provenance = Provenance(
         "generator",
         {"train": hash_file(train)},
@@ -59,14 +54,39 @@ def finetune_generator(train: Path, target: Path, settings: Generator, threads: 
         settings.seed,
         describe(settings.model, settings.revision),
     )
+    with model_folder(target, provenance) as folder:
+        for member in range(settings.finetunes):
+            if settings.finetunes > 1:
+                log.info("model %d of %d", member + 1, settings.finetunes)
+            seeded = settings.model_copy(update={"seed": settings.seed + member})
+            _finetune(texts, member_folder(folder, member), seeded, threads)
+        names = tuple(texts.label_names) if settings.conditional else ()
+        write_record(folder, Record(label_names=names, members=settings.finetunes))
+
+
+def _finetune(texts: Texts, folder: Path, settings: Generator, threads: int) -> None:
+    """Finetune one model and save it, its tokenizer and the course of its training in ``folder``."""
+    device = devices.prepare(threads, settings.seed)
+    tokenizer = load_tokenizer(settings.model, settings.revision)
+    model = load_causal_lm(settings.model, settings.revision).to(device)
+    start, end = boundary_tokens(model.config, tokenizer, settings.model)
+    limit = min(settings.window, getattr(model.config, "max_position_embeddings", settings.window))
+    prompts = [label_prompt(texts.label_names[label]) for label in texts.labels] if settings.conditional else None
+    rows = sequences.tokenize(tokenizer, texts.texts, limit, start, end, prompts)
+    rng = np.random.default_rng(settings.seed)
+    order = rng.permutation(len(rows))
+    n_held_out = math.ceil(settings.held_out * len(rows))
+    held_out = [rows[i] for i in order[:n_held_out]]
+    kept = [rows[i] for i in np.sort(order[n_held_out:])]
+    _freeze(model, settings)
+    history = _train(model, kept, held_out, limit, start, rng, settings)
     model.config.bos_token_id, model.config.eos_token_id = start, end
     model.generation_config.bos_token_id, model.generation_config.eos_token_id = start, end
-    with model_folder(target, provenance) as folder:
-        model.save_pretrained(folder, max_shard_size="100GB")
-        tokenizer.save_pretrained(folder)
-        lines = ["epoch,train_nats_per_token,held_out_nats_per_token\n"]
-        lines += [f"{epoch},{train_loss:.5f},{held:.5f}\n" for epoch, train_loss, held in history]
-        write_text(folder / "history.csv", "".join(lines))
+    model.save_pretrained(folder, max_shard_size="100GB")
+    tokenizer.save_pretrained(folder)
+    lines = ["epoch,train_nats_per_token,held_out_nats_per_token\n"]
+    lines += [f"{epoch},{train_loss:.5f},{held:.5f}\n" for epoch, train_loss, held in history]
+    write_text(folder / "history.csv", "".join(lines))
 
 
 def boundary_tokens(config: Any, tokenizer: Any, name: str) -> tuple[int, int]:

@@ -4,11 +4,28 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from gendist.errors import GendistError
 
-def tokenize(tokenizer: object, texts: Sequence[str], limit: int, start: int, end: int) -> list[list[int]]:
-    """Return ``start text end`` ids; a text is cut, and its end token dropped, at ``limit`` tokens."""
+
+def tokenize(
+    tokenizer: object, texts: Sequence[str], limit: int, start: int, end: int, prompts: Sequence[str] | None = None
+) -> list[list[int]]:
+    """Return ``start text end`` ids; a text is cut, and its end token dropped, at ``limit`` tokens.
+
+    With ``prompts``, one per text, ``start prompt text end``; both are tokenized apart, so that a text
+    has the tokens that it would have alone.
+
+    Raises:
+        GendistError: if a prompt leaves no room for its text.
+    """
     encoded = tokenizer(list(texts), add_special_tokens=False)["input_ids"]  # type: ignore[operator]
-    return [[start, *ids, end][:limit] for ids in encoded]
+    if prompts is None:
+        return [[start, *ids, end][:limit] for ids in encoded]
+    before = {prompt: tokenizer(prompt, add_special_tokens=False)["input_ids"] for prompt in prompts}  # type: ignore[operator]
+    for prompt, ids in before.items():
+        if len(ids) > limit - 2:
+            raise GendistError(f"prompt '{prompt}' has {len(ids)} tokens; at most {limit - 2} leave room for a text")
+    return [[start, *before[prompt], *ids, end][:limit] for prompt, ids in zip(prompts, encoded, strict=True)]
 
 
 def windows(rows: Sequence[list[int]], length: int, start: int, rng: np.random.Generator) -> Iterator[list[int]]:

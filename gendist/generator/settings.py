@@ -39,8 +39,14 @@ class Generator(Settings):
     """Share of the real training rows kept out to stop at their best likelihood; 0 trains all epochs."""
     patience: Annotated[int, Field(ge=1)] = 1
     """Epochs without a better held-out likelihood before stopping."""
+    conditional: bool = False
+    """Finetune on the label's name before each text; rows are then generated from each label in turn, and the
+    label is taken off again."""
+    finetunes: Annotated[int, Field(ge=1)] = 1
+    """Models finetuned from as many seeds and held-out rows; row i of a pool comes from model i mod this, or,
+    if `conditional`, each round of the labels from the next model."""
     seed: int = 0
-    """Seed of shuffling, windows and dropout."""
+    """Seed of shuffling, windows, held-out rows and dropout; further models take the seeds that follow."""
 
 
 POCKET = Generator(

@@ -11,6 +11,7 @@ from gendist.artifacts import Provenance, hash_file, hash_folder, read_parquet, 
 from gendist.logits.batches import predict_logits
 from gendist.logits.files import logits_column
 from gendist.models import load_classifier, load_tokenizer
+from gendist.packed import pack_linear_layers
 
 log = logging.getLogger(__name__)
 
@@ -30,7 +31,7 @@ def score(teacher: Path, texts: Path, target: Path, max_tokens: int, threads: in
     key = table.column_names[0]
     tokenizer = load_tokenizer(str(teacher))
     names = class_names(teacher)
-    model = load_classifier(str(teacher), names).to(device)
+    model = pack_linear_layers(load_classifier(str(teacher), names).to(device))
     logits = predict_logits(model, tokenizer, table["text"].to_pylist(), max_tokens, f"scoring {texts.name}")
     scores = pa.table({key: table[key], "logits": logits_column(logits)})
     provenance = Provenance(

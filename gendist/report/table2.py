@@ -3,12 +3,10 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import numpy as np
-from scipy.stats import ttest_rel
-
 from gendist.artifacts import write_text
 from gendist.errors import GendistError
 from gendist.report import escape, paper
+from gendist.report.paired import paired
 from gendist.report.runs import Run, choose, read_runs, rounded, summarise
 from gendist.report.write import Cell, markdown_table, mean_and_spread, seeds_phrase, write_csv
 
@@ -73,27 +71,10 @@ def _row(
         row[name] = rounded(summary.mean if summary else None)
         row[f"{name} standard error"] = rounded(summary.error if summary else None)
         row[f"{name} runs"] = summary.runs if summary else 0
-    row |= _paired(hard_runs, distilled_runs)
+    row |= paired(hard_runs, distilled_runs).cells()
     if dataset in paper.TABLE2:
         row |= dict(zip(PAPER_HEADER, paper.TABLE2[dataset], strict=True))
     return row
-
-
-def _paired(hard_runs: Sequence[Run], distilled_runs: Sequence[Run]) -> dict[str, Cell]:
-    hard = {run["seed"]: run["accuracy"] * 100 for run in hard_runs}
-    distilled = {run["seed"]: run["accuracy"] * 100 for run in distilled_runs}
-    seeds = [seed for seed in hard if seed in distilled]
-    result: dict[str, Cell] = {"pairs": len(seeds)}
-    if not seeds:
-        return result
-    first, second = np.array([distilled[s] for s in seeds]), np.array([hard[s] for s in seeds])
-    differences = first - second
-    result["difference"] = rounded(float(differences.mean()))
-    # Equal differences have no spread to test against (t would be infinite).
-    if len(seeds) >= 2 and np.ptp(differences) > 1e-9:
-        test = ttest_rel(first, second)
-        result |= {"t": rounded(float(test.statistic)), "p": float(f"{test.pvalue:.4g}")}
-    return result
 
 
 def _markdown(rows: Sequence[Mapping[str, Cell]], student: str, with_paper: bool) -> str:

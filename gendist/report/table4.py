@@ -4,12 +4,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-from sklearn.feature_extraction.text import TfidfVectorizer
 
 from gendist.artifacts import write_text
-from gendist.errors import GendistError
 from gendist.report import escape
 from gendist.report.generated import Generated, draw
+from gendist.report.overlap import similarities
 from gendist.report.write import Cell, markdown_table, write_csv
 from gendist.synthetic.pool import read_pool
 from gendist.texts.tables import Texts, read_texts
@@ -58,12 +57,7 @@ def write_table4(datasets: Mapping[str, Generated], out_csv: Path, out_md: Path,
 
 def _nearest(real: Sequence[str], generated: Sequence[str], train: Path) -> tuple[np.ndarray, np.ndarray]:
     """Return places and similarities of the nearest real rows, both (generated, neighbours)."""
-    vectorizer = TfidfVectorizer()
-    try:
-        known = vectorizer.fit_transform(real)  # rows of unit length, so the product is the cosine
-    except ValueError as error:
-        raise GendistError(f"{train}: {str(error).splitlines()[0]}") from None
-    similarity = (vectorizer.transform(generated) @ known.T).toarray()
+    similarity = np.concatenate(list(similarities(real, generated, train)))
     near = np.argsort(-similarity, axis=1, kind="stable")[:, :NEIGHBOURS]
     return near, np.take_along_axis(similarity, near, axis=1)
 

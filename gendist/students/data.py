@@ -24,6 +24,8 @@ class TrainingRows:
     texts: list[str]
     labels: torch.Tensor | None
     logits: torch.Tensor | None
+    n_real: int
+    """Real rows; they stand first."""
 
 
 @dataclass(frozen=True)
@@ -45,24 +47,26 @@ def training_rows(regime: str, real: Texts, real_logits: Path | None, synthetic:
     - hard: real rows with gold labels, synthetic rows with the teacher's most probable class (Table 2).
     """
     gold = torch.from_numpy(real.labels)
+    n_real = len(real.texts)
     if regime == "scratch":
-        return TrainingRows(real.texts, gold, None)
+        return TrainingRows(real.texts, gold, None, n_real)
     if regime in ("gendist", "synthetic", "hard"):
         if synthetic is None:
             raise GendistError(f"regime '{regime}' needs synthetic shards and their logits")
         texts, synthetic_logits = _synthetic_rows(synthetic)
         if regime == "hard":
-            return TrainingRows(real.texts + texts, torch.cat([gold, synthetic_logits.argmax(1)]), None)
+            return TrainingRows(real.texts + texts, torch.cat([gold, synthetic_logits.argmax(1)]), None, n_real)
         if regime == "synthetic":
-            return TrainingRows(texts, None, synthetic_logits)
+            return TrainingRows(texts, None, synthetic_logits, 0)
     if real_logits is None:
         raise GendistError(f"regime '{regime}' needs the teacher's logits of the real rows")
     ids, logits = read_logits([real_logits], "id")
     if not np.array_equal(ids, real.ids):
         raise GendistError(f"{real_logits}: ids differ from those of the training texts")
     if regime == "dist":
-        return TrainingRows(real.texts, None, torch.from_numpy(logits))
-    return TrainingRows(real.texts + texts, None, torch.cat([torch.from_numpy(logits), synthetic_logits]))
+        return TrainingRows(real.texts, None, torch.from_numpy(logits), n_real)
+    targets = torch.cat([torch.from_numpy(logits), synthetic_logits])
+    return TrainingRows(real.texts + texts, None, targets, n_real)
 
 
 def _synthetic_rows(synthetic: Synthetic) -> tuple[list[str], torch.Tensor]:
@@ -73,16 +77,59 @@ def _synthetic_rows(synthetic: Synthetic) -> tuple[list[str], torch.Tensor]:
     return pool.texts, torch.from_numpy(logits[pool.rows])
 
 
+def per_batch(n_real: int, n_rows: int, size: int, real_share: float | None) -> int:
+    """Return how many rows of a batch are real ones put beside synthetic; 0 where rows come as they are."""
+    if real_share is None or not 0 < n_real < n_rows:
+        return 0
+    return min(max(1, round(real_share * size)), size - 1, n_real)
+
+
 def batches(
-    encoded: Sequence[list[int]], size: int, rng: np.random.Generator
+    encoded: Sequence[list[int]], size: int, rng: np.random.Generator, n_real: int = 0, beside: int = 0
 ) -> Iterator[tuple[torch.Tensor, torch.Tensor, np.ndarray]]:
-    """Yield one epoch of (ids, mask, row numbers) in random order, rows of like length together."""
-    order = rng.permutation(len(encoded))
-    buckets = [order[i : i + BUCKET * size] for i in range(0, len(order), BUCKET * size)]
+    """Yield one epoch of (ids, mask, row numbers) in random order, rows of like length together.
+
+    Args:
+        encoded: piece ids of each row, the real ones first.
+        size: rows in a batch.
+        rng: decides the order.
+        n_real: real rows; looked at only with ``beside``.
+        beside: real rows in each batch (from ``per_batch``); the epoch is then one of the synthetic rows,
+            and the real ones come as often as that takes.
+    """
+    first = n_real if beside else 0
+    order = first + rng.permutation(len(encoded) - first)
+    real = _endless(n_real, rng)
+    share = size - beside
     picks = []
-    for bucket in buckets:
-        by_length = np.array(sorted(bucket, key=lambda i: len(encoded[i])))
-        picks += [by_length[i : i + size] for i in range(0, len(by_length), size)]
+    for i in range(0, len(order), BUCKET * share):
+        parts = _by_length(order[i : i + BUCKET * share], share, encoded)
+        if beside:
+            drawn = np.fromiter((next(real) for _ in range(len(parts) * beside)), np.int64)
+            mixed = zip(parts, _by_length(drawn, beside, encoded), strict=True)
+            parts = [np.concatenate(pair) for pair in mixed]
+        picks += parts
     for place in rng.permutation(len(picks)):
         ids, mask = padded([encoded[i] for i in picks[place]])
         yield ids, mask.float(), picks[place]
+
+
+def _by_length(rows: np.ndarray, size: int, encoded: Sequence[list[int]]) -> list[np.ndarray]:
+    by_length = np.array(sorted(rows, key=lambda i: len(encoded[i])))
+    return [by_length[i : i + size] for i in range(0, len(by_length), size)]
+
+
+def _endless(count: int, rng: np.random.Generator) -> Iterator[int]:
+    """Yield row numbers below ``count``, all of them before any comes again."""
+    while True:
+        yield from rng.permutation(count)
+
+
+def hide_pieces(ids: torch.Tensor, mask: torch.Tensor, share: float) -> torch.Tensor:
+    """Replace pieces by id 0 at random, each row at a rate of its own between 0 and twice ``share``.
+
+    Ids and mask are (rows, pieces). Id 0 (padding, BPEmb's unknown piece) has a vector that learns what
+    "something stood here" means; real padding stays masked.
+    """
+    rate = 2 * share * torch.rand(len(ids), 1)
+    return ids.masked_fill((torch.rand(ids.shape) < rate) & (mask > 0), 0)

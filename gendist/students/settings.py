@@ -24,7 +24,9 @@ class Student(Settings):
 
 
 class Training(Settings):
-    """How students are trained (paper section 4.3: Adam, 1e-3, embeddings finetuned)."""
+    """How students are trained: the paper's optimiser (section 4.3: Adam, 1e-3, embeddings finetuned), with
+    real rows mixed in evenly and pieces hidden at random, which suit rows of a small generator.
+    """
 
     learning_rate: Annotated[float, Field(gt=0)] = 1e-3
     """Learning rate of Adam; it falls linearly to zero over the last half of the steps."""
@@ -33,8 +35,19 @@ class Training(Settings):
     epochs: Annotated[int, Field(ge=1)] = 8
     """Passes over the training rows ..."""
     min_steps: Annotated[int, Field(ge=0)] = 300
-    """... but at least this many steps: few rows need more passes."""
+    """... but at least this many steps: few rows need more passes, ..."""
+    max_steps: Annotated[int, Field(ge=1)] | None = 2000
+    """... and at most this many: many rows need fewer."""
+    real_share: Annotated[float, Field(gt=0, lt=1)] | None = 0.5
+    """Share of real rows in each batch where there are synthetic ones beside them; null takes both as they come."""
+    token_dropout: Annotated[float, Field(ge=0, le=0.5)] = 0.2
+    """Mean share of a text's pieces that are hidden in training, drawn anew for each text and pass
+    between 0 and twice this."""
     temperature: Annotated[float, Field(gt=0)] = 1.0
     """Temperature of the distillation loss (Hinton et al. 2015)."""
     max_pieces: Annotated[int, Field(ge=8)] = 128
     """Longer texts are cut to this many subword pieces."""
+
+
+PAPER = Training(real_share=None, token_dropout=0.0)
+"""As the paper describes it: real and synthetic rows as they come, no augmentation."""

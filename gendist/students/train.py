@@ -10,7 +10,7 @@ import torch
 from gendist.errors import GendistError
 from gendist.padding import padded
 from gendist.progress import Progress
-from gendist.students.data import TrainingRows, batches
+from gendist.students.data import TrainingRows, batches, hide_pieces, per_batch
 from gendist.students.loss import distillation_loss, label_loss
 from gendist.students.settings import Student, Training
 
@@ -36,18 +36,23 @@ def train_student(
         rows: targets of each row.
         student: names the distillation loss.
         training: schedule.
-        seed: of the order of the rows (dropout follows torch's own seed).
+        seed: of the order of the rows (dropout and hidden pieces follow torch's own seed).
     """
     optimizer = torch.optim.Adam(network.parameters(), lr=training.learning_rate, fused=True)
     rng = np.random.default_rng(seed)
-    steps = max(training.min_steps, training.epochs * math.ceil(len(encoded) / training.batch_size))
+    beside = per_batch(rows.n_real, len(encoded), training.batch_size, training.real_share)
+    fresh = len(encoded) - rows.n_real if beside else len(encoded)
+    steps = training.epochs * math.ceil(fresh / (training.batch_size - beside))
+    steps = max(training.min_steps, min(steps, training.max_steps or steps))
     progress = Progress("training the student", steps, "steps")
     network.train()
     step = 0
     while step < steps:
-        for ids, mask, picks in batches(encoded, training.batch_size, rng):
+        for ids, mask, picks in batches(encoded, training.batch_size, rng, rows.n_real, beside):
             for group in optimizer.param_groups:
                 group["lr"] = training.learning_rate * min(1.0, 2 * (steps - step) / steps)
+            if training.token_dropout:
+                ids = hide_pieces(ids, mask, training.token_dropout)
             logits = network(ids, mask)
             if rows.logits is not None:
                 loss = distillation_loss(logits, rows.logits[picks], student.distillation_loss, training.temperature)

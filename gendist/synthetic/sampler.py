@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from transformers import DynamicCache
 
+from gendist.packed import pack_linear_layers
 from gendist.synthetic.decision import TokenChooser
 from gendist.synthetic.settings import Sampling
 
@@ -18,7 +19,7 @@ SHRINK = 0.85
 
 @dataclass(frozen=True)
 class Row:
-    """A generated row: its number in the pool, its tokens, and whether it ended by itself."""
+    """A generated row: its number in the pool, its tokens without the prompt, and whether it ended by itself."""
 
     number: int
     tokens: list[int]
@@ -31,28 +32,45 @@ class Sampler:
     def __init__(self, model: Any, start: int, end: int, forbidden: Sequence[int], settings: Sampling) -> None:
         """Take a float32 model in evaluation mode, the tokens that open and close a row, and those never drawn."""
         self.model = model
+        self.fast_model = pack_linear_layers(copy.deepcopy(model)) if model.device.type == "cpu" else model
         self.start, self.end = start, end
-        context = getattr(model.config, "max_position_embeddings", settings.max_tokens + 1)
-        self.max_tokens = min(settings.max_tokens, context - 1)
+        self.context: int | None = getattr(model.config, "max_position_embeddings", None)
+        """Tokens that the model can read, if that is limited."""
+        self.max_tokens = settings.max_tokens
         self.chooser = TokenChooser(settings, model.config.vocab_size, [t for t in forbidden if t != end])
         self.batch_size = settings.batch_size
         self.settled = 0
         """Tokens that were too close to call in float32."""
         self._exact_model: Any = None
 
-    def sample(self, numbers: Sequence[int]) -> Iterator[Row]:
-        """Yield the rows with these numbers, in batches; within a batch in the order in which they end."""
-        for i in range(0, len(numbers), self.batch_size):
-            yield from self._batch(np.asarray(numbers[i : i + self.batch_size], dtype=np.int64))
+    def sample(self, numbers: Sequence[int], prompts: Sequence[list[int]] | None = None) -> Iterator[Row]:
+        """Yield the rows with these numbers, in batches; within a batch in the order in which they end.
+
+        Args:
+            numbers: row numbers in the pool.
+            prompts: tokens between the start token and each row, which the row continues; none by default.
+        """
+        lengths = np.array([0] * len(numbers) if prompts is None else [len(prompt) for prompt in prompts])
+        for length in np.unique(lengths):  # a batch has prompts of one length, and so needs no padding
+            group = np.flatnonzero(lengths == length)
+            for i in range(0, len(group), self.batch_size):
+                picks = group[i : i + self.batch_size]
+                before = [[self.start, *(prompts[j] if prompts is not None else [])] for j in picks]
+                yield from self._batch(np.array([numbers[j] for j in picks], dtype=np.int64), before)
 
     @torch.inference_mode()
-    def _batch(self, numbers: np.ndarray) -> Iterator[Row]:
+    def _batch(self, numbers: np.ndarray, before: list[list[int]]) -> Iterator[Row]:
+        """Generate rows after the tokens ``before`` (rows, first): the start token and the prompt."""
         device = self.model.device
         cache = DynamicCache(config=self.model.config)
-        tokens = torch.full((len(numbers), 1), self.start, device=device)  # (active, 1 + steps)
+        tokens = torch.tensor(before, device=device)  # (active, first + steps)
+        first = tokens.shape[1]
+        if first > 1:  # without the output layer, whose logits of a prompt nobody needs
+            self.fast_model.base_model(input_ids=tokens[:, :-1], past_key_values=cache, use_cache=True)
         finished = torch.zeros(len(numbers), dtype=torch.bool, device=device)
-        for step in range(self.max_tokens):
-            output = self.model(input_ids=tokens[:, -1:], past_key_values=cache, use_cache=True)
+        limit = self.max_tokens if self.context is None else min(self.max_tokens, self.context - first)
+        for step in range(limit):
+            output = self.fast_model(input_ids=tokens[:, -1:], past_key_values=cache, use_cache=True)
             cache = output.past_key_values
             logits = output.logits[:, -1].float()
             chosen, safe = self.chooser.choose(logits, numbers, np.full(len(numbers), step))
@@ -61,7 +79,7 @@ class Sampler:
             tokens = torch.cat([tokens, chosen[:, None]], 1)
             ended = (chosen == self.end) & ~finished
             for i in torch.nonzero(ended).flatten().tolist():
-                yield Row(int(numbers[i]), tokens[i, 1:-1].tolist(), True)
+                yield Row(int(numbers[i]), tokens[i, first:-1].tolist(), True)
             finished |= ended
             active = torch.nonzero(~finished).flatten()
             if len(active) == 0:
@@ -70,7 +88,7 @@ class Sampler:
                 tokens, numbers, finished = tokens[active], numbers[active.cpu().numpy()], finished[active]
                 cache.batch_select_indices(active)
         for i in torch.nonzero(~finished).flatten().tolist():
-            yield Row(int(numbers[i]), tokens[i, 1:].tolist(), False)
+            yield Row(int(numbers[i]), tokens[i, first:].tolist(), False)
 
     def _settle(self, tokens: torch.Tensor, number: np.ndarray, step: int) -> torch.Tensor:
         """Decide one token from the whole prefix in float64, where batch and device leave no trace."""

@@ -18,7 +18,9 @@ class Sampling(Settings):
     """Keep the most probable tokens that together reach this probability; 1 keeps all."""
     max_tokens: Annotated[int, Field(ge=1)] = 128
     """A row that has not ended by then is cut; limited by the model's context."""
-    batch_size: Annotated[int, Field(ge=1)] = 64
+    prompt_words: Annotated[int, Field(ge=0)] = 0
+    """Each text starts from this many first words of a real training row, drawn at random; 0 starts from nothing."""
+    batch_size: Annotated[int, Field(ge=1)] = 128
     """Rows generated side by side; has no influence on what is generated."""
     seed: int = 0
     """Seed of the pool: row i depends on (seed, i) alone."""

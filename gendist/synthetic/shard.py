@@ -3,16 +3,19 @@
 import logging
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
 from gendist import devices
-from gendist.artifacts import Provenance, hash_folder, write_parquet
+from gendist.artifacts import Provenance, hash_file, hash_folder, write_parquet
 from gendist.generator.finetune import boundary_tokens
+from gendist.generator.folder import member_folder, read_record
 from gendist.models import load_causal_lm, load_tokenizer
 from gendist.progress import Progress
+from gendist.synthetic.prompts import Prompter
 from gendist.synthetic.sampler import Row, Sampler
 from gendist.synthetic.settings import Sampling
 
@@ -20,13 +23,20 @@ log = logging.getLogger(__name__)
 
 
 def generate_shard(
-    generator: Path, target: Path, settings: Sampling, shard: int, shard_rows: int, threads: int = 1
+    generator: Path,
+    target: Path,
+    settings: Sampling,
+    shard: int,
+    shard_rows: int,
+    threads: int = 1,
+    train: Path | None = None,
 ) -> None:
     """Generate rows ``shard * shard_rows`` to ``(shard + 1) * shard_rows - 1`` of the pool.
 
     Writes row, text, n_tokens and finish: ``stop`` (the model ended the text), ``length`` (cut at
     ``max_tokens``) or ``empty`` (no letter or digit in it; text is then empty). An empty row keeps
-    its place in the pool, so that no other row shifts; distillation leaves it out.
+    its place in the pool, so that no other row shifts; distillation leaves it out. The label that
+    a row was prompted with is no part of its text; real words that it starts from are.
 
     Args:
         generator: finetuned transformers folder.
@@ -35,30 +45,46 @@ def generate_shard(
         shard: number of the shard, from 0.
         shard_rows: rows in a shard.
         threads: CPU threads.
+        train: ``texts/train.parquet``, read only if ``settings.prompt_words``.
+
+    Raises:
+        GendistError: if the generator is incomplete, or the training texts are missing or of other labels.
     """
     device = devices.prepare(threads, settings.seed)
+    record = read_record(generator)
     tokenizer = load_tokenizer(str(generator))
-    model = load_causal_lm(str(generator)).to(device).eval()
-    start, end = boundary_tokens(model.config, tokenizer, str(generator))
-    sampler = Sampler(model, start, end, tokenizer.all_special_ids, settings)
+    prompter = Prompter(tokenizer, record, settings, train)
     progress = Progress(f"generating shard {shard}", shard_rows)
     rows: list[Row] = []
-    tokens = 0
-    for row in sampler.sample(range(shard * shard_rows, (shard + 1) * shard_rows)):
-        rows.append(row)
-        tokens += len(row.tokens)
-        progress.add(1, f"{tokens:,} tokens")
+    tokens, settled = 0, 0
+    for member in range(record.members):
+        numbers = [n for n in range(shard * shard_rows, (shard + 1) * shard_rows) if record.member_of(n) == member]
+        if not numbers:
+            continue
+        place = str(member_folder(generator, member))
+        model = load_causal_lm(place).to(device).eval()
+        start, end = boundary_tokens(model.config, tokenizer, place)
+        sampler = Sampler(model, start, end, tokenizer.all_special_ids, settings)
+        prompts = prompter.prompts(numbers, sampler.context)
+        for row in sampler.sample(numbers, [prompts[number].tokens for number in numbers]):
+            rows.append(replace(row, tokens=prompts[row.number].words + row.tokens))
+            tokens += len(row.tokens)
+            progress.add(1, f"{tokens:,} tokens")
+        settled += sampler.settled
     rows.sort(key=lambda row: row.number)
     table, counts = shard_table(rows, tokenizer)
+    inputs = {"generator": hash_folder(generator)}
+    if train is not None and settings.prompt_words:
+        inputs["train"] = hash_file(train)
     provenance = Provenance(
         "synthetic",
-        {"generator": hash_folder(generator)},
+        inputs,
         # The batch size is left out: it has no influence on the rows.
         {**settings.model_dump(mode="json", exclude={"batch_size"}), "shard": shard, "shard_rows": shard_rows},
         settings.seed,
     )
     write_parquet(target, table, provenance, {"finish_counts": counts})
-    log.info("%s: %s; %d of %d tokens settled in float64", target, counts, sampler.settled, tokens)
+    log.info("%s: %s; %d of %d tokens settled in float64", target, counts, settled, tokens)
 
 
 def shard_table(rows: Sequence[Row], tokenizer: Any) -> tuple[pa.Table, dict[str, int]]:

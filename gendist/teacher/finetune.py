@@ -1,8 +1,10 @@
 """Finetune a sequence classifier on the real rows (paper section 3.1)."""
 
 import logging
+import math
 import time
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ from gendist.errors import GendistError
 from gendist.logits.batches import encode, predict_logits
 from gendist.models import describe, load_classifier, load_tokenizer
 from gendist.padding import padded
+from gendist.pooled import contrastive_loss
 from gendist.progress import Progress
 from gendist.teacher.settings import Teacher
 from gendist.texts.tables import Texts, read_texts
@@ -28,7 +31,8 @@ def finetune_teacher(train: Path, target: Path, settings: Teacher, threads: int 
 
     A share of the real rows is held out by class to decide how many epochs are best
     (by held-out loss); with ``settings.refit`` the model is then trained again on all real
-    rows for that long. Test rows are never seen.
+    rows for that long, ``settings.members`` times, and the weights are averaged. Test rows
+    are never seen.
 
     Args:
         train: ``texts/train.parquet``.
@@ -43,26 +47,34 @@ def finetune_teacher(train: Path, target: Path, settings: Teacher, threads: int 
         tokenizer.pad_token = tokenizer.eos_token  # decoder-only checkpoints come without one
     kept, held_out = split(rows, settings)
     model = _fresh(rows, settings, threads, tokenizer)
+    longest = passes(len(rows.texts), settings)
     history = []
     best, best_weights = float("inf"), {}
-    progress = Progress("finetuning the teacher", settings.epochs, "epochs")
-    for epoch, train_loss in enumerate(_epochs(model, tokenizer, kept, settings.epochs, settings), 1):
+    progress = Progress("finetuning the teacher", longest * (1 + settings.refit * settings.members), "epochs")
+    for epoch, train_loss in enumerate(_epochs(model, tokenizer, kept, longest, settings), 1):
         loss, accuracy = held_out_scores(model, tokenizer, held_out, settings.max_tokens)
         history.append({"epoch": epoch, "train_loss": train_loss, "held_out_loss": loss, "held_out_accuracy": accuracy})
         log.info("epoch %d: train loss %.3f, held out: loss %.3f, accuracy %.3f", epoch, train_loss, loss, accuracy)
         progress.add(1)
         if loss < best:
             best, epochs = loss, epoch
-            best_weights = {name: value.detach().clone() for name, value in model.state_dict().items()}
+            best_weights = snapshot(model)
     if not best_weights:
         raise GendistError(f"teacher: the loss is not finite; lower learning_rate (now {settings.learning_rate})")
     if settings.refit:
-        log.info("training again on all %d real rows for %d epochs", len(rows.texts), epochs)
-        model = _fresh(rows, settings, threads, tokenizer)
-        for train_loss in _epochs(model, tokenizer, rows, epochs, settings):
-            log.info("refit: train loss %.3f", train_loss)
-    else:
-        model.load_state_dict(best_weights)
+        log.info(
+            "training again on all %d real rows for %d epochs, %d times", len(rows.texts), epochs, settings.members
+        )
+        best_weights = {}
+        for member in range(settings.members):
+            model = _fresh(rows, settings, threads, tokenizer)
+            if member:
+                torch.manual_seed(settings.seed + member)  # dropout; the head is the same in all
+            for train_loss in islice(_epochs(model, tokenizer, rows, longest, settings, member), epochs):
+                log.info("refit %d: train loss %.3f", member, train_loss)
+                progress.add(1)
+            best_weights = averaged(best_weights, model, member)
+    model.load_state_dict(best_weights)
     provenance = Provenance(
         "teacher",
         {"train": hash_file(train)},
@@ -93,40 +105,64 @@ def _take(rows: Texts, picks: np.ndarray) -> Texts:
 
 def _fresh(rows: Texts, settings: Teacher, threads: int, tokenizer: Any) -> Any:
     device = devices.prepare(threads, settings.seed)
-    model = load_classifier(settings.model, rows.label_names, settings.revision).to(device)
+    model = load_classifier(settings.model, rows.label_names, settings.revision, settings.pooling).to(device)
     if model.config.pad_token_id is None:
         model.config.pad_token_id = tokenizer.pad_token_id
     return model
 
 
-def _epochs(model: Any, tokenizer: Any, rows: Texts, epochs: int, settings: Teacher) -> Iterator[float]:
-    """Train; yield the mean loss after each epoch. The schedule always spans ``settings.epochs``.
+def passes(rows: int, settings: Teacher) -> int:
+    """Return the most passes over the rows: ``epochs``, or the whole ones in ``max_steps``."""
+    if settings.max_steps is None:
+        return settings.epochs
+    return max(1, min(settings.epochs, settings.max_steps // math.ceil(rows / settings.batch_size)))
 
-    A refit thus walks the same learning rates as the run that chose its length.
+
+def snapshot(model: Any) -> dict[str, torch.Tensor]:
+    """Return a copy of the weights."""
+    return {name: value.detach().clone() for name, value in model.state_dict().items()}
+
+
+def averaged(mean: dict[str, torch.Tensor], model: Any, members: int) -> dict[str, torch.Tensor]:
+    """Return the mean weights of ``members`` models with one more taken in; whole numbers stay as they are."""
+    if not members:
+        return snapshot(model)
+    return {
+        name: value + (new - value) / (members + 1) if value.is_floating_point() else value
+        for (name, value), new in zip(mean.items(), model.state_dict().values(), strict=True)
+    }
+
+
+def _epochs(
+    model: Any, tokenizer: Any, rows: Texts, epochs: int, settings: Teacher, member: int = 0
+) -> Iterator[float]:
+    """Train for ``epochs``; yield the mean loss after each. The schedule spans all of them.
+
+    A refit that stops earlier thus walks the same learning rates as the run that chose its length.
     """
     encoded = encode(tokenizer, rows.texts, settings.max_tokens, model)
     labels = torch.from_numpy(rows.labels)
     optimizer = torch.optim.AdamW(_parameter_groups(model, settings), weight_decay=settings.weight_decay)
     per_epoch = -(-len(encoded) // settings.batch_size)
-    steps = per_epoch * settings.epochs
+    steps = per_epoch * epochs
     warmup = settings.warmup * steps
     scheduler = torch.optim.lr_scheduler.LambdaLR(
         optimizer, lambda step: min((step + 1) / max(1.0, warmup), (steps - step) / max(1.0, steps - warmup), 1.0)
     )
-    rng = np.random.default_rng(settings.seed)
+    rng = np.random.default_rng(settings.seed + member)
     for _ in range(epochs):
         model.train()
         total = 0.0
-        order = rng.permutation(len(encoded))
+        order = _paired(rows.labels, rng) if settings.contrastive else rng.permutation(len(encoded))
         for i in range(0, len(order), settings.batch_size):
             picks = order[i : i + settings.batch_size]
             ids, mask = padded([encoded[j] for j in picks], tokenizer.pad_token_id or 0)
+            gold = labels[picks].to(model.device)
             with devices.mixed_precision(model.device):
-                loss = model(
-                    input_ids=ids.to(model.device),
-                    attention_mask=mask.to(model.device),
-                    labels=labels[picks].to(model.device),
-                ).loss
+                output = model(input_ids=ids.to(model.device), attention_mask=mask.to(model.device), labels=gold)
+            loss = output.loss
+            if settings.contrastive:
+                loss = loss + settings.contrastive * contrastive_loss(output.hidden_states[0], gold)
             loss.backward()
             torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
             optimizer.step()
@@ -134,6 +170,19 @@ def _epochs(model: Any, tokenizer: Any, rows: Texts, epochs: int, settings: Teac
             optimizer.zero_grad()
             total += loss.item() * len(picks)
         yield total / len(order)
+
+
+def _paired(labels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Return all rows in a random order in which two of one class follow each other (a class may keep one over).
+
+    So a small batch of many classes still holds pairs to contrast.
+    """
+    shuffled = [rng.permutation(np.flatnonzero(labels == label)) for label in np.unique(labels)]
+    pairs = [rows[i : i + 2] for rows in shuffled for i in range(0, len(rows), 2)]
+    pairs.sort(key=len, reverse=True)  # stable: whole pairs first, so that batches do not cut them apart
+    whole = sum(len(pair) == 2 for pair in pairs)
+    order = [*rng.permutation(whole), *range(whole, len(pairs))]
+    return np.concatenate([pairs[i] for i in order])
 
 
 def _parameter_groups(model: Any, settings: Teacher) -> list[dict[str, Any]]:

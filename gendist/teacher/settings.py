@@ -1,8 +1,8 @@
 """Settings of the teacher and its finetuning."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from gendist.settings import Settings
 
@@ -18,8 +18,16 @@ class Teacher(Settings):
     """`minilm` (embedded), a transformers folder, or a hub id."""
     revision: str | None = None
     """Commit, tag or branch of a hub model."""
+    pooling: Literal["first", "mean"] = "first"
+    """What an added head reads: the model's own choice (mostly the first token), or the mean of all states,
+    which suits sentence encoders."""
     epochs: Annotated[int, Field(ge=1)] = 10
     """The most passes over the real rows; the held-out rows choose how many are used."""
+    max_steps: Annotated[int, Field(ge=1)] | None = None
+    """Take no more whole passes than fit in this many optimiser steps, but at least one."""
+    contrastive: Annotated[float, Field(ge=0)] = 0.0
+    """Weight of a supervised contrastive loss (Khosla et al. 2020) beside the cross-entropy, which draws texts
+    of one class together, as SetFit's pairs do; needs `pooling: mean`."""
     learning_rate: Annotated[float, Field(gt=0)] = 2e-5
     """Peak learning rate of AdamW."""
     head_learning_rate: Annotated[float, Field(gt=0)] | None = None
@@ -36,9 +44,30 @@ class Teacher(Settings):
     """Share of the real training rows, drawn by class, on which the number of epochs is decided."""
     refit: bool = True
     """After that decision train again on all real rows."""
+    members: Annotated[int, Field(ge=1)] = 1
+    """Finetunes with different orders and dropout whose weights are averaged (Wortsman et al. 2022): most of
+    an ensemble's gain at the cost of one model when scoring. Needs `refit`."""
     seed: int = 0
     """Seed of the held-out rows, an added head, the order of the rows and dropout."""
 
+    @model_validator(mode="after")
+    def _fits_together(self) -> "Teacher":
+        if self.contrastive and self.pooling != "mean":
+            raise ValueError(f"contrastive is {self.contrastive}, which needs pooling: mean")
+        if self.members > 1 and not self.refit:
+            raise ValueError(f"members is {self.members}, which needs refit: true")
+        return self
 
-MINILM = Teacher(model="minilm", epochs=5, learning_rate=5e-5, head_learning_rate=1e-3, max_tokens=128)
+
+MINILM = Teacher(
+    model="minilm",
+    pooling="mean",
+    epochs=4,
+    max_steps=200,
+    contrastive=1.0,
+    learning_rate=1e-4,
+    head_learning_rate=1e-3,
+    max_tokens=128,
+    members=3,
+)
 """What suits the small embedded encoder."""

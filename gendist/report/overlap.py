@@ -1,0 +1,89 @@
+"""How much texts repeat the real training rows: copies, verbatim runs of words, TF-IDF similarity."""
+
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+from sklearn.feature_extraction.text import TfidfVectorizer
+
+from gendist.errors import GendistError
+
+CELLS = 10_000_000
+"""Similarities held at a time (80 MB)."""
+ROWS = 5000
+"""Texts whose runs are sought at a time, next to all training rows."""
+
+
+def normalised(text: str) -> str:
+    """Return the text in lower case with single spaces: what counts as the same text."""
+    return " ".join(text.lower().split())
+
+
+def similarities(real: Sequence[str], texts: Sequence[str], train: Path) -> Iterator[np.ndarray]:
+    """Yield cosines of TF-IDF vectors, fitted on the real rows, for some texts after the other: (texts, real).
+
+    Raises:
+        GendistError: if the real rows, which came from ``train``, hold no word.
+    """
+    vectorizer = TfidfVectorizer()
+    try:
+        known = vectorizer.fit_transform(real).T  # vectors of unit length, so the product is the cosine
+    except ValueError as error:
+        raise GendistError(f"{train}: {str(error).splitlines()[0]}") from None
+    vectors = vectorizer.transform(texts)
+    step = max(1, CELLS // len(real))
+    for first in range(0, len(texts), step):
+        yield (vectors[first : first + step] @ known).toarray()
+
+
+def longest_runs(real: Sequence[str], texts: Sequence[str]) -> np.ndarray:
+    r"""Return the most consecutive words (``\w+``, lower case) that each text shares with one real row: (texts,)."""
+    vocabulary: dict[str, int] = {}
+    # 0 stands for words of no real row and ends the texts, 1 ends the real rows: no run holds either.
+    known = [[vocabulary.setdefault(word, len(vocabulary) + 2) for word in _words(text)] + [1] for text in real]
+    runs = []
+    for first in range(0, len(texts), ROWS):
+        asked = [[vocabulary.get(word, 0) for word in _words(text)] + [0] for text in texts[first : first + ROWS]]
+        runs.append(_longest_runs(known, asked))
+    return np.concatenate(runs)
+
+
+def _words(text: str) -> list[str]:
+    return re.findall(r"\w+", text.lower())
+
+
+def _longest_runs(known: Sequence[Sequence[int]], asked: Sequence[Sequence[int]]) -> np.ndarray:
+    """Return the longest run of each asked text.
+
+    All suffixes are sorted by prefix doubling (Manber and Myers 1990). The real suffix that
+    shares the longest run with an asked one is then the nearest before it or after it, and
+    the ranks of 1, 2, 4, ... words tell how long the run is. No word is compared twice, so
+    whole copies cost no more than other texts.
+    """
+    stream = np.array([word for text in (*known, *asked) for word in text], np.int32)
+    border, size = sum(map(len, known)), len(stream)
+    ranks = [stream]  # ranks[k][i]: place of the 2^k words from i among all such
+    longest = max(map(len, asked))
+    while 2 ** (len(ranks) - 1) < longest:
+        width = 2 ** (len(ranks) - 1)
+        following = np.zeros(size, np.int64)  # past the end: before everything
+        following[:-width] = ranks[-1][width:] + 1
+        keys = ranks[-1] * (following.max() + 1) + following
+        ranks.append(np.unique(keys, return_inverse=True)[1].astype(np.int32))
+    order = np.argsort(ranks[-1], kind="stable")
+    is_known = order < border
+    places = np.arange(size)
+    before = np.maximum.accumulate(np.where(is_known, places, -1))[~is_known]
+    after = np.minimum.accumulate(np.where(is_known, places, size)[::-1])[::-1][~is_known]
+    runs = np.zeros(size, np.int64)
+    for neighbour in (before, after):
+        there = (neighbour >= 0) & (neighbour < size)
+        ours, theirs = order[~is_known][there], order[neighbour[there]]
+        run = np.zeros(len(ours), np.int64)
+        for k in reversed(range(len(ranks))):
+            # Both places are at most at the end of their text, which differs: never past the stream.
+            run += (ranks[k][ours + run] == ranks[k][theirs + run]) * 2**k
+        runs[ours] = np.maximum(runs[ours], run)
+    starts = np.cumsum([0, *map(len, asked[:-1])])
+    return np.maximum.reduceat(runs[border:], starts)

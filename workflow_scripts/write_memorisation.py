@@ -1,0 +1,21 @@
+"""Write what generated rows have in common with the real training rows."""
+
+from pathlib import Path
+
+from gendist.report.generated import generated_by_dataset
+from gendist.report.memorisation import write_memorisation
+from gendist.script import logged
+
+with logged(snakemake.log[0], "memorisation"):
+    write_memorisation(
+        generated_by_dataset(
+            snakemake.params.counts,
+            snakemake.params.shard_rows,
+            snakemake.input.train,
+            snakemake.input.shards,
+            [],
+        ),
+        dict(zip(snakemake.params.counts, map(Path, snakemake.input.test), strict=True)),
+        Path(snakemake.output.csv),
+        Path(snakemake.output.md),
+    )
