@@ -31,7 +31,7 @@ def explained(content):
 
 def test_six_lines_are_a_study():
     plain = study()
-    assert plain.generator == "pocket" and plain.teacher == "minilm" and plain.sampling == "full"
+    assert plain.generator == "pocket" and plain.teacher == "minilm" and plain.sampling == "nucleus"
     assert plain.seed_list == [0, 1, 2, 3, 4] and plain.systems == list(PAPER_SYSTEMS)
     assert study_from({"datasets": {"d": {**FILES, "text": "body"}}}).datasets["d"].text == ["body"]
     assert study(seeds=[3, 1]).seed_list == [3, 1]
@@ -129,7 +129,7 @@ def test_plan_of_the_default_systems():
     runs = planned_runs(study(2000, counts=[500, 1000, 25_000], seeds=2))
     assert len(set(runs)) == len(runs)
     kinds = Counter((run.student, run.regime) for run in runs)
-    # Two seeds each; full, cool and nucleus sampling at 1,000 rows, and the curve at 500, 1,000 and 2,000.
+    # Two seeds each; nucleus, full and cool sampling at 1,000 rows, and the curve at 500, 1,000 and 2,000.
     assert kinds[("kim", "synthetic")] == 2 * (3 + 2)
     assert kinds[("kim", "gendist")] == 2 * 2  # trained by default and as in the paper
     for student, regime in (
@@ -141,8 +141,8 @@ def test_plan_of_the_default_systems():
         assert kinds[(student, regime)] == 2
     assert ("res", "synthetic") not in kinds and ("res", "hard") not in kinds
     assert Run("news", "kim", "scratch", "default", 0, 0) in runs
-    assert Run("news", "kim", "gendist", "minilm.pocket.full.default", 2000, 1) in runs
-    assert Run("news", "kim", "synthetic", "minilm.pocket.nucleus.default", 1000, 0) in runs
+    assert Run("news", "kim", "gendist", "minilm.pocket.nucleus.default", 2000, 1) in runs
+    assert Run("news", "kim", "synthetic", "minilm.pocket.full.default", 1000, 0) in runs
 
 
 @pytest.mark.parametrize(

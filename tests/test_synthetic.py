@@ -99,6 +99,17 @@ def test_extremes_of_top_k_and_top_p_are_the_best_token_or_no_filter():
         assert torch.equal(chosen, free)
 
 
+@pytest.mark.parametrize("strategy", ["nucleus", "all"])
+def test_a_nucleus_wider_than_the_sorted_head_is_found_too(strategy, monkeypatch):
+    logits = torch.from_numpy(np.random.default_rng(2).normal(0, 1, (300, 40))).float()
+    chooser = TokenChooser(Sampling(**STRATEGIES[strategy]), 40, [])
+    whole = chooser.choose(logits, np.arange(300), np.zeros(300))
+    for head in (2, 30):  # too narrow for every row, wide enough for some
+        monkeypatch.setattr(decision, "HEAD", head)
+        found = chooser.choose(logits, np.arange(300), np.zeros(300))
+        assert torch.equal(whole[0], found[0]) and torch.equal(whole[1], found[1])
+
+
 def test_close_calls_are_reported():
     logits = torch.zeros(1000, 40)
     logits[:, 1] = 3

@@ -56,7 +56,7 @@ def test_pieces_are_hidden_at_the_rate_asked_for():
         (Training(), 400, 400, 300),  # few rows: the least
         (Training(epochs=8), 0, 1600, 400),
         (Training(epochs=8), 400, 1200, 400),  # half of each batch is synthetic
-        (Training(epochs=8), 400, 14_000, 2000),  # many rows: the most
+        (Training(epochs=8), 400, 14_000, 1500),  # many rows: the most
         (Training(epochs=8, max_steps=None), 400, 10_400, 5000),
         (PAPER, 400, 1200, 304),
     ],

@@ -79,6 +79,10 @@ def _finetune(texts: Texts, folder: Path, settings: Generator, threads: int) -> 
     held_out = [rows[i] for i in order[:n_held_out]]
     kept = [rows[i] for i in np.sort(order[n_held_out:])]
     _freeze(model, settings)
+    if settings.dropout is not None:
+        for module in model.modules():
+            if isinstance(module, torch.nn.Dropout):
+                module.p = settings.dropout
     history = _train(model, kept, held_out, limit, start, rng, settings)
     model.config.bos_token_id, model.config.eos_token_id = start, end
     model.generation_config.bos_token_id, model.generation_config.eos_token_id = start, end

@@ -35,6 +35,8 @@ class Generator(Settings):
     """All weights, or the transformer blocks only, embeddings frozen (as the paper's code at this size)."""
     gradient_checkpointing: bool = True
     """Recompute activations in the backward pass to save memory."""
+    dropout: Annotated[float, Field(ge=0, lt=1)] | None = None
+    """Dropout while finetuning; null leaves what the model comes with."""
     held_out: Annotated[float, Field(ge=0, lt=0.5)] = 0.0
     """Share of the real training rows kept out to stop at their best likelihood; 0 trains all epochs."""
     patience: Annotated[int, Field(ge=1)] = 1
@@ -52,7 +54,7 @@ class Generator(Settings):
 POCKET = Generator(
     model="pocket",
     epochs=6,
-    learning_rate=1.5e-4,
+    learning_rate=3e-4,
     schedule="linear",
     warmup=0.1,
     batch_size=16,
@@ -60,6 +62,8 @@ POCKET = Generator(
     window=128,
     trainable="blocks",
     gradient_checkpointing=False,
+    dropout=0.1,
     held_out=0.1,
+    conditional=True,
 )
 """What suits the pocket generator: more, larger steps, stopped by held-out real rows."""

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import os
 import time
 from collections.abc import Iterator
 from itertools import islice
@@ -27,6 +28,9 @@ from gendist.pocket.settings import Pretraining
 
 log = logging.getLogger(__name__)
 
+STRETCH = 500_000
+"""Tokens of the stream that are shuffled together."""
+
 
 def learning_rate(step: int, settings: Pretraining) -> float:
     """Linear warm-up, plateau, linear decay over the last ``decay_share`` of the steps."""
@@ -35,9 +39,19 @@ def learning_rate(step: int, settings: Pretraining) -> float:
 
 
 def windows(stream: np.ndarray, settings: Pretraining, rank: int, first: int = 0) -> Iterator[tuple[int, torch.Tensor]]:
-    """Yield (step, ids of shape (batch / workers, window + 1)) in a seeded order, from step ``first``."""
+    """Yield (step, ids of shape (batch / workers, window + 1)) in a seeded order, from step ``first``.
+
+    The order is shuffled within stretches of the stream, so that a longer stream goes on where a
+    shorter one ended: training that is resumed with more tokens meets no window twice.
+    """
     count = (len(stream) - 1) // settings.window
-    order = np.random.default_rng(settings.seed).permutation(count)
+    stretch = max(1, STRETCH // settings.window)
+    order = np.concatenate(
+        [
+            begin + np.random.default_rng([settings.seed, begin]).permutation(min(stretch, count - begin))
+            for begin in range(0, count, stretch)
+        ]
+    )
     share = settings.batch // settings.workers
     offsets = np.arange(settings.window + 1)
     for step in range(first, settings.steps):
@@ -87,6 +101,7 @@ def pretrain(settings: Pretraining) -> Path:
 
 
 def _train(rank: int, settings: Pretraining, stream_file: Path, rendezvous: Path) -> None:
+    parent = os.getppid()
     torch.manual_seed(settings.seed)
     device = torch.device(f"cuda:{rank}" if torch.cuda.is_available() else "cpu")
     if settings.workers > 1:
@@ -117,6 +132,8 @@ def _train(rank: int, settings: Pretraining, stream_file: Path, rendezvous: Path
     head_bias = model.cls.predictions.bias.detach().bfloat16()
     began = time.monotonic()
     for step, ids in windows(stream, settings, rank, first):
+        if os.getppid() != parent:
+            raise SystemExit("the process that started this worker is gone")  # killed: nobody waits for the result
         for group in optimizer.param_groups:
             group["lr"] = learning_rate(step, settings)
         ids = ids.to(device)

@@ -36,7 +36,7 @@ class Training(Settings):
     """Passes over the training rows ..."""
     min_steps: Annotated[int, Field(ge=0)] = 300
     """... but at least this many steps: few rows need more passes, ..."""
-    max_steps: Annotated[int, Field(ge=1)] | None = 2000
+    max_steps: Annotated[int, Field(ge=1)] | None = 1500
     """... and at most this many: many rows need fewer."""
     real_share: Annotated[float, Field(gt=0, lt=1)] | None = 0.5
     """Share of real rows in each batch where there are synthetic ones beside them; null takes both as they come."""
