@@ -119,6 +119,19 @@ class TestPretraining:
         with safe_open(more.checkpoint, "pt") as checkpoint:
             assert checkpoint.metadata()["step"] == "14"
 
+    def test_a_longer_stream_goes_on_where_a_shorter_one_ended(self, trained: Pretraining, monkeypatch):
+        monkeypatch.setattr(generator, "STRETCH", 4 * trained.window)
+        steps = 5 * trained.batch * trained.window
+        orders = []
+        for tokens in (steps, 2 * steps):
+            stream = np.arange(tokens + 1)
+            run = replace(trained, tokens=tokens, workers=1)
+            orders.append(torch.cat([ids[:, 0] for _, ids in generator.windows(stream, run, rank=0)]))
+        whole = len(orders[0]) // 4 * 4  # windows in whole stretches
+        assert torch.equal(orders[0][:whole], orders[1][:whole])
+        for order in orders:
+            assert len(order.unique()) == len(order) and not torch.equal(order, order.sort().values)
+
     @pytest.mark.slow
     def test_two_workers_take_the_step_of_one(self, trained: Pretraining, tmp_path: Path):
         one = replace(trained, out=tmp_path / "one", tokens=trained.step_tokens)
