@@ -34,12 +34,12 @@ $(VENV)/.run-stamp: pyproject.toml constraints.txt
 	@echo "Installing torch"
 	@$(PIP) torch $(if $(TORCH_INDEX),--no-deps --index-url $(TORCH_INDEX))
 	@echo "Installing gendist and what it runs on"
-	@$(PIP) -e .
+	@$(PIP) -e ".[study]"
 	@touch $@
 
 $(VENV)/.test-stamp: $(VENV)/.run-stamp
 	@echo "Installing the test tools"
-	@$(PIP) -e ".[test,pocket]"
+	@$(PIP) -e ".[study,test,docs,pocket,setfit,model2vec,tracking]"
 	@touch $@
 
 # --- the default study ---

@@ -41,7 +41,18 @@ def test_every_constraint_is_an_exact_public_version():
     )
 
 
-@pytest.mark.parametrize("extra", [None, "test", "pocket", "hub"])
+def runtime() -> list[Requirement]:
+    """What a study runs on: the light core and the extra."""
+    return [Requirement(r) for r in project()["dependencies"] + project()["optional-dependencies"]["study"]]
+
+
+def test_the_core_is_light():
+    heavy = {"torch", "transformers", "snakemake", "pandas", "scikit-learn"}
+    extras = project()["optional-dependencies"]
+    assert not heavy & {canonicalize_name(Requirement(r).name) for r in project()["dependencies"] + extras["predict"]}
+
+
+@pytest.mark.parametrize("extra", [None, *project()["optional-dependencies"]])
 def test_constraints_pin_what_pyproject_asks_for(extra: str | None):
     asked = project()["dependencies"] if extra is None else project()["optional-dependencies"][extra]
     pinned = constraints()
@@ -54,11 +65,11 @@ def test_constraints_pin_what_pyproject_asks_for(extra: str | None):
 @pytest.mark.parametrize("name", ["cpu", "cuda"])
 def test_conda_environments_hold_every_runtime_dependency(name: str):
     pinned = pins(environment(name))
-    runtime = {canonicalize_name(Requirement(r).name) for r in project()["dependencies"]}
-    assert set(pinned) == runtime
-    assert pinned == {package: constraints()[package] for package in runtime}
-    extras = {str(Requirement(r).extras) for r in project()["dependencies"]}
-    assert {str(Requirement(r).extras) for r in environment(name) if not r.startswith("--")} == extras
+    wanted = {canonicalize_name(r.name): str(r.extras) for r in runtime()}
+    assert set(pinned) == set(wanted)
+    assert pinned == {package: constraints()[package] for package in wanted}
+    listed = [Requirement(r) for r in environment(name) if not r.startswith("--")]
+    assert {canonicalize_name(r.name): str(r.extras) for r in listed} == wanted
 
 
 def test_make_help_lists_every_target():

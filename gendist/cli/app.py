@@ -1,0 +1,47 @@
+"""The ``gendist`` command and its subcommands.
+
+Every subcommand is a function in a module of its own, which imports what it needs when it
+is called: ``gendist predict`` must start without torch, and ``--help`` without delay.
+"""
+
+import sys
+from typing import Annotated
+
+import typer
+
+from gendist import __version__
+from gendist.errors import GendistError
+
+app = typer.Typer(
+    help="Distil a one-megabyte text classifier from about 100 labelled texts per class.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="markdown",
+    pretty_exceptions_enable=False,
+)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"gendist {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and leave.")
+    ] = False,
+) -> None:
+    """Take the options that stand before a subcommand."""
+
+
+def main() -> None:
+    """Run the command; an error of the user's is one line and status 1."""
+    try:
+        app()
+    except GendistError as error:
+        if "--debug" in sys.argv:
+            raise
+        sys.exit(f"error: {error}")
