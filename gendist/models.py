@@ -86,12 +86,9 @@ def load_classifier(model: str, names: list[str], revision: str | None = None, p
     }
     if pooling == "mean" or head.is_file():
         classifier = PooledClassifier(_load(AutoModel, model, revision, **options))
-        if head.is_file():
-            try:
-                classifier.load_head(head)
-            except (SafetensorError, RuntimeError) as error:
-                if pooling != "mean":  # a folder that is trained on: a head of other classes is left behind
-                    raise GendistError(f"{head}: damaged ({str(error).splitlines()[0]})") from None
+        # A folder that is trained on (pooling "mean") may hold a head of other classes, which is left behind.
+        if head.is_file() and not classifier.load_head(head) and pooling != "mean":
+            raise GendistError(f"{head}: does not hold {len(names)} classes")
         return classifier
     return _load(
         AutoModelForSequenceClassification,

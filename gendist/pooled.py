@@ -4,10 +4,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
 from torch.nn import functional
 from transformers.modeling_outputs import SequenceClassifierOutput
+
+from gendist.errors import GendistError
 
 HEAD = "classifier.safetensors"
 """File of the classifier, beside the encoder's ordinary transformers folder."""
@@ -58,9 +61,21 @@ class PooledClassifier(nn.Module):
         self.encoder.save_pretrained(folder, **options)
         save_file({name: value.contiguous() for name, value in self.classifier.state_dict().items()}, folder / HEAD)
 
-    def load_head(self, file: Path) -> None:
-        """Read the classifier's weights."""
-        self.classifier.load_state_dict(load_file(file))
+    def load_head(self, file: Path) -> bool:
+        """Read the classifier's weights, unless they are of other classes; return whether they were read.
+
+        Raises:
+            GendistError: if the file is damaged.
+        """
+        try:
+            stored = load_file(file)
+            weight, bias = stored["weight"], stored["bias"]
+        except (SafetensorError, KeyError) as error:
+            raise GendistError(f"{file}: damaged ({str(error).splitlines()[0]})") from None
+        if weight.shape != self.classifier.weight.shape or bias.shape != self.classifier.bias.shape:
+            return False
+        self.classifier.load_state_dict({"weight": weight, "bias": bias})
+        return True
 
 
 def contrastive_loss(embedded: torch.Tensor, labels: torch.Tensor, temperature: float = 0.1) -> torch.Tensor:

@@ -121,10 +121,11 @@ def test_a_damaged_head_is_named(teacher, tmp_path):
     for file in teacher.iterdir():
         (copied / file.name).write_bytes(file.read_bytes())
     (copied / HEAD).write_bytes(b"no tensors")
-    with pytest.raises(GendistError, match=r"classifier\.safetensors: damaged"):
-        load_classifier(str(copied), NAMES)
+    for pooling in ("first", "mean"):  # never replaced by a fresh one without a word
+        with pytest.raises(GendistError, match=r"classifier\.safetensors: damaged"):
+            load_classifier(str(copied), NAMES, pooling=pooling)
     save_file({"weight": torch.zeros(2, 5), "bias": torch.zeros(2)}, copied / HEAD)
-    with pytest.raises(GendistError, match=r"classifier\.safetensors: damaged"):
+    with pytest.raises(GendistError, match=r"classifier\.safetensors: does not hold 3 classes"):
         load_classifier(str(copied), NAMES)
     fresh = load_classifier(str(copied), NAMES, pooling="mean")  # trained on: that head is left behind
     assert not fresh.classifier.weight.any()
