@@ -73,6 +73,7 @@ rule draw_quality:
         svg=report(f"{RESULTS}/figures/quality.svg", caption="../docs/captions/quality_figure.rst", category="Figures"),
         png=f"{RESULTS}/figures/quality.png",
         csv=f"{RESULTS}/figures/quality.csv",
+        parquet=f"{RESULTS}/figures/quality.parquet",
     log:
         f"{LOGS}/quality_figure.log",
     conda:

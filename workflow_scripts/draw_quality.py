@@ -11,4 +11,5 @@ with logged(snakemake.log[0], "quality figure"):
         Path(snakemake.output.svg),
         Path(snakemake.output.png),
         Path(snakemake.output.csv),
+        Path(snakemake.output.parquet),
     )

@@ -35,7 +35,7 @@ Line = Mapping[str, str | float]
 """A row of ``SCHEMA``."""
 
 
-def draw_quality(pools: Sequence[Path], out_svg: Path, out_png: Path, out_csv: Path) -> None:
+def draw_quality(pools: Sequence[Path], out_svg: Path, out_png: Path, out_csv: Path, out_parquet: Path) -> None:
     """Plot three panels for each dataset: words, the teacher's confidence, predicted classes.
 
     Args:
@@ -43,6 +43,7 @@ def draw_quality(pools: Sequence[Path], out_svg: Path, out_png: Path, out_csv: P
         out_svg: the figure.
         out_png: the figure.
         out_csv: the plotted data.
+        out_parquet: the plotted data, with provenance.
 
     Raises:
         GendistError: if a file is missing or damaged.
@@ -64,7 +65,8 @@ def draw_quality(pools: Sequence[Path], out_svg: Path, out_png: Path, out_csv: P
         shared_legend(figure, axes)
         save(figure, out_svg, out_png)
     inputs = {f"pools/{i:02d}": hash_file(path) for i, path in enumerate(pools)}
-    write_columns(out_csv, pa.Table.from_pylist(lines, schema=SCHEMA), Provenance("quality", inputs))
+    for out in (out_csv, out_parquet):
+        write_columns(out, pa.Table.from_pylist(lines, schema=SCHEMA), Provenance("quality", inputs))
 
 
 def _series(records: Sequence[Record]) -> list[tuple[str, Record, str]]:
