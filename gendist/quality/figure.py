@@ -1,6 +1,7 @@
 """Length, the teacher's confidence and the classes of generated rows, drawn beside those of real rows."""
 
 from collections.abc import Mapping, Sequence
+from itertools import chain, cycle
 from pathlib import Path
 
 import pyarrow as pa
@@ -9,7 +10,7 @@ from matplotlib.ticker import MaxNLocator
 
 from gendist.artifacts import Provenance, hash_file, read_json
 from gendist.quality.assess import GENERATED, HELD_OUT
-from gendist.quality.table import Record, by_dataset, pool_name
+from gendist.quality.table import REAL, Record, by_dataset, pool_name
 from gendist.quality.wording import QUANTILES
 from gendist.report.escape import shorten
 from gendist.report.style import BLUE, GREEN, GREY, ORANGE, panels, save, shared_legend, styled
@@ -70,8 +71,8 @@ def draw_quality(pools: Sequence[Path], out_svg: Path, out_png: Path, out_csv: P
 
 
 def _series(records: Sequence[Record]) -> list[tuple[str, Record, str]]:
-    """Return (name, record, group of rows) of what is drawn: the pools, then held-out real rows."""
-    return [*((pool_name(r), r, GENERATED) for r in records), ("held-out real", records[0], HELD_OUT)]
+    """Return (name, record, group of rows) of what is drawn: held-out real rows, then the pools."""
+    return [(REAL[HELD_OUT], records[0], HELD_OUT), *((pool_name(r), r, GENERATED) for r in records)]
 
 
 def _lines(dataset: str, name: str, record: Record, group: str) -> list[Line]:
@@ -87,13 +88,13 @@ def _lines(dataset: str, name: str, record: Record, group: str) -> list[Line]:
 
 
 def _by_series(lines: Sequence[Line]) -> list[tuple[str, str, str, list[Line]]]:
-    """Return (name, colour, marker, lines) of each series; real rows are grey."""
-    found = []
-    for place, name in enumerate(dict.fromkeys(str(line["texts"]) for line in lines)):
-        real = name == "held-out real"
-        look = (GREY, "x") if real else (COLOURS[place % len(COLOURS)], MARKERS[place % len(MARKERS)])
-        found.append((name, *look, [line for line in lines if line["texts"] == name]))
-    return found
+    """Return (name, colour, marker, lines) of each series; the first, real rows, is grey."""
+    looks = chain([(GREY, "x")], cycle(zip(COLOURS, MARKERS, strict=True)))
+    names = dict.fromkeys(str(line["texts"]) for line in lines)
+    return [
+        (name, *look, [line for line in lines if line["texts"] == name])
+        for name, look in zip(names, looks, strict=False)
+    ]
 
 
 def _draw_quantiles(panel: Axes, lines: Sequence[Line]) -> None:
@@ -102,7 +103,7 @@ def _draw_quantiles(panel: Axes, lines: Sequence[Line]) -> None:
         values = [float(line["value"]) for line in of_series]
         percent = [float(line["at"]) for line in of_series]
         style = "--" if marker == "x" else "-"
-        panel.plot(values, percent, style, color=colour, label=name)
+        panel.plot(values, percent, style, color=colour, marker=marker, markersize=4, markevery=4, label=name)
         ends.append(values[-2])
     panel.set_ylim(0, 100)
     panel.set_xlim(0, 1.05 * max(ends))  # the longest row of all would squeeze the others

@@ -71,8 +71,12 @@ value="{{ row.confidence }}"></meter> {{ "%.2f"|format(row.confidence) }}</span>
 <span class="note">asked for {{ row.asked }}</span>
 {% endif %}
 </td>
+{% if row.nearest_similarity > 0 %}
 <td class="nearest"><p class="note"><b>{{ row.nearest_label }}</b>, similarity
 {{ "%.2f"|format(row.nearest_similarity) }}</p><p dir="auto">{{ row.nearest_text }}</p></td>
+{% else %}
+<td class="nearest"><p class="note">none that has a word in common</p></td>
+{% endif %}
 </tr>
 {% endfor %}
 </tbody>

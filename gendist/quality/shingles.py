@@ -8,8 +8,8 @@ from datasketch import MinHash, MinHashLSH
 from gendist.report.overlap import normalised
 
 WIDTH = 5
-"""Characters of a shingle. One word in twenty replaced costs a text about an eighth of its character
-shingles, but a quarter of its shingles of three words: too many for rows as short as these."""
+"""Characters of a shingle. Another word in one place of twenty leaves two texts a similarity of about 0.84; of
+shingles of three words it would leave 0.71, less than ``JACCARD``."""
 JACCARD = 0.8
 """Shared shingles over all shingles of both texts, from which on they are near duplicates."""
 PERMUTATIONS = 128
