@@ -10,10 +10,10 @@ sys.path.insert(0, workflow.basedir)  # the package of this checkout, installed 
 from gendist import dependencies
 from gendist.config import Study, study_from
 from gendist.config.files import require_files
-from gendist.config.plan import named_variants, planned_runs, sampling_count
+from gendist.config.plan import named_variants, planned_pools, planned_runs, sampling_count
 from gendist.errors import GendistError
 from gendist.eta import StudyClock
-from gendist.systems import WITH_SYNTHETIC, WITH_TEACHER, parse_variant
+from gendist.systems import WITH_SYNTHETIC, WITH_TEACHER, parse_variant, variant_name
 
 # A study named on the command line stands alone: Snakemake would merge it into config.yaml.
 if not workflow.overwrite_configfiles:
@@ -173,6 +173,52 @@ def teacher_max_tokens(wildcards):
     return STUDY.teachers[wildcards.teacher].max_tokens
 
 
+# --- quality ---
+
+
+def pool_rows(wildcards):
+    """Rows of a pool that the study uses."""
+    return planned_pools(STUDY)[wildcards.dataset, wildcards.generator, wildcards.sampling]
+
+
+def pool_shards(wildcards):
+    """Shards of a pool, as far as its rows are compared."""
+    return shard_paths(rules.generate_shard.output[0], wildcards, wildcards.get("n_synthetic") or pool_rows(wildcards))
+
+
+def pool_repeats(wildcards):
+    """What the rows of a pool repeat."""
+    return rules.find_repeats.output[0].format(**wildcards, n_synthetic=pool_rows(wildcards))
+
+
+def pool_teachers(wildcards):
+    """Teachers that score a pool, the main one first: the others score the main pool alone."""
+    is_main = (wildcards.generator, wildcards.sampling) == (STUDY.generator, STUDY.sampling)
+    return list(STUDY.teachers) if is_main else [STUDY.teacher]
+
+
+def pool_logits(wildcards):
+    """Their logits of it, one teacher after the other."""
+    patterns = expand(rules.score_shard.output[0], teacher=pool_teachers(wildcards), allow_missing=True)
+    return [path for pattern in patterns for path in shard_paths(pattern, wildcards, pool_rows(wildcards))]
+
+
+def every_pool(pattern):
+    """Fill a path for every pool of the study, dataset by dataset, the main one first."""
+    return [pattern.format(dataset=d, generator=g, sampling=s) for d, g, s in planned_pools(STUDY)]
+
+
+def main_predictions(wildcards):
+    """Predictions of the curve student under gendist with the main names: all seeds, dataset by dataset."""
+    variant = variant_name("gendist", **main_names())
+    names = {"student": STUDY.curve_student, "regime": "gendist", "variant": variant}
+    return [
+        rules.distil_student.output.predictions.format(dataset=dataset, n_synthetic=count, seed=seed, **names)
+        for dataset, count in full_counts().items()
+        for seed in STUDY.seed_list
+    ]
+
+
 # --- students ---
 
 
@@ -218,7 +264,18 @@ def student_settings(wildcards):
 
 def training_settings(wildcards):
     """The config of the run's way of training."""
-    return settings(STUDY.trainings[parse_variant(wildcards.variant).training])
+    values = settings(STUDY.trainings[parse_variant(wildcards.variant).training])
+    if wildcards.regime not in WITH_SYNTHETIC:
+        del values["keep"]  # nothing to choose from
+    return values
+
+
+def student_repeats(wildcards):
+    """What the synthetic rows repeat, where the run's way of training drops such rows."""
+    names = parse_variant(wildcards.variant)
+    if wildcards.regime not in WITH_SYNTHETIC or not STUDY.trainings[names.training].keep.reads_repeats:
+        return []
+    return rules.find_repeats.output[0].format(**{**wildcards, **names._asdict()})
 
 
 def student_embeddings(wildcards):
@@ -286,12 +343,12 @@ def main_shards(pattern):
 
 def figure_files():
     """What the study draws: the sampling comparison needs something to compare."""
-    files = [*rules.draw_figure2.output]
+    files = [*rules.draw_figure2.output, *rules.draw_quality.output]
     return files + [*rules.draw_sampling.output] if len(STUDY.samplings) > 1 else files
 
 
 def report_files(wildcards):
     """Every table and figure."""
     tables = [rules.write_table1, rules.write_table2, rules.write_table3, rules.write_table4]
-    tables += [rules.write_gains, rules.write_memorisation]
+    tables += [rules.write_gains, rules.write_memorisation, rules.write_quality]
     return [path for table in tables for path in table.output] + figure_files()

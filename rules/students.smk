@@ -9,6 +9,7 @@ rule distil_student:
         train_logits=student_train_logits,
         shards=student_shards,
         shard_logits=student_shard_logits,
+        repeats=student_repeats,
         code=code("distil_student"),
     output:
         multiext(

@@ -5,7 +5,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
-from workflow_fixtures import REPORT, SAMPLES, STUDY, TABLES, Checkout, changed, entry
+from workflow_fixtures import POOL, REPORT, SAMPLES, SCORED, STUDY, TABLES, Checkout, changed, entry
 
 from gendist.artifacts import hash_file
 from gendist.config.study import PAPER_SYSTEMS
@@ -22,7 +22,11 @@ from gendist.config.study import PAPER_SYSTEMS
             {"generate_shard": 1, "score_shard": 1, "distil_student": 4, **REPORT, **SAMPLES},
             id="more rows",
         ),
-        pytest.param(changed(seeds=2), {"distil_student": 12, "fit_fasttext": 1, **REPORT}, id="one more seed"),
+        pytest.param(
+            changed(seeds=2),
+            {"distil_student": 12, "fit_fasttext": 1, "write_quality": 1, **REPORT},
+            id="one more seed",
+        ),
         pytest.param(
             changed(
                 students={"wide": {"embeddings": "toy/subwords", "filters": 6}},
@@ -33,7 +37,7 @@ from gendist.config.study import PAPER_SYSTEMS
         ),
         pytest.param(
             changed(samplings={"hot": {"temperature": 1.5, "max_tokens": 12}}),
-            {"generate_shard": 1, "score_shard": 1, "distil_student": 1, **REPORT},
+            {"generate_shard": 1, "score_shard": 1, "distil_student": 1, **REPORT, **POOL},
             id="one more sampling",
         ),
         pytest.param(
@@ -46,6 +50,7 @@ from gendist.config.study import PAPER_SYSTEMS
                 "evaluate_teacher": 1,
                 "distil_student": 1,
                 **REPORT,
+                **SCORED,
             },
             id="one more teacher",
         ),
@@ -60,18 +65,32 @@ from gendist.config.study import PAPER_SYSTEMS
                 "distil_student": 9,
                 **REPORT,
                 "write_table3": 1,
+                **SCORED,
+                "assess_pool": 2,
             },
             id="another teacher",
         ),
         pytest.param(
-            entry("trainings", "default", learning_rate=2e-3), {"distil_student": 12, **REPORT}, id="another training"
+            entry("trainings", "default", learning_rate=2e-3),
+            {"distil_student": 12, "write_quality": 1, **REPORT},
+            id="another training",
+        ),
+        pytest.param(
+            changed(trainings={"distinct": {"epochs": 1, "min_steps": 3, "keep": {"drop_copies": True}}}),
+            {"distil_student": 1, **REPORT},  # what repeats what is known from the quality of the pool
+            id="one more filter",
+        ),
+        pytest.param(
+            entry("trainings", "default", keep={"min_confidence": 0.1}),
+            {"distil_student": 6, "write_quality": 1, **REPORT},  # those with synthetic rows
+            id="another filter",
         ),
         pytest.param(
             entry("students", "blend", dropout=0.2), {"distil_student": 2, **REPORT}, id="another setting of a student"
         ),
         pytest.param(
             entry("samplings", "cool", temperature=0.6),
-            {"generate_shard": 1, "score_shard": 1, "distil_student": 1, **REPORT},
+            {"generate_shard": 1, "score_shard": 1, "distil_student": 1, **REPORT, **POOL},
             id="another setting of a sampling",
         ),
         # Rows do not depend on it; the record of the config is written anew.
@@ -105,7 +124,7 @@ def test_the_order_of_keys_reruns_nothing(finished: Checkout):
     [
         (
             "students/loss.py",
-            {"distil_student": 12, "collect_metrics": 1, **TABLES},
+            {"distil_student": 12, "collect_metrics": 1, "write_quality": 1, **TABLES},
         ),
         (
             # The teacher's finetuning scores its held-out rows with it.
@@ -119,6 +138,8 @@ def test_the_order_of_keys_reruns_nothing(finished: Checkout):
                 "collect_metrics": 1,
                 **TABLES,
                 "write_table3": 1,
+                **SCORED,
+                "assess_pool": 2,
             },
         ),
         (
@@ -130,10 +151,13 @@ def test_the_order_of_keys_reruns_nothing(finished: Checkout):
                 "collect_metrics": 1,
                 **TABLES,
                 **SAMPLES,
+                "find_repeats": 2,
+                "assess_pool": 2,
             },
         ),
         ("baselines/fasttext.py", {"fit_fasttext": 1, "collect_metrics": 1, **TABLES}),
         ("report/table2.py", {"write_table2": 1}),
+        ("quality/page.py", {"assess_pool": 2, "write_quality": 1, "draw_quality": 1}),
         ("pocket/vectors.py", {}),
     ],
 )

@@ -20,7 +20,7 @@ TRAIN = Path("train.parquet")
 
 def slow_runs(real, texts):
     """Longest common run of words, pair by pair."""
-    words = [[measures._words(text) for text in group] for group in (real, texts)]
+    words = [[measures.words(text) for text in group] for group in (real, texts)]
     spans = {tuple(w[i:j]) for w in words[0] for i in range(len(w)) for j in range(i + 1, len(w) + 1)}
     found = []
     for w in words[1]:

@@ -43,6 +43,10 @@ def test_every_path_and_column_of_the_contract_is_there(finished: Checkout):
     assert str(logits.value_type) == "float"
     runs = {f.parent.relative_to(toy / "students").as_posix() for f in toy.glob("students/**/model.safetensors")}
     assert len(runs) == 12
+    for pool, count in (("full", 8), ("cool", 4)):
+        folder = toy / "quality/tiny" / pool
+        assert {"quality.json", "rows.parquet", "samples.html"} < {f.name for f in folder.iterdir()}
+        assert columns(folder / f"repeats/n{count}.parquet")[:3] == ["row", "duplicate_of", "near_duplicate_of"]
     assert {"kim/scratch/default/n0/seed0", "res/dist/bert.default/n0/seed0"} < runs
     assert {f"kim/synthetic/bert.tiny.full.default/n{n}/seed0" for n in (4, 8)} < runs
     assert {f"kim/{regime}/bert.tiny.full.default/n8/seed0" for regime in ("gendist", "hard")} < runs
@@ -77,10 +81,14 @@ def test_the_tidy_table_has_one_row_per_run(finished: Checkout):
 def test_every_table_and_figure_is_there(finished: Checkout):
     results = finished.folder / "results"
     expected = {"table1.csv", "table1.md", "table1.tex"} | {
-        f"{name}.{kind}" for name in ("table2", "table3", "table4", "gains", "memorisation") for kind in ("csv", "md")
+        f"{name}.{kind}"
+        for name in ("table2", "table3", "table4", "gains", "memorisation", "quality")
+        for kind in ("csv", "md")
     }
     assert expected <= {f.name for f in (results / "tables").iterdir()}
-    figures = {f"{name}.{kind}" for name in ("figure2", "sampling") for kind in ("svg", "png", "csv", "parquet")}
+    figures = {
+        f"{name}.{kind}" for name in ("figure2", "sampling", "quality") for kind in ("svg", "png", "csv", "parquet")
+    }
     assert figures == {f.name for f in (results / "figures").iterdir()}
     with (results / "tables/table1.csv").open() as stream:
         assert [row["system"] for row in csv.DictReader(stream)] == list(PAPER_SYSTEMS)

@@ -20,7 +20,10 @@ with logged(snakemake.log[0], f"{names.dataset} {row.system} n{names.n_synthetic
         Training(**snakemake.params.training),
         Path(snakemake.input.train_logits) if snakemake.input.train_logits else None,
         Synthetic(
-            [Path(p) for p in snakemake.input.shards], [Path(p) for p in snakemake.input.shard_logits], row.n_synthetic
+            [Path(p) for p in snakemake.input.shards],
+            [Path(p) for p in snakemake.input.shard_logits],
+            row.n_synthetic,
+            Path(snakemake.input.repeats) if snakemake.input.repeats else None,
         ),
         snakemake.threads,
     )

@@ -81,6 +81,8 @@ def _accepted(place: tuple[Any, ...]) -> list[str]:
         return list(fields)
     annotation: Any = fields[str(place[0])].annotation
     model = annotation.__args__[-1]  # dict[Name, Model]
+    for part in place[2:-1]:  # a model within an entry
+        model = model.model_fields[str(part)].annotation
     return list(model.model_fields)
 
 

@@ -28,6 +28,19 @@ def sampling_count(study: Study, dataset: str) -> int:
     return min(study.sampling_rows, study.datasets[dataset].synthetic)
 
 
+def planned_pools(study: Study) -> dict[tuple[str, str, str], int]:
+    """Return the rows of every pool that a study uses, by (dataset, generator, sampling), the main one first."""
+    pools: dict[tuple[str, str, str], int] = {}
+    for dataset in study.datasets:
+        full, compared = study.datasets[dataset].synthetic, sampling_count(study, dataset)
+        pools[dataset, study.generator, study.sampling] = full
+        for sampling in list(study.samplings)[1:]:
+            pools[dataset, study.generator, sampling] = compared
+        for generator in list(study.generators)[1:]:
+            pools[dataset, generator, study.sampling] = full
+    return pools
+
+
 def named_variants(study: Study) -> dict[str, list[str]]:
     """Return the names of the teachers, generators and trainings after the main one of each kind."""
     kinds: dict[str, Iterable[str]] = {

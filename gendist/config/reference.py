@@ -67,7 +67,7 @@ def reference_text() -> str:
     parts = [INTRODUCTION, "## All sections\n", _about(made), _table(made)]
     for section, field in made["properties"].items():
         if "patternProperties" in field:
-            entry = made["$defs"][_entry_of(field)]
+            entry = _unfolded(made["$defs"][_entry_of(field)], made)
             parts += [f"## {section}\n", field["description"] + "\n", _about(entry), _table(entry)]
             parts += _presets(section)
     return "\n".join(part for part in parts if part)
@@ -80,6 +80,18 @@ def _about(model: dict[str, Any]) -> str:
 def _entry_of(field: dict[str, Any]) -> str:
     (pattern,) = field["patternProperties"].values()
     return str(pattern["$ref"].rsplit("/", 1)[1])
+
+
+def _unfolded(model: dict[str, Any], made: dict[str, Any]) -> dict[str, Any]:
+    """Return a model with the keys of the models within it in their place, as ``keep.balance``."""
+    properties: dict[str, Any] = {}
+    for name, field in model["properties"].items():
+        if "$ref" in field:
+            inner = made["$defs"][field["$ref"].rsplit("/", 1)[1]]["properties"]
+            properties |= {f"{name}.{key}": value for key, value in inner.items()}
+        else:
+            properties[name] = field
+    return {**model, "properties": properties}
 
 
 def _table(model: dict[str, Any]) -> str:

@@ -7,7 +7,6 @@ from pydantic import Field, ValidationError
 
 from gendist.artifacts import read_json, write_json
 from gendist.errors import GendistError
-from gendist.models import locate
 from gendist.settings import Settings
 
 KEY = "gendist"
@@ -56,20 +55,31 @@ def write_record(folder: Path, record: Record) -> None:
     write_json(folder / "config.json", config)
 
 
+def record_in(file: Path) -> Record:
+    """Read the record in the ``config.json`` of a generator.
+
+    Raises:
+        GendistError: if the file is missing, or it or the record is damaged.
+    """
+    content = read_json(file).get(KEY, {})
+    try:
+        return Record.model_validate(content)
+    except ValidationError:
+        raise GendistError(
+            f"{file}: key '{KEY}' is {content!r}; expected 'label_names' (a list) and 'members' (1 or more)"
+        ) from None
+
+
 def read_record(folder: Path) -> Record:
     """Read the record of a finetuned generator.
 
     Raises:
         GendistError: if the folder is no transformers folder, the record is damaged, or a model is missing.
     """
+    from gendist.models import locate  # takes seconds to load
+
     file = Path(locate(str(folder))) / "config.json"
-    content = read_json(file).get(KEY, {})
-    try:
-        record = Record.model_validate(content)
-    except ValidationError:
-        raise GendistError(
-            f"{file}: key '{KEY}' is {content!r}; expected 'label_names' (a list) and 'members' (1 or more)"
-        ) from None
+    record = record_in(file)
     for member in range(record.members):
         if not (member_folder(folder, member) / "config.json").is_file():
             raise GendistError(

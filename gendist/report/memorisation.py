@@ -9,6 +9,7 @@ import numpy as np
 
 from gendist.artifacts import read_parquet, write_text
 from gendist.errors import GendistError
+from gendist.quality.marks import GRAM
 from gendist.report import escape
 from gendist.report.generated import Generated
 from gendist.report.overlap import longest_runs, normalised, similarities
@@ -16,8 +17,6 @@ from gendist.report.write import Cell, markdown_table, write_csv
 from gendist.synthetic.pool import read_pool
 from gendist.texts.tables import read_texts
 
-GRAM = 8
-"""Words in a row that count as taken over."""
 HEADER = [
     "dataset",
     "texts",
@@ -70,7 +69,7 @@ def write_memorisation(
     for dataset, generated in datasets.items():
         real = read_texts(generated.train).texts
         made = read_pool(generated.shards, generated.rows).texts
-        for name, texts in (("generated", made), ("held-out real", _draw(held_out[dataset], len(made), seed))):
+        for name, texts in (("generated", made), ("held-out real", draw_texts(held_out[dataset], len(made), seed))):
             o = overlap(real, texts, generated.train)
             shares = [round(share, 2) for share in (o.copies, o.duplicates, o.with_gram)]
             rows.append([dataset, name, o.rows, *shares, o.median_run, o.longest_run, round(o.similarity, 4)])
@@ -114,7 +113,7 @@ def overlap(real: Sequence[str], texts: Sequence[str], train: Path) -> Overlap:
     )
 
 
-def _draw(path: Path, rows: int, seed: int) -> list[str]:
+def draw_texts(path: Path, rows: int, seed: int) -> list[str]:
     """Return the texts of at most so many random rows, in the order of the file."""
     texts = read_parquet(path, ["text"])["text"].to_pylist()
     if not texts or None in texts:

@@ -41,15 +41,16 @@ def longest_runs(real: Sequence[str], texts: Sequence[str]) -> np.ndarray:
     r"""Return the most consecutive words (``\w+``, lower case) that each text shares with one real row: (texts,)."""
     vocabulary: dict[str, int] = {}
     # 0 stands for words of no real row and ends the texts, 1 ends the real rows: no run holds either.
-    known = [[vocabulary.setdefault(word, len(vocabulary) + 2) for word in _words(text)] + [1] for text in real]
+    known = [[vocabulary.setdefault(word, len(vocabulary) + 2) for word in words(text)] + [1] for text in real]
     runs = []
     for first in range(0, len(texts), ROWS):
-        asked = [[vocabulary.get(word, 0) for word in _words(text)] + [0] for text in texts[first : first + ROWS]]
+        asked = [[vocabulary.get(word, 0) for word in words(text)] + [0] for text in texts[first : first + ROWS]]
         runs.append(_longest_runs(known, asked))
     return np.concatenate(runs)
 
 
-def _words(text: str) -> list[str]:
+def words(text: str) -> list[str]:
+    r"""Return the words (``\w+``) of a text in lower case."""
     return re.findall(r"\w+", text.lower())
 
 

@@ -10,6 +10,7 @@ import torch
 from gendist.errors import GendistError
 from gendist.logits.files import read_logits
 from gendist.padding import padded
+from gendist.students.filters import ALL, Selection, kept_rows
 from gendist.synthetic.pool import read_pool
 from gendist.texts.tables import Texts
 
@@ -35,10 +36,18 @@ class Synthetic:
     shards: Sequence[Path]
     logits: Sequence[Path]
     count: int
+    repeats: Path | None = None
+    """What those rows repeat, for filters that ask for it."""
 
 
-def training_rows(regime: str, real: Texts, real_logits: Path | None, synthetic: Synthetic | None) -> TrainingRows:
-    """Assemble the rows that a regime trains on.
+def training_rows(
+    regime: str,
+    real: Texts,
+    real_logits: Path | None,
+    synthetic: Synthetic | None,
+    selection: Selection = ALL,
+) -> TrainingRows:
+    """Assemble the rows that a regime trains on; of the synthetic ones, those that ``selection`` keeps.
 
     - scratch: real rows, gold labels.
     - dist: real rows, teacher logits.
@@ -53,7 +62,7 @@ def training_rows(regime: str, real: Texts, real_logits: Path | None, synthetic:
     if regime in ("gendist", "synthetic", "hard"):
         if synthetic is None:
             raise GendistError(f"regime '{regime}' needs synthetic shards and their logits")
-        texts, synthetic_logits = _synthetic_rows(synthetic)
+        texts, synthetic_logits = _synthetic_rows(synthetic, selection)
         if regime == "hard":
             return TrainingRows(real.texts + texts, torch.cat([gold, synthetic_logits.argmax(1)]), None, n_real)
         if regime == "synthetic":
@@ -69,12 +78,14 @@ def training_rows(regime: str, real: Texts, real_logits: Path | None, synthetic:
     return TrainingRows(real.texts + texts, None, targets, n_real)
 
 
-def _synthetic_rows(synthetic: Synthetic) -> tuple[list[str], torch.Tensor]:
+def _synthetic_rows(synthetic: Synthetic, selection: Selection) -> tuple[list[str], torch.Tensor]:
     pool = read_pool(synthetic.shards, synthetic.count)
     keys, logits = read_logits(synthetic.logits, "row", synthetic.count)
     if not np.array_equal(keys, np.arange(synthetic.count)):
         raise GendistError(f"{synthetic.logits[0]} and following: not the logits of rows 0 to {synthetic.count - 1}")
-    return pool.texts, torch.from_numpy(logits[pool.rows])
+    logits = logits[pool.rows]
+    places = kept_rows(selection, pool.rows, logits, synthetic.repeats)
+    return [pool.texts[i] for i in places], torch.from_numpy(logits[places])
 
 
 def per_batch(n_real: int, n_rows: int, size: int, real_share: float | None) -> int:

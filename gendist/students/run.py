@@ -2,6 +2,7 @@
 
 import logging
 import time
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from gendist.errors import GendistError
 from gendist.evaluation.runs import RunRow, write_run
 from gendist.students.architectures import build
 from gendist.students.data import Synthetic, training_rows
+from gendist.students.filters import Selection
 from gendist.students.settings import Student, Training
 from gendist.students.subwords import Subwords, load_subwords
 from gendist.students.train import student_logits, train_student
@@ -72,7 +74,9 @@ def distil_student(
     devices.prepare(threads, row.seed or 0)
     real = read_texts(train)
     subwords = load_subwords(embeddings)
-    rows = training_rows(row.regime or "scratch", real, train_logits, synthetic)
+    training_name = parse_variant(row.variant).training if row.variant else ""
+    selection = Selection(training.keep, training.batch_size, f"trainings.{training_name}.keep")
+    rows = training_rows(row.regime or "scratch", real, train_logits, synthetic, selection)
     network = build(subwords.vectors, student, len(real.label_names))
     encoded = encode(subwords, rows.texts, training.max_pieces)
     train_student(network, encoded, rows, student, training, row.seed or 0)
@@ -87,7 +91,8 @@ def distil_student(
         {"student": student.model_dump(mode="json"), "training": training.model_dump(mode="json")},
         row.seed,
     )
-    save_student(folder, network, student, real.label_names, training.max_pieces, provenance)
+    counts = {"real": rows.n_real, "synthetic": len(rows.texts) - rows.n_real}
+    save_student(folder, network, student, real.label_names, training.max_pieces, counts, provenance)
     n_parameters = sum(p.numel() for p in network.parameters())
     row = replace(row, n_real=len(real.texts) if row.regime != "synthetic" else 0, n_parameters=n_parameters)
     metrics = write_run(folder, row, tested.ids, tested.labels, logits.argmax(1), logits, provenance, seconds)
@@ -105,11 +110,17 @@ def save_student(
     student: Student,
     label_names: list[str],
     max_pieces: int,
+    trained_on: Mapping[str, int],
     provenance: Provenance,
 ) -> None:
-    """Write ``model.safetensors`` and ``student.json`` (architecture, label names, cut)."""
+    """Write ``model.safetensors`` and ``student.json`` (architecture, label names, cut, rows of each kind)."""
     write_tensors(folder / "model.safetensors", network.state_dict(), (KEY, provenance.to_json()))
-    description = {"student": student.model_dump(mode="json"), "label_names": label_names, "max_pieces": max_pieces}
+    description = {
+        "student": student.model_dump(mode="json"),
+        "label_names": label_names,
+        "max_pieces": max_pieces,
+        "trained_on": dict(trained_on),
+    }
     write_json(folder / "student.json", description)
 
 
@@ -123,4 +134,6 @@ def _input_hashes(
     if synthetic:
         hashes |= {f"shards/{i:05d}": hash_file(file) for i, file in enumerate(synthetic.shards)}
         hashes |= {f"shard_logits/{i:05d}": hash_file(file) for i, file in enumerate(synthetic.logits)}
+        if synthetic.repeats:
+            hashes["repeats"] = hash_file(synthetic.repeats)
     return hashes

@@ -23,6 +23,27 @@ class Student(Settings):
     """Loss between teacher and student logits (Kullback-Leibler; mean absolute error for BlendCNN)."""
 
 
+class Filters(Settings):
+    """Which synthetic rows students learn from; by default all that hold text. Real rows are never dropped.
+    Rows go in the order of the keys, and classes are those that the teacher finds most probable.
+    """
+
+    drop_duplicates: bool = False
+    """Drop rows that repeat an earlier one: the same text, or nearly (Jaccard similarity of their 5-character
+    shingles ≥ 0.8)."""
+    drop_copies: bool = False
+    """Drop rows that repeat a real training row in the same sense, or hold 8 words in a row of one."""
+    min_confidence: Annotated[float, Field(gt=0, lt=1)] | None = None
+    """Drop rows whose most probable class has less than this probability under the teacher; null drops none."""
+    balance: bool = False
+    """Keep of each class at most as many rows as the mean over the classes, the first ones of the pool."""
+
+    @property
+    def reads_repeats(self) -> bool:
+        """Whether it takes to know what rows repeat."""
+        return self.drop_duplicates or self.drop_copies
+
+
 class Training(Settings):
     """How students are trained: the paper's optimiser (section 4.3: Adam, 1e-3, embeddings finetuned), with
     real rows mixed in evenly and pieces hidden at random, which suit rows of a small generator.
@@ -47,6 +68,8 @@ class Training(Settings):
     """Temperature of the distillation loss (Hinton et al. 2015)."""
     max_pieces: Annotated[int, Field(ge=8)] = 128
     """Longer texts are cut to this many subword pieces."""
+    keep: Filters = Filters()
+    """Which synthetic rows are trained on; counts are those of the rows before."""
 
 
 PAPER = Training(real_share=None, token_dropout=0.0)

@@ -1,0 +1,1 @@
+"""What a pool of generated rows is like, measured beside real rows."""

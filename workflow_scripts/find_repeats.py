@@ -1,0 +1,15 @@
+"""Find the generated rows that repeat earlier ones or real training rows."""
+
+from pathlib import Path
+
+from gendist.quality.repeats import find_repeats
+from gendist.script import logged
+
+names = snakemake.wildcards
+with logged(snakemake.log[0], f"{names.dataset} {names.generator} {names.sampling} repeats"):
+    find_repeats(
+        Path(snakemake.input.train),
+        [Path(p) for p in snakemake.input.shards],
+        int(names.n_synthetic),
+        Path(snakemake.output[0]),
+    )
