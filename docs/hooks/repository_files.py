@@ -98,4 +98,5 @@ def _page(target: Path, root: Path) -> str:
     if target.suffix == ".md":
         return head + text
     fence = "`" * 8
-    return f"{head}# {target.name}\n\n{ABOUT.format(name=name)}\n\n{fence}{LANGUAGES.get(target.suffix, 'text')}\n{text}{fence}\n"
+    language = LANGUAGES.get(target.suffix, "text")
+    return f"{head}# {target.name}\n\n{ABOUT.format(name=name)}\n\n{fence}{language}\n{text}{fence}\n"
