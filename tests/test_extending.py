@@ -28,13 +28,17 @@ def blocks(language: str) -> list[tuple[str | None, str]]:
 
 
 def edit(file: Path, diff: str) -> None:
-    """Apply lines of ``+``, ``-`` and context, which must fit one place of the file."""
+    """Apply lines of ``+``, ``-`` and context, which must fit one place of the file; ``…`` is the rest of a line."""
     lines = diff.splitlines()
     before = "\n".join(line[1:] for line in lines if not line.startswith("+"))
     after = "\n".join(line[1:] for line in lines if not line.startswith("-"))
     text = file.read_text(encoding="utf-8")
-    assert text.count(before) == 1, f"{file.name}: no single place for\n{before}"
-    file.write_text(text.replace(before, after), encoding="utf-8")
+    found = re.findall(f"^{re.escape(before).replace('…', '(.*)')}", text, re.MULTILINE)
+    assert len(found) == 1, f"{file.name}: no single place for\n{before}"
+    for old in (before, after):
+        assert old.count("…") <= 1
+    rest = found[0] if "…" in before else ""
+    file.write_text(text.replace(before.replace("…", rest), after.replace("…", rest)), encoding="utf-8")
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +72,8 @@ def test_edits_that_do_not_fit_are_found_out(tmp_path: Path):
     file = tmp_path / "a.py"
     file.write_text("one\ntwo\nthree\n")
     edit(file, " one\n-two\n+2\n three\n")
-    assert file.read_text() == "one\n2\nthree\n"
+    edit(file, "-th…\n+TH…!\n")
+    assert file.read_text() == "one\n2\nTHree!\n"
     with pytest.raises(AssertionError, match="no single place"):
         edit(file, "-two\n+2\n")
 
@@ -84,8 +89,8 @@ from gendist.students.run import distil_student, student_row
 from gendist.students.settings import Student, Training
 from gendist.students.train import student_logits
 folder, train, test, subwords = map(Path, sys.argv[1:])
-row = student_row("toy", "average", "scratch", "default", 0, 0)
-student, training = Student(architecture="average", filters=24), Training(epochs=2, min_steps=120, batch_size=8)
+row = student_row("toy", "attention", "scratch", "default", 0, 0)
+student, training = Student(architecture="attention", filters=24), Training(epochs=2, min_steps=120, batch_size=8)
 distil_student(folder, row, train, test, subwords, student, training)
 torch.manual_seed(0)
 vectors = torch.randn(50, 12)
@@ -95,7 +100,7 @@ np.testing.assert_allclose(student_logits(network, rows, 15), student_logits(net
 assert torch.equal(network.embedding.weight, vectors) and network.embedding.weight is not vectors
 print(json.loads((folder / "metrics.json").read_text())["accuracy"])
 """
-    accuracy = run(extended, program, extended.folder / "average", train_texts, test_texts, subwords)
+    accuracy = run(extended, program, extended.folder / "attention", train_texts, test_texts, subwords)
     assert float(accuracy) > 0.8  # one third by chance
 
 
