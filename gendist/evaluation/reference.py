@@ -38,7 +38,8 @@ To read it:
 import pandas as pd
 
 runs = pd.read_parquet("results/metrics.parquet")
-print(runs.groupby(["dataset", "system", "n_synthetic"])["accuracy"].agg(["mean", "std", "count"]))
+systems = runs.groupby(["dataset", "system", "n_synthetic"])
+print(systems["accuracy"].agg(["mean", "std", "count"]))
 ```
 
 ## How the scores are computed
