@@ -113,6 +113,22 @@ def test_nothing_is_loaded_from_other_hosts(site: Path, pages: dict[Path, Html])
     assert len(local) > 5 and [path for path in local if not path.is_file()] == []
 
 
+def test_the_theme_s_script_has_no_cause_to_fetch(site: Path):
+    (script,) = site.glob("assets/javascripts/bundle.*.min.js")
+    hosts = set(re.findall(r"https://([a-z.-]+\.[a-z]+)/", script.read_text(encoding="utf-8")))
+    # Diagrams and stand-ins for old browsers; the stars of a repository; a link in a comment.
+    assert hosts == {"unpkg.com", "api.github.com", "clipboardjs.com"}
+    for page in site.rglob("*.html"):
+        text = page.read_text(encoding="utf-8")
+        assert 'class="mermaid"' not in text and 'data-md-component="source"' not in text
+
+
+def test_the_search_works_from_a_folder(site: Path):
+    assert (site / "search/search_index.js").read_text(encoding="utf-8").startswith("var __index = {")
+    for page in site.rglob("*.html"):
+        assert re.search(r'<script src="[./]*javascripts/iframe-worker\.js">', page.read_text(encoding="utf-8")), page
+
+
 def test_repository_files_that_documents_name_are_pages(site: Path, pages: dict[Path, Html]):
     listing = (site / "repository/configs/own_data.yaml.html").read_text(encoding="utf-8")
     assert '<span class="nt">train_per_class</span>' in listing
