@@ -175,7 +175,10 @@ def faults(words: list[str]) -> list[str]:
         asked = {extra for word in rest for extra in re.findall(r"^\.\[(.*)\]$", word)}
         return [extra for extras_of in asked for extra in extras_of.split(",") if extra not in extras]
     if "-m" in after:
-        return [] if importlib.util.find_spec(after["-m"]) else [after["-m"]]
+        name = after["-m"]
+        place = ROOT / name.replace(".", "/")
+        found = place.with_suffix(".py").is_file() or (place / "__main__.py").is_file()
+        return [] if found or (importlib.util.find_spec(name.partition(".")[0]) and "." not in name) else [name]
     return [word for word in rest if "/" in word and not (ROOT / word).exists()]
 
 

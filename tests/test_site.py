@@ -9,6 +9,7 @@ import sys
 from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
+from xml.etree import ElementTree
 
 import pytest
 from workflow_fixtures import ROOT
@@ -111,6 +112,25 @@ def test_nothing_is_loaded_from_other_hosts(site: Path, pages: dict[Path, Html])
     } == set()
     local = {(page.parent / urlsplit(a).path).resolve() for page, a in loads if urlsplit(a).path and "data:" not in a}
     assert len(local) > 5 and [path for path in local if not path.is_file()] == []
+
+
+@pytest.mark.parametrize("figure", sorted((ROOT / "docs/images").glob("*.svg")), ids=lambda path: path.name)
+def test_words_of_a_figure_stand_in_filled_boxes(figure: Path):
+    """So that they can be read on a light and on a dark page."""
+    name = "{http://www.w3.org/2000/svg}"
+    root = ElementTree.parse(figure).getroot()
+    assert root.find(f"{name}title") is not None and root.find(f"{name}desc") is not None
+    boxes = [
+        tuple(float(box.get(key) or 0) for key in ("x", "y", "width", "height")) for box in root.iter(f"{name}rect")
+    ]
+    words = list(root.iter(f"{name}text"))
+    assert words and boxes
+    for text in words:
+        x, y = float(text.get("x") or 0), float(text.get("y") or 0)
+        inside = [box for box in boxes if box[0] < x < box[0] + box[2] and box[1] + 12 < y < box[1] + box[3]]
+        assert len(inside) == 1, text.text
+        # Seven units a letter of 14, half of them on each side of the middle.
+        assert len(text.text or "") * 3.6 < min(x - inside[0][0], inside[0][0] + inside[0][2] - x) + 8, text.text
 
 
 def test_the_theme_s_script_has_no_cause_to_fetch(site: Path):
