@@ -90,7 +90,8 @@ from gendist.students.settings import Student, Training
 from gendist.students.train import student_logits
 folder, train, test, subwords = map(Path, sys.argv[1:])
 row = student_row("toy", "attention", "scratch", "default", 0, 0)
-student, training = Student(architecture="attention", filters=24), Training(epochs=2, min_steps=120, batch_size=8)
+student = Student(architecture="attention", filters=24)
+training = Training(learning_rate=1e-2, min_steps=200, batch_size=8)
 distil_student(folder, row, train, test, subwords, student, training)
 torch.manual_seed(0)
 vectors = torch.randn(50, 12)
