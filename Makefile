@@ -17,7 +17,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check -q install -c constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-all check format pocket clean
+.PHONY: help run test test-all check format docs docs-serve pocket clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | awk -F'|' '{printf "%-17s %s\n", $$1, $$2}'
@@ -93,6 +93,18 @@ format: $(VENV)/.test-stamp ## reformat the code and mend what ruff can
 	@$(BIN)/ruff format .
 	@$(BIN)/snakefmt Snakefile rules
 
+# --- the documentation site ---
+
+# The theme's advertisement of its successor says nothing about our pages.
+docs docs-serve: export NO_MKDOCS_2_WARNING = 1
+
+docs: $(VENV)/.test-stamp ## the documentation site in site/: open site/index.html
+	@$(BIN)/python -m mkdocs build --strict --quiet
+	@echo "Site: site/index.html"
+
+docs-serve: $(VENV)/.test-stamp ## show the site at http://127.0.0.1:8000 and rebuild it whenever a page is saved
+	@$(BIN)/python -m mkdocs serve --strict
+
 # --- the pocket models ---
 
 # glibc returns big blocks to the system after every step and faults them in again; kept, a step takes a fifth less.
@@ -103,6 +115,6 @@ pocket: $(VENV)/.test-stamp ## train the pocket models anew, or go on: CORPUS=fo
 	@test -n "$(CORPUS)" || { echo "Say what to train on: make pocket CORPUS=folder (Parquet files with a column 'text')"; exit 1; }
 	@$(BIN)/python -m gendist.pocket --corpus "$(CORPUS)" --out "$(OUT)" $(ARGS)
 
-clean: ## remove .venv and the tools' caches; results/ and .snakemake/ stay
-	@rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache build *.egg-info
+clean: ## remove .venv, site/ and the tools' caches; results/ and .snakemake/ stay
+	@rm -rf $(VENV) site .mypy_cache .pytest_cache .ruff_cache build *.egg-info
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,20 +1,34 @@
 """The documents agree with the code: keys, configs, links and commands."""
 
+import argparse
+import importlib.util
 import json
 import re
+import shlex
+import tomllib
+from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import jsonschema
 import pytest
+import typer
 import yaml
+from snakemake.cli import get_argument_parser
 
+from gendist.cli.app import app
 from gendist.config import Study, load_study, study_from
 from gendist.config.reference import DOCS, reference_text, schema, schema_text
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), ROOT / "gendist/pocket/models/README.md"]
 CONFIGS = [ROOT / "config.yaml", *sorted((ROOT / "configs").glob("*.yaml"))]
+WRITTEN = {"reviews.yaml", "more.yaml"}
+"""Configs that the pages have their readers write."""
+AWAITED = {"status"}
+"""Subcommands that pages name although they come with another change."""
+TOOLS = {"make", "snakemake", "gendist", "pip", "python", "pytest"}
 SIX_LINES = """\
 datasets:
   reviews:
@@ -113,6 +127,90 @@ def test_the_readme_names_the_two_commands_and_has_room_for_results():
     assert text.index("<!-- results:begin -->") < text.index("<!-- results:end -->")
     named = {word for page in PAGES for word in re.findall(r"`make ([a-z-]+)", page.read_text(encoding="utf-8"))}
     assert named <= set(targets)
+
+
+def commands(text: str) -> Iterator[list[str]]:
+    """Words of every command in blocks and in code within lines, the tool without its folder first."""
+    fenced = re.findall(r"^ *```(?:sh|bash|console)?\n(.*?)^ *```$", text, re.MULTILINE | re.DOTALL)
+    rest = re.sub(r"^ *```.*?^ *```$", "", text, flags=re.MULTILINE | re.DOTALL)
+    indented = re.findall(r"^(?: {4}|\t)+(.*)$", rest, re.MULTILINE)
+    inline = [" ".join(code.split()) for code in re.findall(r"`([^`]+ [^`]+)`", rest)]
+    for line in [line for block in fenced for line in block.splitlines()] + indented + inline:
+        try:
+            words = shlex.split(line.strip().removeprefix("$ "), comments=True)
+        except ValueError:  # not a command: a lone quotation mark
+            continue
+        words = words[next((i for i, word in enumerate(words) if not re.match(r"[A-Z_]+=", word)), 0) :]
+        tool = words[0].removeprefix(".venv/bin/") if words else ""
+        if tool.removesuffix("3") in TOOLS:
+            yield [tool.removesuffix("3"), *words[1:]]
+
+
+def faults(words: list[str]) -> list[str]:
+    """What a command names that is not there."""
+    tool, *rest = words
+    options = [word.partition("=")[0] for word in rest if re.match(r"--?[a-z]", word)]
+    after = dict(pairwise(rest))
+    if tool == "make":
+        makefile = (ROOT / "Makefile").read_text()
+        known = {*re.findall(r"^([a-z-]+):", makefile, re.MULTILINE), *re.findall(r"^([A-Z_]+) \?=", makefile, re.M)}
+        return [word for word in rest if word.partition("=")[0] not in known]
+    if tool == "snakemake":
+        rules = re.findall(r"^rule (\w+):", "".join(f.read_text() for f in ROOT.glob("rules/*.smk")), re.MULTILINE)
+        files = [after[o] for o in ("--configfile", "-s") if o in after]
+        named = [after[o] for o in ("--forcerun", "-R") if o in after]
+        missing = [f for f in files if f not in WRITTEN and f != "configs/NAME.yaml" and not (ROOT / f).is_file()]
+        missing += [rule for rule in named if rule not in rules]
+        return missing + _unknown(options, get_argument_parser())
+    if tool == "gendist":
+        registered = typer.main.get_command(app).commands  # type: ignore[attr-defined]
+        if rest[0] not in registered:
+            return [] if rest[0] in AWAITED or rest[0].startswith("-") else [rest[0]]
+        known = {
+            name for parameter in registered[rest[0]].params for name in (*parameter.opts, *parameter.secondary_opts)
+        }
+        return [option for option in options if option not in known | {"--help"}]
+    if tool == "pip":
+        extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+        asked = {extra for word in rest for extra in re.findall(r"^\.\[(.*)\]$", word)}
+        return [extra for extras_of in asked for extra in extras_of.split(",") if extra not in extras]
+    if "-m" in after:
+        name = after["-m"]
+        place = ROOT / name.replace(".", "/")
+        found = place.with_suffix(".py").is_file() or (place / "__main__.py").is_file()
+        return [] if found or (importlib.util.find_spec(name.partition(".")[0]) and "." not in name) else [name]
+    return [word for word in rest if "/" in word and not (ROOT / word).exists()]
+
+
+def _unknown(options: list[str], parser: argparse.ArgumentParser) -> list[str]:
+    return [option for option in options if option not in parser._option_string_actions]
+
+
+@pytest.mark.parametrize(
+    ("line", "wrong"),
+    [
+        ("make run CORES=2", []),
+        ("make rnu", ["rnu"]),
+        ("make run COERS=2", ["COERS=2"]),
+        (".venv/bin/snakemake --cores 2 --configfile configs/none.yaml", ["configs/none.yaml"]),
+        ("snakemake --core 2 --forcerun fit_none", ["fit_none", "--core"]),
+        ("pip install -c constraints.txt -e '.[hub,bpe]'", ["bpe"]),
+        ("python -m gendist.config.none", ["gendist.config.none"]),
+        ("gendist rnu", ["rnu"]),
+        (".venv/bin/pytest tests/test_none.py", ["tests/test_none.py"]),
+    ],
+)
+def test_wrong_commands_are_found(line: str, wrong: list[str]):
+    for text in (f"a\n\n    {line}\n", f"```\n{line}\n```\n", f"Run `{line}`."):
+        (words,) = commands(text)
+        assert faults(words) == wrong
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_commands_name_what_is_there(page: Path):
+    found = list(commands(page.read_text(encoding="utf-8")))
+    assert [" ".join(words) for words in found if faults(words)] == []
+    assert found or page.name not in ("README.md", "quickstart.md", "caching.md", "guide.md", "extending.md")
 
 
 def test_the_schema_is_json_with_its_dialect():

@@ -10,7 +10,12 @@ BINS = 15
 
 
 def accuracy(labels: np.ndarray, predicted: np.ndarray) -> float:
-    """Return the share of rows whose predicted class is the gold one, 0 to 1; both (rows,)."""
+    """Return the share of rows whose predicted class is the gold one, 0 to 1.
+
+    Args:
+        labels: (rows,) gold classes.
+        predicted: (rows,) predicted classes.
+    """
     return float(np.mean(labels == predicted))
 
 

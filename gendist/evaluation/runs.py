@@ -25,22 +25,30 @@ class RunRow:
     """The columns of a tidy row that are known before evaluation."""
 
     dataset: str
+    """Name of the dataset."""
     system: str
     """A row of the tables: ``tfidf-svm``, ``teacher``, ``kim``, ``kim+gendist`` ..."""
     n_real: int
-    """Real training rows."""
+    """Real training rows; 0 for a student of synthetic rows alone."""
     student: str | None = None
+    """Of a student: its entry in the config."""
     regime: str | None = None
+    """Of a student, what it learns from: ``scratch``, ``dist``, ``gendist``, ``synthetic`` or ``hard``."""
     generator: str | None = None
+    """Entry of the generator that wrote the synthetic rows."""
     sampling: str | None = None
+    """Entry of the sampling strategy that they were drawn with."""
     teacher: str | None = None
+    """Entry of the teacher whose logits were learnt from; for the system ``teacher``, of itself."""
     n_synthetic: int = 0
-    """Synthetic training rows."""
+    """Synthetic training rows, empty ones included."""
     seed: int | None = None
+    """Seed of the training; empty where nothing is random."""
     n_parameters: int | None = None
-    """Learned weights."""
+    """Learned weights, embeddings included."""
     variant: str | None = None
-    """Of a student: ``TEACHER.GENERATOR.SAMPLING.TRAINING``."""
+    """Of a student: ``TEACHER.GENERATOR.SAMPLING.TRAINING``, as far as its regime has them. Of the teacher: its
+    entry."""
 
 
 def write_run(
