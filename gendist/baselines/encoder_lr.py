@@ -13,9 +13,7 @@ from gendist.models import MINILM, describe
 from gendist.texts.tables import read_texts
 
 
-def fit_encoder_lr(
-    train: Path, test: Path, folder: Path, dataset: str, model: str = MINILM, threads: int = 1
-) -> None:
+def fit_encoder_lr(train: Path, test: Path, folder: Path, dataset: str, model: str = MINILM, threads: int = 1) -> None:
     """Fit on the training rows, predict the test rows and write the run and its classifier.
 
     The run has no seed: nothing in it is random. Its parameters are the encoder's and the classifier's.

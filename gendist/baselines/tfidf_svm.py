@@ -80,7 +80,9 @@ def load_tfidf_svm(folder: Path) -> Predictor:
     try:
         arrays = load_file(folder / WEIGHTS)
     except (OSError, SafetensorError) as error:
-        raise GendistError(f"{folder / WEIGHTS}: missing or damaged ({error}); delete its folder and run again") from None
+        raise GendistError(
+            f"{folder / WEIGHTS}: missing or damaged ({error}); delete its folder and run again"
+        ) from None
     vectorizer = TfidfVectorizer(**VECTORIZER, vocabulary=words)
     vectorizer.idf_ = arrays["idf"]
     svm = LinearSVC(**SVM)

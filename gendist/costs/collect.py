@@ -61,14 +61,19 @@ def collect_costs(
             chosen = choose(runs, dataset, system.name, main, count)
             seconds = float(np.mean([run["train_seconds"] for run in chosen])) if chosen else None
             for record in measured:
-                if (record.get("dataset"), record.get("kind"), record.get("name")) == (dataset, *_measured(system, main)):
+                if (record.get("dataset"), record.get("kind"), record.get("name")) == (
+                    dataset,
+                    *_measured(system, main),
+                ):
                     rows.append(record | {"system": system.name, "train_seconds": seconds})
     if not rows:
         raise GendistError(f"{target}: no measurement of {', '.join(system.name for system in systems)}")
     try:
         table = pa.Table.from_pylist([{name: row[name] for name in SCHEMA.names} for row in rows], schema=SCHEMA)
     except (KeyError, pa.ArrowException, TypeError) as error:
-        raise GendistError(f"measurements of costs are damaged ({error}); delete the folders 'costs' and run again") from None
+        raise GendistError(
+            f"measurements of costs are damaged ({error}); delete the folders 'costs' and run again"
+        ) from None
     write_parquet(target, table, Provenance("costs", settings={"systems": [system.name for system in systems]}))
 
 

@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 
 from gendist.artifacts import write_json
 from gendist.costs.predictor import Predictor
@@ -70,12 +69,11 @@ def _processor() -> str:
 
 @contextmanager
 def single_thread() -> Iterator[None]:
-    """Keep BLAS, OpenMP and the tokenizers to one thread; torch is kept to it by whoever loads a network."""
+    """Keep the tokenizers to one thread; whoever loads a network does so for torch, and Snakemake for BLAS."""
     before = os.environ.get("TOKENIZERS_PARALLELISM")
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
     try:
-        with threadpool_limits(1):
-            yield
+        yield
     finally:
         del os.environ["TOKENIZERS_PARALLELISM"]
         if before is not None:
