@@ -6,6 +6,7 @@ The library's own classifier needs its ``train`` extra, and with it lightning; a
 
 import io
 import time
+from collections.abc import Sequence
 from contextlib import redirect_stderr
 from pathlib import Path
 from typing import Any
@@ -108,7 +109,7 @@ def _load_static(folder: Path) -> Any:
     return StaticModel.from_pretrained(folder)
 
 
-def _embed(embeddings: Any, texts: list[str]) -> np.ndarray:
+def _embed(embeddings: Any, texts: Sequence[str]) -> np.ndarray:
     """Return unit vectors (texts, width); zeros for a text without any known piece."""
     vectors: np.ndarray = embeddings.encode(list(texts), use_multiprocessing=False).astype(np.float32)
     return vectors

@@ -44,7 +44,7 @@ def fit_setfit(
         test: texts file to predict.
         folder: run folder to write.
         dataset: the dataset's name in the tables.
-        seed: of the pairs and of dropout.
+        seed: of the order of the pairs and of dropout; the library draws the pairs with a seed of its own.
         model: the encoder: embedded, or a transformers folder.
         steps: optimiser steps.
         threads: CPU threads.
@@ -97,7 +97,7 @@ def _train(rows: Texts, model: str, steps: int, seed: int) -> Any:
         raise GendistError(f"system 'setfit' needs an extra: pip install 'gendist[setfit]' ({error.name})") from None
     progress = Progress("finetuning SetFit", steps, "steps")
 
-    class Report(TrainerCallback):  # type: ignore[misc]
+    class Report(TrainerCallback):
         def on_step_end(self, *arguments: Any, **named: Any) -> None:
             progress.add(1)
 

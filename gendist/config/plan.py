@@ -69,13 +69,13 @@ def _runs(study: Study, dataset: str) -> Iterator[Run]:
             yield from _of_student(study, dataset, curve, "synthetic", count, sampling=sampling)
     for kind, others in named_variants(study).items():
         for name in others:
-            yield from _of_student(study, dataset, curve, "gendist", **{kind: name})
+            yield from _of_student(study, dataset, curve, "gendist", None, **{kind: name})
 
 
 def _of_student(
     study: Study, dataset: str, student: str, regime: str, count: int | None = None, **changed: str
 ) -> Iterator[Run]:
-    """Yield a run for each seed, of the main variant but for what is ``changed``, by default with all synthetic rows."""
+    """Yield a run for each seed: of the main variant but for what is ``changed``, with ``count`` or all rows."""
     names = {"teacher": study.teacher, "generator": study.generator, "sampling": study.sampling}
     variant = variant_name(regime, **(names | {"training": study.training} | changed))
     rows = study.datasets[dataset].synthetic if count is None else count

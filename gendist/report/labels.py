@@ -39,23 +39,22 @@ def label_points(figure: Figure, panel: Axes, points: Sequence[tuple[float, floa
         size = text.get_window_extent(renderer)
         half = size.width / 2 + CLEAR * scale, size.height / 2 + CLEAR * scale
         x, y = pixels[i]
-        for distance, (dx, dy) in _places(half, scale):
-            box = _around(x + dx, y + dy, *half)
-            if _within(box, inside) and not any(box.overlaps(other) for other in taken):
-                break
-        else:  # no room at all: over the point
-            distance, dx, dy, box = 0.0, 0.0, 0.0, _around(x, y, *half)
-        place = panel.transData.inverted().transform((x + dx, y + dy))
-        text.set_transform(panel.transData)
-        text.set_position((float(place[0]), float(place[1])))
+        boxes = (_around(x + dx, y + dy, *half) for dx, dy in _places(half, scale))
+        free = (b for b in boxes if _within(b, inside) and not any(b.overlaps(other) for other in taken))
+        box = next(free, _around(x, y, *half))  # no room at all: over the point
         taken.append(box)
-        if distance > 2 * STEP * scale:
-            edge = panel.transData.inverted().transform(_edge((x, y), box))
+        to_data = panel.transData.inverted()
+        middle = to_data.transform(((box.x0 + box.x1) / 2, (box.y0 + box.y1) / 2))
+        text.set_transform(panel.transData)
+        text.set_position((float(middle[0]), float(middle[1])))
+        nearest = _edge((x, y), box)
+        if math.dist((x, y), nearest) > 2 * STEP * scale:
+            edge = to_data.transform(nearest)
             panel.plot([points[i][0], edge[0]], [points[i][1], edge[1]], color=GREY, linewidth=0.6, zorder=1)
 
 
-def _places(half: tuple[float, float], scale: float) -> Iterator[tuple[float, tuple[float, float]]]:
-    """Yield distances of the name's edge and offsets of its middle, nearest first, beside the point first of all."""
+def _places(half: tuple[float, float], scale: float) -> Iterator[tuple[float, float]]:
+    """Yield offsets of the name's middle in pixels, nearest first, and on each ring those beside the point first."""
     for ring in range(1, RINGS + 1):
         distance = ring * STEP * scale
         for turn in range(DIRECTIONS):
@@ -63,7 +62,7 @@ def _places(half: tuple[float, float], scale: float) -> Iterator[tuple[float, tu
             sign = 1 if turn % 2 == 0 else -1
             angle = math.pi * (turn // 2) / (DIRECTIONS / 2) * (1 if (turn // 2) % 2 else -1)
             across, up = math.cos(angle) * sign, math.sin(angle)
-            yield distance, (across * (distance + half[0]), up * (distance + half[1]))
+            yield across * (distance + half[0]), up * (distance + half[1])
 
 
 def _around(x: float, y: float, half_width: float, half_height: float) -> Bbox:
