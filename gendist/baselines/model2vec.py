@@ -12,9 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
+from safetensors.numpy import load_file
+from tokenizers import Tokenizer
 
 from gendist import devices
-from gendist.artifacts import Provenance, hash_file, hash_folder, model_folder
+from gendist.artifacts import Provenance, hash_file, hash_folder, model_folder, read_json, write_json, write_tensors
 from gendist.baselines.head import HEAD, REGRESSION, fit_head, load_head
 from gendist.costs.predictor import Predictor
 from gendist.errors import GendistError
@@ -43,7 +46,6 @@ def distil_static(target: Path, model: str = "minilm", width: int | None = WIDTH
 
     try:
         from model2vec.distill import distill_from_model
-        from model2vec.persistence import save_pretrained
     except ImportError:
         raise GendistError(MISSING) from None
     devices.prepare(threads, 0)
@@ -52,12 +54,14 @@ def distil_static(target: Path, model: str = "minilm", width: int | None = WIDTH
         static = distill_from_model(encoder, load_tokenizer(model), device="cpu", pca_dims=width)
     source = describe(model, None)
     provenance = Provenance("baselines", settings={"width": width}, source_models=source)
-    # The library puts the encoder's path in, which is of this machine.
-    config = static.config | {"tokenizer_name": next(iter(source))}
+    # Not written and read by the library's own functions, which leave files open. What is written is its format.
+    # The encoder's path, of this machine, is left out.
+    config = static.config | {"tokenizer_name": next(iter(source)), "embedding_dtype": static.embedding_dtype}
+    tensors = {"embeddings": torch.from_numpy(static.embedding), "weights": torch.from_numpy(static.weights)}
     with model_folder(target, provenance) as folder:
-        save_pretrained(
-            folder, static.embedding, static.tokenizer, config, create_model_card=False, weights=static.weights
-        )
+        write_tensors(folder / "model.safetensors", tensors)
+        static.tokenizer.save(str(folder / "tokenizer.json"), pretty=False)
+        write_json(folder / "config.json", config)
 
 
 def fit_model2vec(train: Path, test: Path, static: Path, folder: Path, dataset: str) -> None:
@@ -106,7 +110,9 @@ def _load_static(folder: Path) -> Any:
         raise GendistError(MISSING) from None
     if not (folder / "model.safetensors").is_file():
         raise GendistError(f"{folder}: no static embeddings there")
-    return StaticModel.from_pretrained(folder)
+    tensors = load_file(folder / "model.safetensors")
+    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    return StaticModel(tensors["embeddings"], tokenizer, read_json(folder / "config.json"), weights=tensors["weights"])
 
 
 def _embed(embeddings: Any, texts: Sequence[str]) -> np.ndarray:

@@ -15,7 +15,9 @@ CLEAR = 1.5
 """Space kept around a name, in points."""
 
 
-def label_points(figure: Figure, panel: Axes, points: Sequence[tuple[float, float]], names: Sequence[str]) -> None:
+def label_points(
+    figure: Figure, panel: Axes, points: Sequence[tuple[float, float]], spreads: Sequence[float], names: Sequence[str]
+) -> None:
     """Write each name at the nearest place that is free, with a thin line to its point if that is not beside it.
 
     To be called when all else is drawn: the panel's place in the figure must not change afterwards.
@@ -24,6 +26,7 @@ def label_points(figure: Figure, panel: Axes, points: Sequence[tuple[float, floa
         figure: the figure, with its final layout.
         panel: the panel, with its final limits.
         points: (x, y) of each point, in data.
+        spreads: length of each point's error bar, up and down, in data.
         names: the names, as many.
     """
     renderer = figure.canvas.get_renderer()  # type: ignore[attr-defined]  # the Agg canvas has one
@@ -31,6 +34,9 @@ def label_points(figure: Figure, panel: Axes, points: Sequence[tuple[float, floa
     inside = panel.get_window_extent(renderer)
     pixels = [panel.transData.transform(point) for point in points]
     taken = [_around(x, y, 4 * scale, 4 * scale) for x, y in pixels]
+    for (x, y), (_, middle), spread in zip(pixels, points, spreads, strict=True):
+        top = panel.transData.transform((1.0, middle + spread))[1]
+        taken.append(_around(x, y, 2 * scale, float(top) - y))
     # Names of crowded points first: they have the least choice.
     crowd = [sum(math.dist(a, b) < 60 * scale for b in pixels) for a in pixels]
     for i in sorted(range(len(names)), key=lambda i: (-crowd[i], -pixels[i][1], names[i])):
@@ -48,7 +54,7 @@ def label_points(figure: Figure, panel: Axes, points: Sequence[tuple[float, floa
         text.set_transform(panel.transData)
         text.set_position((float(middle[0]), float(middle[1])))
         nearest = _edge((x, y), box)
-        if math.dist((x, y), nearest) > 2 * STEP * scale:
+        if math.dist((x, y), nearest) > 1.3 * STEP * scale:
             edge = to_data.transform(nearest)
             panel.plot([points[i][0], edge[0]], [points[i][1], edge[1]], color=GREY, linewidth=0.6, zorder=1)
 

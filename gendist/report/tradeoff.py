@@ -83,9 +83,8 @@ def draw_tradeoff(
         for place, panel in enumerate(axes):
             column, unit, _ = AXES[place % 2]
             here = [row for row in rows if row["dataset"] == shown[place // 2]]
-            label_points(
-                figure, panel, [(row[column] / unit, row["accuracy"]) for row in here], [row["system"] for row in here]
-            )
+            points = [(row[column] / unit, row["accuracy"]) for row in here]
+            label_points(figure, panel, points, [row["sd"] or 0.0 for row in here], [row["system"] for row in here])
         save(figure, out_svg, out_png)
     write_columns(out_csv, pa.Table.from_pylist(rows, schema=SCHEMA), Provenance("report"))
 
