@@ -98,5 +98,8 @@ def load_tfidf_svm(folder: Path) -> Predictor:
 def _save(folder: Path, vectorizer: TfidfVectorizer, svm: LinearSVC, provenance: Provenance) -> None:
     arrays = {"idf": vectorizer.idf_, "coef": svm.coef_, "intercept": svm.intercept_, "classes": svm.classes_}
     with whole_file(folder / WEIGHTS) as part:
-        save_file(arrays, part, {KEY: provenance.to_json()})
+        # Contiguous: the coefficients are in Fortran's order, which safetensors does not look at.
+        save_file(
+            {name: np.ascontiguousarray(array) for name, array in arrays.items()}, part, {KEY: provenance.to_json()}
+        )
     write_json(folder / WORDS, {word: int(place) for word, place in vectorizer.vocabulary_.items()})

@@ -12,7 +12,8 @@ from gendist.students.settings import Student
 class Bag(nn.Module):
     """Mean of the embeddings, a dense ReLU layer, dropout, linear: no order of words at all.
 
-    With a 10,000 x 100 embedding and 100 filters (hidden units): 1,011,514 parameters at 14 classes.
+    With a 10,000 x 100 embedding and 300 filters (hidden units), as its paper has: 1,034,514 parameters
+    at 14 classes.
     """
 
     def __init__(self, vectors: torch.Tensor, settings: Student, classes: int) -> None:
@@ -20,6 +21,8 @@ class Bag(nn.Module):
         super().__init__()
         self.embedding = nn.Embedding.from_pretrained(vectors.clone(), freeze=False)
         self.hidden = nn.Linear(vectors.shape[1], settings.filters)
+        # The default halves the small values that a mean of many vectors has.
+        nn.init.kaiming_normal_(self.hidden.weight, nonlinearity="relu")
         self.dropout = nn.Dropout(settings.dropout)
         self.classifier = nn.Linear(settings.filters, classes)
 
