@@ -20,6 +20,7 @@ include: "rules/quality.smk"
 include: "rules/students.smk"
 include: "rules/baselines.smk"
 include: "rules/evaluation.smk"
+include: "rules/costs.smk"
 include: "rules/report.smk"
 
 

@@ -100,6 +100,11 @@ def load_classifier(model: str, names: list[str], revision: str | None = None, p
     )
 
 
+def load_encoder(model: str, revision: str | None = None) -> PooledClassifier:
+    """Load an encoder in float32 with a fresh classifier over the mean of its states; ``embed`` is what it is for."""
+    return PooledClassifier(_load(AutoModel, model, revision, dtype=torch.float32))
+
+
 def _load(auto: Any, model: str, revision: str | None, **options: Any) -> Any:
     place = locate(model)
     if auto is not AutoTokenizer:

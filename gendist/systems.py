@@ -3,7 +3,9 @@
 from collections.abc import Container
 from typing import NamedTuple
 
-BASELINES = ("tfidf-svm", "fasttext")
+BASELINES = ("tfidf-svm", "fasttext", "encoder-lr", "model2vec", "setfit")
+UNSEEDED = ("tfidf-svm", "encoder-lr", "model2vec")
+"""Baselines in which nothing is random."""
 TEACHER = "teacher"
 REGIMES = ("scratch", "dist", "gendist", "synthetic", "hard")
 WITH_TEACHER = ("dist", "gendist", "synthetic", "hard")

@@ -1,4 +1,4 @@
-"""Baselines: the same real rows to TF-IDF with a linear SVM, and to fastText."""
+"""Baselines: the same real rows to TF-IDF with a linear SVM, fastText, and classifiers over a sentence encoder."""
 
 
 rule fit_tfidf_svm:
@@ -9,6 +9,8 @@ rule fit_tfidf_svm:
     output:
         multiext(
             f"{RESULTS}/{{dataset}}/baselines/tfidf-svm/seed{{seed}}/",
+            model="svm.safetensors",
+            vocabulary="vocabulary.json",
             predictions="predictions.parquet",
             timing="timing.json",
             metrics="metrics.json",
@@ -29,6 +31,7 @@ rule fit_fasttext:
     output:
         multiext(
             f"{RESULTS}/{{dataset}}/baselines/fasttext/seed{{seed}}/",
+            model="model.bin",
             predictions="predictions.parquet",
             timing="timing.json",
             metrics="metrics.json",
@@ -39,3 +42,88 @@ rule fit_fasttext:
         "../envs/cpu.yaml"
     script:
         "../workflow_scripts/fit_fasttext.py"
+
+
+rule fit_encoder_lr:
+    input:
+        train=rules.prepare_texts.output.train,
+        test=rules.prepare_texts.output.test,
+        code=code("fit_encoder_lr"),
+    output:
+        multiext(
+            f"{RESULTS}/{{dataset}}/baselines/encoder-lr/seed{{seed}}/",
+            model="head.safetensors",
+            predictions="predictions.parquet",
+            timing="timing.json",
+            metrics="metrics.json",
+        ),
+    log:
+        f"{LOGS}/{{dataset}}/baselines/encoder-lr/seed{{seed}}.log",
+    conda:
+        "../envs/cpu.yaml"
+    threads: 1
+    script:
+        "../workflow_scripts/fit_encoder_lr.py"
+
+
+rule distil_static:
+    input:
+        code=code("distil_static"),
+    output:
+        multiext(f"{RESULTS}/pocket/model2vec/", "config.json", "model.safetensors", "tokenizer.json"),
+    log:
+        f"{LOGS}/model2vec.log",
+    conda:
+        "../envs/cpu.yaml"
+    threads: 1
+    script:
+        "../workflow_scripts/distil_static.py"
+
+
+rule fit_model2vec:
+    input:
+        static=rules.distil_static.output,
+        train=rules.prepare_texts.output.train,
+        test=rules.prepare_texts.output.test,
+        code=code("fit_model2vec"),
+    output:
+        multiext(
+            f"{RESULTS}/{{dataset}}/baselines/model2vec/seed{{seed}}/",
+            model="head.safetensors",
+            predictions="predictions.parquet",
+            timing="timing.json",
+            metrics="metrics.json",
+        ),
+    log:
+        f"{LOGS}/{{dataset}}/baselines/model2vec/seed{{seed}}.log",
+    conda:
+        "../envs/cpu.yaml"
+    script:
+        "../workflow_scripts/fit_model2vec.py"
+
+
+rule fit_setfit:
+    input:
+        train=rules.prepare_texts.output.train,
+        test=rules.prepare_texts.output.test,
+        code=code("fit_setfit"),
+    output:
+        multiext(
+            f"{RESULTS}/{{dataset}}/baselines/setfit/seed{{seed}}/",
+            model="head.safetensors",
+            config="config.json",
+            encoder="model.safetensors",
+            tokenizer="tokenizer.json",
+            predictions="predictions.parquet",
+            timing="timing.json",
+            metrics="metrics.json",
+        ),
+    log:
+        f"{LOGS}/{{dataset}}/baselines/setfit/seed{{seed}}.log",
+    conda:
+        "../envs/cpu.yaml"
+    threads: 1
+    resources:
+        gpu=1,
+    script:
+        "../workflow_scripts/fit_setfit.py"

@@ -10,10 +10,17 @@ sys.path.insert(0, workflow.basedir)  # the package of this checkout, installed 
 from gendist import dependencies
 from gendist.config import Study, study_from
 from gendist.config.files import require_files
-from gendist.config.plan import named_variants, planned_pools, planned_runs, sampling_count
+from gendist.config.plan import (
+    baseline_seeds,
+    named_variants,
+    planned_pools,
+    planned_runs,
+    sampling_count,
+    timed_runs,
+)
 from gendist.errors import GendistError
 from gendist.eta import StudyClock
-from gendist.systems import WITH_SYNTHETIC, WITH_TEACHER, parse_variant, variant_name
+from gendist.systems import BASELINES, TEACHER, WITH_SYNTHETIC, WITH_TEACHER, parse_variant, variant_name
 
 # A study named on the command line stands alone: Snakemake would merge it into config.yaml.
 if not workflow.overwrite_configfiles:
@@ -40,6 +47,7 @@ wildcard_constraints:
     sampling="[A-Za-z0-9][A-Za-z0-9_-]*",
     teacher="[A-Za-z0-9][A-Za-z0-9_-]*",
     student="[A-Za-z0-9][A-Za-z0-9_-]*",
+    baseline="|".join(BASELINES),
     regime="scratch|dist|gendist|synthetic|hard",
     variant="[A-Za-z0-9_.-]+",
     shard="[0-9]{5}",
@@ -291,16 +299,51 @@ def run_metrics(wildcards):
     paths = [rules.distil_student.output.metrics.format(**run._asdict()) for run in planned_runs(STUDY)]
     for dataset in STUDY.datasets:
         paths += expand(rules.evaluate_teacher.output.metrics, dataset=dataset, teacher=STUDY.teachers)
-        if "tfidf-svm" in STUDY.systems:  # nothing in it is random
-            paths += expand(rules.fit_tfidf_svm.output.metrics, dataset=dataset, seed=STUDY.seed_list[0])
-        if "fasttext" in STUDY.systems:
-            paths += expand(rules.fit_fasttext.output.metrics, dataset=dataset, seed=STUDY.seed_list)
+        for name, seeds in baseline_seeds(STUDY).items():
+            paths += expand(fit_rule(name).output.metrics, dataset=dataset, seed=seeds)
     return paths
+
+
+def fit_rule(name):
+    """The rule that fits a baseline."""
+    return getattr(rules, f"fit_{name.replace('-', '_')}")
 
 
 def teacher_seed(wildcards):
     """Seed of the teacher's finetuning."""
     return STUDY.teachers[wildcards.teacher].seed
+
+
+# --- costs ---
+
+
+def timed_student(wildcards):
+    """Weights and description of the student's run that is timed."""
+    run = timed_runs(STUDY, wildcards.dataset)[wildcards.student]
+    made = rules.distil_student.output
+    return [path.format(**run._asdict()) for path in (made.model, made.student)]
+
+
+def timed_baseline(wildcards):
+    """Files of the baseline's run that is timed, with the first seed."""
+    made = fit_rule(wildcards.baseline).output
+    return expand(made.model, dataset=wildcards.dataset, seed=STUDY.seed_list[0])
+
+
+def timed_static(wildcards):
+    """The static embeddings, where the baseline has them."""
+    return rules.distil_static.output if wildcards.baseline == "model2vec" else []
+
+
+def cost_files(wildcards):
+    """Measurements of every network and baseline in Table 1."""
+    paths = []
+    for dataset in STUDY.datasets:
+        paths += expand(rules.measure_student.output, dataset=dataset, student=timed_runs(STUDY, dataset))
+        paths += expand(rules.measure_baseline.output, dataset=dataset, baseline=baseline_seeds(STUDY))
+        if TEACHER in STUDY.systems:
+            paths += expand(rules.measure_teacher.output, dataset=dataset, teacher=STUDY.teacher)
+    return paths
 
 
 # --- report ---
@@ -343,12 +386,12 @@ def main_shards(pattern):
 
 def figure_files():
     """What the study draws: the sampling comparison needs something to compare."""
-    files = [*rules.draw_figure2.output, *rules.draw_quality.output]
+    files = [*rules.draw_figure2.output, *rules.draw_quality.output, *rules.draw_tradeoff.output]
     return files + [*rules.draw_sampling.output] if len(STUDY.samplings) > 1 else files
 
 
 def report_files(wildcards):
     """Every table and figure."""
     tables = [rules.write_table1, rules.write_table2, rules.write_table3, rules.write_table4]
-    tables += [rules.write_gains, rules.write_memorisation, rules.write_quality]
+    tables += [rules.write_gains, rules.write_memorisation, rules.write_quality, rules.write_costs]
     return [path for table in tables for path in table.output] + figure_files()

@@ -119,6 +119,21 @@ rule write_memorisation:
         "../workflow_scripts/write_memorisation.py"
 
 
+rule write_costs:
+    input:
+        costs=rules.collect_costs.output[0],
+        code=code("write_costs"),
+    output:
+        csv=f"{RESULTS}/tables/costs.csv",
+        md=report(f"{RESULTS}/tables/costs.md", caption="../docs/captions/costs.rst", category="Tables"),
+    log:
+        f"{LOGS}/costs-table.log",
+    conda:
+        "../envs/cpu.yaml"
+    script:
+        "../workflow_scripts/write_costs.py"
+
+
 rule draw_figure2:
     input:
         metrics=rules.collect_metrics.output[0],
@@ -160,3 +175,23 @@ rule draw_sampling:
         main=main_names(),
     script:
         "../workflow_scripts/draw_sampling.py"
+
+
+rule draw_tradeoff:
+    input:
+        metrics=rules.collect_metrics.output[0],
+        costs=rules.collect_costs.output[0],
+        code=code("draw_tradeoff"),
+    output:
+        svg=report(f"{RESULTS}/figures/tradeoff.svg", caption="../docs/captions/tradeoff.rst", category="Figures"),
+        png=f"{RESULTS}/figures/tradeoff.png",
+        csv=f"{RESULTS}/figures/tradeoff.csv",
+    log:
+        f"{LOGS}/tradeoff.log",
+    conda:
+        "../envs/cpu.yaml"
+    params:
+        counts=full_counts(),
+        main=main_names(),
+    script:
+        "../workflow_scripts/draw_tradeoff.py"

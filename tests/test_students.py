@@ -38,6 +38,55 @@ def test_parameters_at_the_paper_s_sizes(name, expected):
     assert expected // 1000 in (1124, 1091, 1482)
 
 
+def test_parameters_of_the_other_students():
+    for name, student in (
+        ("bilstm", Student(architecture="bilstm", filters=150)),
+        ("bag", Student(architecture="bag")),
+    ):
+        network = build(torch.zeros(10_000, 100), student, 14)
+        expected = {
+            # per direction four gates of weights over input and state and two biases; dense; linear
+            "bilstm": 1_000_000 + 2 * 4 * (100 * 150 + 150 * 150 + 2 * 150) + 300 * 200 + 200 + 200 * 14 + 14,
+            "bag": 1_000_000 + 100 * 300 + 300 + 300 * 14 + 14,
+        }[name]
+        assert sum(p.numel() for p in network.parameters() if p.requires_grad) == expected
+        assert f"{expected:,} parameters" in " ".join((ARCHITECTURES[name].__doc__ or "").split())
+
+
+def test_the_bilstm_reads_each_row_from_both_of_its_ends():
+    torch.manual_seed(0)
+    network = build(torch.randn(50, 12), Student(architecture="bilstm", filters=8), 3).eval()
+    both = torch.nn.LSTM(12, 8, batch_first=True, bidirectional=True)
+    for suffix, lstm in (("", network.forwards), ("_reverse", network.backwards)):
+        for name, value in lstm.named_parameters():
+            getattr(both, name + suffix).data = value.data
+    hidden = []
+    network.hidden.register_forward_pre_hook(lambda _, inputs: hidden.append(inputs[0]))
+    rows = [[3, 4, 5, 6, 7], [8, 9], [10]]
+    ids, mask = padded(rows)
+    network(ids, mask.float())
+    for row, state in zip(rows, hidden[0], strict=True):
+        last = both(network.embedding(torch.tensor([row])))[1][0]  # (directions, 1, units)
+        torch.testing.assert_close(state, last.flatten())
+
+
+def test_the_bag_has_no_order_and_the_bilstm_has():
+    for name, same in (("bag", True), ("bilstm", False)):
+        torch.manual_seed(0)
+        network = build(torch.randn(50, 12), Student(architecture=name, filters=8), 3).eval()
+        one, other = student_logits(network, [[3, 4, 5, 6], [6, 3, 5, 4]])
+        assert np.allclose(one, other, atol=1e-6) == same
+
+
+@pytest.mark.parametrize("name", ["bilstm", "bag"])
+def test_every_weight_of_the_other_students_learns(name):
+    network = build(torch.randn(20, 12), Student(architecture=name, filters=8, dropout=0.0), 3)
+    network(
+        torch.tensor([[3, 4, 5, 6], [7, 8, 0, 0]]), torch.tensor([[1.0] * 4, [1, 1, 0, 0]])
+    ).square().sum().backward()
+    assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in network.parameters())
+
+
 @pytest.mark.parametrize("name", sorted(ARCHITECTURES))
 def test_logits_do_not_depend_on_padding_or_batch(name):
     torch.manual_seed(0)
@@ -179,12 +228,14 @@ def distil(folder, regime, train, test, subwords, pool, seed=0, student=None, co
         ("synthetic", "kim"),
         ("hard", "res"),
         ("dist", "blend"),
+        ("dist", "bilstm"),
+        ("gendist", "bag"),
     ],
 )
 def test_students_learn_a_separable_task(regime, architecture, train_texts, test_texts, subwords, pool, tmp_path):
     loss = "mae" if architecture == "blend" else "kl"
     student = Student(architecture=architecture, filters=16, distillation_loss=loss)
-    longer = Training(epochs=2, min_steps=150, batch_size=8)
+    longer = Training(epochs=2, min_steps=300 if architecture == "bag" else 150, batch_size=8)
     row = distil(tmp_path / "run", regime, train_texts, test_texts, subwords, pool, student=student, training=longer)
     assert row["accuracy"] > (0.6 if regime == "synthetic" else 0.9)  # a third by chance; eleven synthetic rows
     assert row["system"] == ("kim" if regime == "scratch" else f"kim+{regime}")

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from gendist.config.study import Study
-from gendist.systems import WITH_SYNTHETIC, variant_name
+from gendist.systems import BASELINES, UNSEEDED, WITH_SYNTHETIC, variant_name
 
 
 class Run(NamedTuple):
@@ -21,6 +21,21 @@ class Run(NamedTuple):
 def planned_runs(study: Study) -> list[Run]:
     """Return every student run of a study once, in a stable order."""
     return list(dict.fromkeys(run for dataset in study.datasets for run in _runs(study, dataset)))
+
+
+def baseline_seeds(study: Study) -> dict[str, list[int]]:
+    """Return the baselines of a study, each with its seeds; one in which nothing is random runs once."""
+    seeds = study.seed_list
+    return {name: seeds[:1] if name in UNSEEDED else seeds for name in study.systems if name in BASELINES}
+
+
+def timed_runs(study: Study, dataset: str) -> dict[str, Run]:
+    """Return the run whose costs are measured, by student: of its first system, with the first seed."""
+    first: dict[str, Run] = {}
+    for _, student, regime in study.parsed_systems:
+        if student is not None and regime is not None and student not in first:
+            first[student] = next(_of_student(study, dataset, student, regime))
+    return first
 
 
 def sampling_count(study: Study, dataset: str) -> int:
@@ -52,26 +67,30 @@ def named_variants(study: Study) -> dict[str, list[str]]:
 
 
 def _runs(study: Study, dataset: str) -> Iterator[Run]:
-    full = study.datasets[dataset].synthetic
     curve = study.curve_student
-
-    def runs(student: str, regime: str, count: int = full, **changed: str) -> Iterator[Run]:
-        names = {"teacher": study.teacher, "generator": study.generator, "sampling": study.sampling}
-        variant = variant_name(regime, **(names | {"training": study.training} | changed))
-        for seed in study.seed_list:
-            yield Run(dataset, student, regime, variant, count if regime in WITH_SYNTHETIC else 0, seed)
-
     for _, student, regime in study.parsed_systems:
         if student is not None and regime is not None:
-            yield from runs(student, regime)
+            yield from _of_student(study, dataset, student, regime)
     for count in study.curve_counts(dataset):  # Figure 2, with dist as its reference line
-        yield from runs(curve, "synthetic", count)
-    yield from runs(curve, "dist")
-    yield from runs(curve, "hard")  # Table 2, against gendist
-    yield from runs(curve, "gendist")
+        yield from _of_student(study, dataset, curve, "synthetic", count)
+    yield from _of_student(study, dataset, curve, "dist")
+    yield from _of_student(study, dataset, curve, "hard")  # Table 2, against gendist
+    yield from _of_student(study, dataset, curve, "gendist")
     if len(study.samplings) > 1:
         for sampling in study.samplings:
-            yield from runs(curve, "synthetic", sampling_count(study, dataset), sampling=sampling)
+            count = sampling_count(study, dataset)
+            yield from _of_student(study, dataset, curve, "synthetic", count, sampling=sampling)
     for kind, others in named_variants(study).items():
         for name in others:
-            yield from runs(curve, "gendist", full, **{kind: name})
+            yield from _of_student(study, dataset, curve, "gendist", None, **{kind: name})
+
+
+def _of_student(
+    study: Study, dataset: str, student: str, regime: str, count: int | None = None, **changed: str
+) -> Iterator[Run]:
+    """Yield a run for each seed: of the main variant but for what is ``changed``, with ``count`` or all rows."""
+    names = {"teacher": study.teacher, "generator": study.generator, "sampling": study.sampling}
+    variant = variant_name(regime, **(names | {"training": study.training} | changed))
+    rows = study.datasets[dataset].synthetic if count is None else count
+    for seed in study.seed_list:
+        yield Run(dataset, student, regime, variant, rows if regime in WITH_SYNTHETIC else 0, seed)

@@ -52,8 +52,10 @@ class Study(Settings):
         "kim": Student(),
         "res": Student(architecture="res"),
         "blend": Student(architecture="blend", distillation_loss="mae"),
+        "bilstm": Student(architecture="bilstm", filters=150),
+        "bag": Student(architecture="bag", filters=300),
     }
-    """Students by name."""
+    """Students by name; `bilstm` and `bag` run where `systems` names them."""
     trainings: Annotated[dict[Name, Training], Field(min_length=1)] = {
         "default": Training(),
         "paper": PAPER,

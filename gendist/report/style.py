@@ -17,7 +17,7 @@ from matplotlib.figure import Figure
 
 from gendist.artifacts import write_bytes
 
-BLUE, ORANGE, GREEN, GREY = "#0072b2", "#d55e00", "#009e73", "#5f5f5f"
+BLUE, SKY, ORANGE, GREEN, GREY = "#0072b2", "#56b4e9", "#d55e00", "#009e73", "#5f5f5f"
 """Colours that colour-blind readers can tell apart (Okabe and Ito, 2008)."""
 
 DPI = 160
@@ -61,14 +61,15 @@ def styled() -> Iterator[None]:
         yield
 
 
-def panels(count: int, height: float = 3.4) -> tuple[Figure, list[Axes]]:
-    """Make a figure with a panel per dataset, three in a line.
+def panels(count: int, height: float = 3.4, columns: int = 3) -> tuple[Figure, list[Axes]]:
+    """Make a figure with a panel per dataset, or several.
 
     Args:
         count: number of panels.
         height: height of a panel in inches.
+        columns: the most panels in a line, up to three.
     """
-    columns = min(count, 3)
+    columns = min(count, columns)
     lines = -(-count // columns)
     width = {1: 6.0, 2: 4.8, 3: 4.2}[columns]
     figure = Figure(figsize=(width * columns, height * lines + 0.5), layout="constrained")

@@ -11,12 +11,13 @@ class Student(Settings):
     """A student network. Defaults are the paper's (section 4.3)."""
 
     architecture: str = "kim"
-    """A registered architecture: kim, res or blend."""
+    """A registered architecture: kim, res or blend (the paper's), bilstm (Tang et al. 2019), or bag (mean of the
+    embeddings and one hidden layer)."""
     embeddings: str = "pocket"
     """`pocket` (ships with gendist), `bpemb:en/10000/100` (fetched from its publisher), or a folder
     with tokenizer.json and vectors.safetensors."""
     filters: Annotated[int, Field(ge=1)] = 100
-    """Channels of each convolution."""
+    """Channels of each convolution; units of the LSTM in each direction; hidden units of the bag."""
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.5
     """Share of the features before the classifier that is dropped in training."""
     distillation_loss: Literal["kl", "mae"] = "kl"

@@ -5,7 +5,7 @@ it below. The class takes (vectors, settings, classes) and maps ids (rows, piece
 mask (rows, pieces) to logits (rows, classes).
 """
 
-from gendist.students.architectures import blend, kim, res
+from gendist.students.architectures import bag, bilstm, blend, kim, res
 from gendist.students.architectures.registry import ARCHITECTURES, build, register
 
-__all__ = ["ARCHITECTURES", "blend", "build", "kim", "register", "res"]
+__all__ = ["ARCHITECTURES", "bag", "bilstm", "blend", "build", "kim", "register", "res"]

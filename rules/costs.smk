@@ -1,0 +1,83 @@
+"""Costs: finished models to their size on disk and their latency, and one table of both.
+
+Timed, so their bytes differ from run to run: nothing but the table and the figure of costs reads them.
+"""
+
+
+rule measure_student:
+    input:
+        student_embeddings_files,
+        model=timed_student,
+        test=rules.prepare_texts.output.test,
+        code=code("measure_student"),
+    output:
+        f"{RESULTS}/{{dataset}}/costs/students/{{student}}.json",
+    log:
+        f"{LOGS}/{{dataset}}/costs/students/{{student}}.log",
+    priority: -10
+    conda:
+        "../envs/cpu.yaml"
+    threads: 1
+    params:
+        embeddings=student_embeddings,
+    script:
+        "../workflow_scripts/measure_student.py"
+
+
+rule measure_teacher:
+    input:
+        model=rules.finetune_teacher.output,
+        test=rules.prepare_texts.output.test,
+        code=code("measure_teacher"),
+    output:
+        f"{RESULTS}/{{dataset}}/costs/teachers/{{teacher}}.json",
+    log:
+        f"{LOGS}/{{dataset}}/costs/teachers/{{teacher}}.log",
+    priority: -10
+    conda:
+        "../envs/cpu.yaml"
+    threads: 1
+    params:
+        max_tokens=teacher_max_tokens,
+    script:
+        "../workflow_scripts/measure_teacher.py"
+
+
+rule measure_baseline:
+    input:
+        timed_static,
+        model=timed_baseline,
+        test=rules.prepare_texts.output.test,
+        code=code("measure_baseline"),
+    output:
+        f"{RESULTS}/{{dataset}}/costs/baselines/{{baseline}}.json",
+    log:
+        f"{LOGS}/{{dataset}}/costs/baselines/{{baseline}}.log",
+    priority: -10
+    conda:
+        "../envs/cpu.yaml"
+    threads: 1
+    params:
+        static=relative(Path(rules.distil_static.output[0]).parent),
+    script:
+        "../workflow_scripts/measure_baseline.py"
+
+
+rule collect_costs:
+    input:
+        costs=cost_files,
+        metrics=rules.collect_metrics.output[0],
+        code=code("collect_costs"),
+    output:
+        f"{RESULTS}/costs.parquet",
+    log:
+        f"{LOGS}/costs.log",
+    conda:
+        "../envs/cpu.yaml"
+    params:
+        systems=STUDY.systems,
+        students=list(STUDY.students),
+        counts=full_counts(),
+        main=main_names(),
+    script:
+        "../workflow_scripts/collect_costs.py"

@@ -1,0 +1,17 @@
+"""Collect what was measured into one table of costs."""
+
+from pathlib import Path
+
+from gendist.costs.collect import collect_costs
+from gendist.script import logged
+from gendist.systems import parse_system
+
+with logged(snakemake.log[0], "costs"):
+    collect_costs(
+        [Path(p) for p in snakemake.input.costs],
+        Path(snakemake.input.metrics),
+        [parse_system(name, snakemake.params.students) for name in snakemake.params.systems],
+        snakemake.params.counts,
+        snakemake.params.main,
+        Path(snakemake.output[0]),
+    )

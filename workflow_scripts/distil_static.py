@@ -1,0 +1,9 @@
+"""Distil the static embeddings of the embedded encoder."""
+
+from pathlib import Path
+
+from gendist.baselines.model2vec import distil_static
+from gendist.script import logged
+
+with logged(snakemake.log[0], "model2vec"):
+    distil_static(Path(snakemake.output[0]).parent, threads=snakemake.threads)

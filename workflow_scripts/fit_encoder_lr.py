@@ -1,0 +1,15 @@
+"""Fit and evaluate the encoder_lr baseline."""
+
+from pathlib import Path
+
+from gendist.baselines.encoder_lr import fit_encoder_lr
+from gendist.script import logged
+
+with logged(snakemake.log[0], f"{snakemake.wildcards.dataset} encoder-lr"):
+    fit_encoder_lr(
+        Path(snakemake.input.train),
+        Path(snakemake.input.test),
+        Path(snakemake.output[0]).parent,
+        snakemake.wildcards.dataset,
+        threads=snakemake.threads,
+    )

@@ -1,0 +1,15 @@
+"""Fit and evaluate the model2vec baseline."""
+
+from pathlib import Path
+
+from gendist.baselines.model2vec import fit_model2vec
+from gendist.script import logged
+
+with logged(snakemake.log[0], f"{snakemake.wildcards.dataset} model2vec"):
+    fit_model2vec(
+        Path(snakemake.input.train),
+        Path(snakemake.input.test),
+        Path(snakemake.input.static[0]).parent,
+        Path(snakemake.output[0]).parent,
+        snakemake.wildcards.dataset,
+    )

@@ -1,0 +1,16 @@
+"""Fit and evaluate the setfit baseline."""
+
+from pathlib import Path
+
+from gendist.baselines.setfit import fit_setfit
+from gendist.script import logged
+
+with logged(snakemake.log[0], f"{snakemake.wildcards.dataset} setfit"):
+    fit_setfit(
+        Path(snakemake.input.train),
+        Path(snakemake.input.test),
+        Path(snakemake.output[0]).parent,
+        snakemake.wildcards.dataset,
+        int(snakemake.wildcards.seed),
+        threads=snakemake.threads,
+    )

@@ -1,0 +1,19 @@
+"""Measure one baseline's size and latency."""
+
+from pathlib import Path
+
+from gendist.costs.load_baseline import load_baseline
+from gendist.costs.measure import measure_costs
+from gendist.script import logged
+
+names = snakemake.wildcards
+test = Path(snakemake.input.test)
+with logged(snakemake.log[0], f"{names.dataset} costs of {names.baseline}"):
+    measure_costs(
+        load_baseline(names.baseline, Path(snakemake.input.model[0]).parent, test, Path(snakemake.params.static)),
+        test,
+        Path(snakemake.output[0]),
+        names.dataset,
+        "baselines",
+        names.baseline,
+    )

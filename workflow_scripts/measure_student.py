@@ -1,0 +1,18 @@
+"""Measure one student's size and latency."""
+
+from pathlib import Path
+
+from gendist.costs.load_student import load_student
+from gendist.costs.measure import measure_costs
+from gendist.script import logged
+
+names = snakemake.wildcards
+with logged(snakemake.log[0], f"{names.dataset} costs of {names.student}"):
+    measure_costs(
+        load_student(Path(snakemake.input.model[0]).parent, Path(snakemake.params.embeddings)),
+        Path(snakemake.input.test),
+        Path(snakemake.output[0]),
+        names.dataset,
+        "students",
+        names.student,
+    )

@@ -1,0 +1,18 @@
+"""Measure the teacher's size and latency."""
+
+from pathlib import Path
+
+from gendist.costs.load_teacher import load_teacher
+from gendist.costs.measure import measure_costs
+from gendist.script import logged
+
+names = snakemake.wildcards
+with logged(snakemake.log[0], f"{names.dataset} costs of {names.teacher}"):
+    measure_costs(
+        load_teacher(Path(snakemake.input.model[0]).parent, snakemake.params.max_tokens),
+        Path(snakemake.input.test),
+        Path(snakemake.output[0]),
+        names.dataset,
+        "teachers",
+        names.teacher,
+    )
