@@ -19,6 +19,7 @@ include: "rules/logits.smk"
 include: "rules/students.smk"
 include: "rules/baselines.smk"
 include: "rules/evaluation.smk"
+include: "rules/export.smk"
 include: "rules/report.smk"
 
 

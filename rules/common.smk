@@ -10,7 +10,7 @@ sys.path.insert(0, workflow.basedir)  # the package of this checkout, installed 
 from gendist import dependencies
 from gendist.config import Study, study_from
 from gendist.config.files import require_files
-from gendist.config.plan import named_variants, planned_runs, sampling_count
+from gendist.config.plan import export_candidates, named_variants, planned_runs, sampling_count
 from gendist.errors import GendistError
 from gendist.eta import StudyClock
 from gendist.systems import WITH_SYNTHETIC, WITH_TEACHER, parse_variant
@@ -244,6 +244,41 @@ def run_metrics(wildcards):
 def teacher_seed(wildcards):
     """Seed of the teacher's finetuning."""
     return STUDY.teachers[wildcards.teacher].seed
+
+
+# --- export ---
+
+
+def candidate_runs(wildcards):
+    """The student runs of which one is exported, as plain values."""
+    return [run._asdict() for run in export_candidates(STUDY, wildcards.dataset)]
+
+
+def candidates_held_out(wildcards):
+    """Their scores of held-out rows."""
+    return [rules.cross_fit.output[0].format(**run) for run in candidate_runs(wildcards)]
+
+
+def candidates_models(wildcards):
+    """Their weights."""
+    return [rules.distil_student.output.model.format(**run) for run in candidate_runs(wildcards)]
+
+
+def candidates_embeddings(wildcards):
+    """Folders of their embeddings."""
+    return [embeddings_folder(STUDY.students[run["student"]].embeddings) for run in candidate_runs(wildcards)]
+
+
+def candidates_embeddings_files(wildcards):
+    """Tokenizers and vectors in them."""
+    names = dict.fromkeys(STUDY.students[run["student"]].embeddings for run in candidate_runs(wildcards))
+    return [file for name in names for file in embeddings_files(name)]
+
+
+def dataset_text(wildcards):
+    """Columns that the dataset's texts are made of, and what stands between them."""
+    dataset = STUDY.datasets[wildcards.dataset]
+    return {"columns": dataset.text, "separator": dataset.separator}
 
 
 # --- report ---
