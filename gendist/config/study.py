@@ -86,7 +86,12 @@ class Study(Settings):
                 raise ValueError(f"export.systems: '{system}' is no student; name some such as kim+gendist")
         if self.curve_student not in self.students:
             raise ValueError(f"curve_student '{self.curve_student}' is not one of students: {', '.join(self.students)}")
-        for names, what in ((self.systems, "systems"), (self.counts, "counts"), (self.seed_list, "seeds"), (self.export.systems or [], "export.systems")):
+        for names, what in (
+            (self.systems, "systems"),
+            (self.counts, "counts"),
+            (self.seed_list, "seeds"),
+            (self.export.systems or [], "export.systems"),
+        ):
             if len(set(names)) < len(names):
                 raise ValueError(f"{what} names an entry twice: {', '.join(map(str, names))}")
         return self

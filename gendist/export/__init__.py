@@ -1,1 +1,1 @@
-"""Export: the student to deploy, chosen on held-out rows, calibrated, as ONNX files with all that a prediction needs."""
+"""Export: the best student on held-out rows, calibrated, as ONNX files with all that a prediction needs."""

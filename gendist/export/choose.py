@@ -52,7 +52,9 @@ def choose_student(candidates: Sequence[Candidate], held_out: Sequence[Path], ta
         its_ids, its_labels = _rows_of(file)
         if not np.array_equal(ids, its_ids) or not np.array_equal(labels, its_labels):
             raise GendistError(f"{file}: its rows are not those of {held_out[0]}")
-        ranking.append({**asdict(candidate), "system": candidate.system, **_scores(labels, read_logits([file], "id")[1])})
+        ranking.append(
+            {**asdict(candidate), "system": candidate.system, **_scores(labels, read_logits([file], "id")[1])}
+        )
     ranking.sort(key=lambda row: (-row["accuracy"], row["nll"]))
     for row in ranking:
         shown = f"{100 * row['accuracy']:.1f} ± {100 * row['standard_error']:.1f} %"

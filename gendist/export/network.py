@@ -171,7 +171,9 @@ def _channels(node: NodeProto, dimensions: int) -> int:
     """Return the axis of a weight that has an output of the node to each entry."""
     if node.op_type in ("LSTM", "GRU", "RNN"):  # (directions, gates x hidden, inputs)
         return 1
-    if node.op_type == "MatMul" or (node.op_type == "Gemm" and not any(a.name == "transB" and a.i for a in node.attribute)):
+    if node.op_type == "MatMul" or (
+        node.op_type == "Gemm" and not any(a.name == "transB" and a.i for a in node.attribute)
+    ):
         return dimensions - 1
     return 0
 

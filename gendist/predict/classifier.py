@@ -40,9 +40,7 @@ class TextClassifier:
         """Label names in the order of the probabilities' columns, (classes,)."""
 
     @classmethod
-    def load(
-        cls, folder: str | Path, int8: bool = True, threads: int = 1, batch_size: int = BATCH
-    ) -> "TextClassifier":
+    def load(cls, folder: str | Path, int8: bool = True, threads: int = 1, batch_size: int = BATCH) -> "TextClassifier":
         """Read a folder that ``gendist export`` made.
 
         Args:
