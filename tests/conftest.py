@@ -202,7 +202,7 @@ def exported(train_texts: Path, test_texts: Path, subwords: Path, tmp_path_facto
     from gendist.students.run import distil_student, student_row
 
     folder = tmp_path_factory.mktemp("export")
-    student, training = Student(filters=8), Training(epochs=2, min_steps=80, batch_size=8)
+    student, training = Student(filters=16), Training(epochs=2, min_steps=150, batch_size=8)
     row = student_row("toy", "kim", "scratch", "default", 0, 0)
     distil_student(folder / "run", row, train_texts, test_texts, subwords, student, training)
     cross_fit(folder / "held_out.parquet", train_texts, subwords, "scratch", student, training, 3, 0)

@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 import threading
+import urllib.error
 import urllib.request
 from http.server import ThreadingHTTPServer
 from pathlib import Path
@@ -117,6 +118,7 @@ for name in ("torch", "transformers", "pandas", "sklearn", "scipy", "pydantic", 
     sys.modules[name] = None
 from gendist.predict.classifier import TextClassifier
 print(TextClassifier.load(sys.argv[1]).predict([sys.argv[2]])[0])
+del sys.modules["pydantic"]  # typer may use it
 from gendist.cli.app import main
 sys.argv[1:] = ["predict", sys.argv[1], sys.argv[3]]
 main()
@@ -340,15 +342,19 @@ def test_what_are_no_texts_is_refused(exported: Path, texts: Any, message: str):
 @pytest.mark.parametrize(
     "check",
     [
-        estimator_checks.check_do_not_raise_errors_in_init_or_set_param,
+        estimator_checks.check_decision_proba_consistency,
+        estimator_checks.check_do_not_raise_errors_in_init_or_set_params,
         estimator_checks.check_estimator_cloneable,
-        estimator_checks.check_estimator_get_tags_default_keys,
         estimator_checks.check_estimator_repr,
+        estimator_checks.check_estimator_sparse_tag,
         estimator_checks.check_estimator_tags_renamed,
+        estimator_checks.check_estimators_unfitted,
+        estimator_checks.check_fit1d,
         estimator_checks.check_get_params_invariance,
         estimator_checks.check_mixin_order,
         estimator_checks.check_no_attributes_set_in_init,
         estimator_checks.check_parameters_default_constructible,
+        estimator_checks.check_requires_y_none,
         estimator_checks.check_set_params,
         estimator_checks.check_valid_tag_types,
     ],
