@@ -283,5 +283,5 @@ def test_a_study_s_export_gives_the_labels_of_the_study(finished: Checkout, tmp_
     found = TextClassifier.load(toy / "export/model", int8=False).predict(tested.texts)
     assert found.tolist() == [tested.label_names[label] for label in predicted]
     assert described["test"]["float32"]["equal_labels"] == 1
-    # One more seed or another count trains none of it anew; the study itself does not ask for an export.
+    # The study itself asks for no export.
     assert "cross_fit" not in checkout.planned(STUDY)
