@@ -1,6 +1,8 @@
 """The choice on held-out rows, the temperature, and the ONNX files."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -272,7 +274,10 @@ def test_the_command_names_mistakes_before_anything_runs(tmp_path: Path):
 
 def test_a_study_s_export_gives_the_labels_of_the_study(finished: Checkout, tmp_path: Path):
     checkout = finished.copy(tmp_path / "checkout")
-    checkout.run({**STUDY, "export": {"folds": 2}}, "export")
+    study = checkout.write({**STUDY, "export": {"folds": 2}})
+    command = [sys.executable, "-c", "from gendist.cli.app import main; main()", "export", study, "--to", "model"]
+    result = subprocess.run(command, cwd=checkout.folder, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    assert result.returncode == 0, result.stdout
     toy = checkout.folder / "results/toy"
     described = read_json(toy / "export/model/gendist-model.json")
     assert {f.parent.parent.parent.name for f in (toy / "export/held_out").rglob("n8.parquet")} == {"kim", "res"}
@@ -280,8 +285,10 @@ def test_a_study_s_export_gives_the_labels_of_the_study(finished: Checkout, tmp_
     run = toy / "students/{student}/{regime}/{variant}/n{n_synthetic}/seed{seed}".format(**chosen)
     tested = read_texts(toy / "texts/test.parquet")
     predicted = pq.read_table(run / "predictions.parquet")["predicted"].to_pylist()
-    found = TextClassifier.load(toy / "export/model", int8=False).predict(tested.texts)
+    found = TextClassifier.load(checkout.folder / "model", int8=False).predict(tested.texts)
     assert found.tolist() == [tested.label_names[label] for label in predicted]
     assert described["test"]["float32"]["equal_labels"] == 1
+    target = checkout.snakemake("--cores", "1", "--configfile", study, "--dry-run", "--", "export")
+    assert "Nothing to be done" in target.stdout
     # The study itself asks for no export.
     assert "cross_fit" not in checkout.planned(STUDY)
