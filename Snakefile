@@ -21,6 +21,7 @@ include: "rules/students.smk"
 include: "rules/baselines.smk"
 include: "rules/evaluation.smk"
 include: "rules/costs.smk"
+include: "rules/export.smk"
 include: "rules/report.smk"
 
 

@@ -12,6 +12,7 @@ from gendist.config import Study, study_from
 from gendist.config.files import require_files
 from gendist.config.plan import (
     baseline_seeds,
+    export_candidates,
     named_variants,
     planned_pools,
     planned_runs,
@@ -344,6 +345,41 @@ def cost_files(wildcards):
         if TEACHER in STUDY.systems:
             paths += expand(rules.measure_teacher.output, dataset=dataset, teacher=STUDY.teacher)
     return paths
+
+
+# --- export ---
+
+
+def candidate_runs(wildcards):
+    """The student runs of which one is exported, as plain values."""
+    return [run._asdict() for run in export_candidates(STUDY, wildcards.dataset)]
+
+
+def candidates_held_out(wildcards):
+    """Their scores of held-out rows."""
+    return [rules.cross_fit.output[0].format(**run) for run in candidate_runs(wildcards)]
+
+
+def candidates_models(wildcards):
+    """Their weights."""
+    return [rules.distil_student.output.model.format(**run) for run in candidate_runs(wildcards)]
+
+
+def candidates_embeddings(wildcards):
+    """Folders of their embeddings."""
+    return [embeddings_folder(STUDY.students[run["student"]].embeddings) for run in candidate_runs(wildcards)]
+
+
+def candidates_embeddings_files(wildcards):
+    """Tokenizers and vectors in them."""
+    names = dict.fromkeys(STUDY.students[run["student"]].embeddings for run in candidate_runs(wildcards))
+    return [file for name in names for file in embeddings_files(name)]
+
+
+def dataset_text(wildcards):
+    """Columns that the dataset's texts are made of, and what stands between them."""
+    dataset = STUDY.datasets[wildcards.dataset]
+    return {"columns": dataset.text, "separator": dataset.separator}
 
 
 # --- report ---

@@ -22,6 +22,7 @@ from workflow_fixtures import CHECKOUT, ROOT, STUDY, Checkout, write_csv
 from gendist.artifacts import Provenance, write_parquet, write_tensors
 from gendist.generator.finetune import finetune_generator
 from gendist.generator.settings import Generator
+from gendist.students.settings import Student, Training
 
 CLS, SEP, PAD, UNK, END = "[CLS]", "[SEP]", "[PAD]", "[UNK]", "<|endoftext|>"
 
@@ -190,3 +191,23 @@ def finished(bare: Checkout, tmp_path_factory: pytest.TempPathFactory) -> Checko
 def own(bare: Checkout, tmp_path: Path) -> Checkout:
     """A checkout for one test, in which nothing has run."""
     return bare.copy(tmp_path / "checkout")
+
+
+@pytest.fixture(scope="session")
+def exported(train_texts: Path, test_texts: Path, subwords: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small student of the toy texts, exported; beside it lie its run, its held-out scores and the choice."""
+    from gendist.export.choose import Candidate, choose_student
+    from gendist.export.cross_fit import cross_fit
+    from gendist.export.student import export_student
+    from gendist.students.run import distil_student, student_row
+
+    folder = tmp_path_factory.mktemp("export")
+    student, training = Student(filters=16), Training(epochs=2, min_steps=150, batch_size=8)
+    row = student_row("toy", "kim", "scratch", "default", 0, 0)
+    distil_student(folder / "run", row, train_texts, test_texts, subwords, student, training)
+    cross_fit(folder / "held_out.parquet", train_texts, subwords, "scratch", student, training, 3, 0)
+    candidate = Candidate("toy", "kim", "scratch", "default", 0, 0)
+    choose_student([candidate], [folder / "held_out.parquet"], folder / "choice.json")
+    text = {"columns": ["text"], "separator": " "}
+    export_student(folder / "model", folder / "choice.json", folder / "run", test_texts, subwords, text)
+    return folder / "model"

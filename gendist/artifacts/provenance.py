@@ -45,9 +45,9 @@ class Provenance:
     source_models: Mapping[str, str] = field(default_factory=dict)
     """Name or path of each pretrained model and the hash of its weights, or its hub revision."""
 
-    def to_json(self) -> str:
-        """Serialise with sorted keys."""
-        record = {
+    def to_record(self) -> dict[str, Any]:
+        """Return the record as plain values."""
+        return {
             "stage": self.stage,
             "version": __version__,
             "inputs": dict(self.inputs),
@@ -55,7 +55,10 @@ class Provenance:
             "seed": self.seed,
             "source_models": dict(self.source_models),
         }
-        return json.dumps(record, sort_keys=True, ensure_ascii=False)
+
+    def to_json(self) -> str:
+        """Serialise with sorted keys."""
+        return json.dumps(self.to_record(), sort_keys=True, ensure_ascii=False)
 
     def to_file(self, folder: Path) -> None:
         """Write the record as ``gendist.json`` into a model folder."""

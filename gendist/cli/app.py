@@ -10,6 +10,8 @@ from typing import Annotated
 import typer
 
 from gendist import __version__
+from gendist.cli.export import export
+from gendist.cli.predict import predict
 from gendist.errors import GendistError
 
 app = typer.Typer(
@@ -35,6 +37,10 @@ def options(
     ] = False,
 ) -> None:
     """Take the options that stand before a subcommand."""
+
+
+app.command()(export)
+app.command()(predict)
 
 
 def main() -> None:

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from gendist.config.study import Study
-from gendist.systems import BASELINES, UNSEEDED, WITH_SYNTHETIC, variant_name
+from gendist.systems import BASELINES, UNSEEDED, WITH_SYNTHETIC, parse_system, variant_name
 
 
 class Run(NamedTuple):
@@ -64,6 +64,20 @@ def named_variants(study: Study) -> dict[str, list[str]]:
         "training": study.trainings,
     }
     return {kind: list(names)[1:] for kind, names in kinds.items()}
+
+
+def export_candidates(study: Study, dataset: str) -> list[Run]:
+    """Return the runs of which the best on held-out rows is exported: main variant, all synthetic rows, first seed.
+
+    Without a list in the config: the gendist systems of the study, else all its students, else the curve student.
+    """
+    students = [system for system in study.parsed_systems if system.regime is not None]
+    if study.export.systems is not None:
+        students = [parse_system(name, study.students) for name in study.export.systems]
+    elif any(system.regime == "gendist" for system in students):
+        students = [system for system in students if system.regime == "gendist"]
+    pairs = [(s.student, s.regime) for s in students if s.student and s.regime] or [(study.curve_student, "gendist")]
+    return [next(_of_student(study, dataset, student, regime)) for student, regime in pairs]
 
 
 def _runs(study: Study, dataset: str) -> Iterator[Run]:

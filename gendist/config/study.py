@@ -4,6 +4,7 @@ from typing import Annotated
 
 from pydantic import Field, model_validator
 
+from gendist.export.settings import Export
 from gendist.generator.settings import POCKET, Generator
 from gendist.settings import Name, Settings
 from gendist.students.settings import PAPER, Student, Training
@@ -73,6 +74,8 @@ class Study(Settings):
     """Seeds of the students: a number of them, or a list."""
     shard_rows: Annotated[int, Field(ge=1)] = 500
     """Rows in a shard: the unit of generation and scoring jobs."""
+    export: Export = Export()
+    """How `gendist export` chooses the student to deploy."""
     results: Annotated[str, Field(pattern=r"^[^\s{}]+$")] = "results"
     """Folder of everything that the study writes."""
 
@@ -80,9 +83,17 @@ class Study(Settings):
     def _known_names(self) -> "Study":
         for system in self.systems:
             parse_system(system, self.students)
+        for system in self.export.systems or ():
+            if parse_system(system, self.students).student is None:
+                raise ValueError(f"export.systems: '{system}' is no student; name some such as kim+gendist")
         if self.curve_student not in self.students:
             raise ValueError(f"curve_student '{self.curve_student}' is not one of students: {', '.join(self.students)}")
-        for names, what in ((self.systems, "systems"), (self.counts, "counts"), (self.seed_list, "seeds")):
+        for names, what in (
+            (self.systems, "systems"),
+            (self.counts, "counts"),
+            (self.seed_list, "seeds"),
+            (self.export.systems or [], "export.systems"),
+        ):
             if len(set(names)) < len(names):
                 raise ValueError(f"{what} names an entry twice: {', '.join(map(str, names))}")
         return self

@@ -28,6 +28,16 @@ class TrainingRows:
     n_real: int
     """Real rows; they stand first."""
 
+    def without(self, places: np.ndarray) -> "TrainingRows":
+        """Return all rows but those at ``places``, which are numbers of real rows."""
+        kept = np.delete(np.arange(len(self.texts)), places)
+        return TrainingRows(
+            [self.texts[i] for i in kept],
+            None if self.labels is None else self.labels[kept],
+            None if self.logits is None else self.logits[kept],
+            self.n_real - len(places),
+        )
+
 
 @dataclass(frozen=True)
 class Synthetic:

@@ -8,7 +8,8 @@ import numpy as np
 
 from gendist.errors import GendistError
 from gendist.quality.marks import is_copied, is_repeated, read_marks
-from gendist.students.settings import Filters
+from gendist.students.settings import Filters, Training
+from gendist.systems import parse_variant
 
 log = logging.getLogger(__name__)
 
@@ -26,6 +27,12 @@ class Selection:
 
 ALL = Selection(Filters())
 """Nothing is dropped."""
+
+
+def selection_of(variant: str | None, training: Training) -> Selection:
+    """Return what a run keeps; it must leave a batch."""
+    name = parse_variant(variant).training if variant else ""
+    return Selection(training.keep, training.batch_size, f"trainings.{name}.keep")
 
 
 def kept_rows(selection: Selection, rows: np.ndarray, logits: np.ndarray, repeats: Path | None) -> np.ndarray:

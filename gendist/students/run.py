@@ -5,16 +5,19 @@ import time
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
 
 from gendist import devices
-from gendist.artifacts import KEY, Provenance, hash_file, hash_folder, write_json, write_tensors
+from gendist.artifacts import KEY, Provenance, hash_file, hash_folder, read_json, write_json, write_tensors
 from gendist.errors import GendistError
 from gendist.evaluation.runs import RunRow, write_run
 from gendist.students.architectures import build
-from gendist.students.data import Synthetic, training_rows
-from gendist.students.filters import Selection
+from gendist.students.data import Synthetic, TrainingRows, training_rows
+from gendist.students.filters import selection_of
 from gendist.students.settings import Student, Training
 from gendist.students.subwords import Subwords, load_subwords
 from gendist.students.train import student_logits, train_student
@@ -74,12 +77,8 @@ def distil_student(
     devices.prepare(threads, row.seed or 0)
     real = read_texts(train)
     subwords = load_subwords(embeddings)
-    training_name = parse_variant(row.variant).training if row.variant else ""
-    selection = Selection(training.keep, training.batch_size, f"trainings.{training_name}.keep")
-    rows = training_rows(row.regime or "scratch", real, train_logits, synthetic, selection)
-    network = build(subwords.vectors, student, len(real.label_names))
-    encoded = encode(subwords, rows.texts, training.max_pieces)
-    train_student(network, encoded, rows, student, training, row.seed or 0)
+    rows = training_rows(row.regime or "scratch", real, train_logits, synthetic, selection_of(row.variant, training))
+    network = fitted_student(rows, subwords, len(real.label_names), student, training, row.seed or 0)
     seconds = time.monotonic() - began
     tested = read_texts(test)
     if tested.label_names != real.label_names:
@@ -87,7 +86,7 @@ def distil_student(
     logits = student_logits(network, encode(subwords, tested.texts, training.max_pieces))
     provenance = Provenance(
         "students",
-        _input_hashes(train, test, embeddings, train_logits, synthetic),
+        input_hashes({"train": train, "test": test}, embeddings, train_logits, synthetic),
         {"student": student.model_dump(mode="json"), "training": training.model_dump(mode="json")},
         row.seed,
     )
@@ -97,6 +96,15 @@ def distil_student(
     row = replace(row, n_real=len(real.texts) if row.regime != "synthetic" else 0, n_parameters=n_parameters)
     metrics = write_run(folder, row, tested.ids, tested.labels, logits.argmax(1), logits, provenance, seconds)
     log.info("%s: accuracy %.4f on %d test rows", row.system, metrics["accuracy"], len(tested.texts))
+
+
+def fitted_student(
+    rows: TrainingRows, subwords: Subwords, classes: int, student: Student, training: Training, seed: int
+) -> torch.nn.Module:
+    """Build a student and train it on ``rows``; torch must have been seeded (``devices.prepare``)."""
+    network = build(subwords.vectors, student, classes)
+    train_student(network, encode(subwords, rows.texts, training.max_pieces), rows, student, training, seed)
+    return network
 
 
 def encode(subwords: Subwords, texts: list[str], max_pieces: int) -> list[list[int]]:
@@ -124,11 +132,29 @@ def save_student(
     write_json(folder / "student.json", description)
 
 
-def _input_hashes(
-    train: Path, test: Path, embeddings: Path, train_logits: Path | None, synthetic: Synthetic | None
+def load_student(folder: Path, subwords: Subwords) -> tuple[torch.nn.Module, dict[str, Any]]:
+    """Read a run folder back: the network, and what ``student.json`` says of it.
+
+    Raises:
+        GendistError: if a file is missing or damaged, or the embeddings are not those of the run.
+    """
+    description = read_json(folder / "student.json")
+    network = build(subwords.vectors, Student(**description["student"]), len(description["label_names"]))
+    file = folder / "model.safetensors"
+    try:
+        network.load_state_dict(load_file(file))
+    except (OSError, SafetensorError, RuntimeError) as error:
+        reason = str(error).splitlines()[0]
+        raise GendistError(f"{file}: damaged, or trained with other embeddings ({reason})") from None
+    return network.eval(), description
+
+
+def input_hashes(
+    texts: Mapping[str, Path], embeddings: Path, train_logits: Path | None, synthetic: Synthetic | None
 ) -> dict[str, str]:
-    # By role and number: a shard and its logits bear the same file name.
-    hashes = {"train": hash_file(train), "test": hash_file(test), "embeddings": hash_folder(embeddings)}
+    """Return the hash of each file that a student was made from, by its role and number."""
+    # By number: a shard and its logits bear the same file name.
+    hashes = {name: hash_file(file) for name, file in texts.items()} | {"embeddings": hash_folder(embeddings)}
     if train_logits:
         hashes["train_logits"] = hash_file(train_logits)
     if synthetic:

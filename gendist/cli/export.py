@@ -1,0 +1,85 @@
+"""``gendist export``: the study's best student as a folder to deploy."""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from gendist.errors import GendistError
+
+
+def export(
+    config: Annotated[Path | None, typer.Argument(help="The study's config; by default the checkout's own.")] = None,
+    dataset: Annotated[str | None, typer.Option(help="Export this dataset's student alone.")] = None,
+    to: Annotated[
+        Path | None, typer.Option(help="Copy the model folder here (one folder per dataset where there are several).")
+    ] = None,
+    cores: Annotated[int, typer.Option(min=1, help="Jobs side by side.")] = 2,
+) -> None:
+    """Choose the best student on held-out training rows, calibrate it and write it as ONNX files.
+
+    Runs what the study lacks for it. The model is left in RESULTS/DATASET/export/model.
+
+        gendist export reviews.yaml --to model/
+    """
+    from gendist.config import load_study
+    from gendist.dependencies import PACKAGE
+
+    checkout = PACKAGE.parent
+    if not (checkout / "Snakefile").is_file():
+        raise GendistError(f"{checkout}: no Snakefile there; install gendist from its checkout (pip install -e .)")
+    path = config or checkout / "config.yaml"
+    study = load_study(path)
+    if dataset is not None and dataset not in study.datasets:
+        raise GendistError(f"{path}: no dataset '{dataset}' (has {', '.join(study.datasets)})")
+    names = [dataset] if dataset else list(study.datasets)
+    folders = [Path(study.results) / name / "export" / "model" for name in names]
+    copies = {} if to is None else dict(zip([to] if len(names) == 1 else [to / n for n in names], folders, strict=True))
+    for copy in copies:
+        _require_replaceable(copy)
+    _run_workflow(checkout / "Snakefile", path, [str(folder / "gendist-model.json") for folder in folders], cores)
+    for copy, folder in copies.items():
+        _copy(folder, copy)
+    for folder in copies or folders:
+        typer.echo(_summary(folder))
+
+
+def _run_workflow(snakefile: Path, config: Path, targets: list[str], cores: int) -> None:
+    """Make files of the study; what went wrong has been said when it ends."""
+    command = [sys.executable, "-m", "snakemake", "--snakefile", str(snakefile), "--cores", str(cores)]
+    done = subprocess.run([*command, "--configfile", str(config), "--", *targets])
+    if done.returncode != 0:
+        raise typer.Exit(done.returncode)
+
+
+def _summary(folder: Path) -> str:
+    """Say in a line what was exported."""
+    described = json.loads((folder / "gendist-model.json").read_text(encoding="utf-8"))
+    held_out, test = described["held_out"], described["test"]
+    shares = f"accuracy {held_out['accuracy']:.1%} on held-out rows, {test['int8']['accuracy']:.1%} on the test rows"
+    size = described["bytes"]["model.int8.onnx"] / 1e6
+    return f"{folder}: {described['chosen']['system']}, {shares}, {size:.2f} MB"
+
+
+def _require_replaceable(target: Path) -> None:
+    """Refuse to replace anything but an earlier export."""
+    if (
+        target.exists()
+        and not (target / "gendist-model.json").is_file()
+        and (target.is_file() or any(target.iterdir()))
+    ):
+        raise GendistError(f"{target}: is there and holds something else than an exported model; name another folder")
+
+
+def _copy(folder: Path, target: Path) -> None:
+    """Copy a folder whole or not at all."""
+    part = target.with_name(f".{target.name}.part")
+    shutil.rmtree(part, ignore_errors=True)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copytree(folder, part)
+    shutil.rmtree(target, ignore_errors=True)
+    part.rename(target)

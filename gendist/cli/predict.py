@@ -1,0 +1,43 @@
+"""``gendist predict``: label texts with an exported model."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def predict(
+    model: Annotated[Path, typer.Argument(help="Folder that **gendist export** made.")],
+    file: Annotated[
+        str, typer.Argument(help="A .csv, .tsv, .jsonl, .parquet or .txt file; - reads lines from the standard input.")
+    ] = "-",
+    out: Annotated[
+        str, typer.Option("--out", "-o", help="A .csv, .tsv, .jsonl or .parquet file; - writes CSV to the terminal.")
+    ] = "-",
+    text: Annotated[
+        list[str] | None,
+        typer.Option("--text", help="Text column; repeat it to join several. By default those of the training texts."),
+    ] = None,
+    int8: Annotated[bool, typer.Option("--int8/--float32", help="Which of the two model files.")] = True,
+    every_class: Annotated[bool, typer.Option("--all", help="Write every class's probability.")] = False,
+    batch: Annotated[int, typer.Option(min=1, help="Rows in memory at a time.")] = 4096,
+    threads: Annotated[int, typer.Option(min=1, help="CPU threads of the network.")] = 1,
+    encoding: Annotated[str, typer.Option(help="Encoding of a text file.")] = "utf-8",
+    file_format: Annotated[
+        str | None, typer.Option("--format", help="csv, tsv, jsonl, parquet or txt, where the suffix does not say.")
+    ] = None,
+) -> None:
+    """Label texts with an exported model.
+
+    Writes row (from 0), label and its calibrated probability for every row of the input, in its order. A missing
+    text (null) gets no label; an empty one is a text like any other.
+
+        gendist predict model/ reviews.csv -o labels.csv
+    """
+    from gendist.predict.classifier import TextClassifier
+    from gendist.predict.read import Source
+    from gendist.predict.run import predict_file
+
+    classifier = TextClassifier.load(model, int8, threads)
+    source = Source(file, text or None, classifier.text_columns, classifier.separator, encoding, file_format)
+    predict_file(classifier, source, out, every_class, batch)

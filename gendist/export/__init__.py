@@ -1,0 +1,1 @@
+"""Export: the best student on held-out rows, calibrated, as ONNX files with all that a prediction needs."""

@@ -1,0 +1,182 @@
+"""A trained network as ONNX, in float32 and with 8-bit weights.
+
+Nothing in the bytes depends on where or when they were made.
+"""
+
+import logging
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+import onnx
+import torch
+from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
+
+from gendist.errors import GendistError
+
+OPSET = 20
+PRODUCER = "gendist"
+SMALLEST = 1024
+"""Weights of fewer elements stay float32: they take no room."""
+
+
+class _Graph(torch.nn.Module):
+    """The network with an integer mask, as tokenizers give it."""
+
+    def __init__(self, network: torch.nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        return self.network(ids, mask.float())
+
+
+def to_onnx(network: torch.nn.Module) -> ModelProto:
+    """Return the network as ONNX: (ids, mask), both (rows, pieces) int64, to logits (rows, classes).
+
+    Raises:
+        GendistError: if the network does what ONNX cannot.
+    """
+    # Two tensors: one object given twice would become one input.
+    ids, mask = torch.zeros(2, 7, dtype=torch.long), torch.ones(2, 7, dtype=torch.long)
+    sizes = {0: torch.export.Dim("rows"), 1: torch.export.Dim("pieces")}
+    try:
+        with _quiet():
+            program = torch.onnx.export(
+                _Graph(network.eval()),
+                (ids, mask),
+                input_names=["ids", "mask"],
+                output_names=["logits"],
+                dynamic_shapes=(sizes, sizes),
+                opset_version=OPSET,
+                dynamo=True,
+                verbose=False,
+            )
+    except Exception as error:  # whatever stands in the network's way
+        reason = str(error).strip().splitlines()
+        kind = type(network).__name__
+        raise GendistError(f"network '{kind}' cannot be exported to ONNX ({reason[0] if reason else error})") from None
+    assert program is not None
+    return _bare(program.model_proto)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep the exporter's remarks on its own doings from the log."""
+    loggers = [logging.getLogger(name) for name in ("torch.onnx", "onnxscript", "onnx_ir")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings(action="ignore"):
+            yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
+
+
+def _bare(model: ModelProto) -> ModelProto:
+    """Take out what only tells how the graph was traced: file names, stack traces, shapes in between."""
+    model.producer_name, model.producer_version, model.doc_string = PRODUCER, "", ""
+    del model.metadata_props[:]
+    graph = model.graph
+    graph.name, graph.doc_string = PRODUCER, ""
+    del graph.value_info[:]
+    del graph.metadata_props[:]
+    for part in (*graph.node, *graph.initializer, *graph.input, *graph.output):
+        part.doc_string = ""
+        del part.metadata_props[:]
+    for node in graph.node:
+        node.name = ""
+    return model
+
+
+def to_int8(model: ModelProto) -> ModelProto:
+    """Return a copy whose large weights are 8-bit, with a float32 scale for each row or channel.
+
+    Only weights are rounded: the network computes in float32, so that a text's result does not depend on
+    its batch, as it would if activations were scaled by what the batch holds. Looked up embeddings
+    are scaled after the look-up.
+    """
+    small = ModelProto()
+    small.CopyFrom(model)
+    graph = small.graph
+    for weight in [w for w in graph.initializer if w.data_type == TensorProto.FLOAT and len(w.dims) > 1]:
+        values = numpy_helper.to_array(weight)
+        users = [node for node in graph.node if weight.name in node.input]
+        if values.size < SMALLEST or not users:
+            continue
+        if all(_looks_up(node, weight.name) for node in users):
+            _replace_looked_up(small, weight.name, values, users)
+        else:
+            _replace_multiplied(small, weight.name, values, users)
+        graph.initializer.remove(weight)
+    onnx.checker.check_model(small)
+    return small
+
+
+def serialised(model: ModelProto) -> bytes:
+    """Return the model's bytes, equal ones for equal models."""
+    return bytes(model.SerializeToString(deterministic=True))
+
+
+def _looks_up(node: NodeProto, name: str) -> bool:
+    """Tell whether a node picks rows of a weight."""
+    axis = next((a.i for a in node.attribute if a.name == "axis"), 0)
+    return node.op_type == "Gather" and node.input[0] == name and axis == 0
+
+
+def _rounded(values: np.ndarray, axis: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return int8 values and the scale of each entry along ``axis``, symmetric around zero."""
+    others = tuple(i for i in range(values.ndim) if i != axis)
+    scale = np.abs(values).max(others, keepdims=True) / np.float32(127)
+    scale[scale == 0] = 1  # an entry of zeros
+    return np.rint(values / scale).astype(np.int8), scale.astype(np.float32)
+
+
+def _replace_looked_up(model: ModelProto, name: str, values: np.ndarray, users: list[NodeProto]) -> None:
+    whole, scale = _rounded(values, 0)
+    scale = scale.reshape(-1, *[1] * (values.ndim - 1))
+    _add(model, f"{name}.int8", whole)
+    _add(model, f"{name}.scale", scale)
+    for node in users:
+        result = node.output[0]
+        made = [
+            helper.make_node("Gather", [f"{name}.int8", node.input[1]], [f"{result}.int8"]),
+            helper.make_node("Cast", [f"{result}.int8"], [f"{result}.whole"], to=TensorProto.FLOAT),
+            helper.make_node("Gather", [f"{name}.scale", node.input[1]], [f"{result}.scale"]),
+            helper.make_node("Mul", [f"{result}.whole", f"{result}.scale"], [result]),
+        ]
+        place = list(model.graph.node).index(node)
+        model.graph.node.remove(node)
+        for offset, new in enumerate(made):
+            model.graph.node.insert(place + offset, new)
+
+
+def _replace_multiplied(model: ModelProto, name: str, values: np.ndarray, users: list[NodeProto]) -> None:
+    axis = _channels(users[0], values.ndim)
+    whole, scale = _rounded(values, axis)
+    _add(model, f"{name}.int8", whole)
+    _add(model, f"{name}.scale", scale.reshape(-1))
+    restored = helper.make_node("DequantizeLinear", [f"{name}.int8", f"{name}.scale"], [f"{name}.float"], axis=axis)
+    model.graph.node.insert(0, restored)
+    for node in users:
+        for i, given in enumerate(node.input):
+            if given == name:
+                node.input[i] = f"{name}.float"
+
+
+def _channels(node: NodeProto, dimensions: int) -> int:
+    """Return the axis of a weight that has an output of the node to each entry."""
+    if node.op_type in ("LSTM", "GRU", "RNN"):  # (directions, gates x hidden, inputs)
+        return 1
+    if node.op_type == "MatMul" or (
+        node.op_type == "Gemm" and not any(a.name == "transB" and a.i for a in node.attribute)
+    ):
+        return dimensions - 1
+    return 0
+
+
+def _add(model: ModelProto, name: str, values: np.ndarray) -> None:
+    model.graph.initializer.append(numpy_helper.from_array(np.ascontiguousarray(values), name))

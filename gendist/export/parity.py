@@ -1,0 +1,55 @@
+"""What the exported files give on the test rows, beside what the network in PyTorch gives."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from gendist.errors import GendistError
+from gendist.evaluation.metrics import accuracy, ece, nll
+from gendist.predict.classifier import TextClassifier
+from gendist.texts.tables import Texts
+
+TOLERATED = 0.001
+"""Share of test rows that may get another label in float32: rows whose two best classes are equal to six digits."""
+
+
+def parity(folder: Path, tested: Texts, logits: np.ndarray) -> dict[str, Any]:
+    """Score the test texts with both files of an export, as a user would, and compare.
+
+    Args:
+        folder: the export, with its description.
+        tested: test rows.
+        logits: what the network in PyTorch gives for them, (rows, classes).
+
+    Returns:
+        Scores of ``pytorch``, ``float32`` and ``int8``, calibration before and after the temperature included;
+        the largest difference of a logit, and the share of equal labels.
+
+    Raises:
+        GendistError: if float32 gives another label for more than a row in a thousand.
+    """
+    temperature = TextClassifier.load(folder).temperature
+    figures: dict[str, Any] = {"rows": len(tested.texts), "pytorch": _scores(tested.labels, logits, temperature)}
+    for name, int8 in (("float32", False), ("int8", True)):
+        found = TextClassifier.load(folder, int8).logits(tested.texts)
+        figures[name] = {
+            **_scores(tested.labels, found, temperature),
+            "largest_difference": float(np.abs(found - logits).max()),
+            "equal_labels": accuracy(logits.argmax(1), found.argmax(1)),
+        }
+    differing = 1 - figures["float32"]["equal_labels"]
+    if differing > TOLERATED:
+        shown = f"gives {100 * differing:.1f} % of the test rows another label than PyTorch does"
+        raise GendistError(f"the exported network {shown} (tolerated: {100 * TOLERATED} %); nothing was written")
+    return figures
+
+
+def _scores(labels: np.ndarray, logits: np.ndarray, temperature: float) -> dict[str, float]:
+    return {
+        "accuracy": accuracy(labels, logits.argmax(1)),
+        "nll": nll(labels, logits),
+        "nll_calibrated": nll(labels, logits / temperature),
+        "ece": ece(labels, logits),
+        "ece_calibrated": ece(labels, logits / temperature),
+    }

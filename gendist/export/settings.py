@@ -1,0 +1,17 @@
+"""Settings of the export."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from gendist.settings import Settings
+
+
+class Export(Settings):
+    """How the student to export is chosen (`gendist export`); nothing else of a study reads it."""
+
+    systems: Annotated[list[str], Field(min_length=1)] | None = None
+    """Students among which the best on held-out rows is chosen, such as `kim+gendist`; null takes the study's
+    gendist systems, or, if it has none, all its students."""
+    folds: Annotated[int, Field(ge=2)] = 5
+    """Folds of the real training rows: each is held out once, so every student in question is trained this often."""

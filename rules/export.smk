@@ -1,0 +1,76 @@
+"""Export: held-out scores of the students in question to the best of them, calibrated, as ONNX files."""
+
+
+rule cross_fit:
+    input:
+        student_embeddings_files,
+        train=rules.prepare_texts.output.train,
+        train_logits=student_train_logits,
+        shards=student_shards,
+        shard_logits=student_shard_logits,
+        repeats=student_repeats,
+        code=code("cross_fit"),
+    output:
+        f"{RESULTS}/{{dataset}}/export/held_out/{{student}}/{{regime}}/{{variant}}/n{{n_synthetic}}.parquet",
+    log:
+        f"{LOGS}/{{dataset}}/export/held_out/{{student}}/{{regime}}/{{variant}}/n{{n_synthetic}}.log",
+    conda:
+        "../envs/cpu.yaml"
+    threads: 1
+    params:
+        student=student_settings,
+        training=training_settings,
+        embeddings=student_embeddings,
+        folds=STUDY.export.folds,
+        seed=STUDY.seed_list[0],
+    script:
+        "../workflow_scripts/cross_fit.py"
+
+
+rule choose_student:
+    input:
+        held_out=candidates_held_out,
+        code=code("choose_student"),
+    output:
+        f"{RESULTS}/{{dataset}}/export/choice.json",
+    log:
+        f"{LOGS}/{{dataset}}/export/choice.log",
+    conda:
+        "../envs/cpu.yaml"
+    params:
+        runs=candidate_runs,
+    script:
+        "../workflow_scripts/choose_student.py"
+
+
+rule export_student:
+    input:
+        candidates_embeddings_files,
+        choice=rules.choose_student.output[0],
+        models=candidates_models,
+        test=rules.prepare_texts.output.test,
+        code=code("export_student"),
+    output:
+        multiext(
+            f"{RESULTS}/{{dataset}}/export/model/",
+            float32="model.onnx",
+            int8="model.int8.onnx",
+            tokenizer="tokenizer.json",
+            description="gendist-model.json",
+            provenance="gendist.json",
+        ),
+    log:
+        f"{LOGS}/{{dataset}}/export/model.log",
+    conda:
+        "../envs/cpu.yaml"
+    params:
+        runs=candidate_runs,
+        embeddings=candidates_embeddings,
+        text=dataset_text,
+    script:
+        "../workflow_scripts/export_student.py"
+
+
+rule export:
+    input:
+        expand(rules.export_student.output.description, dataset=STUDY.datasets),

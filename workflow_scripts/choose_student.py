@@ -1,0 +1,13 @@
+"""Choose the student to export by its scores of held-out rows."""
+
+from pathlib import Path
+
+from gendist.export.choose import Candidate, choose_student
+from gendist.script import logged
+
+with logged(snakemake.log[0], f"{snakemake.wildcards.dataset} choice"):
+    choose_student(
+        [Candidate(**run) for run in snakemake.params.runs],
+        [Path(p) for p in snakemake.input.held_out],
+        Path(snakemake.output[0]),
+    )

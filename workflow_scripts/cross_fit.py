@@ -1,0 +1,30 @@
+"""Score real rows with students that did not train on them."""
+
+from pathlib import Path
+
+from gendist.export.cross_fit import cross_fit
+from gendist.script import logged
+from gendist.students.data import Synthetic
+from gendist.students.settings import Student, Training
+
+names = snakemake.wildcards
+with logged(snakemake.log[0], f"{names.dataset} {names.student} {names.regime} held out"):
+    cross_fit(
+        Path(snakemake.output[0]),
+        Path(snakemake.input.train),
+        Path(snakemake.params.embeddings),
+        names.regime,
+        names.variant,
+        Student(**snakemake.params.student),
+        Training(**snakemake.params.training),
+        snakemake.params.folds,
+        snakemake.params.seed,
+        Path(snakemake.input.train_logits) if snakemake.input.train_logits else None,
+        Synthetic(
+            [Path(p) for p in snakemake.input.shards],
+            [Path(p) for p in snakemake.input.shard_logits],
+            int(names.n_synthetic),
+            Path(snakemake.input.repeats) if snakemake.input.repeats else None,
+        ),
+        snakemake.threads,
+    )
