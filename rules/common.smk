@@ -14,6 +14,7 @@ from gendist.config.plan import named_variants, planned_runs, sampling_count
 from gendist.errors import GendistError
 from gendist.eta import StudyClock
 from gendist.systems import WITH_SYNTHETIC, WITH_TEACHER, parse_variant
+from gendist.workflow.events import EventFile
 
 # A study named on the command line stands alone: Snakemake would merge it into config.yaml.
 if not workflow.overwrite_configfiles:
@@ -28,6 +29,7 @@ except GendistError as error:
     sys.exit(f"error: {error}")
 
 StudyClock.attach()
+EventFile.attach(workflow)
 
 RESULTS = STUDY.results
 LOGS = f"{RESULTS}/logs"

@@ -10,6 +10,8 @@ from typing import Annotated
 import typer
 
 from gendist import __version__
+from gendist.cli.run import run
+from gendist.cli.status import status
 from gendist.errors import GendistError
 
 app = typer.Typer(
@@ -35,6 +37,10 @@ def options(
     ] = False,
 ) -> None:
     """Take the options that stand before a subcommand."""
+
+
+app.command(context_settings={"allow_extra_args": True})(run)
+app.command()(status)
 
 
 def main() -> None:
