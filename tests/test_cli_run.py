@@ -102,8 +102,8 @@ def test_ctrl_c_reaches_the_jobs_and_says_how_to_go_on(own: Checkout):
     assert process.stdout is not None
     said = process.stdout.readline()
     assert "jobs to run" in said, said
-    deadline = time.monotonic() + 60
-    while not list((own.folder / "results").rglob("*.parquet")) and time.monotonic() < deadline:
+    log, deadline = own.folder / "results/logs/run.log", time.monotonic() + 120
+    while "(Rule: prepare_texts)" not in log.read_text() and time.monotonic() < deadline:
         time.sleep(0.2)
     process.send_signal(signal.SIGINT)
     rest, _ = process.communicate(timeout=60)

@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from gendist import __version__
+from gendist.cli.init import init
 from gendist.cli.run import run
 from gendist.cli.status import status
 from gendist.errors import GendistError
@@ -39,6 +40,7 @@ def options(
     """Take the options that stand before a subcommand."""
 
 
+app.command()(init)
 app.command(context_settings={"allow_extra_args": True})(run)
 app.command()(status)
 
