@@ -151,7 +151,9 @@ def followed(*events: dict) -> State:
 
 
 def test_stages_count_what_was_there_what_runs_and_what_failed():
-    state = followed({"event": "started", "jobs": [2, 3]}, {"event": "finished", "job": 2}, {"event": "failed", "job": 3})
+    state = followed(
+        {"event": "started", "jobs": [2, 3]}, {"event": "finished", "job": 2}, {"event": "failed", "job": 3}
+    )
     stages = state.stages()
     assert list(stages) == ["texts", "synthetic", "students"]
     assert (stages["texts"].done, stages["synthetic"].done, stages["students"].done) == (1, 1, 0)

@@ -62,6 +62,7 @@ def _at_terminal() -> bool:
 
 def _roles(table: "Table", text: list[str], label: str | None, asking: bool) -> "Roles":
     """Take the columns that are named, guess the others, and let a person at a terminal correct the guess."""
+    from gendist.errors import GendistError
     from gendist.own_data.guess import columns_of, guess_label, guess_text, unclear
     from gendist.own_data.start import Roles, require_columns
 
@@ -82,6 +83,8 @@ def _roles(table: "Table", text: list[str], label: str | None, asking: bool) -> 
             raise unclear(str(table.path), "label", guess, columns)
         label = _confirmed("label", guess.columns[:1], columns)[0] if asking else guess.columns[0].name
     require_columns(table, [*texts, label])
+    if label in texts:
+        raise GendistError(f"{table.path}: column '{label}' cannot hold both the texts and the labels")
     for place in texts:
         typer.echo(f"text:  column '{place}', {_examples(by_name[place])}")
     typer.echo(f"label: column '{label}', {_classes(by_name[label])}")

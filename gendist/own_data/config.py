@@ -9,6 +9,7 @@ from pathlib import Path
 import yaml
 
 from gendist.own_data.size import Size
+from gendist.report.escape import shorten
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,7 @@ def config_text(named: Named, size: Size, source: str, train_rows: int, labels: 
         *([(f"    encoding: {named.encoding}", "of both files")] if named.encoding != "utf-8" else []),
         (f"    text: {text}", "column of the texts; several are joined: [title, body]"),
         (f"    label: {_yaml(named.label)}", f"column of the classes: {_classes(labels)}"),
+        *_numbered(labels),
         *_per_class(size, train_rows),
         (f"    synthetic: {size.synthetic}", "texts that the generator writes; fewer are faster, more often better"),
         ("", ""),
@@ -62,6 +64,14 @@ def config_text(named: Named, size: Size, source: str, train_rows: int, labels: 
         ("seeds: 5", "trainings per small classifier, for the ± of the tables; 3 are faster"),
     ]
     return "".join(_line(*line) for line in lines)
+
+
+def _numbered(labels: Sequence[str]) -> list[tuple[str, str]]:
+    """Offer names for classes that are numbers from 0."""
+    if {str(number) for number in range(len(labels))} != set(labels):
+        return []
+    example = ", ".join(f"name-of-{number}" for number in range(min(3, len(labels))))
+    return [("", f"    label_names: [{example}{', ...' if len(labels) > 3 else ''}], to name the numbered classes")]
 
 
 def _per_class(size: Size, train_rows: int) -> list[tuple[str, str]]:
@@ -89,8 +99,8 @@ def _line(code: str, comment: str) -> str:
 
 
 def _classes(labels: Sequence[str], most: int = 8) -> str:
-    shown = ", ".join(" ".join(name.split()) for name in labels[:most])
-    return f"{shown}, … ({len(labels)})" if len(labels) > most else f"{shown}"
+    shown = ", ".join(shorten(name, 40) for name in sorted(labels)[:most])
+    return f"{shown}, … ({len(labels)})" if len(labels) > most else shown
 
 
 def _yaml(text: str) -> str:

@@ -8,11 +8,12 @@ from typing import Any
 
 from gendist.errors import GendistError
 
-LABEL_WORDS = set("label labels category categories class topic target sentiment intent tag genre y gold".split())
+LABEL_WORDS = set(["label", "labels", "category", "categories", "class", "topic", "target", "sentiment", "intent", "tag", "genre", "y", "gold"])
 TEXT_WORDS = set(
-    "text texts body content review message description comment sentence document abstract tweet utterance question".split()
+    ["text", "texts", "body", "content", "review", "message", "description", "comment", "sentence", "document", "abstract", "tweet", "utterance", "question"]
 )
 MOST_CLASSES = 200
+DATE = re.compile(r"\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}")
 CLOSE = 0.7
 """A column whose texts are this share as long as the longest column's may be meant as well."""
 
@@ -59,8 +60,10 @@ class Column:
 
     @property
     def may_be_label(self) -> bool:
-        """A few different cells that each repeat; a constant column is none, fractions are none."""
+        """A few different cells that each repeat; constants, fractions and dates are none."""
         if not 2 <= self.distinct <= min(MOST_CLASSES, len(self.cells) / 2) or self.length > 60:
+            return False
+        if all(DATE.match(cell) for cell in self.cells):
             return False
         return not any(isinstance(v, float) and v == v and not v.is_integer() for v in self.values)
 

@@ -17,7 +17,7 @@ from gendist.texts.encodings import guess_encoding
 from gendist.texts.sources import Source, read_file
 
 CORES = 2
-SAMPLE = 2000
+SAMPLE = 20_000
 """Texts whose pieces are counted."""
 
 
@@ -106,7 +106,7 @@ def prepare(table: Table, roles: Roles, given_test: Table | None) -> Prepared:
         warnings += [f"{given_test.path}: {line}" for line in dropped_rows(lost, test.unit)]
         warnings += [f"{given_test.path}: {line}" for line in findings(test) if "repeat" not in line]
         warnings += shared_texts(train, test)
-    return Prepared(train, test, warnings + list(lengths(*_measured(train))), clean)
+    return Prepared(train, test, warnings + list(lengths(*_measured(rows))), clean)
 
 
 def _measured(rows: Rows) -> tuple[Rows, list[int]]:

@@ -15,7 +15,7 @@ def running_here() -> list[int]:
 
     These are Snakemakes, by whatever means they were started, and orphaned jobs of one.
     """
-    import psutil
+    import psutil  # type: ignore[import-untyped]
 
     us = [psutil.Process(), *psutil.Process().parents()]
     found = []
