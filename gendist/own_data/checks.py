@@ -1,5 +1,6 @@
 """What a person should know of their rows before a study runs: findings in plain words."""
 
+import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 
@@ -13,7 +14,9 @@ IMBALANCE = 10
 EXAMPLES = 3
 CUT = 128
 """Pieces at which the embedded models' settings cut texts."""
-ENGLISH = set(["the", "and", "to", "that", "with", "you", "are", "this", "have", "from", "not", "what", "my", "how", "it", "they", "can", "your", "when", "who", "is", "of"])
+ENGLISH = re.compile(
+    r"\b(the|and|to|that|with|you|are|this|have|from|not|what|my|how|it|they|can|your|when|who|is|of)\b", re.IGNORECASE
+)
 FOREIGN = 0.04
 """English texts consist of these words by a fifth or more, terse ones by a tenth; others hardly have any."""
 
@@ -113,8 +116,8 @@ def lengths(rows: Rows, pieces: Sequence[int]) -> Iterator[str]:
             f"{len(long):,} of {len(pieces):,} texts are longer than {CUT} word pieces and are cut there "
             f"({_where(rows, long)}); what decides the class should stand before"
         )
-    words = [word for text in rows.texts for word in text.lower().split()]
-    if sum(word in ENGLISH for word in words) < FOREIGN * len(words):
+    words = sum(len(text.split()) for text in rows.texts)
+    if sum(len(ENGLISH.findall(text)) for text in rows.texts) < FOREIGN * words:
         yield (
             "the texts do not look like English, which is all that the embedded models read; "
             "other models can be named in the config under generators and teachers"

@@ -8,9 +8,9 @@ from typing import Any
 
 from gendist.errors import GendistError
 
-LABEL_WORDS = set(["label", "labels", "category", "categories", "class", "topic", "target", "sentiment", "intent", "tag", "genre", "y", "gold"])
-TEXT_WORDS = set(
-    ["text", "texts", "body", "content", "review", "message", "description", "comment", "sentence", "document", "abstract", "tweet", "utterance", "question"]
+LABEL_WORDS = re.compile("labels?|category|categories|class|topic|target|sentiment|intent|tag|genre|gold|y")
+TEXT_WORDS = re.compile(
+    "texts?|body|content|review|message|description|comment|sentence|document|abstract|tweet|utterance|question"
 )
 MOST_CLASSES = 200
 DATE = re.compile(r"\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}")
@@ -45,9 +45,9 @@ class Column:
         """Whether every cell is a number."""
         return all(re.fullmatch(r"-?[0-9]+([.,][0-9]+)?", cell) for cell in self.cells)
 
-    def named(self, words: set[str]) -> bool:
-        """Whether the column's name has one of the words."""
-        return bool(words & set(re.split(r"[^a-z]+", self.name.lower())))
+    def named(self, words: re.Pattern[str]) -> bool:
+        """Whether one of the words is part of the column's name."""
+        return any(map(words.fullmatch, re.split("[^a-z]+", self.name.lower())))
 
     @property
     def may_be_text(self) -> bool:

@@ -23,7 +23,7 @@ def snakefile() -> Path:
     path = PLACE / "Snakefile"
     if not path.is_file():
         raise GendistError(
-            f"no Snakefile in {PLACE}: running a study needs gendist's checkout, installed with pip install -e '.[study]'"
+            f"no Snakefile in {PLACE}: running a study needs gendist's checkout and pip install -e '.[study]' in it"
         )
     if importlib.util.find_spec("snakemake") is None:
         raise GendistError("running a study needs an extra: pip install -e '.[study]' in gendist's checkout")

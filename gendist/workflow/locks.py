@@ -1,6 +1,5 @@
 """Snakemake's locks: which are in use, and which a killed run left behind."""
 
-import os
 import subprocess
 from pathlib import Path
 
@@ -57,5 +56,5 @@ def busy() -> GendistError:
     """Return the error for a study that another run works on."""
     ids = ", ".join(map(str, running_here())) or "unknown"
     return GendistError(
-        f"{os.getcwd()}: another run works on this study (process {ids}); wait for it, or stop it and start again"
+        f"{Path.cwd()}: another run works on this study (process {ids}); wait for it, or stop it and start again"
     )

@@ -6,7 +6,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 
@@ -74,10 +74,8 @@ def _passed_on(child: subprocess.Popen[bytes]) -> Iterator[list[int]]:
         received.append(number)
         # A third Ctrl-C means it: Snakemake may wait for a job that does not listen.
         sent = signal.SIGKILL if len(received) > 2 else number
-        try:
+        with suppress(ProcessLookupError):
             os.killpg(child.pid, sent)
-        except ProcessLookupError:
-            pass
 
     before = {number: signal.signal(number, pass_on) for number in SIGNALS}
     try:
