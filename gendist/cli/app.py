@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from gendist import __version__
+from gendist.cli.compare import compare
 from gendist.cli.init import init
 from gendist.cli.run import run
 from gendist.cli.status import status
@@ -43,6 +44,7 @@ def options(
 app.command()(init)
 app.command(context_settings={"allow_extra_args": True})(run)
 app.command()(status)
+app.command()(compare)
 
 
 def main() -> None:
