@@ -11,10 +11,13 @@ from pathlib import Path
 
 import pytest
 from rich.console import Console
+from typer.testing import CliRunner
 from workflow_fixtures import ROOT, STUDY, Checkout
 
+from gendist.cli.app import app
 from gendist.errors import GendistError
 from gendist.workflow import checkout as places
+from gendist.workflow import locks
 from gendist.workflow.display import Lines, picture
 from gendist.workflow.process import why_nothing_ran
 from gendist.workflow.state import Events, Job, State, error_of, progress_of
@@ -51,9 +54,9 @@ def done(finished: Checkout, tmp_path: Path) -> Checkout:
 def test_a_run_makes_what_is_missing_and_ends_with_table_1_and_places(done: Checkout):
     shutil.rmtree(done.folder / "results/toy/students/res/dist")
     (done.folder / "results/metrics.parquet").unlink()  # else nothing would want that run
-    locks = done.folder / ".snakemake/locks"
-    locks.mkdir(parents=True, exist_ok=True)
-    (locks / "0.output.lock").write_text("results/metrics.parquet\n")  # what a power cut leaves
+    held = done.folder / ".snakemake/locks"
+    held.mkdir(parents=True, exist_ok=True)
+    (held / "0.output.lock").write_text("results/metrics.parquet\n")  # what a power cut leaves
     result = gendist(done, "run", "study.yaml", "--cores", "2", "--no-report")
     assert result.returncode == 0, result.stdout
     assert "Removed the lock of a run that was killed." in result.stdout
@@ -119,6 +122,33 @@ def test_a_bad_config_and_a_missing_one_end_in_one_line(bare: Checkout):
     assert result.returncode == 1
     assert result.stdout.startswith("error: bad.yaml: unknown key 'seedz'; accepted here: datasets,")
     assert gendist(bare, "run", "none.yaml").stdout == "error: none.yaml: no such config file\n"
+
+
+def test_a_study_that_another_run_works_on_is_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+    folder = tmp_path / ".snakemake/locks"
+    folder.mkdir(parents=True)
+    (folder / "0.output.lock").write_text("results/one/metrics.parquet\n")
+    assert not locks.in_use("results/one")  # nobody is at work
+    other = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)", "snakemake"])
+    try:
+        assert locks.running_here() == [other.pid]
+        assert locks.in_use("results/one") and not locks.in_use("results")
+        assert not locks.remove_stale(Path("config.yaml"))
+        assert f"another run works on this study (process {other.pid})" in str(locks.busy())
+    finally:
+        other.kill()
+        other.wait()
+
+
+def test_what_follows_two_dashes_goes_to_snakemake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+    Path("config.yaml").write_text("datasets: {d: {train: a.csv, test: b.csv}}")
+    asked: list[tuple[Path, list[str]]] = []
+    monkeypatch.setattr("gendist.workflow.run.run_study", lambda path, study, ways, report: asked.append((path, ways)))
+    for arguments in (["--cores", "3", "--", "--forceall"], ["config.yaml", "--cores", "3", "--", "--forceall"]):
+        CliRunner().invoke(app, ["run", *arguments])
+    assert asked == [(Path("config.yaml"), ["--cores", "3", "--forceall"])] * 2
 
 
 def test_without_the_checkout_there_is_one_clear_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from gendist.cli.extras import require_extra
+
 
 class Score(StrEnum):
     """What is compared."""
@@ -23,6 +25,7 @@ def compare(
 
     Example: `gendist compare results/before results/after -o change.md`.
     """
+    require_extra("study")
     from gendist.errors import GendistError
     from gendist.report.compare import caption, read_studies, table_cells, write_comparison
     from gendist.report.compare import compare as compare_studies

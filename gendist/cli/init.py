@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from gendist.cli.extras import require_extra
+
 if TYPE_CHECKING:
     from gendist.own_data.guess import Column
     from gendist.own_data.start import Prepared, Roles, Table
@@ -29,6 +31,7 @@ def init(
 
     Example: `gendist init reviews.csv`. The file itself is not changed.
     """
+    require_extra("study")
     from gendist.errors import GendistError
     from gendist.own_data.config import dataset_name
     from gendist.own_data.start import prepare, read_table, require_columns, require_free, targets, write_study

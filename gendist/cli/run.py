@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from gendist.cli.extras import require_extra
+
 
 def run(
     context: typer.Context,
@@ -22,14 +24,17 @@ def run(
 
     Example: `gendist run reviews.yaml --cores 4`. Arguments after `--` go to Snakemake as they are.
     """
+    require_extra("study")
     from gendist.config import load_study
     from gendist.workflow.checkout import require_config, ways_to_run
     from gendist.workflow.run import run_study
     from gendist.workflow.status import show_status
 
+    further = [argument for argument in context.args if argument != "--"]
+    if config is not None and str(config).startswith("-"):  # gendist run -- --forceall: no config was named
+        further, config = [str(config), *further], None
     path = require_config(config)
     study = load_study(path)
-    further = [argument for argument in context.args if argument != "--"]
     if dry_run:
         show_status(path, study, further)
         return

@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from gendist.cli.extras import require_extra
+
 
 def status(
     config: Annotated[
@@ -15,6 +17,7 @@ def status(
 
     Example: `gendist status reviews.yaml`. Nothing is run or written.
     """
+    require_extra("study")
     from gendist.config import load_study
     from gendist.workflow.checkout import require_config
     from gendist.workflow.status import show_status

@@ -34,6 +34,14 @@ def locked() -> bool:
     return LOCKS.is_dir() and any(LOCKS.iterdir())
 
 
+def in_use(results: str) -> bool:
+    """Say whether another run works on the study with this results folder."""
+    if not locked() or not running_here():
+        return False
+    held = {line.strip() for file in LOCKS.iterdir() for line in file.read_text().splitlines()}
+    return bool(held & {f"{results}/metrics.parquet", f"{results}/run_config.yaml"})
+
+
 def remove_stale(config: Path) -> bool:
     """Remove what a crash or a power cut left behind: locks without a Snakemake.
 

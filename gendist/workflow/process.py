@@ -93,9 +93,11 @@ def planned(config: Path, arguments: Sequence[str] = ()) -> State:
     """
     with tempfile.TemporaryDirectory(prefix="gendist-") as folder:
         output = Path(folder) / "output.log"
-        state, status, _ = follow(
+        state, status, interrupted = follow(
             config, ["--dry-run", "--quiet", "all", "--cores", "1", *arguments], output, lambda _: None
         )
+        if interrupted:
+            raise KeyboardInterrupt
         if status or not state.planned:
             raise why_nothing_ran(output)
         return state

@@ -10,7 +10,7 @@ from rich.console import Console
 from gendist.config import Study
 from gendist.workflow.checkout import command
 from gendist.workflow.display import shown, summary
-from gendist.workflow.locks import remove_stale
+from gendist.workflow.locks import busy, in_use, remove_stale
 from gendist.workflow.process import follow, why_nothing_ran
 from gendist.workflow.state import State, error_of
 
@@ -35,12 +35,14 @@ def run_study(config: Path, study: Study, arguments: Sequence[str], report: bool
     """
     results = Path(study.results)
     output = results / "logs" / "run.log"
+    if in_use(study.results):  # before its run.log is written over
+        raise busy()
     if remove_stale(config):
         typer.echo("Removed the lock of a run that was killed.")
     with shown(Console()) as show:
         # Everything but the host's name goes to the file; the profile's quietness is meant for terminals.
         state, status, interrupted = follow(config, ["--quiet", "host", *arguments], output, show)
-    if interrupted:
+    if interrupted and status:
         typer.echo(f"Interrupted: {summary(state)}. Finished jobs are kept; to go on: gendist run {config}")
         return 130
     if status and not state.failed:
