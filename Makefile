@@ -44,33 +44,8 @@ $(VENV)/.test-stamp: $(VENV)/.run-stamp
 
 # --- the default study ---
 
-# Exit 0 if a Snakemake, started by whatever means, or an orphaned job of one works in this folder.
-define SNAKEMAKE_RUNS
-import os, psutil, sys
-
-us = [psutil.Process(), *psutil.Process().parents()]  # this text stands in our command lines
-
-def works_here(process):
-    try:
-        words = process.cmdline()
-        named = any(os.path.basename(word) == "snakemake" or "/.snakemake/" in word for word in words)
-        return named and process not in us and process.cwd() == os.getcwd()
-    except psutil.Error:
-        return False
-
-sys.exit(not any(works_here(process) for process in psutil.process_iter()))
-endef
-export SNAKEMAKE_RUNS
-
 run: $(VENV)/.run-stamp ## the default study: tables, figure and report under results/ [CORES=n]
-	@# A lock without a Snakemake is what a crash or a power cut left behind.
-	@if [ -n "$$(ls .snakemake/locks 2>/dev/null)" ] && ! $(BIN)/python -c "$$SNAKEMAKE_RUNS"; then \
-		echo "Removing the lock of a run that was killed"; $(BIN)/snakemake --unlock --quiet all; fi
-	@$(BIN)/snakemake --cores $(CORES)
-	@if [ ! -e results/report.html ] || \
-		[ -n "$$(find results/metrics.parquet results/tables results/figures -newer results/report.html 2>/dev/null)" ]; then \
-		echo "Writing the report"; $(BIN)/snakemake --report results/report.html; fi
-	@echo "Tables: results/tables/   Figures: results/figures/   Report: results/report.html"
+	@$(BIN)/gendist run config.yaml --cores $(CORES)
 
 # --- checks ---
 

@@ -4,6 +4,7 @@ import logging
 import sys
 import time
 from collections import defaultdict
+from collections.abc import Iterable
 from typing import Any
 
 from gendist.progress import clock
@@ -20,46 +21,22 @@ WEIGHTS = {
 OTHERS = 4.0
 
 
-class StudyClock(logging.Handler):
-    """Prints a line with steps done, time so far and the estimated rest, at most every ``every`` seconds."""
+class Estimate:
+    """What jobs of each rule have taken, and what those ahead will take."""
 
-    def __init__(self, every: float = 5.0) -> None:
-        super().__init__()
-        self.every = every
-        self.began = self.printed = time.monotonic()
+    def __init__(self) -> None:
+        self.began = time.monotonic()
         self.left: dict[str, int] = {}
         self.rules: dict[int, str] = {}
         self.started: dict[int, float] = {}
         self.seconds: dict[str, list[float]] = defaultdict(list)
 
-    @classmethod
-    def attach(cls) -> None:
-        """Listen to this process's Snakemake; a second call changes nothing."""
-        logger = logging.getLogger("snakemake.logging")
-        if not any(isinstance(handler, cls) for handler in logger.handlers):
-            logger.addHandler(cls())
+    def start(self, jobs: Iterable[int]) -> None:
+        """Take note of jobs that begin."""
+        self.started.update(dict.fromkeys(jobs, time.monotonic()))
 
-    def emit(self, record: logging.LogRecord) -> None:
-        """Take note of an event; ignore all other records."""
-        event = getattr(getattr(record, "event", None), "name", None)
-        fields: dict[str, Any] = record.__dict__
-        if event == "RUN_INFO":
-            self.left = {rule: int(n) for rule, n in fields["stats"].items() if rule != "total"}
-        elif event == "JOB_INFO":
-            self.rules[fields["jobid"]] = fields["rule_name"]
-        elif event == "JOB_STARTED":
-            self.started.update(dict.fromkeys(fields["jobs"], time.monotonic()))
-        elif event == "JOB_FINISHED":
-            self._finish(fields["job_id"])
-        elif event == "PROGRESS" and time.monotonic() - self.printed >= self.every and fields["done"] < fields["total"]:
-            self.printed = time.monotonic()
-            so_far = clock(self.printed - self.began)
-            line = (
-                f"[study] {fields['done']} of {fields['total']} steps, {so_far} so far, about {clock(self.rest())} left"
-            )
-            print(line, file=sys.stderr, flush=True)
-
-    def _finish(self, job: int) -> None:
+    def finish(self, job: int) -> None:
+        """Take note of a job that has ended well."""
         rule = self.rules.get(job, "")
         if job in self.started and rule in self.left:
             self.seconds[rule].append(time.monotonic() - self.started.pop(job))
@@ -80,3 +57,38 @@ class StudyClock(logging.Handler):
     def _expected(self, rule: str, pace: float) -> float:
         times = self.seconds.get(rule)
         return sum(times) / len(times) if times else WEIGHTS.get(rule, OTHERS) * pace
+
+
+class StudyClock(logging.Handler):
+    """Prints a line with steps done, time so far and the estimated rest, at most every ``every`` seconds."""
+
+    def __init__(self, every: float = 5.0) -> None:
+        super().__init__()
+        self.every = every
+        self.estimate = Estimate()
+        self.printed = self.estimate.began
+
+    @classmethod
+    def attach(cls) -> None:
+        """Listen to this process's Snakemake; a second call changes nothing."""
+        logger = logging.getLogger("snakemake.logging")
+        if not any(isinstance(handler, cls) for handler in logger.handlers):
+            logger.addHandler(cls())
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Take note of an event; ignore all other records."""
+        event = getattr(getattr(record, "event", None), "name", None)
+        fields: dict[str, Any] = record.__dict__
+        if event == "RUN_INFO":
+            self.estimate.left = {rule: int(n) for rule, n in fields["stats"].items() if rule != "total"}
+        elif event == "JOB_INFO":
+            self.estimate.rules[fields["jobid"]] = fields["rule_name"]
+        elif event == "JOB_STARTED":
+            self.estimate.start(fields["jobs"])
+        elif event == "JOB_FINISHED":
+            self.estimate.finish(fields["job_id"])
+        elif event == "PROGRESS" and time.monotonic() - self.printed >= self.every and fields["done"] < fields["total"]:
+            self.printed = time.monotonic()
+            so_far, rest = clock(self.printed - self.estimate.began), clock(self.estimate.rest())
+            line = f"[study] {fields['done']} of {fields['total']} steps, {so_far} so far, about {rest} left"
+            print(line, file=sys.stderr, flush=True)

@@ -22,6 +22,7 @@ from gendist.config.plan import (
 from gendist.errors import GendistError
 from gendist.eta import StudyClock
 from gendist.systems import BASELINES, TEACHER, WITH_SYNTHETIC, WITH_TEACHER, parse_variant, variant_name
+from gendist.workflow.events import EventFile
 
 # A study named on the command line stands alone: Snakemake would merge it into config.yaml.
 if not workflow.overwrite_configfiles:
@@ -36,6 +37,7 @@ except GendistError as error:
     sys.exit(f"error: {error}")
 
 StudyClock.attach()
+EventFile.attach(workflow)
 
 RESULTS = STUDY.results
 LOGS = f"{RESULTS}/logs"

@@ -71,7 +71,7 @@ def test_held_out_rows_have_no_influence_on_their_own_scores(
     flipped = np.where(fold == 1, (real.labels + 1) % 3, real.labels)
     other = write_texts(tmp_path / "flipped.parquet", real.texts, flipped.tolist())
     for name, train in (("one", train_texts), ("two", other)):
-        cross_fit(tmp_path / name, train, subwords, "scratch", Student(filters=4), QUICK, 3, 0)
+        cross_fit(tmp_path / name, train, subwords, "scratch", "default", Student(filters=4), QUICK, 3, 0)
     one, two = (pq.read_table(tmp_path / name) for name in ("one", "two"))
     assert one["id"].to_pylist() == real.ids.tolist() and one["label"].to_pylist() == real.labels.tolist()
     assert one["fold"].to_pylist() == fold.tolist()
@@ -253,7 +253,7 @@ def test_embeddings_without_a_tokenizer_file_are_refused_at_once(train_texts: Pa
     with pytest.raises(
         GendistError, match=r"bpemb: only sentencepiece\.model there, and an export needs tokenizer\.json"
     ):
-        cross_fit(tmp_path / "out", train_texts, tmp_path / "bpemb", "scratch", Student(), QUICK, 3, 0)
+        cross_fit(tmp_path / "out", train_texts, tmp_path / "bpemb", "scratch", "default", Student(), QUICK, 3, 0)
 
 
 # --- the command, and the workflow under it ---

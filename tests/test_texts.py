@@ -155,7 +155,7 @@ BROKEN = {
     "twin columns": ("csv", b"body,label,body\na,x,b\n", r"bad\.csv: a column name stands twice"),
     "empty text": ("csv", b"body,label\na,x\n  ,x\n", r"bad\.csv, line 3: empty text \(column body\)"),
     "empty label": ("csv", b"body,label\na,x\nb, \n", r"bad\.csv, line 3: empty label \(column 'label'\)"),
-    "latin-1": ("csv", b"body,label\na,x\ncaf\xe9,x\n", r"bad\.csv: not UTF-8 near line 3; convert it"),
+    "latin-1": ("csv", b"body,label\na,x\ncaf\xe9,x\n", r"bad\.csv: not UTF-8 near line 3; .*'encoding' may be cp1252"),
     "utf-16": ("csv", "body,label\n".encode("utf-16"), r"bad\.csv: not UTF-8 near line 1"),
     "too many fields": ("csv", b"body,label\na, b,x\n", r"bad\.csv, line 2: 3 fields, the header has 2; quote"),
     "too few fields": ("csv", b"body,label\na,x\nb\n", r"bad\.csv, line 3: 1 fields, the header has 2"),

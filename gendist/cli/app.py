@@ -10,8 +10,12 @@ from typing import Annotated
 import typer
 
 from gendist import __version__
+from gendist.cli.compare import compare
 from gendist.cli.export import export
+from gendist.cli.init import init
 from gendist.cli.predict import predict
+from gendist.cli.run import run
+from gendist.cli.status import status
 from gendist.errors import GendistError
 
 app = typer.Typer(
@@ -41,6 +45,10 @@ def options(
 
 app.command()(export)
 app.command()(predict)
+app.command()(init)
+app.command(context_settings={"allow_extra_args": True})(run)
+app.command()(status)
+app.command()(compare)
 
 
 def main() -> None:

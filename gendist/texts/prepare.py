@@ -75,8 +75,12 @@ def _checked_texts(settings: Dataset, source: Source) -> list[str]:
     return texts
 
 
-def _name_of(source: Source, row: int, column: str) -> str:
-    """Return a label as the class name that it spells; empty if there is none."""
+def label_of(source: Source, row: int, column: str) -> str:
+    """Return a label as the class name that it spells; empty if there is none.
+
+    Raises:
+        GendistError: if it is neither a name nor an integer.
+    """
     value = source.columns[column][row]
     if value is None or value != value:  # NaN: what Parquet and pandas make of an empty cell among numbers
         return ""
@@ -94,7 +98,7 @@ def _class_names(settings: Dataset, train: Source) -> list[str]:
     if train.label_names is not None:
         return train.label_names
     # Numbers sort as numbers, so that class 10 does not stand before class 2.
-    found = {_name_of(train, row, settings.label) for row in range(len(train.rows))} - {""}
+    found = {label_of(train, row, settings.label) for row in range(len(train.rows))} - {""}
     numeric = all(re.fullmatch("-?[0-9]+", name) for name in found)
     return sorted(found, key=lambda name: (int(name), name)) if numeric else sorted(found)
 
@@ -104,7 +108,7 @@ def _labels(settings: Dataset, source: Source, names: list[str], split: str) -> 
     by_number = settings.label_names is not None or source.label_names is not None
     labels = np.empty(len(source.rows), np.int32)
     for row in range(len(source.rows)):
-        name = _name_of(source, row, settings.label)
+        name = label_of(source, row, settings.label)
         if not name:
             raise GendistError(f"{_where(source, row)}: empty label (column '{settings.label}')")
         if name in index_of:

@@ -1,5 +1,6 @@
 """Settings of the datasets."""
 
+import codecs
 from typing import Annotated
 
 from pydantic import Field, field_validator, model_validator
@@ -24,6 +25,8 @@ class Dataset(Settings):
     """Split of the hub dataset that holds the training rows."""
     test_split: str = "test"
     """Split of the hub dataset that holds the test rows."""
+    encoding: str = "utf-8"
+    """Encoding of .csv, .tsv and .jsonl files: `utf-8`, `utf-16`, `cp1252` (Windows, western Europe), ..."""
     text: Annotated[list[str], Field(min_length=1)] = ["text"]
     """Text column, or a list of columns to be joined."""
     separator: str = " "
@@ -43,6 +46,16 @@ class Dataset(Settings):
     @classmethod
     def _one_or_several(cls, value: object) -> object:
         return [value] if isinstance(value, str) else value
+
+    @field_validator("encoding")
+    @classmethod
+    def _known_encoding(cls, value: str) -> str:
+        try:
+            codecs.lookup(value)
+            "".encode(value)  # some codecs, such as hex, are none of text
+        except LookupError:
+            raise ValueError(f"'{value}' is no text encoding that Python knows, such as utf-8 or cp1252") from None
+        return value
 
     @model_validator(mode="after")
     def _one_source(self) -> "Dataset":

@@ -10,6 +10,7 @@ from typing import Any
 
 from gendist.artifacts import hash_file, read_parquet
 from gendist.errors import GendistError
+from gendist.texts.encodings import decoded
 from gendist.texts.settings import Dataset
 
 
@@ -40,35 +41,55 @@ def read_source(settings: Dataset, split: str) -> Source:
     if settings.hub is not None:
         return _read_hub(settings, settings.train_split if split == "train" else settings.test_split, columns)
     path = Path(str(settings.train if split == "train" else settings.test))
+    return read_file(path, columns, settings.encoding, f" (key '{split}' of the dataset)")
+
+
+def read_file(path: Path, columns: Sequence[str] | None, encoding: str = "utf-8", key: str = "") -> Source:
+    """Read columns of a file; None reads all that it has.
+
+    Args:
+        path: a .csv, .tsv, .jsonl or .parquet file.
+        columns: names of the columns.
+        encoding: of a text file.
+        key: what of the config named the file, for the error message.
+
+    Raises:
+        GendistError: as ``read_source``.
+    """
     if path.suffix.lower() not in _READERS:
-        raise GendistError(f"{path}: unknown file type '{path.suffix}'; accepted: {', '.join(_READERS)}")
+        hint = "; save the spreadsheet as CSV (UTF-8)" if path.suffix.lower() in SPREADSHEETS else ""
+        raise GendistError(f"{path}: unknown file type '{path.suffix}'; accepted: {', '.join(_READERS)}{hint}")
     if not path.is_file():
-        raise GendistError(f"{path}: no such file (key '{split}' of the dataset)")
+        raise GendistError(f"{path}: no such file{key}")
     try:
-        return _READERS[path.suffix.lower()](path, columns)
-    except UnicodeDecodeError as error:
-        line = path.read_bytes()[: error.start].count(b"\n") + 1
-        raise GendistError(f"{path}: not UTF-8 near line {line}; convert it, e.g. with iconv -t UTF-8") from None
+        return _READERS[path.suffix.lower()](path, columns, encoding)
     except OSError as error:
         raise GendistError(f"{path}: cannot be read ({error.strerror})") from None
+
+
+SPREADSHEETS = (".xlsx", ".xls", ".ods", ".numbers")
+DELIMITERS = (",", ";", "\t")
+"""What may part the columns of a .csv: some spreadsheets write others than commas."""
 
 
 def _require(path: Path, present: Sequence[str], wanted: Sequence[str]) -> None:
     for column in wanted:
         if column not in present:
             raise GendistError(f"{path}: no column '{column}' (has {', '.join(map(str, present)) or 'none'})")
+        if list(present).count(column) > 1:
+            raise GendistError(f"{path}: a column name stands twice in the header ({', '.join(present)})")
 
 
-def _read_delimited(path: Path, columns: Sequence[str], delimiter: str) -> Source:
-    picked: dict[str, list[Any]] = {column: [] for column in columns}
+def _read_delimited(path: Path, columns: Sequence[str] | None, encoding: str, delimiters: Sequence[str]) -> Source:
+    text = decoded(path, encoding)
+    delimiter = _delimiter(text, columns, delimiters)
     lines: list[int] = []
-    text = path.read_bytes().decode("utf-8-sig")  # decoded whole, so that an error knows its byte
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     try:
         header = next(reader, [])
-        _require(path, header, columns)
-        if len(set(header)) < len(header):
-            raise GendistError(f"{path}: a column name stands twice in the header ({', '.join(header)})")
+        wanted = list(dict.fromkeys(header)) if columns is None else columns
+        _require(path, header, [] if columns is None else columns)
+        picked: dict[str, list[Any]] = {column: [] for column in wanted}
         places = {column: header.index(column) for column in picked}
         line = reader.line_num + 1
         for record in reader:
@@ -87,19 +108,34 @@ def _read_delimited(path: Path, columns: Sequence[str], delimiter: str) -> Sourc
     return Source(str(path), picked, lines, "line", hash_file(path))
 
 
-def _read_csv(path: Path, columns: Sequence[str]) -> Source:
-    return _read_delimited(path, columns, ",")
+def _delimiter(text: str, columns: Sequence[str] | None, delimiters: Sequence[str]) -> str:
+    """Choose the delimiter under which the header has the columns; without any wanted, the most of them."""
+    headers = {d: _first_record(text, d) for d in delimiters}
+    if columns is None:
+        return max(delimiters, key=lambda d: len(headers[d]))  # the first of equals
+    return next((d for d in delimiters if set(columns) <= set(headers[d])), delimiters[0])
 
 
-def _read_tsv(path: Path, columns: Sequence[str]) -> Source:
-    return _read_delimited(path, columns, "\t")
+def _first_record(text: str, delimiter: str) -> list[str]:
+    try:
+        return next(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True), [])
+    except csv.Error:
+        return []
 
 
-def _read_jsonl(path: Path, columns: Sequence[str]) -> Source:
-    picked: dict[str, list[Any]] = {column: [] for column in columns}
+def _read_csv(path: Path, columns: Sequence[str] | None, encoding: str) -> Source:
+    return _read_delimited(path, columns, encoding, DELIMITERS)
+
+
+def _read_tsv(path: Path, columns: Sequence[str] | None, encoding: str) -> Source:
+    return _read_delimited(path, columns, encoding, ["\t"])
+
+
+def _read_jsonl(path: Path, columns: Sequence[str] | None, encoding: str) -> Source:
+    records: list[dict[str, Any]] = []
     lines: list[int] = []
     # Only \n ends a line: other Unicode line breaks may stand inside a JSON string.
-    for number, line in enumerate(path.read_bytes().decode("utf-8-sig").split("\n"), 1):
+    for number, line in enumerate(decoded(path, encoding).split("\n"), 1):
         if not line.strip():
             continue
         try:
@@ -108,19 +144,23 @@ def _read_jsonl(path: Path, columns: Sequence[str]) -> Source:
             reason = getattr(error, "msg", str(error))
             raise GendistError(f"{path}, line {number}: not valid JSON ({reason})") from None
         if not isinstance(record, dict):
-            raise GendistError(f"{path}, line {number}: expected a JSON object with {', '.join(columns)}")
-        for column in picked:
+            expected = f" with {', '.join(columns)}" if columns else ""
+            raise GendistError(f"{path}, line {number}: expected a JSON object{expected}")
+        for column in columns or ():
             if column not in record:
                 raise GendistError(f"{path}, line {number}: no key '{column}' (has {', '.join(record)})")
-            picked[column].append(record[column])
+        records.append(record)
         lines.append(number)
+    wanted = list(dict.fromkeys(key for record in records for key in record)) if columns is None else columns
+    picked = {column: [record.get(column) for record in records] for column in wanted}
     return Source(str(path), picked, lines, "line", hash_file(path))
 
 
-def _read_parquet(path: Path, columns: Sequence[str]) -> Source:
-    table = read_parquet(path, list(dict.fromkeys(columns)))
+def _read_parquet(path: Path, columns: Sequence[str] | None, encoding: str) -> Source:
+    table = read_parquet(path, None if columns is None else list(dict.fromkeys(columns)))
     rows = list(range(1, table.num_rows + 1))
-    return Source(str(path), {c: table[c].to_pylist() for c in columns}, rows, "row", hash_file(path))
+    picked = {column: table[column].to_pylist() for column in table.column_names}
+    return Source(str(path), picked, rows, "row", hash_file(path))
 
 
 def _read_hub(settings: Dataset, split: str, columns: Sequence[str]) -> Source:
@@ -144,7 +184,7 @@ def _read_hub(settings: Dataset, split: str, columns: Sequence[str]) -> Source:
     return Source(name, {c: list(loaded[c]) for c in columns}, rows, "row", digest, names)
 
 
-_READERS: dict[str, Callable[[Path, Sequence[str]], Source]] = {
+_READERS: dict[str, Callable[[Path, Sequence[str] | None, str], Source]] = {
     ".csv": _read_csv,
     ".tsv": _read_tsv,
     ".jsonl": _read_jsonl,

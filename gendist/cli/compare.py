@@ -1,0 +1,61 @@
+"""``gendist compare``: two or more studies side by side."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from gendist.cli.extras import require_extra
+
+
+class Score(StrEnum):
+    """What is compared."""
+
+    ACCURACY = "accuracy"
+    MACRO_F1 = "macro_f1"
+
+
+def compare(
+    studies: Annotated[list[Path], typer.Argument(metavar="A B [...]", help="Results folders, or configs.")],
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="Write the table to a .csv or .md file.")] = None,
+    score: Annotated[Score, typer.Option(help="What to compare.")] = Score.ACCURACY,
+) -> None:
+    """Put the systems of two or more finished studies side by side: means, differences, and paired tests over seeds.
+
+    Example: `gendist compare results/before results/after -o change.md`.
+    """
+    require_extra("study")
+    from gendist.errors import GendistError
+    from gendist.report.compare import caption, read_studies, table_cells, write_comparison
+    from gendist.report.compare import compare as compare_studies
+
+    if len(studies) < 2:
+        raise GendistError(f"compare needs two or more results folders or configs, got {studies[0]}")
+    read = read_studies(studies, score)
+    lines, names = compare_studies(read), [study.name for study in read]
+    if out:
+        write_comparison(out, lines, names, score)
+        typer.echo(f"Written: {out}")
+        return
+    _show(*table_cells(lines, names), caption(score))
+
+
+def _show(header: list[str], rows: list[list[str]], below: str) -> None:
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    from gendist.report.escape import one_line
+
+    table = Table(box=box.SIMPLE_HEAD)
+    for place, name in enumerate(header):
+        table.add_column(Text(name), justify="right" if place > 2 else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*(Text(one_line(cell)) for cell in row))
+    console = Console()
+    # A table in a file or pipe is as wide as it needs to be; a terminal folds it.
+    console = console if console.is_terminal else Console(width=max(200, console.width))
+    console.print(table)
+    typer.echo(below)

@@ -1,0 +1,19 @@
+"""Whether what a subcommand needs is installed, told in one line before an import fails."""
+
+from importlib.util import find_spec
+
+from gendist.errors import GendistError
+
+NEEDED = {"study": ("pydantic", "yaml", "pyarrow", "scipy", "tokenizers", "snakemake")}
+"""Modules by which an extra is known to be there."""
+
+
+def require_extra(name: str) -> None:
+    """Refuse to go on without an extra.
+
+    Raises:
+        GendistError: naming the missing modules and the command that installs them.
+    """
+    missing = [module for module in NEEDED[name] if find_spec(module) is None]
+    if missing:
+        raise GendistError(f"{', '.join(missing)} not installed: pip install -e '.[{name}]' in gendist's checkout")

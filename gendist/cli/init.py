@@ -1,0 +1,142 @@
+"""``gendist init``: make a study of a file of labelled texts."""
+
+import sys
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from gendist.cli.extras import require_extra
+
+if TYPE_CHECKING:
+    from gendist.own_data.guess import Column
+    from gendist.own_data.start import Prepared, Roles, Table
+
+
+def init(
+    data: Annotated[Path, typer.Argument(help="Labelled texts: .csv, .tsv, .jsonl or .parquet.")],
+    text: Annotated[list[str] | None, typer.Option(help="Column of the texts; repeat it to join several.")] = None,
+    label: Annotated[str | None, typer.Option(help="Column of the labels.")] = None,
+    test: Annotated[Path | None, typer.Option(help="File of test rows; without it, some rows are set aside.")] = None,
+    name: Annotated[str | None, typer.Option(help="Name of the dataset; without it, that of the file.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Config to write; without it, NAME.yaml.")] = None,
+    encoding: Annotated[
+        str | None, typer.Option(help="Of the files, such as utf-8 or cp1252; without it, it is recognised.")
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Ask nothing.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite files of an earlier init.")] = False,
+) -> None:
+    """Look at a file of labelled texts, set test rows aside, and write the config of a study.
+
+    Example: `gendist init reviews.csv`. The file itself is not changed.
+    """
+    require_extra("study")
+    from gendist.errors import GendistError
+    from gendist.own_data.config import dataset_name
+    from gendist.own_data.start import prepare, read_table, require_columns, require_free, targets, write_study
+    from gendist.texts.settings import Dataset
+
+    if encoding is not None:
+        try:
+            Dataset(train="a", test="b", encoding=encoding)
+        except ValueError:
+            raise GendistError(f"--encoding '{encoding}' is not known; accepted: utf-8, utf-16, cp1252, …") from None
+    chosen = name or dataset_name(out or data)
+    if dataset_name(Path(f"{chosen}.x")) != chosen:
+        raise GendistError(f"--name '{chosen}' is not accepted: use letters, digits, '_' and '-', up to 64")
+    places = targets(out or Path(f"{chosen}.yaml"), chosen)
+    table = read_table(data, encoding)
+    given = read_table(test, encoding) if test else None
+    require_free(places, [data, *([test] if test else [])], force)
+    roles = _roles(table, text or [], label, asking=not yes and _at_terminal())
+    if given:
+        require_columns(given, [*roles.text, roles.label])
+    prepared = prepare(table, roles, given)
+    time = write_study(table, given, roles, prepared, places, chosen)
+    _tell(prepared)
+    typer.echo(f"\nWritten: {places.config}" + ("" if prepared.clean else f", {places.train}, {places.test}"))
+    typer.echo(f"\nNext, {time} with two cores:\n\n    gendist run {places.config}\n")
+
+
+def _at_terminal() -> bool:
+    return sys.stdin.isatty()
+
+
+def _roles(table: "Table", text: list[str], label: str | None, asking: bool) -> "Roles":
+    """Take the columns that are named, guess the others, and let a person at a terminal correct the guess."""
+    from gendist.errors import GendistError
+    from gendist.own_data.guess import columns_of, guess_label, guess_text, unclear
+    from gendist.own_data.start import Roles, require_columns
+
+    require_columns(table, [*text, *([label] if label is not None else [])])
+    columns = columns_of(table.source.columns)
+    by_name = {column.name: column for column in columns}
+    encoding = "" if table.path.suffix == ".parquet" else f", {table.encoding}"
+    typer.echo(f"{table.path}: {len(table.source.rows):,} rows, {len(columns)} columns{encoding}")
+    texts = list(text)
+    if not texts:
+        guess = guess_text([c for c in columns if c.name != label])
+        if not guess.clear and not (asking and columns):
+            raise unclear(str(table.path), "text", guess, columns)
+        texts = _confirmed("text", guess.columns[:1], columns) if asking else [guess.columns[0].name]
+    if label is None:
+        guess = guess_label([c for c in columns if c.name not in texts])
+        if not guess.clear and not asking:
+            raise unclear(str(table.path), "label", guess, columns)
+        label = _confirmed("label", guess.columns[:1], columns)[0] if asking else guess.columns[0].name
+    require_columns(table, [*texts, label])
+    if label in texts:
+        raise GendistError(f"{table.path}: column '{label}' cannot hold both the texts and the labels")
+    for place in texts:
+        typer.echo(f"text:  column '{place}', {_examples(by_name[place])}")
+    typer.echo(f"label: column '{label}', {_classes(by_name[label])}")
+    if not asking and not (text and label):
+        typer.echo("(assumed; --text and --label name others)")
+    return Roles(texts, label)
+
+
+def _confirmed(role: str, guessed: "list[Column]", columns: "list[Column]") -> list[str]:
+    """Ask which column has a role; Enter takes the guess."""
+    names = [column.name for column in columns]
+    typer.echo(f"\nWhich column holds the {role}? " + ("Several: separate them with commas." if role == "text" else ""))
+    for number, column in enumerate(columns, 1):
+        about = _classes(column) if column.may_be_label else _examples(column)
+        typer.echo(f"  {number}. {column.name!r}: {about}")
+    default = str(names.index(guessed[0].name) + 1) if guessed else None
+    while True:
+        answer = typer.prompt("Number or name", default=default)
+        picked = [_named(word.strip(), names) for word in (answer.split(",") if role == "text" else [answer])]
+        if all(one is not None for one in picked):
+            return [one for one in picked if one is not None]
+        typer.echo(f"'{answer}' is none of them.")
+
+
+def _named(word: str, names: list[str]) -> str | None:
+    if word in names:
+        return word
+    return names[int(word) - 1] if word.isdecimal() and 1 <= int(word) <= len(names) else None
+
+
+def _examples(column: "Column") -> str:
+    from gendist.report.escape import shorten
+
+    shown = ", ".join(f"'{shorten(cell, 60)}'" for cell in column.cells[:2])
+    return f"for example {shown}" if shown else "empty"
+
+
+def _classes(column: "Column") -> str:
+    from gendist.report.escape import shorten
+
+    counts = Counter(column.cells).most_common()
+    shown = ", ".join(f"{shorten(name, 30)} ({count:,})" for name, count in counts[:6])
+    return f"{len(counts)} classes: {shown}" + (", …" if len(counts) > 6 else "")
+
+
+def _tell(prepared: "Prepared") -> None:
+    for line in prepared.warnings:
+        typer.echo(f"note: {line}")
+    for what, rows in (("training", prepared.train), ("test", prepared.test)):
+        counts = rows.counts
+        span = f"{min(counts.values()):,} to {max(counts.values()):,} per class"
+        typer.echo(f"{what}: {len(rows):,} rows, {len(counts)} classes, {span}")

@@ -1,0 +1,127 @@
+"""Rows that the study will take, and those that it would refuse."""
+
+import csv
+import io
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from gendist.artifacts import write_text
+from gendist.errors import GendistError
+from gendist.texts.prepare import label_of
+from gendist.texts.sources import Source
+
+SEPARATOR = " "
+"""Between joined columns, as the study's default."""
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Texts with labels, as they will stand in the study."""
+
+    name: str
+    """The file that they are from."""
+    unit: str
+    """What numbers count: 'line' or 'row'."""
+    numbers: list[int]
+    parts: list[list[str]]
+    """(rows, text columns)."""
+    labels: list[str]
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    @property
+    def texts(self) -> list[str]:
+        """Joined as the study joins them."""
+        return [SEPARATOR.join(part.strip() for part in parts if part.strip()) for parts in self.parts]
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Rows of each class, the largest first."""
+        return dict(sorted(Counter(self.labels).items(), key=lambda item: (-item[1], item[0])))
+
+    def take(self, places: Sequence[int]) -> "Rows":
+        """Return some of the rows."""
+        return Rows(
+            self.name,
+            self.unit,
+            [self.numbers[i] for i in places],
+            [self.parts[i] for i in places],
+            [self.labels[i] for i in places],
+        )
+
+
+@dataclass(frozen=True)
+class Dropped:
+    """A row that the study would refuse."""
+
+    number: int
+    why: str
+
+
+def clean_rows(source: Source, text: Sequence[str], label: str) -> tuple[Rows, list[Dropped]]:
+    """Keep the rows that have a text and a label."""
+    kept, dropped = Rows(source.name, source.unit, [], [], []), []
+    for row, number in enumerate(source.rows):
+        parts = [source.columns[column][row] for column in text]
+        why = _fault(parts)
+        name = ""
+        if not why:
+            try:
+                name = label_of(source, row, label)
+                why = "" if name else "empty label"
+            except GendistError:
+                why = "label is neither a name nor a whole number"
+        if why:
+            dropped.append(Dropped(number, why))
+            continue
+        kept.numbers.append(number)
+        kept.parts.append([part or "" for part in parts])
+        kept.labels.append(name)
+    return kept, dropped
+
+
+def _fault(parts: Sequence[object]) -> str:
+    if any(part is not None and not isinstance(part, str) for part in parts):
+        return "text is a number or a list"
+    joined = "".join(part for part in parts if isinstance(part, str))
+    if not joined.strip():
+        return "empty text"
+    return "broken characters" if re.search("[\ud800-\udfff]", joined) else ""
+
+
+def drop_classes(rows: Rows, dropped: list[Dropped], fewest: int = 2) -> tuple[Rows, list[Dropped]]:
+    """Drop classes of fewer rows than the study accepts."""
+    counts = rows.counts
+    rare = [i for i, name in enumerate(rows.labels) if counts[name] < fewest]
+    kept = [i for i, name in enumerate(rows.labels) if counts[name] >= fewest]
+    lost = [Dropped(rows.numbers[i], f"only row of class '{rows.labels[i]}'") for i in rare]
+    return rows.take(kept), dropped + lost
+
+
+def drop_unknown(rows: Rows, dropped: list[Dropped], known: set[str]) -> tuple[Rows, list[Dropped]]:
+    """Drop test rows of classes that no training row has."""
+    kept = [i for i, name in enumerate(rows.labels) if name in known]
+    lost = [
+        Dropped(number, f"class '{name}' has no training row")
+        for number, name in zip(rows.numbers, rows.labels, strict=True)
+        if name not in known
+    ]
+    return rows.take(kept), dropped + lost
+
+
+def write_rows(path: Path, rows: Rows, text: Sequence[str], label: str) -> None:
+    """Write rows as CSV in UTF-8, with the line or row of the original file that each is from."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    origin = f"original_{rows.unit}"
+    while origin in (*text, label):
+        origin += "_"
+    writer.writerow([origin, *text, label])
+    writer.writerows(
+        [number, *parts, name] for number, parts, name in zip(rows.numbers, rows.parts, rows.labels, strict=True)
+    )
+    write_text(path, out.getvalue())

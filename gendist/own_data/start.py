@@ -1,0 +1,183 @@
+"""From a file of somebody's rows to a config and clean files: what ``gendist init`` does between its questions."""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from gendist.artifacts import write_text
+from gendist.config import study_from
+from gendist.errors import GendistError
+from gendist.own_data.checks import dropped_rows, findings, lengths, shared_texts
+from gendist.own_data.config import Named, config_text
+from gendist.own_data.rows import Rows, clean_rows, drop_classes, drop_unknown, write_rows
+from gendist.own_data.size import choose_size, in_words, seconds
+from gendist.own_data.split import split_rows
+from gendist.texts.encodings import guess_encoding
+from gendist.texts.sources import Source, read_file
+
+CORES = 2
+SAMPLE = 20_000
+"""Texts whose pieces are counted."""
+
+
+@dataclass(frozen=True)
+class Table:
+    """A file with all its columns."""
+
+    path: Path
+    encoding: str
+    source: Source
+
+
+@dataclass(frozen=True)
+class Roles:
+    """Which columns are the texts and the labels."""
+
+    text: Sequence[str]
+    label: str
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What will be written, and what its owner should know."""
+
+    train: Rows
+    test: Rows
+    warnings: list[str]
+    clean: bool
+    """Whether the study can read the given files as they are."""
+
+
+def read_table(path: Path, encoding: str | None = None) -> Table:
+    """Read a file of any accepted kind with all its columns; without an encoding, it is guessed.
+
+    Raises:
+        GendistError: if the file cannot be read, or has no rows.
+    """
+    binary = path.suffix.lower() == ".parquet" or not path.is_file()
+    used = encoding or ("utf-8" if binary else guess_encoding(path.read_bytes()))
+    source = read_file(path, None, used)
+    if not source.rows:
+        raise GendistError(f"{path}: no rows")
+    return Table(path, used, source)
+
+
+def require_columns(table: Table, names: Sequence[str]) -> None:
+    """Refuse columns that a table does not have.
+
+    Raises:
+        GendistError: for the first.
+    """
+    for name in names:
+        if name not in table.source.columns:
+            has = ", ".join(f"'{column}'" for column in table.source.columns)
+            raise GendistError(f"{table.path}: no column '{name}' (has {has})")
+
+
+def prepare(table: Table, roles: Roles, given_test: Table | None) -> Prepared:
+    """Leave out what the study would refuse, split off test rows where none are given, and look for oddities.
+
+    Raises:
+        GendistError: if fewer than two classes are left.
+    """
+    rows, dropped = drop_classes(*clean_rows(table.source, roles.text, roles.label))
+    if len(rows.counts) < 2:
+        left = ", ".join(f"'{name}'" for name in rows.counts) or "none"
+        raise GendistError(
+            f"{table.path}: a classifier needs two classes of at least two rows each; column '{roles.label}' has {left}"
+        )
+    warnings = [*dropped_rows(dropped, rows.unit), *findings(rows)]
+    if given_test is None:
+        train_places, test_places = split_rows(rows)
+        train, test = rows.take(train_places), rows.take(test_places)
+        clean = False
+        if not len(test):
+            raise GendistError(f"{table.path}: too few rows for a test part ({len(rows)}); name one with --test FILE")
+        missing = [name for name in rows.counts if name not in test.counts]
+        if missing:
+            warnings.append(f"no test rows of {', '.join(repr(name) for name in missing)}: too few rows to spare any")
+    else:
+        train = rows
+        test, lost = drop_unknown(*clean_rows(given_test.source, roles.text, roles.label), set(rows.counts))
+        clean = not dropped and not lost and table.encoding == given_test.encoding
+        if not len(test):
+            raise GendistError(f"{given_test.path}: no row with a text and a class that {table.path} has")
+        warnings += [f"{given_test.path}: {line}" for line in dropped_rows(lost, test.unit)]
+        warnings += [f"{given_test.path}: {line}" for line in findings(test) if "repeat" not in line]
+        warnings += shared_texts(train, test)
+    return Prepared(train, test, warnings + list(lengths(*_measured(rows))), clean)
+
+
+def _measured(rows: Rows) -> tuple[Rows, list[int]]:
+    """Return some of the rows and their numbers of subword pieces."""
+    from tokenizers import Tokenizer
+
+    from gendist.dependencies import PACKAGE
+
+    some = rows.take(range(min(SAMPLE, len(rows))))
+    tokenizer = Tokenizer.from_file(str(PACKAGE / "pocket" / "models" / "subwords" / "tokenizer.json"))
+    encoded = tokenizer.encode_batch(some.texts, add_special_tokens=False)
+    return some, [len(one.ids) for one in encoded]
+
+
+@dataclass(frozen=True)
+class Targets:
+    """Files to be written."""
+
+    config: Path
+    train: Path
+    test: Path
+
+
+def targets(config: Path, name: str) -> Targets:
+    """Return where the files go: the rows in ``data/`` beside the config."""
+    data = config.parent / "data"
+    return Targets(config, data / f"{name}-train.csv", data / f"{name}-test.csv")
+
+
+def require_free(places: Targets, sources: Sequence[Path], force: bool) -> None:
+    """Refuse to overwrite files, and the user's own in any case.
+
+    Raises:
+        GendistError: naming the first.
+    """
+    for path in (places.config, places.train, places.test):
+        if any(path.exists() and path.samefile(source) for source in sources if source.exists()):
+            raise GendistError(f"{path}: would overwrite your own file; choose another --name or --out")
+        if path.exists() and not force:
+            raise GendistError(f"{path}: is there already; --force overwrites it, --name and --out choose others")
+
+
+def write_study(
+    table: Table, given_test: Table | None, roles: Roles, prepared: Prepared, places: Targets, name: str
+) -> str:
+    """Write the config and, where needed, clean files of rows.
+
+    Returns:
+        The time that the study may take, in words.
+    """
+    size = choose_size(prepared.train.counts)
+    named = Named(name, _seen(places.train), _seen(places.test), roles.text, roles.label)
+    if prepared.clean and given_test is not None:
+        named = Named(name, str(table.path), str(given_test.path), roles.text, roles.label, table.encoding)
+    else:
+        write_rows(places.train, prepared.train, roles.text, roles.label)
+        write_rows(places.test, prepared.test, roles.text, roles.label)
+    labels = list(prepared.train.counts)
+
+    def text(time: str) -> str:
+        return config_text(named, size, str(table.path), len(prepared.train), labels, time)
+
+    import yaml
+
+    study = study_from(yaml.safe_load(text("")), str(places.config))
+    used = len(prepared.train) if size.train_per_class is None else size.train_per_class * len(labels)
+    time = in_words(seconds(study, used, len(prepared.test), _measured(prepared.train)[1]) / CORES)
+    write_text(places.config, text(time))
+    return time
+
+
+def _seen(path: Path) -> str:
+    """Return a path as the study will see it: relative to the working directory."""
+    return Path(os.path.relpath(path)).as_posix()

@@ -1,0 +1,178 @@
+"""What Snakemake does, as JSON lines in a file that another process follows.
+
+Attached by the workflow itself, and only where the environment names a file (``FILE``); so
+the follower reads events and not Snakemake's printed words, which change between versions.
+The first line is the plan: every job of the study, and why those that must run have to.
+"""
+
+import ast
+import json
+import logging
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+FILE = "GENDIST_EVENTS"
+"""Environment variable with the path of the events file."""
+NOTHING = "Nothing to be done"
+FOLLOWS = "follows from the jobs before it"
+NONE = object()
+"""Stands for a setting that is not there."""
+
+
+class EventFile(logging.Handler):
+    """Appends a line for every event that a follower needs."""
+
+    def __init__(self, path: Path, workflow: Any) -> None:
+        super().__init__()
+        self.path, self.workflow = path, workflow
+        self.planned = False
+
+    @classmethod
+    def attach(cls, workflow: Any) -> None:
+        """Listen to this process's Snakemake, if it runs the study and a follower asked for it."""
+        path = os.environ.get(FILE)
+        if path and workflow.is_main_process:
+            logging.getLogger("snakemake.logging").addHandler(cls(Path(path), workflow))
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Take note of an event; a fault of ours must not end the run."""
+        try:
+            self._note(record)
+        except Exception:
+            self.handleError(record)
+
+    def _note(self, record: logging.LogRecord) -> None:
+        event = getattr(getattr(record, "event", None), "name", None)
+        fields: dict[str, Any] = record.__dict__
+        if event == "RUN_INFO" or str(record.msg).startswith(NOTHING):
+            if not self.planned:  # a dry run says it twice
+                self.planned = True
+                self._write(event="plan", jobs=[_job(self.workflow, job) for job in self.workflow.dag.jobs])
+        elif event == "JOB_STARTED":
+            self._write(event="started", jobs=list(fields["jobs"]))
+        elif event == "JOB_FINISHED":
+            self._write(event="finished", job=fields["job_id"])
+        elif event == "JOB_ERROR":
+            self._write(event="failed", job=fields["jobid"])
+
+    def _write(self, **record: Any) -> None:
+        with self.path.open("a", encoding="utf-8") as stream:
+            stream.write(json.dumps(record) + "\n")
+
+
+def _job(workflow: Any, job: Any) -> dict[str, Any]:
+    needed = workflow.dag.needrun(job)
+    return {
+        "id": workflow.dag.jobid(job),
+        "rule": job.rule.name,
+        "stage": Path(job.rule.snakefile).stem,
+        "output": [str(file) for file in job.output],
+        "log": [str(file) for file in job.log],
+        "needed": needed,
+        "reasons": list(_reasons(workflow, job)) if needed else [],
+    }
+
+
+def _reasons(workflow: Any, job: Any) -> Iterator[str]:
+    """Say in plain words why a job runs; the strongest reason stands first."""
+    reason, records = workflow.dag.reason(job), workflow.persistence
+    if reason.forced:
+        yield "asked for on the command line"
+    if reason.params_changed:
+        yield f"settings changed: {', '.join(setting_changes(reason.params_changed, job.params))}"
+    yield from _input_reasons(workflow, reason.updated_input - reason.updated_input_run, "changed")
+    if reason.input_changed:
+        yield from _set_reasons(workflow, set(records.input(job.output[0]) or ()), set(map(str, job.input)))
+    if reason.incomplete_output:
+        yield "was interrupted while it was written"
+    if reason.missing_output:
+        once = any(records.metadata(file) is not None for file in reason.missing_output)
+        yield "output is missing" if once else "not made yet"
+    if reason.software_stack_changed:
+        yield "software environment changed"
+    if reason.updated_input_run and not reason.missing_output:
+        yield FOLLOWS
+
+
+def _set_reasons(workflow: Any, before: set[str], now: set[str]) -> Iterator[str]:
+    """Compare the inputs that a job last had with those of now; a moved checkout is one reason, not fifty."""
+    new, gone = now - before, before - now
+    inside = {os.path.relpath(file, workflow.basedir): file for file in new}
+    moved = {file: name for file in gone for name in inside if f"/{file}".endswith(f"/{name}")}
+    if moved:
+        yield "the checkout of gendist lies elsewhere"
+    yield from _input_reasons(workflow, new - {inside[name] for name in moved.values()}, "new")
+    yield from _input_reasons(workflow, gone - moved.keys(), "no longer read")
+
+
+def _input_reasons(workflow: Any, files: Iterable[Any], what: str) -> Iterator[str]:
+    """Tell code from data: modules and scripts are declared as inputs too."""
+    root = os.path.relpath(workflow.basedir)
+    names = sorted(os.path.relpath(str(file)) for file in files)
+    code = [os.path.relpath(name, root) for name in names if name.endswith(".py")]
+    data = [name for name in names if not name.endswith(".py")]
+    if code:
+        yield f"code {what}: {_listed(code)}"
+    if data:
+        yield f"input {what}: {_listed(data)}"
+
+
+def _listed(names: list[str], limit: int = 3) -> str:
+    more = f" and {len(names) - limit} more" if len(names) > limit else ""
+    return ", ".join(names[:limit]) + more
+
+
+def setting_changes(change: Any, params: Any) -> list[str]:
+    """Spell out which settings of a job's params differ from those that it last ran with.
+
+    Args:
+        change: Snakemake's difference: params before (``only_old``) and now (``only_new``), each as its ``repr``.
+        params: the job's params by name.
+    """
+    name_of = {repr(value): name for name, value in params.items()}
+    now = [(name_of.get(text, ""), _value(text)) for text in sorted(change.only_new)]
+    before = [_value(text) for text in sorted(change.only_old)]
+    told: list[str] = []
+    for name, value in now:
+        old = max(before, key=lambda other: _likeness(value, other), default=None)
+        if old is not None:
+            before.remove(old)
+        told += _differences(name, old, value)
+    return told or ["one was removed"]
+
+
+def _value(text: str) -> Any:
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        return text
+
+
+def _likeness(one: Any, other: Any) -> tuple[bool, float]:
+    """Rate how likely two values are of the same param, which the records do not say."""
+    if isinstance(one, dict) and isinstance(other, dict):
+        shared = sum(key in other for key in one)
+        same = sum(key in other and other[key] == value for key, value in one.items())
+        return True, shared + same / 1000 - len(other) / 2
+    return type(one) is type(other), 0.0
+
+
+def _differences(name: str, old: Any, new: Any) -> list[str]:
+    if not (isinstance(old, dict) and isinstance(new, dict)):
+        return [f"{name or 'a value'} {_shown(old)} → {_shown(new)}"]
+    told = []
+    for key in [*new, *(key for key in old if key not in new)]:
+        if key not in old or key not in new or old[key] != new[key]:
+            place = f"{name}.{key}" if name else str(key)
+            if key in old and key in new and isinstance(old[key], dict):
+                told += _differences(place, old[key], new[key])
+            else:
+                told.append(f"{place} {_shown(old.get(key, NONE))} → {_shown(new.get(key, NONE))}")
+    return told
+
+
+def _shown(value: Any, limit: int = 40) -> str:
+    text = "(none)" if value is NONE else str(value)
+    return text if len(text) <= limit else text[: limit - 1] + "…"

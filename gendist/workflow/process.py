@@ -1,0 +1,116 @@
+"""Snakemake as a child process: started, followed through its events, interrupted with care."""
+
+import os
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from types import FrameType
+
+from gendist.errors import GendistError
+from gendist.workflow.checkout import command
+from gendist.workflow.events import FILE
+from gendist.workflow.locks import busy
+from gendist.workflow.state import Events, State
+
+SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
+LOCKED = "cannot be locked"
+
+
+def follow(
+    config: Path, arguments: Sequence[str], output: Path, show: Callable[[State], None], every: float = 0.5
+) -> tuple[State, int, bool]:
+    """Run Snakemake in the working directory until it ends.
+
+    Args:
+        config: the study's config.
+        arguments: for Snakemake.
+        output: file for all that Snakemake and its jobs print.
+        show: called every ``every`` seconds with the state, and once at the end.
+        every: seconds.
+
+    Returns:
+        What became of the jobs, Snakemake's exit status, and whether the user interrupted it.
+    """
+    output.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="gendist-") as folder, output.open("wb") as stream:
+        events = Events(Path(folder) / "events.jsonl")
+        child = subprocess.Popen(
+            command(config, *arguments),
+            stdin=subprocess.DEVNULL,
+            stdout=stream,
+            stderr=subprocess.STDOUT,
+            env={**os.environ, FILE: str(events.path)},
+            start_new_session=True,  # signals are passed on by us, once each, to it and its jobs
+        )
+        state = State()
+        with _passed_on(child) as received:
+            while True:
+                ended = child.poll() is not None
+                for event in events.new():
+                    state.take(event)
+                show(state)
+                if ended:
+                    return state, child.returncode, bool(received)
+                _wait(child, every)
+
+
+def _wait(child: subprocess.Popen[bytes], seconds: float) -> None:
+    # Not child.wait(timeout), which polls in ever longer steps.
+    until = time.monotonic() + seconds
+    while time.monotonic() < until and child.poll() is None:
+        time.sleep(0.05)
+
+
+@contextmanager
+def _passed_on(child: subprocess.Popen[bytes]) -> Iterator[list[int]]:
+    """Pass signals on to a child and its jobs; collects those that came."""
+    received: list[int] = []
+
+    def pass_on(number: int, frame: FrameType | None) -> None:
+        received.append(number)
+        # A third Ctrl-C means it: Snakemake may wait for a job that does not listen.
+        sent = signal.SIGKILL if len(received) > 2 else number
+        with suppress(ProcessLookupError):
+            os.killpg(child.pid, sent)
+
+    before = {number: signal.signal(number, pass_on) for number in SIGNALS}
+    try:
+        yield received
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def planned(config: Path, arguments: Sequence[str] = ()) -> State:
+    """Return what a study would run now, by a dry run.
+
+    Raises:
+        GendistError: if the study cannot be planned; one line with the cause.
+    """
+    with tempfile.TemporaryDirectory(prefix="gendist-") as folder:
+        output = Path(folder) / "output.log"
+        state, status, interrupted = follow(
+            config, ["--dry-run", "--quiet", "all", "--cores", "1", *arguments], output, lambda _: None
+        )
+        if interrupted:
+            raise KeyboardInterrupt
+        if status or not state.planned:
+            raise why_nothing_ran(output)
+        return state
+
+
+def why_nothing_ran(output: Path) -> GendistError:
+    """Return the cause of a Snakemake that ended before any job, from what it printed."""
+    lines = [line.strip() for line in output.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]
+    if any(LOCKED in line for line in lines):
+        return busy()
+    for line in lines:
+        if line.startswith("error: "):  # one of ours
+            return GendistError(line.removeprefix("error: "))
+    told = [line for line in lines if not line.startswith("Using ")]
+    start = next((i for i, line in enumerate(told) if "Exception" in line or "rror" in line), max(0, len(told) - 3))
+    return GendistError("Snakemake did not start: " + (" ".join(told[start : start + 4]) or "no message"))

@@ -1,0 +1,260 @@
+"""``gendist run`` on a very small study, started as a user would."""
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+from typer.testing import CliRunner
+from workflow_fixtures import ROOT, STUDY, Checkout
+
+from gendist.cli.app import app
+from gendist.errors import GendistError
+from gendist.workflow import checkout as places
+from gendist.workflow import locks
+from gendist.workflow.display import Lines, picture
+from gendist.workflow.process import why_nothing_ran
+from gendist.workflow.state import Events, Job, State, error_of, progress_of
+
+COMMAND = [sys.executable, "-c", "from gendist.cli.app import main; main()"]
+
+
+def environment() -> dict[str, str]:
+    """Without a path to this checkout: the copy's own package is meant."""
+    kept = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "HF_HUB_OFFLINE")}
+    return {**kept, "HF_ENDPOINT": "http://127.0.0.1:9", "COLUMNS": "120"}
+
+
+def gendist(checkout: Checkout, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*COMMAND, *arguments],
+        cwd=checkout.folder,
+        env=environment(),
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
+
+
+@pytest.fixture
+def done(finished: Checkout, tmp_path: Path) -> Checkout:
+    """A finished study to change."""
+    return finished.copy(tmp_path / "checkout")
+
+
+# --- real runs ---
+
+
+def test_a_run_makes_what_is_missing_and_ends_with_table_1_and_places(done: Checkout):
+    shutil.rmtree(done.folder / "results/toy/students/res/dist")
+    (done.folder / "results/metrics.parquet").unlink()  # else nothing would want that run
+    held = done.folder / ".snakemake/locks"
+    held.mkdir(parents=True, exist_ok=True)
+    (held / "0.output.lock").write_text("results/metrics.parquet\n")  # what a power cut leaves
+    result = gendist(done, "run", "study.yaml", "--cores", "2", "--no-report")
+    assert result.returncode == 0, result.stdout
+    assert "Removed the lock of a run that was killed." in result.stdout
+    assert re.search(r"^\d+ jobs to run: 1 students, 1 evaluation, \d report$", result.stdout, re.MULTILINE)
+    assert re.search(r"^students done \(12 of 12\); ", result.stdout, re.MULTILINE)
+    assert "**Table 1.**" in result.stdout and "| res+dist" in result.stdout
+    assert "Tables: results/tables/   Figures: results/figures/" in result.stdout
+    assert (done.folder / "results/toy/students/res/dist/bert.default/n0/seed0/metrics.json").is_file()
+    assert "Building DAG" in (done.folder / "results/logs/run.log").read_text()
+    assert "Building DAG" not in result.stdout
+
+
+def test_a_finished_study_is_up_to_date_and_gets_its_report(done: Checkout):
+    result = gendist(done, "run", "study.yaml", "--cores", "1")
+    assert result.returncode == 0, result.stdout
+    assert "Everything was up to date." in result.stdout
+    assert (done.folder / "results/report.html").stat().st_size > 10_000
+    written = (done.folder / "results/report.html").stat().st_mtime_ns
+    assert gendist(done, "run", "study.yaml", "--cores", "1").returncode == 0
+    assert (done.folder / "results/report.html").stat().st_mtime_ns == written
+
+
+def test_a_failed_job_is_one_line_with_its_log(done: Checkout):
+    file = done.folder / "toy/train.csv"
+    file.write_text(file.read_text() + "a text without a label,\n")
+    result = gendist(done, "run", "study.yaml", "--cores", "2")
+    assert result.returncode == 1
+    line = next(line for line in result.stdout.splitlines() if line.startswith("failed: toy/texts: "))
+    assert "toy/train.csv, line 26: empty label (column 'label')" in line
+    assert "log: results/logs/toy/texts.log" in result.stdout
+    assert "Traceback" not in result.stdout and "Error in rule" not in result.stdout
+    assert "Error in rule prepare_texts" in (done.folder / "results/logs/run.log").read_text()
+    assert "to go on after mending it: gendist run study.yaml" in result.stdout
+
+
+def test_ctrl_c_reaches_the_jobs_and_says_how_to_go_on(own: Checkout):
+    own.write(STUDY)
+    process = subprocess.Popen(
+        [*COMMAND, "run", "study.yaml", "--cores", "1"],
+        cwd=own.folder,
+        env=environment(),
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
+    assert process.stdout is not None
+    said = process.stdout.readline()
+    assert "jobs to run" in said, said
+    log, deadline = own.folder / "results/logs/run.log", time.monotonic() + 120
+    while "(Rule: prepare_texts)" not in log.read_text() and time.monotonic() < deadline:
+        time.sleep(0.2)
+    process.send_signal(signal.SIGINT)
+    rest, _ = process.communicate(timeout=60)
+    assert process.returncode == 130, rest
+    assert "Finished jobs are kept; to go on: gendist run study.yaml" in rest
+    assert own.planned("study.yaml")["distil_student"] == 12  # no lock, nothing broken
+    assert "prepare_texts" not in own.planned("study.yaml")
+
+
+def test_a_bad_config_and_a_missing_one_end_in_one_line(bare: Checkout):
+    bare.write({**STUDY, "seedz": 3}, "bad.yaml")
+    result = gendist(bare, "run", "bad.yaml")
+    assert result.returncode == 1
+    assert result.stdout.startswith("error: bad.yaml: unknown key 'seedz'; accepted here: datasets,")
+    assert gendist(bare, "run", "none.yaml").stdout == "error: none.yaml: no such config file\n"
+
+
+def test_a_study_that_another_run_works_on_is_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+    folder = tmp_path / ".snakemake/locks"
+    folder.mkdir(parents=True)
+    (folder / "0.output.lock").write_text("results/one/metrics.parquet\n")
+    assert not locks.in_use("results/one")  # nobody is at work
+    other = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)", "snakemake"])
+    try:
+        assert locks.running_here() == [other.pid]
+        assert locks.in_use("results/one") and not locks.in_use("results")
+        assert not locks.remove_stale(Path("config.yaml"))
+        assert f"another run works on this study (process {other.pid})" in str(locks.busy())
+    finally:
+        other.kill()
+        other.wait()
+
+
+def test_what_follows_two_dashes_goes_to_snakemake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+    Path("config.yaml").write_text("datasets: {d: {train: a.csv, test: b.csv}}")
+    asked: list[tuple[Path, list[str]]] = []
+    monkeypatch.setattr("gendist.workflow.run.run_study", lambda path, study, ways, report: asked.append((path, ways)))
+    for arguments in (["--cores", "3", "--", "--forceall"], ["config.yaml", "--cores", "3", "--", "--forceall"]):
+        CliRunner().invoke(app, ["run", *arguments])
+    assert asked == [(Path("config.yaml"), ["--cores", "3", "--forceall"])] * 2
+
+
+def test_without_the_checkout_there_is_one_clear_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(places, "PLACE", tmp_path)
+    with pytest.raises(GendistError, match=r"no Snakefile in .*: running a study needs gendist's checkout"):
+        places.command(Path("config.yaml"))
+
+
+def test_a_profile_of_the_checkout_is_found_from_anywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+    assert places.ways_to_run(None, "default") == ["--profile", str(ROOT / "profiles/default")]
+    assert places.ways_to_run(3, None, ["--keep-going"]) == ["--cores", "3", "--keep-going"]
+
+
+# --- following ---
+
+
+def job(number: int, stage: str, needed: bool = True, log: str = "") -> dict:
+    logs = [log] if log else [f"results/logs/toy/{stage}/{number}.log"]
+    record = {"id": number, "rule": f"make_{stage}", "stage": stage, "output": [f"{number}"], "log": logs}
+    return {**record, "needed": needed, "reasons": ["not made yet"] if needed else []}
+
+
+def followed(*events: dict) -> State:
+    state = State(since=0.0)
+    plan = [job(1, "texts", needed=False), job(2, "synthetic"), job(3, "students"), job(4, "students")]
+    for event in ({"event": "plan", "jobs": plan}, *events):
+        state.take(event)
+    return state
+
+
+def test_stages_count_what_was_there_what_runs_and_what_failed():
+    state = followed(
+        {"event": "started", "jobs": [2, 3]}, {"event": "finished", "job": 2}, {"event": "failed", "job": 3}
+    )
+    stages = state.stages()
+    assert list(stages) == ["texts", "synthetic", "students"]
+    assert (stages["texts"].done, stages["synthetic"].done, stages["students"].done) == (1, 1, 0)
+    assert (stages["students"].total, stages["students"].failed, stages["students"].running) == (2, 1, 0)
+    state.take({"event": "started", "jobs": [3]})  # tried again
+    assert state.failed == set() and state.running == {3}
+
+
+def test_an_event_that_is_half_written_waits(tmp_path: Path):
+    file = tmp_path / "events"
+    events = Events(file)
+    assert events.new() == []
+    file.write_bytes(b'{"event": "finished", "job": 1}\n{"event": "fin')
+    assert events.new() == [{"event": "finished", "job": 1}]
+    with file.open("ab") as stream:
+        stream.write(b'ished", "job": 2}\n')
+    assert events.new() == [{"event": "finished", "job": 2}]
+
+
+def test_progress_and_errors_come_from_the_jobs_logs(tmp_path: Path):
+    log = tmp_path / "a.log"
+    one = Job(**job(1, "synthetic", log=str(log)))
+    assert progress_of(one, 0.0) == "" and error_of(one) == "it was killed, or left no message"
+    log.write_text(
+        "2026-01-01 10:00:00,000 generating shard 2: 128 of 500 rows, 12/s, 0:31 left\n"
+        "2026-01-01 10:00:10,000 generating shard 2: 1,257 of 5,000 rows, 12.7/s, 0:19 left, loss 3.2\n"
+        "2026-01-01 10:00:11,000 something else: 3 of them\n"
+    )
+    assert progress_of(one, 0.0) == "generating shard 2: 1,257 of 5,000 rows, 12.7/s, 0:19 left, loss 3.2"
+    assert progress_of(one, time.time() + 60) == ""  # what an earlier run left
+    log.write_text("2026-01-01 10:00:00,000 error: a.csv, line 3: empty text\n")
+    assert error_of(one) == "a.csv, line 3: empty text"
+
+
+def test_a_terminal_shows_bars_rates_and_the_time_left(tmp_path: Path):
+    log = tmp_path / "logs" / "shard.log"
+    log.parent.mkdir()
+    log.write_text("2026-01-01 10:00:00,000 generating shard 2: 128 of 500 rows, 12/s, 0:31 left\n")
+    state = State(since=0.0)
+    state.take({"event": "plan", "jobs": [job(1, "texts", False), job(2, "synthetic", log=str(log))]})
+    state.take({"event": "started", "jobs": [2]})
+    console = Console(width=100, force_terminal=True, record=True, file=(tmp_path / "out").open("w"))
+    console.print(picture(state))
+    shown = console.export_text()
+    console.file.close()
+    assert re.search(r"texts .* 1/1 +done", shown) and re.search(r"synthetic .* 0/1 +1 running", shown)
+    assert "shard: generating shard 2: 128 of 500 rows, 12/s, 0:31 left" in shown
+    assert re.search(r"0 of 1 jobs done, 0:00 so far, about \d+:\d\d left", shown)
+
+
+def test_elsewhere_lines_come_now_and_then(tmp_path: Path):
+    with (tmp_path / "out").open("w") as stream:
+        lines = Lines(Console(file=stream, width=40), every=1000)
+        lines.show(State())
+        for state in (followed(), followed(), followed({"event": "finished", "job": 2})):
+            lines.show(state)
+    first, second = (tmp_path / "out").read_text().splitlines()
+    assert first == "3 jobs to run: 1 synthetic, 2 students"
+    assert second.startswith("synthetic done (1 of 1); 1 of 3 jobs done")
+
+
+@pytest.mark.parametrize(
+    ("printed", "message"),
+    [
+        ("Using x\nerror: config.yaml: key 'seeds' is 0\n", "config.yaml: key 'seeds' is 0"),
+        ("LockException:\nError: Directory cannot be locked. Please make sure\n", "another run works on this study"),
+        ("MissingInputException in rule x:\nMissing input files:\na.csv\n", "MissingInputException in rule x: Missing"),
+        ("", "Snakemake did not start: no message"),
+    ],
+)
+def test_what_kept_snakemake_from_starting_is_one_line(tmp_path: Path, printed: str, message: str):
+    (tmp_path / "out").write_text(printed)
+    told = str(why_nothing_ran(tmp_path / "out"))
+    assert message in told and "\n" not in told
