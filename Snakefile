@@ -31,3 +31,4 @@ rule all:
         rules.write_run_config.output,
         rules.collect_metrics.output,
         report_files,
+        rules.write_report.output,

@@ -80,7 +80,7 @@ def _accepted(place: tuple[Any, ...]) -> list[str]:
     if len(place) == 1:
         return list(fields)
     annotation: Any = fields[str(place[0])].annotation
-    model = annotation.__args__[-1]  # dict[Name, Model]
+    model = annotation.__args__[-1] if hasattr(annotation, "__args__") else annotation  # dict[Name, Model], or Model
     return list(model.model_fields)
 
 

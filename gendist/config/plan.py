@@ -38,6 +38,17 @@ def named_variants(study: Study) -> dict[str, list[str]]:
     return {kind: list(names)[1:] for kind, names in kinds.items()}
 
 
+def detailed_runs(study: Study) -> list[Run]:
+    """Return the runs that the report may show in detail: gendist with all that is main, and every synthetic row."""
+    names = {"teacher": study.teacher, "generator": study.generator, "sampling": study.sampling}
+    main = variant_name("gendist", **names, training=study.training)
+    return [
+        run
+        for run in planned_runs(study)
+        if run.variant == main and run.regime == "gendist" and run.n_synthetic == study.datasets[run.dataset].synthetic
+    ]
+
+
 def _runs(study: Study, dataset: str) -> Iterator[Run]:
     full = study.datasets[dataset].synthetic
     curve = study.curve_student

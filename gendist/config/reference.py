@@ -66,7 +66,7 @@ def reference_text() -> str:
     made = schema()
     parts = [INTRODUCTION, "## All sections\n", _about(made), _table(made)]
     for section, field in made["properties"].items():
-        if "patternProperties" in field:
+        if "patternProperties" in field or "$ref" in field:
             entry = made["$defs"][_entry_of(field)]
             parts += [f"## {section}\n", field["description"] + "\n", _about(entry), _table(entry)]
             parts += _presets(section)
@@ -78,14 +78,16 @@ def _about(model: dict[str, Any]) -> str:
 
 
 def _entry_of(field: dict[str, Any]) -> str:
-    (pattern,) = field["patternProperties"].values()
-    return str(pattern["$ref"].rsplit("/", 1)[1])
+    """Return the model of a section: of its entries, where they have names."""
+    (model,) = field["patternProperties"].values() if "patternProperties" in field else [field]
+    return str(model["$ref"].rsplit("/", 1)[1])
 
 
 def _table(model: dict[str, Any]) -> str:
     lines = ["| Key | Type | Default | Meaning |", "| --- | --- | --- | --- |"]
     for name, field in model["properties"].items():
-        shown = f"[`{name}`](#{name})" if "patternProperties" in field else f"`{name}`"
+        is_section = "patternProperties" in field or "$ref" in field
+        shown = f"[`{name}`](#{name})" if is_section else f"`{name}`"
         meaning = " ".join(field["description"].split())
         cells = [shown, _type(field), _default(name, field, model), meaning]
         lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
@@ -95,7 +97,7 @@ def _table(model: dict[str, Any]) -> str:
 def _default(name: str, field: dict[str, Any], model: dict[str, Any]) -> str:
     if name in model.get("required", ()):
         return "required"
-    if "patternProperties" in field:
+    if "patternProperties" in field or "$ref" in field:
         return "see below"
     return f"`{json.dumps(field['default'], ensure_ascii=False)}`"
 
@@ -106,6 +108,8 @@ def _type(field: dict[str, Any]) -> str:
         return " or ".join(_type(branch) for branch in field["anyOf"])
     if "patternProperties" in field:
         return "entries by name"
+    if "$ref" in field:
+        return "keys"
     if "enum" in field:
         return " or ".join(f"`{choice}`" for choice in field["enum"])
     if field["type"] == "array":
