@@ -20,6 +20,8 @@ include: "rules/students.smk"
 include: "rules/baselines.smk"
 include: "rules/evaluation.smk"
 include: "rules/report.smk"
+include: "rules/cards.smk"
+include: "rules/tracking.smk"
 
 
 report: "docs/report.rst"
@@ -32,3 +34,4 @@ rule all:
         rules.collect_metrics.output,
         report_files,
         rules.write_report.output,
+        rules.track_runs.output if STUDY.tracking.mlflow else [],

@@ -11,6 +11,7 @@ from gendist.synthetic.settings import Sampling
 from gendist.systems import System, parse_system
 from gendist.teacher.settings import MINILM, Teacher
 from gendist.texts.settings import Dataset
+from gendist.tracking.settings import Tracking
 
 PAPER_COUNTS = (500, 1000, 2500, 5000, 10_000, 25_000)
 PAPER_SYSTEMS = (
@@ -71,6 +72,8 @@ class Study(Settings):
     """Seeds of the students: a number of them, or a list."""
     shard_rows: Annotated[int, Field(ge=1)] = 500
     """Rows in a shard: the unit of generation and scoring jobs."""
+    tracking: Tracking = Tracking()
+    """Where finished runs are entered besides the results."""
     results: Annotated[str, Field(pattern=r"^[^\s{}]+$")] = "results"
     """Folder of everything that the study writes."""
 

@@ -81,7 +81,7 @@ def sentence(gains: Sequence[Row]) -> str:
     if gendist is None:
         return f"{said} No student was trained on generated rows."
     if best.regime != "gendist":
-        said += f" Generated rows did not make the best one: {gendist.system} gets {gendist.accuracy}\u00a0%."
+        said += f" Generated rows did not make the best one; with them, {gendist.system} gets {gendist.accuracy}\u00a0%."
     gain, p = number(gendist.row[f"{GAIN}difference"]), number(gendist.row[f"{GAIN}p"])
     if gain is None:
         return f"{said} Without {system_name(gendist.student, 'dist')} the gain of generated rows is not known."
@@ -89,10 +89,9 @@ def sentence(gains: Sequence[Row]) -> str:
     if p is None:
         return f"{said} That is {gain:+.1f} points against {plain}; with so few seeds, no test was possible."
     if p >= 0.05:
-        return f"{said} Against {plain} that is {gain:+.1f} points, which may be chance ({_test(gendist.row)})."
-    return (
-        f"{said} That is {abs(gain):.1f} points {'more' if gain > 0 else 'less'} than {plain} ({_test(gendist.row)})."
-    )
+        return f"{said} That is {gain:+.1f} points against {plain}, which may be chance ({_test(gendist.row)})."
+    compared = f"{abs(gain):.1f} points {'more' if gain > 0 else 'less'} than {plain}"
+    return f"{said} That is {compared} ({_test(gendist.row)})."
 
 
 def p_value(p: float | None) -> str:
