@@ -10,6 +10,8 @@ from typing import Annotated
 import typer
 
 from gendist import __version__
+from gendist.cli.card import card
+from gendist.cli.push import push
 from gendist.errors import GendistError
 
 app = typer.Typer(
@@ -35,6 +37,10 @@ def options(
     ] = False,
 ) -> None:
     """Take the options that stand before a subcommand."""
+
+
+app.command()(card)
+app.command()(push)
 
 
 def main() -> None:

@@ -81,7 +81,9 @@ def sentence(gains: Sequence[Row]) -> str:
     if gendist is None:
         return f"{said} No student was trained on generated rows."
     if best.regime != "gendist":
-        said += f" Generated rows did not make the best one; with them, {gendist.system} gets {gendist.accuracy}\u00a0%."
+        said += (
+            f" Generated rows did not make the best one; with them, {gendist.system} gets {gendist.accuracy}\u00a0%."
+        )
     gain, p = number(gendist.row[f"{GAIN}difference"]), number(gendist.row[f"{GAIN}p"])
     if gain is None:
         return f"{said} Without {system_name(gendist.student, 'dist')} the gain of generated rows is not known."
