@@ -17,7 +17,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check -q install -c constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-all check format pocket clean
+.PHONY: help run workflow test test-all check format pocket clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | awk -F'|' '{printf "%-17s %s\n", $$1, $$2}'
@@ -67,10 +67,10 @@ run: $(VENV)/.run-stamp ## the default study: tables, figure and report under re
 	@if [ -n "$$(ls .snakemake/locks 2>/dev/null)" ] && ! $(BIN)/python -c "$$SNAKEMAKE_RUNS"; then \
 		echo "Removing the lock of a run that was killed"; $(BIN)/snakemake --unlock --quiet all; fi
 	@$(BIN)/snakemake --cores $(CORES)
-	@if [ ! -e results/report.html ] || \
-		[ -n "$$(find results/metrics.parquet results/tables results/figures -newer results/report.html 2>/dev/null)" ]; then \
-		echo "Writing the report"; $(BIN)/snakemake --report results/report.html; fi
 	@echo "Tables: results/tables/   Figures: results/figures/   Report: results/report.html"
+
+workflow: $(VENV)/.run-stamp ## how the default study ran, rule by rule: results/workflow.html
+	@$(BIN)/snakemake --report results/workflow.html
 
 # --- checks ---
 

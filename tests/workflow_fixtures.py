@@ -123,9 +123,18 @@ def write_csv(path: Path, count: int, seed: int) -> None:
     path.write_text("text,label\n" + "".join(rows))
 
 
-TABLES = {"write_table1": 1, "write_table2": 1, "write_gains": 1, "draw_figure2": 1, "draw_sampling": 1}
+TABLES = {
+    "write_table1": 1,
+    "write_table2": 1,
+    "write_gains": 1,
+    "draw_figure2": 1,
+    "draw_sampling": 1,
+    "write_report": 1,
+}
 """What reads the metrics."""
-SAMPLES = {"write_table3": 1, "write_table4": 1, "write_memorisation": 1}
+SAMPLES = {"write_table3": 1, "write_table4": 1, "write_memorisation": 1, "write_report": 1}
 """What reads the main pool of synthetic rows."""
+DETAILS = {"draw_details": 1}
+"""What reads the predictions of the main gendist students."""
 REPORT = {"write_run_config": 1, "collect_metrics": 1, **TABLES}
 """What follows whenever the study has one more run."""

@@ -87,11 +87,6 @@ class Facts:
         """Recorded hours of all jobs of this dataset, one after the other."""
         return sum(cost.seconds for cost in self.costs) / 3600
 
-    @property
-    def shards(self) -> int:
-        """Shards that hold the synthetic rows."""
-        return -(-int(self.config["dataset"]["synthetic"]) // int(self.config["shard_rows"]))
-
 
 def collect_facts(study: Study, dataset: str) -> Facts:
     """Gather the facts of a dataset's cards from the study's results.
@@ -161,7 +156,16 @@ def _config(study: Study, dataset: str, subject: Subject) -> dict[str, Any]:
         "student": study.students[subject.run.student],
         "training": study.trainings[training],
     }
-    return {key: value.model_dump(mode="json") for key, value in chosen.items()} | {"shard_rows": study.shard_rows}
+    values: dict[str, Any] = {key: value.model_dump(mode="json") for key, value in chosen.items()}
+    for key, model in (("generator", "model"), ("teacher", "model"), ("student", "embeddings")):
+        values[key][model] = _public(values[key][model])
+    return values
+
+
+def _public(model: str) -> str:
+    """Return a hub id or embedded name as it is, and of a folder only the last name: cards leave the machine."""
+    path = Path(model)
+    return path.name if path.is_absolute() or path.is_dir() or model.count("/") > 1 else model
 
 
 def _logits(predictions: Path, texts: Texts) -> np.ndarray:
@@ -193,7 +197,7 @@ def _classes(texts: Texts, predicted: np.ndarray) -> list[ClassScore]:
 def _sources(results: Path, dataset: str, study: Study, run: Path, config: Mapping[str, Any]) -> Iterable[Source]:
     dumped = study.model_dump(mode="json")
     for role, name, origin in source_models(results, dataset, dumped):
-        yield Source(role, name, LICENCES.get(name, UNKNOWN_LICENCE), origin)
+        yield Source(role, _public(name), LICENCES.get(name, UNKNOWN_LICENCE), origin)
     record = read_metadata(run / "predictions.parquet").get("gendist", {})
     embeddings = str(config["student"]["embeddings"])
     origin = str(record.get("inputs", {}).get("embeddings", "not recorded"))

@@ -107,7 +107,6 @@ def upload(parcel: Parcel, repository: str, public: bool = False, api: Any = Non
         GendistError: if the repository is public and ``public`` is not said, or the hub refuses.
     """
     from huggingface_hub import HfApi
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalTokenNotFoundError
 
     api = api or HfApi()
     try:
@@ -122,7 +121,9 @@ def upload(parcel: Parcel, repository: str, public: bool = False, api: Any = Non
                 repo_type=parcel.kind,
                 commit_message=f"Add the {parcel.kind} and its card",
             )
-    except (HfHubHTTPError, HFValidationError, LocalTokenNotFoundError, OSError) as error:
+    except GendistError:
+        raise
+    except Exception as error:  # refusals, missing tokens, and whatever a network may raise
         reason = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
         raise GendistError(f"{repository}: the hub did not take it ({reason})") from None
     return str(getattr(done, "commit_url", done))

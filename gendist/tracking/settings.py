@@ -9,10 +9,10 @@ from gendist.settings import Settings
 
 
 class Tracking(Settings):
-    """Where finished runs are entered; nowhere unless a key says so."""
+    """Nothing is tracked unless `mlflow` says where to. A server that does not answer costs a line, not the study."""
 
     mlflow: str | None = None
-    """MLflow (extra `tracking`): the address of a server, `http://localhost:5000` say, or a folder; null tracks nothing."""
+    """MLflow (extra `tracking`): address of a server, say `http://localhost:5000`, or a folder; null for nowhere."""
     experiment: Annotated[str, Field(min_length=1)] = "gendist"
     """Name of the experiment in MLflow."""
 

@@ -130,7 +130,8 @@ def _size(system: str | None, runs: Sequence[Run], dataset: str) -> list[tuple[s
     if system not in weights:
         return []
     mine = weights[system]
-    remark = f"{mine * 4 / 1e6:.1f} MB in 32-bit floats"
+    size = f"{mine * 4 / 1e6:.1f} MB" if mine >= 250_000 else f"{mine * 4 / 1e3:.0f} kB"
+    remark = f"{size} in 32-bit floats"
     if "teacher" in weights:
         remark += f"; the teacher has {weights['teacher'] / mine:.0f} times as many"
     return [("Size", f"{mine:,} weights", remark)]
