@@ -346,3 +346,14 @@ def test_cost_is_summed_by_stage(results: Path):
     table = cost_table(list(costs.values()))
     assert ["generate rows", "1", "8 s", "4", "0.5", "2.5"] in table.rows
     assert table.rows[-1][0] == "together"
+
+
+def test_two_datasets_stand_one_after_the_other(results: Path, tmp_path: Path):
+    one = sources(results)
+    twice = {name: {d: vars(one)[name]["news"] for d in ("news", "more")} for name in ("train", "test", "details")}
+    write_report(type(one)(**{**vars(one), **twice}), tmp_path / "report.html")
+    read = Page((tmp_path / "report.html").read_text())
+    assert len(read.ids) == len(set(read.ids)) and {"d0", "d1"} < set(read.ids)
+    shown = "".join(read.texts)
+    assert shown.count("Confusion.") == 2
+    assert shown.count("This study trained no student on this dataset.") == 1  # no table names a dataset "more"
