@@ -17,7 +17,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check -q install -c constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-all check format docs docs-serve pocket clean
+.PHONY: help run workflow test test-all check format docs docs-serve pocket clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | awk -F'|' '{printf "%-17s %s\n", $$1, $$2}'
@@ -46,6 +46,9 @@ $(VENV)/.test-stamp: $(VENV)/.run-stamp
 
 run: $(VENV)/.run-stamp ## the default study: tables, figure and report under results/ [CORES=n]
 	@$(BIN)/gendist run config.yaml --cores $(CORES)
+
+workflow: $(VENV)/.run-stamp ## how the default study ran, rule by rule: results/workflow.html
+	@$(BIN)/snakemake --report results/workflow.html
 
 # --- checks ---
 

@@ -23,6 +23,8 @@ include: "rules/evaluation.smk"
 include: "rules/costs.smk"
 include: "rules/export.smk"
 include: "rules/report.smk"
+include: "rules/cards.smk"
+include: "rules/tracking.smk"
 
 
 report: "docs/report.rst"
@@ -34,3 +36,5 @@ rule all:
         rules.write_run_config.output,
         rules.collect_metrics.output,
         report_files,
+        rules.write_report.output,
+        rules.track_runs.output if STUDY.tracking.mlflow else [],

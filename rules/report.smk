@@ -1,4 +1,9 @@
-"""Report: the tidy table, texts and logits to the paper's Tables 1-4 and Figure 2, gains, memorisation, sampling."""
+"""Report: the tidy table, texts and logits to tables and figures, and all of them to one page, report.html."""
+
+from gendist.config.exported import exported_temperatures
+from gendist.config.plan import detailed_runs
+
+TEMPLATES = dependencies.PACKAGE / "report" / "page" / "templates"
 
 
 rule write_table1:
@@ -195,3 +200,52 @@ rule draw_tradeoff:
         main=main_names(),
     script:
         "../workflow_scripts/draw_tradeoff.py"
+
+
+rule draw_details:
+    input:
+        test=every_dataset(rules.prepare_texts.output.test),
+        predictions=[rules.distil_student.output.predictions.format(**run._asdict()) for run in detailed_runs(STUDY)],
+        code=code("draw_details"),
+    output:
+        figures=expand(
+            f"{RESULTS}/figures/{{dataset}}/{{name}}.{{kind}}",
+            dataset=STUDY.datasets,
+            name=("confusion", "per_class", "reliability"),
+            kind=("csv", "svg", "png"),
+        ),
+        errors=expand(f"{RESULTS}/tables/{{dataset}}/errors.csv", dataset=STUDY.datasets),
+    log:
+        f"{LOGS}/details.log",
+    conda:
+        "../envs/cpu.yaml"
+    params:
+        datasets=list(STUDY.datasets),
+        runs=[[run.dataset, f"{run.student}+{run.regime}"] for run in detailed_runs(STUDY)],
+        # Read now, not declared: a study that was exported once must not export itself anew.
+        temperatures=exported_temperatures(Path(RESULTS), STUDY.datasets),
+    script:
+        "../workflow_scripts/draw_details.py"
+
+
+rule write_report:
+    input:
+        # Tables and figures that further rules make are shown if they are named here or in report_files.
+        report_files,
+        metrics=rules.collect_metrics.output[0],
+        run_config=rules.write_run_config.output[0],
+        train=every_dataset(rules.prepare_texts.output.train),
+        test=every_dataset(rules.prepare_texts.output.test),
+        details=[path for path in rules.draw_details.output if path.endswith(".csv")],
+        templates=[relative(path) for path in sorted(TEMPLATES.iterdir())],
+        code=code("write_report"),
+    output:
+        f"{RESULTS}/report.html",
+    log:
+        f"{LOGS}/report.log",
+    conda:
+        "../envs/cpu.yaml"
+    params:
+        datasets=list(STUDY.datasets),
+    script:
+        "../workflow_scripts/write_report.py"

@@ -5,7 +5,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
-from workflow_fixtures import POOL, REPORT, SAMPLES, SCORED, STUDY, TABLES, Checkout, changed, entry
+from workflow_fixtures import DETAILS, POOL, REPORT, SAMPLES, SCORED, STUDY, TABLES, Checkout, changed, entry
 
 from gendist.artifacts import hash_file
 from gendist.config.study import PAPER_SYSTEMS
@@ -19,12 +19,12 @@ from gendist.config.study import PAPER_SYSTEMS
         pytest.param(
             entry("datasets", "toy", synthetic=12),
             # kim+synthetic, kim+hard, kim+gendist and res+gendist with 12 rows
-            {"generate_shard": 1, "score_shard": 1, "distil_student": 4, **REPORT, **SAMPLES},
+            {"generate_shard": 1, "score_shard": 1, "distil_student": 4, **REPORT, **SAMPLES, **DETAILS},
             id="more rows",
         ),
         pytest.param(
             changed(seeds=2),
-            {"distil_student": 12, "fit_fasttext": 1, "write_quality": 1, **REPORT},
+            {"distil_student": 12, "fit_fasttext": 1, "write_quality": 1, **REPORT, **DETAILS},
             id="one more seed",
         ),
         pytest.param(
@@ -32,7 +32,7 @@ from gendist.config.study import PAPER_SYSTEMS
                 students={"wide": {"embeddings": "toy/subwords", "filters": 6}},
                 systems=[*PAPER_SYSTEMS, "wide", "wide+dist", "wide+gendist"],
             ),
-            {"distil_student": 3, **REPORT},
+            {"distil_student": 3, **REPORT, **DETAILS},
             id="one more student",
         ),
         pytest.param(
@@ -64,6 +64,7 @@ from gendist.config.study import PAPER_SYSTEMS
                 "evaluate_teacher": 1,
                 "distil_student": 9,
                 **REPORT,
+                **DETAILS,
                 "write_table3": 1,
                 **SCORED,
                 "assess_pool": 2,
@@ -72,7 +73,7 @@ from gendist.config.study import PAPER_SYSTEMS
         ),
         pytest.param(
             entry("trainings", "default", learning_rate=2e-3),
-            {"distil_student": 12, "write_quality": 1, **REPORT},
+            {"distil_student": 12, "write_quality": 1, **REPORT, **DETAILS},
             id="another training",
         ),
         pytest.param(
@@ -82,7 +83,7 @@ from gendist.config.study import PAPER_SYSTEMS
         ),
         pytest.param(
             entry("trainings", "default", keep={"min_confidence": 0.1}),
-            {"distil_student": 6, "write_quality": 1, **REPORT},  # those with synthetic rows
+            {"distil_student": 6, "write_quality": 1, **REPORT, **DETAILS},  # those with synthetic rows
             id="another filter",
         ),
         pytest.param(
@@ -93,8 +94,12 @@ from gendist.config.study import PAPER_SYSTEMS
             {"generate_shard": 1, "score_shard": 1, "distil_student": 1, **REPORT, **POOL},
             id="another setting of a sampling",
         ),
-        # Rows do not depend on it; the record of the config is written anew.
-        pytest.param(entry("samplings", "full", batch_size=3), {"write_run_config": 1}, id="sampling batch size"),
+        # Rows do not depend on it; the record of the config is written anew, and the report that shows it.
+        pytest.param(
+            entry("samplings", "full", batch_size=3),
+            {"write_run_config": 1, "write_report": 1},
+            id="sampling batch size",
+        ),
         pytest.param(
             changed(systems=[s for s in PAPER_SYSTEMS if s != "blend"]), REPORT, id="one system less: only the report"
         ),
@@ -124,7 +129,7 @@ def test_the_order_of_keys_reruns_nothing(finished: Checkout):
     [
         (
             "students/loss.py",
-            {"distil_student": 12, "collect_metrics": 1, "write_quality": 1, **TABLES},
+            {"distil_student": 12, "collect_metrics": 1, "write_quality": 1, **TABLES, **DETAILS},
         ),
         (
             # The teacher's finetuning scores its held-out rows with it.
@@ -137,6 +142,7 @@ def test_the_order_of_keys_reruns_nothing(finished: Checkout):
                 "distil_student": 9,
                 "collect_metrics": 1,
                 **TABLES,
+                **DETAILS,
                 "write_table3": 1,
                 **SCORED,
                 "assess_pool": 2,
@@ -151,13 +157,15 @@ def test_the_order_of_keys_reruns_nothing(finished: Checkout):
                 "collect_metrics": 1,
                 **TABLES,
                 **SAMPLES,
+                **DETAILS,
                 "find_repeats": 2,
                 "assess_pool": 2,
             },
         ),
         ("baselines/fasttext.py", {"fit_fasttext": 1, "collect_metrics": 1, **TABLES}),
-        ("report/table2.py", {"write_table2": 1}),
-        ("quality/page.py", {"assess_pool": 2, "write_quality": 1, "draw_quality": 1}),
+        ("report/table2.py", {"write_table2": 1, "write_report": 1}),
+        ("report/page/cost.py", {"write_report": 1}),
+        ("quality/page.py", {"assess_pool": 2, "write_quality": 1, "draw_quality": 1, "write_report": 1}),
         ("pocket/vectors.py", {}),
     ],
 )
@@ -176,7 +184,7 @@ def test_an_edited_script_reruns_its_rule(finished: Checkout):
     before = file.read_bytes()
     file.write_bytes(before + b"\nEDITED = True\n")
     try:
-        assert finished.planned(STUDY) == {"write_table4": 1}
+        assert finished.planned(STUDY) == {"write_table4": 1, "write_report": 1}
     finally:
         file.write_bytes(before)
 
@@ -215,3 +223,16 @@ def test_a_student_and_a_sampling_are_added_by_config_alone(finished: Checkout, 
     assert "\nwide," in (results / "tables/table1.csv").read_text()
     redone = {f for f, state in before.items() if (f.stat().st_mtime_ns, hash_file(f)) != state}
     assert redone == {results / "metrics.parquet"}
+
+
+def test_an_export_that_appears_redraws_the_calibration_and_runs_nothing_else(finished: Checkout, tmp_path: Path):
+    checkout = finished.copy(tmp_path / "checkout")
+    choice = checkout.folder / "results/toy/export/choice.json"
+    choice.parent.mkdir(parents=True)
+    choice.write_text('{"ranking": [{"system": "kim+gendist", "temperature": 1.5}]}')
+    assert checkout.planned(STUDY) == {"draw_details": 1, "write_report": 1}
+
+
+def test_runs_are_tracked_only_where_the_config_says_so(finished: Checkout):
+    tracked = finished.planned({**STUDY, "tracking": {"mlflow": "runs"}})
+    assert tracked == {"write_run_config": 1, "write_report": 1, "track_runs": 1}

@@ -86,12 +86,21 @@ def test_every_table_and_figure_is_there(finished: Checkout):
         for kind in ("csv", "md")
     }
     assert expected <= {f.name for f in (results / "tables").iterdir()}
-    figures = {
-        f"{name}.{kind}" for name in ("figure2", "sampling", "quality") for kind in ("svg", "png", "csv", "parquet")
-    }
-    assert figures == {f.name for f in (results / "figures").iterdir()}
+    names = ("figure2", "sampling", "quality")
+    figures = {f"{name}.{kind}" for name in names for kind in ("svg", "png", "csv", "parquet")}
+    figures |= {f"tradeoff.{kind}" for kind in ("svg", "png", "csv")}
+    assert figures == {f.name for f in (results / "figures").iterdir() if f.is_file()}
+    details = {f"{name}.{kind}" for name in ("confusion", "per_class", "reliability") for kind in ("svg", "png", "csv")}
+    assert details == {f.name for f in (results / "figures/toy").iterdir()}
+    assert (results / "tables/toy/errors.csv").is_file()
     with (results / "tables/table1.csv").open() as stream:
         assert [row["system"] for row in csv.DictReader(stream)] == list(PAPER_SYSTEMS)
+
+
+def test_the_report_shows_the_study_and_is_one_file(finished: Checkout):
+    page = (finished.folder / "results/report.html").read_text()
+    assert "kim+gendist" in page and "<script" not in page
+    assert re.findall(r"<h2>(.*)</h2>", page) == ["toy", "The study"]
 
 
 def test_everything_says_what_made_it(finished: Checkout):
@@ -208,16 +217,17 @@ def cpu_seconds() -> float:
 
 
 @pytest.mark.slow
-def test_the_tiny_study_and_its_report_with_the_embedded_models(own: Checkout):
+def test_the_tiny_study_and_its_workflow_report_with_the_embedded_models(own: Checkout):
     shutil.copytree(ROOT / "data", own.folder / "data")
     began = cpu_seconds()
     study = ["--cores", "2", "--configfile", "configs/tiny.yaml"]
     result = own.snakemake(*study)
     assert result.returncode == 0, result.stdout
     assert own.planned("configs/tiny.yaml") == {}
-    result = own.snakemake(*study, "--report", "report.html")
+    assert "finetune the teacher" in (own.folder / "results/tiny/report.html").read_text()
+    result = own.snakemake(*study, "--report", "results/tiny/workflow.html")
     assert result.returncode == 0, result.stdout
     # Four minutes of two cores; by the clock, other work on the machine would count too.
     assert cpu_seconds() - began < 2 * 240
-    page = (own.folder / "report.html").read_text()
+    page = (own.folder / "results/tiny/workflow.html").read_text()
     assert re.search("table1.md", page) and re.search("figure2.svg", page)

@@ -123,13 +123,22 @@ def write_csv(path: Path, count: int, seed: int) -> None:
     path.write_text("text,label\n" + "".join(rows))
 
 
-TABLES = {"write_table1": 1, "write_table2": 1, "write_gains": 1, "draw_figure2": 1, "draw_sampling": 1}
+TABLES = {
+    "write_table1": 1,
+    "write_table2": 1,
+    "write_gains": 1,
+    "draw_figure2": 1,
+    "draw_sampling": 1,
+    "write_report": 1,
+}
 """What reads the metrics."""
 POOL = {"find_repeats": 1, "assess_pool": 1, "write_quality": 1, "draw_quality": 1}
 """What measures one pool of synthetic rows."""
-SAMPLES = {"write_table3": 1, "write_table4": 1, "write_memorisation": 1, **POOL}
+SAMPLES = {"write_table3": 1, "write_table4": 1, "write_memorisation": 1, "write_report": 1, **POOL}
 """What reads the main pool of synthetic rows."""
 SCORED = {name: count for name, count in POOL.items() if name != "find_repeats"}
 """What reads the teacher's logits of one pool."""
+DETAILS = {"draw_details": 1}
+"""What reads the predictions of the main gendist students."""
 REPORT = {"write_run_config": 1, "collect_metrics": 1, **TABLES}
 """What follows whenever the study has one more run."""

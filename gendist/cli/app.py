@@ -10,10 +10,12 @@ from typing import Annotated
 import typer
 
 from gendist import __version__
+from gendist.cli.card import card
 from gendist.cli.compare import compare
 from gendist.cli.export import export
 from gendist.cli.init import init
 from gendist.cli.predict import predict
+from gendist.cli.push import push
 from gendist.cli.run import run
 from gendist.cli.status import status
 from gendist.errors import GendistError
@@ -49,6 +51,8 @@ app.command()(init)
 app.command(context_settings={"allow_extra_args": True})(run)
 app.command()(status)
 app.command()(compare)
+app.command()(card)
+app.command()(push)
 
 
 def main() -> None:

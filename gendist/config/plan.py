@@ -80,6 +80,17 @@ def export_candidates(study: Study, dataset: str) -> list[Run]:
     return [next(_of_student(study, dataset, student, regime)) for student, regime in pairs]
 
 
+def detailed_runs(study: Study) -> list[Run]:
+    """Return the runs that the report may show in detail: gendist with all that is main, and every synthetic row."""
+    names = {"teacher": study.teacher, "generator": study.generator, "sampling": study.sampling}
+    main = variant_name("gendist", **names, training=study.training)
+    return [
+        run
+        for run in planned_runs(study)
+        if run.variant == main and run.regime == "gendist" and run.n_synthetic == study.datasets[run.dataset].synthetic
+    ]
+
+
 def _runs(study: Study, dataset: str) -> Iterator[Run]:
     curve = study.curve_student
     for _, student, regime in study.parsed_systems:

@@ -12,6 +12,7 @@ from gendist.synthetic.settings import Sampling
 from gendist.systems import System, parse_system
 from gendist.teacher.settings import MINILM, Teacher
 from gendist.texts.settings import Dataset
+from gendist.tracking.settings import Tracking
 
 PAPER_COUNTS = (500, 1000, 2500, 5000, 10_000, 25_000)
 PAPER_SYSTEMS = (
@@ -76,6 +77,8 @@ class Study(Settings):
     """Rows in a shard: the unit of generation and scoring jobs."""
     export: Export = Export()
     """How `gendist export` chooses the student to deploy."""
+    tracking: Tracking = Tracking()
+    """Where finished runs are entered besides the results."""
     results: Annotated[str, Field(pattern=r"^[^\s{}]+$")] = "results"
     """Folder of everything that the study writes."""
 

@@ -59,6 +59,11 @@ def latex(text: str) -> str:
     return one_line(text).translate(_LATEX)
 
 
+def from_csv(cell: str) -> str:
+    """Take the quote off again that ``csv`` put before a text."""
+    return cell[1:] if cell.startswith("'") and cell[1:].startswith(FORMULA_STARTS) else cell
+
+
 def shorten(text: str, characters: int) -> str:
     """Cut one-line text to so many characters, an ellipsis included."""
     text = one_line(text)

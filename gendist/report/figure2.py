@@ -12,6 +12,7 @@ from gendist.errors import GendistError
 from gendist.report.runs import Run, Summary, choose, read_runs, rounded, summarise
 from gendist.report.style import BLUE, GREEN, ORANGE, panels, save, shared_legend, styled
 from gendist.report.write import seeds_phrase, write_columns
+from gendist.systems import TEACHER
 
 SCHEMA = pa.schema(
     [
@@ -59,20 +60,19 @@ def draw_figure2(
     curves = {dataset: curve for dataset, curve in curves.items() if curve}
     if not curves:
         raise GendistError(f"{metrics}: no run of {system} on {', '.join(counts)}")
-    lines = (("teacher", "teacher", ORANGE, "--"), (f"{student}+dist", f"{student}+dist (real rows only)", GREEN, "-."))
+    lines = (TEACHER, f"{student}+dist")
     seeds = seeds_phrase(summary.runs for curve in curves.values() for summary in curve.values())
     curve_label = f"{system} (generated rows only): mean ± standard deviation, {seeds}"
     rows = []
     with styled():
         figure, axes = panels(len(curves))
         for panel, (dataset, curve) in zip(axes, curves.items(), strict=True):
-            _draw_curve(panel, curve, curve_label)
+            draw_curve(panel, curve, curve_label)
             rows += [_record(dataset, system, n, summary) for n, summary in curve.items()]
-            for name, label, colour, dash in lines:
-                level = summarise(choose(runs, dataset, name, main))
-                if level:
-                    panel.axhline(level.mean, color=colour, linestyle=dash, label=label)
-                    rows.append(_record(dataset, name, None, level))
+            found = {name: summarise(choose(runs, dataset, name, main)) for name in lines}
+            levels = {name: level for name, level in found.items() if level}
+            draw_lines(panel, levels)
+            rows += [_record(dataset, name, None, level) for name, level in levels.items()]
             panel.set_title(dataset)
             panel.set_xlabel("generated rows")
             panel.margins(y=0.12)
@@ -91,7 +91,17 @@ def _curve(
     return {count: summary for count, summary in summaries.items() if summary}
 
 
-def _draw_curve(panel: Axes, curve: Mapping[int, Summary], label: str) -> None:
+def draw_lines(panel: Axes, levels: Mapping[str, Summary]) -> None:
+    """Draw a horizontal line for the teacher, and for a student that saw real rows alone."""
+    for name, level in levels.items():
+        if name == TEACHER:
+            panel.axhline(level.mean, color=ORANGE, linestyle="--", label=name)
+        else:
+            panel.axhline(level.mean, color=GREEN, linestyle="-.", label=f"{name} (real rows only)")
+
+
+def draw_curve(panel: Axes, curve: Mapping[int, Summary], label: str) -> None:
+    """Draw accuracies (percent) over generated rows on a logarithmic axis."""
     counts = list(curve)
     panel.errorbar(
         counts,

@@ -71,7 +71,7 @@ def draw_sampling(
         most = max(len(groups) for groups in shown.values())
         figure, axes = panels(len(shown), height=1.3 + 0.5 * most)
         for panel, (dataset, groups) in zip(axes, shown.items(), strict=True):
-            _draw_groups(panel, groups)
+            draw_groups(panel, groups)
             panel.set_title(f"{dataset}, {counts[dataset]:,} generated rows")
             panel.set_xlabel(f"test accuracy of {system} (%)")
             for name, group in groups.items():
@@ -83,7 +83,8 @@ def draw_sampling(
         write_columns(out, table, Provenance("report", inputs={"metrics": hash_file(metrics)}))
 
 
-def _draw_groups(panel: Axes, groups: Mapping[str, Sequence[Run]]) -> None:
+def draw_groups(panel: Axes, groups: Mapping[str, Sequence[Run]]) -> None:
+    """Draw the runs of each strategy, with mean and standard deviation, top to bottom."""
     for place, group in enumerate(groups.values()):
         summary = summarise(group)
         if summary is None:

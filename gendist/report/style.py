@@ -4,7 +4,9 @@ Figures are made without pyplot, so nothing opens a window and no state is share
 """
 
 import io
-from collections.abc import Iterator, Sequence
+import re
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -47,17 +49,42 @@ _SETTINGS: dict[Any, Any] = {
     "lines.linewidth": 1.8,
     "svg.fonttype": "path",
     "svg.hashsalt": "gendist",  # otherwise the ids in an SVG are random
+    "text.parse_math": False,  # a class may be called $x$
     "xtick.labelsize": 9,
     "ytick.labelsize": 9,
 }
 
 
+_INK, _LINES = "#010203", "#dddddd"
+_THEMED: dict[Any, Any] = {
+    **dict.fromkeys(
+        ("axes.edgecolor", "axes.labelcolor", "text.color", "xtick.color", "ytick.color", "axes.titlecolor"), _INK
+    ),
+    **dict.fromkeys(("figure.facecolor", "axes.facecolor", "savefig.facecolor"), "none"),
+    **{"font.size": 11, "axes.labelsize": 11, "legend.fontsize": 10, "xtick.labelsize": 10, "ytick.labelsize": 10},
+    "svg.fonttype": "none",  # letters stay letters: the page's font, found by a search, read aloud
+}
+_THEME = {
+    _INK: "currentColor",
+    _LINES: "var(--grid)",
+    BLUE: "var(--blue)",
+    ORANGE: "var(--orange)",
+    GREEN: "var(--green)",
+    GREY: "var(--grey)",
+}
+"""What colours become in a page: its own, which change with its background."""
+
+
 @contextmanager
-def styled() -> Iterator[None]:
-    """Draw and save under the house style, whatever the user's matplotlibrc says."""
+def styled(themed: bool = False) -> Iterator[None]:
+    """Draw and save under the house style, whatever the user's matplotlibrc says.
+
+    Args:
+        themed: for ``inline_svg``; without a background.
+    """
     with mpl.rc_context():
         mpl.rcdefaults()
-        mpl.rcParams.update(_SETTINGS)
+        mpl.rcParams.update(_SETTINGS | (_THEMED if themed else {}))
         yield
 
 
@@ -93,7 +120,37 @@ def shared_legend(figure: Figure, axes: Sequence[Axes]) -> None:
 
 def save(figure: Figure, out_svg: Path, out_png: Path) -> None:
     """Write SVG and PNG without dates or versions in them."""
-    for path, metadata in ((out_svg, {"Date": None, "Creator": "gendist"}), (out_png, {"Software": None})):
-        buffer = io.BytesIO()
-        figure.savefig(buffer, format=Path(path).suffix.removeprefix("."), dpi=DPI, metadata=metadata)
-        write_bytes(path, buffer.getvalue())
+    for path, metadata in ((out_svg, _SVG_METADATA), (out_png, {"Software": None})):
+        write_bytes(path, _drawn(figure, Path(path).suffix.removeprefix("."), metadata))
+
+
+def inline_svg(figure: Figure, name: str) -> str:
+    """Return an ``svg`` element for an HTML page that takes its colours from the page.
+
+    Args:
+        figure: drawn under ``styled(themed=True)``; what it shows should be said beside it.
+        name: letters and digits that no other figure of the page has; ids begin with it.
+    """
+    svg = _drawn(figure, "svg", _SVG_METADATA).decode()
+    svg = svg[svg.index("<svg") :]
+    svg = re.sub(r"<metadata>.*?</metadata>|<style\b.*?</style>", "", svg, flags=re.DOTALL)
+    svg = re.sub(r'(\bid="|url\(#|href="#)', rf"\g<1>{name}-", svg)
+    for colour, of_page in _THEME.items():
+        svg = svg.replace(colour, of_page)
+    width, height = figure.get_size_inches() * 72
+    root = f'<svg class="plot" viewBox="0 0 {width:g} {height:g}" xmlns:xlink="http://www.w3.org/1999/xlink"'
+    style = 'style="stroke-linejoin: round; stroke-linecap: butt" aria-hidden="true"'
+    return re.sub(r"<svg\b[^>]*>", f"{root} {style}>", svg, count=1)
+
+
+_SVG_METADATA = {"Date": None, "Creator": "gendist"}
+
+
+def _drawn(figure: Figure, kind: str, metadata: Mapping[str, str | None]) -> bytes:
+    buffer = io.BytesIO()
+    with warnings.catch_warnings():
+        # Names of classes in scripts that the font lacks: boxes in a PNG, letters in an SVG of the page.
+        warnings.filterwarnings("ignore", message=r"Glyph .* missing from font")
+        warnings.filterwarnings("ignore", message=r"Matplotlib currently does not support .* natively")
+        figure.savefig(buffer, format=kind, dpi=DPI, metadata=dict(metadata))
+    return buffer.getvalue()

@@ -1,0 +1,176 @@
+"""Figures of one dataset: confusion, scores of classes, calibration, accuracy against size.
+
+Each is drawn from the rows of its CSV, for a file or, under ``styled(themed=True)``, for a page.
+"""
+
+from collections.abc import Mapping, Sequence
+from itertools import combinations
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+from matplotlib.ticker import NullFormatter
+
+from gendist.report.escape import shorten
+from gendist.report.style import BLUE, GREEN, GREY, ORANGE
+from gendist.systems import TEACHER
+
+WIDTH = 4.8
+"""Width of a figure in inches: its letters stay readable on a phone."""
+NAMED = 24
+"""Characters of a class name that are shown."""
+NUMBERED = 20
+"""Up to so many classes the cells of a confusion matrix bear their numbers."""
+MARKS = (("precision", GREEN, "s"), ("recall", ORANGE, "^"), ("f1", BLUE, "o"))
+
+
+def confusion_plot(names: Sequence[str], counts: np.ndarray) -> Figure:
+    """Draw gold classes against predicted ones, coloured by the share of the gold class.
+
+    Args:
+        names: of the classes.
+        counts: (classes, classes), gold classes in rows.
+    """
+    classes = len(names)
+    side = max(WIDTH, 1.6 + 0.27 * classes)
+    figure, axes = new_figure(side, side * 0.9)
+    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    for gold, predicted in np.argwhere(counts):
+        share = shares[gold, predicted]
+        axes.add_patch(Rectangle((predicted - 0.5, gold - 0.5), 1, 1, facecolor=BLUE, alpha=float(share), linewidth=0))
+        if classes <= NUMBERED:
+            size = 9 if classes <= 8 else 7
+            cell = axes.text(predicted, gold, f"{counts[gold, predicted]}", ha="center", va="center", fontsize=size)
+            if share > 0.5:
+                cell.set_color("white")
+    shown = [shorten(name, NAMED) for name in names]
+    axes.set_xticks(range(classes), shown, rotation=45, ha="right", rotation_mode="anchor")
+    axes.set_yticks(range(classes), shown)
+    axes.set(xlim=(-0.5, classes - 0.5), ylim=(classes - 0.5, -0.5), xlabel="predicted class", ylabel="gold class")
+    axes.grid(visible=False)
+    return figure
+
+
+def per_class_plot(rows: Sequence[Mapping[str, float | str | None]]) -> Figure:
+    """Draw precision, recall and F1 of every class with their intervals.
+
+    Args:
+        rows: ``class``, and for each score its value, ``... low`` and ``... high``, in percent or None.
+    """
+    figure, axes = new_figure(WIDTH, 1.2 + 0.42 * len(rows))
+    for shift, (score, colour, mark) in zip((-0.24, 0.0, 0.24), MARKS, strict=True):
+        for place, row in enumerate(rows):
+            value, low, high = (_number(row[key]) for key in (score, f"{score} low", f"{score} high"))
+            label = {"f1": "F1"}.get(score, score) if place == 0 else None
+            axes.plot([low, high], [place + shift] * 2, color=colour, linewidth=1.4)
+            axes.plot([value], [place + shift], mark, color=colour, markersize=4.5, label=label)
+    axes.set_yticks(range(len(rows)), [shorten(str(row["class"]), NAMED) for row in rows])
+    axes.set(ylim=(len(rows) - 0.4, -0.6), xlabel="%, with 95 % interval")
+    axes.grid(axis="y", visible=False)
+    figure.legend(loc="outside lower center", ncols=3)
+    return figure
+
+
+def reliability_plot(groups: Mapping[str, Sequence[Mapping[str, float | str | None]]]) -> Figure:
+    """Draw accuracy against confidence, with the diagonal of perfect calibration.
+
+    Args:
+        groups: by the curve's label, rows with ``predictions``, ``confidence`` and ``accuracy`` (percent).
+    """
+    figure, (axes, below) = _figures(WIDTH, 4.4)
+    axes.plot([0, 100], [0, 100], "--", color=GREY, linewidth=1.2, label="as sure as right")
+    bars = len(groups)
+    for number, (label, rows) in enumerate(groups.items()):
+        filled = [row for row in rows if row["confidence"] is not None]
+        colour, mark = ((BLUE, "o"), (ORANGE, "s"))[number]
+        points = [[_number(row[key]) for row in filled] for key in ("confidence", "accuracy")]
+        axes.plot(*points, color=colour, marker=mark, markersize=4.5, label=label)
+        counts = np.array([_number(row["predictions"]) for row in rows])
+        width = 100 / len(rows) / bars
+        left = np.arange(len(rows)) * width * bars + number * width
+        below.bar(left, counts / counts.sum() * 100, width * 0.9, align="edge", color=colour)
+    axes.set(xlim=(0, 100), ylim=(0, 100), ylabel="right, %")
+    below.set(xlim=(0, 100), xlabel="probability of the predicted class, %", ylabel="share, %")
+    axes.tick_params(labelbottom=False)
+    figure.legend(loc="outside lower center", ncols=2 if bars == 1 else 1)
+    return figure
+
+
+def size_plot(rows: Sequence[Mapping[str, float | str | None]], across: str, label: str) -> Figure:
+    """Draw accuracy against a cost on a logarithmic axis, each system with its name.
+
+    Args:
+        rows: ``system``, ``accuracy`` and ``sd`` (percent; sd may be None), and the cost.
+        across: name of the cost, which is above zero.
+        label: of its axis.
+    """
+    figure, axes = new_figure(WIDTH, 3.6)
+    costs = [_number(row[across]) for row in rows]
+    accuracies = [_number(row["accuracy"]) for row in rows]
+    middle = (max(costs) * min(costs)) ** 0.5
+    for row, cost, accuracy, place in zip(rows, costs, accuracies, _apart(costs, accuracies), strict=True):
+        name = str(row["system"])
+        colour = BLUE if name.endswith("+gendist") else ORANGE if name == TEACHER else GREY
+        spread = None if row["sd"] is None else [_number(row["sd"])]
+        axes.errorbar([cost], [accuracy], yerr=spread, fmt="o", color=colour, markersize=5, capsize=2, elinewidth=1)
+        # Names of what stands at the right edge go to its left.
+        side, align = (1 / 1.35, "right") if cost > middle * 3 else (1.35, "left")
+        axes.annotate(
+            shorten(name, NAMED),
+            (cost, accuracy),
+            xytext=(cost * side, place),
+            ha=align,
+            va="center",
+            fontsize=9.5,
+            arrowprops={"arrowstyle": "-", "color": GREY, "linewidth": 0.6, "shrinkA": 0, "shrinkB": 3},
+        )
+    axes.set_xscale("log")
+    axes.xaxis.set_major_formatter(_in_thousands)
+    axes.xaxis.set_minor_formatter(NullFormatter())
+    low, high = min(costs), max(costs)
+    axes.set_xlim(low / 1.6, high * 1.6)
+    axes.set(xlabel=label, ylabel="test accuracy (%)")
+    axes.margins(y=0.1)
+    return figure
+
+
+def _in_thousands(value: float, _: float) -> str:
+    """Format 1000 as 1k, 1000000 as 1M; a formatter of matplotlib's would write powers of ten as formulas."""
+    for unit, name in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if value >= unit:
+            return f"{value / unit:g}{name}"
+    return f"{value:g}"
+
+
+def _apart(costs: Sequence[float], accuracies: Sequence[float]) -> list[float]:
+    """Return heights for the systems' names, near their points, at which names side by side do not overlap."""
+    gap = 0.08 * max(max(accuracies) - min(accuracies), 1.0)
+    order = sorted(range(len(costs)), key=lambda i: accuracies[i])
+    places = list(accuracies)
+    for _ in range(60):  # small shoves settle well before that
+        for lower, upper in combinations(order, 2):
+            short = gap - (places[upper] - places[lower])
+            if short > 0 and max(costs[lower], costs[upper]) < 4 * min(costs[lower], costs[upper]):
+                places[lower] -= short / 2
+                places[upper] += short / 2
+    return places
+
+
+def _number(value: float | str | None) -> float:
+    return float("nan") if value is None or value == "" else float(value)
+
+
+def new_figure(width: float, height: float) -> tuple[Figure, Axes]:
+    """Make a figure of one panel, sizes in inches."""
+    figure = Figure(figsize=(width, height), layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure, figure.add_subplot()
+
+
+def _figures(width: float, height: float) -> tuple[Figure, tuple[Axes, Axes]]:
+    figure = Figure(figsize=(width, height), layout="constrained")
+    FigureCanvasAgg(figure)
+    above, below = figure.subplots(2, 1, height_ratios=(4, 1))
+    return figure, (above, below)

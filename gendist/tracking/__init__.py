@@ -1,0 +1,1 @@
+"""Tracking: the study's runs in somebody's MLflow."""

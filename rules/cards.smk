@@ -1,0 +1,31 @@
+"""Cards: everything known of a dataset's model and of its synthetic rows to the cards that go with them."""
+
+
+rule write_cards:
+    input:
+        metrics=rules.collect_metrics.output[0],
+        run_config=rules.write_run_config.output[0],
+        memorisation=rules.write_memorisation.output.csv,
+        train=every_dataset(rules.prepare_texts.output.train),
+        test=every_dataset(rules.prepare_texts.output.test),
+        predictions=[rules.distil_student.output.predictions.format(**run._asdict()) for run in detailed_runs(STUDY)],
+        shards=main_shards(rules.generate_shard.output[0]),
+        logits=main_shards(rules.score_shard.output[0]),
+        # What an export has chosen, where there was one.
+        exports=[p for p in every_dataset(f"{RESULTS}/{{dataset}}/export/model/gendist-model.json") if Path(p).exists()],
+        templates=[relative(path) for path in sorted((dependencies.PACKAGE / "cards" / "templates").iterdir())],
+        code=code("write_cards"),
+    output:
+        expand(
+            f"{RESULTS}/{{dataset}}/cards/{{file}}",
+            dataset=STUDY.datasets,
+            file=("model/README.md", "dataset/README.md", "dataset/data/synthetic.parquet"),
+        ),
+    log:
+        f"{LOGS}/cards.log",
+    conda:
+        "../envs/cpu.yaml"
+    params:
+        study=STUDY.model_dump(mode="json"),
+    script:
+        "../workflow_scripts/write_cards.py"

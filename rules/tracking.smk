@@ -1,0 +1,18 @@
+"""Tracking: the tidy table to runs of MLflow, where the config names one."""
+
+
+rule track_runs:
+    input:
+        metrics=rules.collect_metrics.output[0],
+        run_config=rules.write_run_config.output[0],
+        code=code("track_runs"),
+    output:
+        f"{RESULTS}/tracking.json",
+    log:
+        f"{LOGS}/tracking.log",
+    conda:
+        "../envs/cpu.yaml"
+    params:
+        tracking=settings(STUDY.tracking),
+    script:
+        "../workflow_scripts/track_runs.py"

@@ -1,0 +1,15 @@
+"""Enter the study's runs into MLflow."""
+
+from pathlib import Path
+
+from gendist.script import logged
+from gendist.tracking.runs import track_runs
+
+with logged(snakemake.log[0], "tracking"):
+    track_runs(
+        Path(snakemake.input.metrics),
+        Path(snakemake.input.run_config),
+        snakemake.params.tracking["mlflow"],
+        snakemake.params.tracking["experiment"],
+        Path(snakemake.output[0]),
+    )

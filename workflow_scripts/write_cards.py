@@ -1,0 +1,10 @@
+"""Write the model card and the dataset card of every dataset."""
+
+from gendist.cards.write import write_cards
+from gendist.config import study_from
+from gendist.script import logged
+
+with logged(snakemake.log[0], "cards"):
+    study = study_from(snakemake.params.study)
+    for dataset in study.datasets:
+        write_cards(study, dataset)

@@ -1,0 +1,23 @@
+"""Write the report: one page of all tables, figures and what made them."""
+
+from pathlib import Path
+
+from gendist.report.page.sources import Sources, details_files, table_files
+from gendist.report.page.write import write_report
+from gendist.script import logged
+
+with logged(snakemake.log[0], "report"):
+    datasets = snakemake.params.datasets
+    write_report(
+        Sources(
+            Path(snakemake.output[0]).parent,
+            Path(snakemake.log[0]).parent,
+            Path(snakemake.input.metrics),
+            Path(snakemake.input.run_config),
+            table_files(map(Path, snakemake.input)),
+            dict(zip(datasets, map(Path, snakemake.input.train), strict=True)),
+            dict(zip(datasets, map(Path, snakemake.input.test), strict=True)),
+            details_files(map(Path, snakemake.input.details)),
+        ),
+        Path(snakemake.output[0]),
+    )
