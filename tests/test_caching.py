@@ -28,7 +28,7 @@ from gendist.config.study import PAPER_SYSTEMS
                 students={"wide": {"embeddings": "toy/subwords", "filters": 6}},
                 systems=[*PAPER_SYSTEMS, "wide", "wide+dist", "wide+gendist"],
             ),
-            {"distil_student": 3, **REPORT},
+            {"distil_student": 3, "measure_student": 1, **REPORT},
             id="one more student",
         ),
         pytest.param(
@@ -58,16 +58,17 @@ from gendist.config.study import PAPER_SYSTEMS
                 "score_shard": 3,
                 "evaluate_teacher": 1,
                 "distil_student": 9,
+                "measure_teacher": 1,
                 **REPORT,
                 "write_table3": 1,
             },
             id="another teacher",
         ),
         pytest.param(
-            entry("trainings", "default", learning_rate=2e-3), {"distil_student": 12, **REPORT}, id="another training"
+            entry("trainings", "default", learning_rate=2e-3), {"distil_student": 12, "measure_student": 3, **REPORT}, id="another training"
         ),
         pytest.param(
-            entry("students", "blend", dropout=0.2), {"distil_student": 2, **REPORT}, id="another setting of a student"
+            entry("students", "blend", dropout=0.2), {"distil_student": 2, "measure_student": 1, **REPORT}, id="another setting of a student"
         ),
         pytest.param(
             entry("samplings", "cool", temperature=0.6),
@@ -105,7 +106,7 @@ def test_the_order_of_keys_reruns_nothing(finished: Checkout):
     [
         (
             "students/loss.py",
-            {"distil_student": 12, "collect_metrics": 1, **TABLES},
+            {"distil_student": 12, "measure_student": 3, "collect_metrics": 1, **TABLES},
         ),
         (
             # The teacher's finetuning scores its held-out rows with it.
@@ -116,6 +117,8 @@ def test_the_order_of_keys_reruns_nothing(finished: Checkout):
                 "score_shard": 3,
                 "evaluate_teacher": 1,
                 "distil_student": 9,
+                "measure_teacher": 1,
+                "measure_baseline": 2,  # some of them run an encoder
                 "collect_metrics": 1,
                 **TABLES,
                 "write_table3": 1,
@@ -132,7 +135,7 @@ def test_the_order_of_keys_reruns_nothing(finished: Checkout):
                 **SAMPLES,
             },
         ),
-        ("baselines/fasttext.py", {"fit_fasttext": 1, "collect_metrics": 1, **TABLES}),
+        ("baselines/fasttext.py", {"fit_fasttext": 1, "measure_baseline": 2, "collect_metrics": 1, **TABLES}),
         ("report/table2.py", {"write_table2": 1}),
         ("pocket/vectors.py", {}),
     ],

@@ -77,13 +77,15 @@ def test_the_tidy_table_has_one_row_per_run(finished: Checkout):
 def test_every_table_and_figure_is_there(finished: Checkout):
     results = finished.folder / "results"
     expected = {"table1.csv", "table1.md", "table1.tex"} | {
-        f"{name}.{kind}" for name in ("table2", "table3", "table4", "gains", "memorisation") for kind in ("csv", "md")
+        f"{name}.{kind}" for name in ("table2", "table3", "table4", "gains", "memorisation", "costs") for kind in ("csv", "md")
     }
     assert expected <= {f.name for f in (results / "tables").iterdir()}
     figures = {f"{name}.{kind}" for name in ("figure2", "sampling") for kind in ("svg", "png", "csv", "parquet")}
+    figures |= {f"tradeoff.{kind}" for kind in ("svg", "png", "csv")}
     assert figures == {f.name for f in (results / "figures").iterdir()}
-    with (results / "tables/table1.csv").open() as stream:
-        assert [row["system"] for row in csv.DictReader(stream)] == list(PAPER_SYSTEMS)
+    for table in ("table1", "costs"):
+        with (results / f"tables/{table}.csv").open() as stream:
+            assert [row["system"] for row in csv.DictReader(stream)] == list(PAPER_SYSTEMS)
 
 
 def test_everything_says_what_made_it(finished: Checkout):

@@ -123,7 +123,9 @@ def write_csv(path: Path, count: int, seed: int) -> None:
     path.write_text("text,label\n" + "".join(rows))
 
 
-TABLES = {"write_table1": 1, "write_table2": 1, "write_gains": 1, "draw_figure2": 1, "draw_sampling": 1}
+COSTS = {"collect_costs": 1, "write_costs": 1, "draw_tradeoff": 1}
+"""What joins the metrics and what was measured of a network, which other rows of its kind do not change."""
+TABLES = {"write_table1": 1, "write_table2": 1, "write_gains": 1, "draw_figure2": 1, "draw_sampling": 1, **COSTS}
 """What reads the metrics."""
 SAMPLES = {"write_table3": 1, "write_table4": 1, "write_memorisation": 1}
 """What reads the main pool of synthetic rows."""
