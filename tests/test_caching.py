@@ -65,10 +65,14 @@ from gendist.config.study import PAPER_SYSTEMS
             id="another teacher",
         ),
         pytest.param(
-            entry("trainings", "default", learning_rate=2e-3), {"distil_student": 12, "measure_student": 3, **REPORT}, id="another training"
+            entry("trainings", "default", learning_rate=2e-3),
+            {"distil_student": 12, "measure_student": 3, **REPORT},
+            id="another training",
         ),
         pytest.param(
-            entry("students", "blend", dropout=0.2), {"distil_student": 2, "measure_student": 1, **REPORT}, id="another setting of a student"
+            entry("students", "blend", dropout=0.2),
+            {"distil_student": 2, "measure_student": 1, **REPORT},
+            id="another setting of a student",
         ),
         pytest.param(
             entry("samplings", "cool", temperature=0.6),
