@@ -32,7 +32,7 @@ from gendist.config.study import PAPER_SYSTEMS
                 students={"wide": {"embeddings": "toy/subwords", "filters": 6}},
                 systems=[*PAPER_SYSTEMS, "wide", "wide+dist", "wide+gendist"],
             ),
-            {"distil_student": 3, **REPORT, **DETAILS},
+            {"distil_student": 3, "measure_student": 1, **REPORT, **DETAILS},
             id="one more student",
         ),
         pytest.param(
@@ -63,6 +63,7 @@ from gendist.config.study import PAPER_SYSTEMS
                 "score_shard": 3,
                 "evaluate_teacher": 1,
                 "distil_student": 9,
+                "measure_teacher": 1,
                 **REPORT,
                 **DETAILS,
                 "write_table3": 1,
@@ -73,7 +74,7 @@ from gendist.config.study import PAPER_SYSTEMS
         ),
         pytest.param(
             entry("trainings", "default", learning_rate=2e-3),
-            {"distil_student": 12, "write_quality": 1, **REPORT, **DETAILS},
+            {"distil_student": 12, "measure_student": 3, "write_quality": 1, **REPORT, **DETAILS},
             id="another training",
         ),
         pytest.param(
@@ -87,7 +88,9 @@ from gendist.config.study import PAPER_SYSTEMS
             id="another filter",
         ),
         pytest.param(
-            entry("students", "blend", dropout=0.2), {"distil_student": 2, **REPORT}, id="another setting of a student"
+            entry("students", "blend", dropout=0.2),
+            {"distil_student": 2, "measure_student": 1, **REPORT},
+            id="another setting of a student",
         ),
         pytest.param(
             entry("samplings", "cool", temperature=0.6),
@@ -129,7 +132,14 @@ def test_the_order_of_keys_reruns_nothing(finished: Checkout):
     [
         (
             "students/loss.py",
-            {"distil_student": 12, "collect_metrics": 1, "write_quality": 1, **TABLES, **DETAILS},
+            {
+                "distil_student": 12,
+                "measure_student": 3,
+                "collect_metrics": 1,
+                "write_quality": 1,
+                **TABLES,
+                **DETAILS,
+            },
         ),
         (
             # The teacher's finetuning scores its held-out rows with it.
@@ -140,6 +150,8 @@ def test_the_order_of_keys_reruns_nothing(finished: Checkout):
                 "score_shard": 3,
                 "evaluate_teacher": 1,
                 "distil_student": 9,
+                "measure_teacher": 1,
+                "measure_baseline": 2,  # some of them run an encoder
                 "collect_metrics": 1,
                 **TABLES,
                 **DETAILS,
@@ -162,7 +174,7 @@ def test_the_order_of_keys_reruns_nothing(finished: Checkout):
                 "assess_pool": 2,
             },
         ),
-        ("baselines/fasttext.py", {"fit_fasttext": 1, "collect_metrics": 1, **TABLES}),
+        ("baselines/fasttext.py", {"fit_fasttext": 1, "measure_baseline": 2, "collect_metrics": 1, **TABLES}),
         ("report/table2.py", {"write_table2": 1, "write_report": 1}),
         ("report/page/cost.py", {"write_report": 1}),
         ("quality/page.py", {"assess_pool": 2, "write_quality": 1, "draw_quality": 1, "write_report": 1}),

@@ -41,7 +41,7 @@ def test_parameters_at_the_paper_s_sizes(name, expected):
 def test_parameters_of_the_other_students():
     for name, student in (
         ("bilstm", Student(architecture="bilstm", filters=150)),
-        ("bag", Student(architecture="bag")),
+        ("bag", Student(architecture="bag", filters=300)),
     ):
         network = build(torch.zeros(10_000, 100), student, 14)
         expected = {

@@ -80,21 +80,20 @@ def test_the_tidy_table_has_one_row_per_run(finished: Checkout):
 
 def test_every_table_and_figure_is_there(finished: Checkout):
     results = finished.folder / "results"
+    names = ("table2", "table3", "table4", "gains", "memorisation", "costs")
     expected = {"table1.csv", "table1.md", "table1.tex"} | {
-        f"{name}.{kind}"
-        for name in ("table2", "table3", "table4", "gains", "memorisation", "quality")
-        for kind in ("csv", "md")
+        f"{name}.{kind}" for name in (*names, "quality") for kind in ("csv", "md")
     }
     assert expected <= {f.name for f in (results / "tables").iterdir()}
-    names = ("figure2", "sampling", "quality")
-    figures = {f"{name}.{kind}" for name in names for kind in ("svg", "png", "csv", "parquet")}
+    figures = {f"{n}.{kind}" for n in ("figure2", "sampling", "quality") for kind in ("svg", "png", "csv", "parquet")}
     figures |= {f"tradeoff.{kind}" for kind in ("svg", "png", "csv")}
     assert figures == {f.name for f in (results / "figures").iterdir() if f.is_file()}
     details = {f"{name}.{kind}" for name in ("confusion", "per_class", "reliability") for kind in ("svg", "png", "csv")}
     assert details == {f.name for f in (results / "figures/toy").iterdir()}
     assert (results / "tables/toy/errors.csv").is_file()
-    with (results / "tables/table1.csv").open() as stream:
-        assert [row["system"] for row in csv.DictReader(stream)] == list(PAPER_SYSTEMS)
+    for table in ("table1", "costs"):
+        with (results / f"tables/{table}.csv").open() as stream:
+            assert [row["system"] for row in csv.DictReader(stream)] == list(PAPER_SYSTEMS)
 
 
 def test_the_report_shows_the_study_and_is_one_file(finished: Checkout):

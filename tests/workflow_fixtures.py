@@ -123,6 +123,8 @@ def write_csv(path: Path, count: int, seed: int) -> None:
     path.write_text("text,label\n" + "".join(rows))
 
 
+COSTS = {"collect_costs": 1, "write_costs": 1, "draw_tradeoff": 1}
+"""What joins the metrics and what was measured of a network, which other rows of its kind do not change."""
 TABLES = {
     "write_table1": 1,
     "write_table2": 1,
@@ -130,6 +132,7 @@ TABLES = {
     "draw_figure2": 1,
     "draw_sampling": 1,
     "write_report": 1,
+    **COSTS,
 }
 """What reads the metrics."""
 POOL = {"find_repeats": 1, "assess_pool": 1, "write_quality": 1, "draw_quality": 1}

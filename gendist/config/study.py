@@ -64,7 +64,8 @@ class Study(Settings):
     }
     """Ways of training the students, by name."""
     systems: Annotated[list[str], Field(min_length=1)] = list(PAPER_SYSTEMS)
-    """Rows of Table 1: `tfidf-svm`, `fasttext`, `teacher`, a student, or a student + a regime."""
+    """Rows of Table 1: `tfidf-svm`, `fasttext`, `teacher`, a student, or a student + a regime; off by default are
+    `encoder-lr` and, with the extras of these names installed, `model2vec` and `setfit` (docs/baselines.md)."""
     curve_student: Name = "kim"
     """Student of Figure 2, Table 2 and the sampling comparison."""
     counts: list[Annotated[int, Field(ge=1)]] = list(PAPER_COUNTS)
