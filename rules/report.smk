@@ -1,7 +1,7 @@
 """Report: the tidy table, texts and logits to tables and figures, and all of them to one page, report.html."""
 
 from gendist.config.exported import exported_temperatures
-from gendist.config.plan import detailed_runs
+from gendist.config.plan import detailed_runs, named_variants
 
 TEMPLATES = dependencies.PACKAGE / "report" / "page" / "templates"
 
@@ -233,6 +233,7 @@ rule write_report:
         # Tables and figures that further rules make are shown if they are named here or in report_files.
         report_files,
         metrics=rules.collect_metrics.output[0],
+        costs=rules.collect_costs.output[0],
         run_config=rules.write_run_config.output[0],
         train=every_dataset(rules.prepare_texts.output.train),
         test=every_dataset(rules.prepare_texts.output.test),

@@ -26,8 +26,6 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), ROOT / "gend
 CONFIGS = [ROOT / "config.yaml", *sorted((ROOT / "configs").glob("*.yaml"))]
 WRITTEN = {"reviews.yaml", "more.yaml"}
 """Configs that the pages have their readers write."""
-AWAITED = {"status"}
-"""Subcommands that pages name although they come with another change."""
 TOOLS = {"make", "snakemake", "gendist", "pip", "python", "pytest"}
 SIX_LINES = """\
 datasets:
@@ -165,7 +163,7 @@ def faults(words: list[str]) -> list[str]:
     if tool == "gendist":
         registered = typer.main.get_command(app).commands  # type: ignore[attr-defined]
         if rest[0] not in registered:
-            return [] if rest[0] in AWAITED or rest[0].startswith("-") else [rest[0]]
+            return [] if rest[0].startswith("-") else [rest[0]]
         known = {
             name for parameter in registered[rest[0]].params for name in (*parameter.opts, *parameter.secondary_opts)
         }

@@ -32,7 +32,7 @@ def label_points(
     renderer = figure.canvas.get_renderer()  # type: ignore[attr-defined]  # the Agg canvas has one
     scale = figure.dpi / 72
     inside = panel.get_window_extent(renderer)
-    pixels = [panel.transData.transform(point) for point in points]
+    pixels = [(float(x), float(y)) for x, y in map(panel.transData.transform, points)]
     taken = [_around(x, y, 4 * scale, 4 * scale) for x, y in pixels]
     for (x, y), (_, middle), spread in zip(pixels, points, spreads, strict=True):
         top = panel.transData.transform((1.0, middle + spread))[1]
@@ -50,9 +50,9 @@ def label_points(
         box = next(free, _around(x, y, *half))  # no room at all: over the point
         taken.append(box)
         to_data = panel.transData.inverted()
-        middle = to_data.transform(((box.x0 + box.x1) / 2, (box.y0 + box.y1) / 2))
+        centre = to_data.transform(((box.x0 + box.x1) / 2, (box.y0 + box.y1) / 2))
         text.set_transform(panel.transData)
-        text.set_position((float(middle[0]), float(middle[1])))
+        text.set_position((float(centre[0]), float(centre[1])))
         nearest = _edge((x, y), box)
         if math.dist((x, y), nearest) > 1.3 * STEP * scale:
             edge = to_data.transform(nearest)
