@@ -67,7 +67,7 @@ def test_six_lines_are_a_study():
         ({"teachers": {"t": {"learning_rate": "5e-5x"}}}, "key 'teachers.t.learning_rate' is '5e-5x'; input should be"),
         (
             {"systems": ["kim", "bert"]},
-            "'bert' is unknown; accepted: tfidf-svm, fasttext, encoder-lr, model2vec, setfit, t",
+            "system 'bert' is unknown; accepted: tfidf-svm, fasttext, encoder-lr, model2vec, setfit, teacher, STUDENT",
         ),
         ({"systems": ["kim+scratch"]}, "system 'kim+scratch' is unknown"),
         ({"systems": ["kim+"]}, "system 'kim+' is unknown"),

@@ -34,8 +34,8 @@ def label_points(
     inside = panel.get_window_extent(renderer)
     pixels = [(float(x), float(y)) for x, y in map(panel.transData.transform, points)]
     taken = [_around(x, y, 4 * scale, 4 * scale) for x, y in pixels]
-    for (x, y), (_, middle), spread in zip(pixels, points, spreads, strict=True):
-        top = panel.transData.transform((1.0, middle + spread))[1]
+    for (x, y), (_, height), spread in zip(pixels, points, spreads, strict=True):
+        top = panel.transData.transform((1.0, height + spread))[1]
         taken.append(_around(x, y, 2 * scale, float(top) - y))
     # Names of crowded points first: they have the least choice.
     crowd = [sum(math.dist(a, b) < 60 * scale for b in pixels) for a in pixels]
@@ -55,8 +55,8 @@ def label_points(
         text.set_position((float(centre[0]), float(centre[1])))
         nearest = _edge((x, y), box)
         if math.dist((x, y), nearest) > 1.3 * STEP * scale:
-            edge = to_data.transform(nearest)
-            panel.plot([points[i][0], edge[0]], [points[i][1], edge[1]], color=GREY, linewidth=0.6, zorder=1)
+            end = to_data.transform(nearest)
+            panel.plot([points[i][0], end[0]], [points[i][1], end[1]], color=GREY, linewidth=0.6, zorder=1)
 
 
 def _places(half: tuple[float, float], scale: float) -> Iterator[tuple[float, float]]:
