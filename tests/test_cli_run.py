@@ -57,7 +57,7 @@ def test_a_run_makes_what_is_missing_and_ends_with_table_1_and_places(done: Chec
     held = done.folder / ".snakemake/locks"
     held.mkdir(parents=True, exist_ok=True)
     (held / "0.output.lock").write_text("results/metrics.parquet\n")  # what a power cut leaves
-    result = gendist(done, "run", "study.yaml", "--cores", "2", "--no-report")
+    result = gendist(done, "run", "study.yaml", "--cores", "2")
     assert result.returncode == 0, result.stdout
     assert "Removed the lock of a run that was killed." in result.stdout
     assert re.search(r"^\d+ jobs to run: 1 students, 1 evaluation, \d report$", result.stdout, re.MULTILINE)
@@ -145,7 +145,7 @@ def test_what_follows_two_dashes_goes_to_snakemake(tmp_path: Path, monkeypatch: 
     monkeypatch.chdir(tmp_path)
     Path("config.yaml").write_text("datasets: {d: {train: a.csv, test: b.csv}}")
     asked: list[tuple[Path, list[str]]] = []
-    monkeypatch.setattr("gendist.workflow.run.run_study", lambda path, study, ways, report: asked.append((path, ways)))
+    monkeypatch.setattr("gendist.workflow.run.run_study", lambda path, study, ways: asked.append((path, ways)))
     for arguments in (["--cores", "3", "--", "--forceall"], ["config.yaml", "--cores", "3", "--", "--forceall"]):
         CliRunner().invoke(app, ["run", *arguments])
     assert asked == [(Path("config.yaml"), ["--cores", "3", "--forceall"])] * 2

@@ -45,12 +45,12 @@ def options(
     """Take the options that stand before a subcommand."""
 
 
-app.command()(export)
-app.command()(predict)
 app.command()(init)
 app.command(context_settings={"allow_extra_args": True})(run)
 app.command()(status)
 app.command()(compare)
+app.command()(export)
+app.command()(predict)
 app.command()(card)
 app.command()(push)
 

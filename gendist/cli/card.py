@@ -5,9 +5,13 @@ from typing import Annotated
 
 import typer
 
+from gendist.cli.extras import require_extra
+
 
 def card(
-    config: Annotated[Path, typer.Argument(metavar="[CONFIG]", help="The study's config.")] = Path("config.yaml"),
+    config: Annotated[
+        Path | None, typer.Argument(metavar="[CONFIG]", help="The study's config; without one, config.yaml.")
+    ] = None,
     dataset: Annotated[str | None, typer.Option(help="One dataset of the study; without it, all.")] = None,
     licence: Annotated[
         str, typer.Option("--license", help="A licence's id on the hub, such as cc-by-4.0; yours to choose.")
@@ -17,10 +21,12 @@ def card(
 
     Example: `gendist card reviews.yaml --license cc-by-4.0`
     """
+    require_extra("study")
     from gendist.cards.write import write_cards
     from gendist.config import load_study
+    from gendist.workflow.checkout import require_config
 
-    study = load_study(config)
+    study = load_study(require_config(config))
     for name in study.datasets if dataset is None else [dataset]:
         for path in write_cards(study, name, licence):
             typer.echo(path)

@@ -2,37 +2,37 @@
 
 import json
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from gendist.cli.extras import require_extra
 from gendist.errors import GendistError
 
 
 def export(
-    config: Annotated[Path | None, typer.Argument(help="The study's config; by default the checkout's own.")] = None,
+    config: Annotated[
+        Path | None, typer.Argument(metavar="[CONFIG]", help="The study's config; without one, config.yaml.")
+    ] = None,
     dataset: Annotated[str | None, typer.Option(help="Export this dataset's student alone.")] = None,
     to: Annotated[
         Path | None, typer.Option(help="Copy the model folder here (one folder per dataset where there are several).")
     ] = None,
-    cores: Annotated[int, typer.Option(min=1, help="Jobs side by side.")] = 2,
+    cores: Annotated[int | None, typer.Option(min=1, help="Jobs side by side; without it, one per core.")] = None,
 ) -> None:
     """Choose the best student on held-out training rows, calibrate it and write it as ONNX files.
 
     Runs what the study lacks for it. The model is left in RESULTS/DATASET/export/model.
 
-        gendist export reviews.yaml --to model/
+    Example: `gendist export reviews.yaml --to model/`
     """
+    require_extra("study")
     from gendist.config import load_study
-    from gendist.dependencies import PACKAGE
+    from gendist.workflow.checkout import require_config, ways_to_run
+    from gendist.workflow.run import run_jobs
 
-    checkout = PACKAGE.parent
-    if not (checkout / "Snakefile").is_file():
-        raise GendistError(f"{checkout}: no Snakefile there; install gendist from its checkout (pip install -e .)")
-    path = config or checkout / "config.yaml"
+    path = require_config(config)
     study = load_study(path)
     if dataset is not None and dataset not in study.datasets:
         raise GendistError(f"{path}: no dataset '{dataset}' (has {', '.join(study.datasets)})")
@@ -41,19 +41,14 @@ def export(
     copies = {} if to is None else dict(zip([to] if len(names) == 1 else [to / n for n in names], folders, strict=True))
     for copy in copies:
         _require_replaceable(copy)
-    _run_workflow(checkout / "Snakefile", path, [str(folder / "gendist-model.json") for folder in folders], cores)
+    targets = [str(folder / "gendist-model.json") for folder in folders]
+    status = run_jobs(path, study, [*ways_to_run(cores, None), "--", *targets])
+    if status:
+        raise typer.Exit(status)
     for copy, folder in copies.items():
         _copy(folder, copy)
     for folder in copies or folders:
         typer.echo(_summary(folder))
-
-
-def _run_workflow(snakefile: Path, config: Path, targets: list[str], cores: int) -> None:
-    """Make files of the study; what went wrong has been said when it ends."""
-    command = [sys.executable, "-m", "snakemake", "--snakefile", str(snakefile), "--cores", str(cores)]
-    done = subprocess.run([*command, "--configfile", str(config), "--", *targets])
-    if done.returncode != 0:
-        raise typer.Exit(done.returncode)
 
 
 def _summary(folder: Path) -> str:

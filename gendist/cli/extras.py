@@ -4,7 +4,10 @@ from importlib.util import find_spec
 
 from gendist.errors import GendistError
 
-NEEDED = {"study": ("pydantic", "yaml", "pyarrow", "scipy", "tokenizers", "snakemake")}
+NEEDED = {
+    "predict": ("onnxruntime", "tokenizers"),
+    "study": ("pydantic", "yaml", "pyarrow", "scipy", "tokenizers", "snakemake"),
+}
 """Modules by which an extra is known to be there."""
 
 

@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from gendist.cli.extras import require_extra
+
 
 def predict(
     model: Annotated[Path, typer.Argument(help="Folder that **gendist export** made.")],
@@ -32,8 +34,9 @@ def predict(
     Writes row (from 0), label and its calibrated probability for every row of the input, in its order. A missing
     text (null) gets no label; an empty one is a text like any other.
 
-        gendist predict model/ reviews.csv -o labels.csv
+    Example: `gendist predict model/ reviews.csv -o labels.csv`
     """
+    require_extra("predict")
     from gendist.predict.classifier import TextClassifier
     from gendist.predict.read import Source
     from gendist.predict.run import predict_file

@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from gendist.cli.extras import require_extra
+
 
 class Kind(StrEnum):
     """What is handed on."""
@@ -15,7 +17,9 @@ class Kind(StrEnum):
 
 
 def push(
-    config: Annotated[Path, typer.Argument(metavar="[CONFIG]", help="The study's config.")] = Path("config.yaml"),
+    config: Annotated[
+        Path | None, typer.Argument(metavar="[CONFIG]", help="The study's config; without one, config.yaml.")
+    ] = None,
     to: Annotated[str | None, typer.Option(help="OWNER/NAME on the hub, or a folder such as ./handover.")] = None,
     kind: Annotated[Kind, typer.Option(help="The exported model, or the synthetic rows with their logits.")] = (
         Kind.model
@@ -28,11 +32,13 @@ def push(
 
     Example: `gendist push reviews.yaml --to me/reviews-classifier --yes`
     """
+    require_extra("study")
     from gendist.cards import push as parcels
     from gendist.config import load_study
     from gendist.errors import GendistError
+    from gendist.workflow.checkout import require_config
 
-    parcel = parcels.pack(load_study(config), dataset, kind.value)
+    parcel = parcels.pack(load_study(require_config(config)), dataset, kind.value)
     folder = parcels.as_folder(to) if to else None
     seen = "public" if public else "private"
     target = "nowhere yet: say --to" if to is None else str(folder) if folder else f"the hub: {to} ({seen})"

@@ -18,7 +18,6 @@ def run(
         str | None, typer.Option(help="A Snakemake profile: a name under profiles/ or a folder.")
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", "-n", help="Say what would run and why; run nothing.")] = False,
-    report: Annotated[bool, typer.Option(help="Write report.html at the end.")] = True,
 ) -> None:
     """Run a study: everything that is not there yet or no longer up to date.
 
@@ -38,4 +37,4 @@ def run(
     if dry_run:
         show_status(path, study, further)
         return
-    raise typer.Exit(run_study(path, study, ways_to_run(cores, profile, further), report))
+    raise typer.Exit(run_study(path, study, ways_to_run(cores, profile, further)))
