@@ -12,8 +12,21 @@ from gendist.evaluation.reference import PAGE, column_meanings, field_docs, refe
 from gendist.evaluation.runs import RunRow
 from gendist.evaluation.study_files import RUNS, STUDY_FILES, StudyFile
 
-NOT_HERE = {"report.html", "pocket/generator/…", "embeddings/{embeddings}/…"}
-"""Made by `make run`, and where a study uses the embedded generator or fetched embeddings."""
+NOT_HERE = {
+    "workflow.html",
+    "tracking.json",
+    "pocket/generator/…",
+    "pocket/model2vec/…",
+    "embeddings/{embeddings}/…",
+    "{run}/head.safetensors",
+    "{run}/config.json",
+    "{run}/tokenizer.json",
+    "{dataset}/export/held_out/{student}/{regime}/{variant}/n{count}.parquet",
+    "{dataset}/export/choice.json",
+    "{dataset}/export/model/…",
+    "{dataset}/cards/…",
+}
+"""Made by further commands, and where a study uses embedded models, fetched embeddings or further baselines."""
 
 
 def pattern(file: StudyFile) -> re.Pattern[str]:
