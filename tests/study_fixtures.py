@@ -14,10 +14,10 @@ from gendist.config.run_config import write_run_config
 from gendist.config.study import Study
 from gendist.evaluation.runs import RunRow, write_run
 from gendist.logits.files import logits_column
+from gendist.quality.memorisation import write_memorisation
 from gendist.report.figure2 import draw_figure2
 from gendist.report.gains import write_gains
 from gendist.report.generated import Generated
-from gendist.report.memorisation import write_memorisation
 from gendist.report.page.sources import Sources, details_files, table_files
 from gendist.report.sampling import draw_sampling
 from gendist.report.table1 import write_table1

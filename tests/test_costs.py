@@ -18,8 +18,8 @@ from gendist.costs.load_baseline import load_baseline
 from gendist.costs.load_student import load_student
 from gendist.costs.load_teacher import load_teacher
 from gendist.costs.measure import measure_costs
-from gendist.costs.predictor import Predictor
 from gendist.errors import GendistError
+from gendist.evaluation.predictor import Predictor
 from gendist.logits.batches import predict_logits
 from gendist.models import load_classifier, load_tokenizer
 from gendist.report.costs import digits, write_costs

@@ -8,10 +8,10 @@ from report_fixtures import read_csv
 
 from gendist.artifacts import Provenance, write_parquet
 from gendist.errors import GendistError
+from gendist.quality.memorisation import overlap, write_memorisation
+from gendist.quality.overlap import longest_runs, normalised, similarities
 from gendist.report import overlap as measures
 from gendist.report.generated import Generated
-from gendist.report.memorisation import overlap, write_memorisation
-from gendist.report.overlap import longest_runs, normalised, similarities
 
 NINE = "one two three four five six seven eight nine"
 REAL = [NINE, "The red boat sails.", "eight nine ten"]

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
+from gendist.quality.memorisation import write_memorisation
 from gendist.report.generated import generated_by_dataset
-from gendist.report.memorisation import write_memorisation
 from gendist.script import logged
 
 with logged(snakemake.log[0], "memorisation"):

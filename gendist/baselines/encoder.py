@@ -9,7 +9,7 @@ import torch
 from torch.nn import functional
 
 from gendist.baselines.head import Head
-from gendist.costs.predictor import Predictor
+from gendist.evaluation.predictor import Predictor
 from gendist.logits.batches import TOKEN_BUDGET, encode
 from gendist.models import load_encoder, load_tokenizer, locate
 from gendist.packed import pack_linear_layers

@@ -7,7 +7,7 @@ from gendist import devices
 from gendist.artifacts import Provenance, hash_file
 from gendist.baselines.encoder import MAX_TOKENS, Encoder, encoder_predictor
 from gendist.baselines.head import HEAD, REGRESSION, fit_head, load_head
-from gendist.costs.predictor import Predictor
+from gendist.evaluation.predictor import Predictor
 from gendist.evaluation.runs import RunRow, write_run
 from gendist.models import MINILM, describe
 from gendist.texts.tables import read_texts

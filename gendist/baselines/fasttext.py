@@ -15,8 +15,8 @@ import numpy as np
 
 from gendist.artifacts import Provenance, hash_file
 from gendist.artifacts.files import whole_file
-from gendist.costs.predictor import Predictor
 from gendist.errors import GendistError
+from gendist.evaluation.predictor import Predictor
 from gendist.evaluation.runs import RunRow, write_run
 from gendist.texts.tables import read_texts
 

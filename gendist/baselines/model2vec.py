@@ -19,8 +19,8 @@ from tokenizers import Tokenizer
 from gendist import devices
 from gendist.artifacts import Provenance, hash_file, hash_folder, model_folder, read_json, write_json, write_tensors
 from gendist.baselines.head import HEAD, REGRESSION, fit_head, load_head
-from gendist.costs.predictor import Predictor
 from gendist.errors import GendistError
+from gendist.evaluation.predictor import Predictor
 from gendist.evaluation.runs import RunRow, write_run
 from gendist.texts.tables import read_texts
 

@@ -12,8 +12,8 @@ from gendist import devices
 from gendist.artifacts import Provenance, hash_file
 from gendist.baselines.encoder import MAX_TOKENS, Encoder, encoder_predictor
 from gendist.baselines.head import HEAD, REGRESSION, expanded, load_head
-from gendist.costs.predictor import Predictor
 from gendist.errors import GendistError
+from gendist.evaluation.predictor import Predictor
 from gendist.evaluation.runs import RunRow, write_run
 from gendist.models import MINILM, describe, load_tokenizer, locate
 from gendist.progress import Progress

@@ -12,8 +12,8 @@ from sklearn.svm import LinearSVC
 
 from gendist.artifacts import KEY, Provenance, hash_file, read_json, write_json
 from gendist.artifacts.files import whole_file
-from gendist.costs.predictor import Predictor
 from gendist.errors import GendistError
+from gendist.evaluation.predictor import Predictor
 from gendist.evaluation.runs import RunRow, write_run
 from gendist.texts.tables import read_texts
 

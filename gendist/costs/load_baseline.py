@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from gendist.costs.predictor import Predictor
+from gendist.evaluation.predictor import Predictor
 from gendist.texts.tables import read_texts
 
 

@@ -6,7 +6,7 @@ from safetensors.torch import load_file
 
 from gendist import devices
 from gendist.artifacts import read_json
-from gendist.costs.predictor import Predictor
+from gendist.evaluation.predictor import Predictor
 from gendist.students.architectures import build
 from gendist.students.run import encode
 from gendist.students.settings import Student

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from gendist import devices
-from gendist.costs.predictor import Predictor
+from gendist.evaluation.predictor import Predictor
 from gendist.logits.batches import predict_logits
 from gendist.logits.score import class_names
 from gendist.models import load_classifier, load_tokenizer

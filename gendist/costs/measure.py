@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from gendist.artifacts import write_json
-from gendist.costs.predictor import Predictor
+from gendist.evaluation.predictor import Predictor
 from gendist.texts.tables import read_texts
 
 TEXTS = 200

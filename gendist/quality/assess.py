@@ -14,12 +14,12 @@ from gendist.errors import GendistError
 from gendist.generator.folder import record_in
 from gendist.logits.files import read_logits
 from gendist.quality.marks import GRAM, Marks, is_copied, is_repeated, read_marks
+from gendist.quality.memorisation import draw_texts
+from gendist.quality.overlap import words
 from gendist.quality.page import samples_page
 from gendist.quality.scores import Scores, agreement, agreement_with_request, describe_scores
 from gendist.quality.wording import describe_texts, quantiles
 from gendist.report.generated import read_pool_logits
-from gendist.report.memorisation import draw_texts
-from gendist.report.overlap import words
 from gendist.synthetic.pool import Pool, read_pool
 from gendist.texts.tables import Texts, read_texts
 

@@ -10,8 +10,8 @@ import pyarrow as pa
 
 from gendist.artifacts import Provenance, hash_file, write_parquet
 from gendist.quality.marks import SCHEMA
+from gendist.quality.overlap import longest_runs, normalised, similarities
 from gendist.quality.shingles import JACCARD, WIDTH, NearIndex, shingles, sketches
-from gendist.report.overlap import longest_runs, normalised, similarities
 from gendist.synthetic.pool import read_pool
 from gendist.texts.tables import read_texts
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from datasketch import MinHash, MinHashLSH
 
-from gendist.report.overlap import normalised
+from gendist.quality.overlap import normalised
 
 WIDTH = 5
 """Characters of a shingle. Another word in one place of twenty leaves two texts a similarity of about 0.84; of

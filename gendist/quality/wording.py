@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from gendist.report.overlap import similarities, words
+from gendist.quality.overlap import similarities, words
 
 QUANTILES = (0, 1, *range(5, 100, 5), 99, 100)
 """Percent of the rows."""

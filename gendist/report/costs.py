@@ -5,13 +5,25 @@ from pathlib import Path
 from typing import Any
 
 from gendist.artifacts import read_parquet, write_text
-from gendist.costs.collect import SCHEMA
 from gendist.errors import GendistError
 from gendist.report import escape
 from gendist.report.write import NONE, markdown_table, write_csv
 
 Cost = Mapping[str, Any]
 """A row of ``results/costs.parquet``."""
+COLUMNS = (
+    "dataset",
+    "system",
+    "runtime",
+    "size_bytes",
+    "latency_p50_ms",
+    "latency_p95_ms",
+    "rows_per_second",
+    "texts",
+    "device",
+    "threads",
+    "train_seconds",
+)
 MEGABYTE = 1e6
 
 
@@ -21,7 +33,7 @@ def read_costs(path: Path) -> list[Cost]:
     Raises:
         GendistError: if the file is missing, damaged, empty, or lacks a column.
     """
-    rows: list[Cost] = read_parquet(path, SCHEMA.names).to_pylist()
+    rows: list[Cost] = read_parquet(path, COLUMNS).to_pylist()
     if not rows:
         raise GendistError(f"{path}: holds no costs")
     return rows
@@ -39,7 +51,7 @@ def write_costs(costs: Path, out_csv: Path, out_md: Path) -> None:
         GendistError: if there are no costs to show.
     """
     rows = read_costs(costs)
-    write_csv(out_csv, SCHEMA.names, [[row[name] for name in SCHEMA.names] for row in rows])
+    write_csv(out_csv, COLUMNS, [[row[name] for name in COLUMNS] for row in rows])
     write_text(out_md, _markdown(rows))
 
 

@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 
 from gendist.artifacts import write_text
+from gendist.quality.overlap import similarities
 from gendist.report import escape
 from gendist.report.generated import Generated, draw
-from gendist.report.overlap import similarities
 from gendist.report.write import Cell, markdown_table, write_csv
 from gendist.synthetic.pool import read_pool
 from gendist.texts.tables import Texts, read_texts

@@ -10,9 +10,9 @@ import numpy as np
 from gendist.artifacts import read_parquet, write_text
 from gendist.errors import GendistError
 from gendist.quality.marks import GRAM
+from gendist.quality.overlap import longest_runs, normalised, similarities
 from gendist.report import escape
 from gendist.report.generated import Generated
-from gendist.report.overlap import longest_runs, normalised, similarities
 from gendist.report.write import Cell, markdown_table, write_csv
 from gendist.synthetic.pool import read_pool
 from gendist.texts.tables import read_texts
