@@ -45,7 +45,7 @@ $(VENV)/.test-stamp: $(VENV)/.run-stamp
 # --- the default study ---
 
 run: $(VENV)/.run-stamp ## the default study: tables, figure and report under results/ [CORES=n]
-	@$(BIN)/gendist run config.yaml --cores $(CORES)
+	@$(BIN)/gendist run config.yaml --cores $(CORES) --no-export
 
 workflow: $(VENV)/.run-stamp ## how the default study ran, rule by rule: results/workflow.html
 	@$(BIN)/snakemake --report results/workflow.html

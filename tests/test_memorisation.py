@@ -8,9 +8,9 @@ from report_fixtures import read_csv
 
 from gendist.artifacts import Provenance, write_parquet
 from gendist.errors import GendistError
+from gendist.quality import overlap as measures
 from gendist.quality.memorisation import overlap, write_memorisation
 from gendist.quality.overlap import longest_runs, normalised, similarities
-from gendist.report import overlap as measures
 from gendist.report.generated import Generated
 
 NINE = "one two three four five six seven eight nine"

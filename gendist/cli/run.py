@@ -18,13 +18,16 @@ def run(
         str | None, typer.Option(help="A Snakemake profile: a name under profiles/ or a folder.")
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", "-n", help="Say what would run and why; run nothing.")] = False,
+    export: Annotated[bool, typer.Option(help="Write the best student as a model to deploy, too.")] = True,
 ) -> None:
     """Run a study: everything that is not there yet or no longer up to date.
 
-    Example: `gendist run reviews.yaml --cores 4`. Arguments after `--` go to Snakemake as they are.
+    Example: `gendist run reviews.yaml --cores 4`. Arguments after `--` go to Snakemake as they are, and
+    then nothing is exported.
     """
     require_extra("study")
     from gendist.config import load_study
+    from gendist.config.plan import exportable
     from gendist.workflow.checkout import require_config, ways_to_run
     from gendist.workflow.run import run_study
     from gendist.workflow.status import show_status
@@ -37,4 +40,5 @@ def run(
     if dry_run:
         show_status(path, study, further)
         return
-    raise typer.Exit(run_study(path, study, ways_to_run(cores, profile, further)))
+    export = export and not further and exportable(study)
+    raise typer.Exit(run_study(path, study, ways_to_run(cores, profile, further), export))

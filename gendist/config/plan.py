@@ -80,6 +80,12 @@ def export_candidates(study: Study, dataset: str) -> list[Run]:
     return [next(_of_student(study, dataset, student, regime)) for student, regime in pairs]
 
 
+def exportable(study: Study) -> bool:
+    """Tell whether all students that an export chooses among can be exported: BPEmb's tokenizer cannot."""
+    students = {run.student for dataset in study.datasets for run in export_candidates(study, dataset)}
+    return not any(study.students[name].embeddings.startswith("bpemb:") for name in students)
+
+
 def detailed_runs(study: Study) -> list[Run]:
     """Return the runs that the report may show in detail: gendist with all that is main, and every synthetic row."""
     names = {"teacher": study.teacher, "generator": study.generator, "sampling": study.sampling}

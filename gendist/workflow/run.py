@@ -16,11 +16,24 @@ FAILURES = 5
 """Failed jobs that are shown one by one."""
 
 
-def run_study(config: Path, study: Study, arguments: Sequence[str]) -> int:
-    """Run a study in the working directory and say where its results are; see ``run_jobs``."""
-    status = run_jobs(config, study, arguments)
+def run_study(config: Path, study: Study, arguments: Sequence[str], export: bool) -> int:
+    """Run a study in the working directory and say where its results are.
+
+    Args:
+        config: its config.
+        study: the same, read.
+        arguments: for Snakemake.
+        export: whether to write the student to deploy as well.
+
+    Returns:
+        The exit status, as of ``run_jobs``.
+
+    Raises:
+        GendistError: if nothing could be started.
+    """
+    status = run_jobs(config, study, [*arguments, "--", "all", "export"] if export else arguments)
     if status == 0:
-        tell_results(Path(study.results))
+        tell_results(study)
     return status
 
 
@@ -68,10 +81,14 @@ def _tell_failures(state: State, output: Path) -> None:
     typer.echo("Finished jobs are kept; to go on after mending it, run the same command again.", err=True)
 
 
-def tell_results(results: Path) -> None:
+def tell_results(study: Study) -> None:
     """Print Table 1 and where everything is."""
+    results = Path(study.results)
     table1 = results / "tables" / "table1.md"
     if table1.exists():
         typer.echo("\n" + table1.read_text(encoding="utf-8").strip() + "\n")
     places = [("Tables", results / "tables"), ("Figures", results / "figures"), ("Report", results / "report.html")]
     typer.echo("   ".join(f"{name}: {path}{'/' if path.is_dir() else ''}" for name, path in places if path.exists()))
+    for model in (results / dataset / "export" / "model" for dataset in study.datasets):
+        if model.is_dir():
+            typer.echo(f"To label texts of your own: gendist predict {model} TEXTS.csv -o labels.csv")
