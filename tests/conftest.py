@@ -205,7 +205,7 @@ def exported(train_texts: Path, test_texts: Path, subwords: Path, tmp_path_facto
     student, training = Student(filters=16), Training(epochs=2, min_steps=150, batch_size=8)
     row = student_row("toy", "kim", "scratch", "default", 0, 0)
     distil_student(folder / "run", row, train_texts, test_texts, subwords, student, training)
-    cross_fit(folder / "held_out.parquet", train_texts, subwords, "scratch", student, training, 3, 0)
+    cross_fit(folder / "held_out.parquet", train_texts, subwords, "scratch", "default", student, training, 3, 0)
     candidate = Candidate("toy", "kim", "scratch", "default", 0, 0)
     choose_student([candidate], [folder / "held_out.parquet"], folder / "choice.json")
     text = {"columns": ["text"], "separator": " "}

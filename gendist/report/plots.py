@@ -1,21 +1,18 @@
-"""Figures of one dataset: confusion, scores of classes, calibration, accuracy against size.
+"""Figures of one dataset: confusion, scores of classes, calibration.
 
 Each is drawn from the rows of its CSV, for a file or, under ``styled(themed=True)``, for a page.
 """
 
 from collections.abc import Mapping, Sequence
-from itertools import combinations
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
-from matplotlib.ticker import NullFormatter
 
 from gendist.report.escape import shorten
 from gendist.report.style import BLUE, GREEN, GREY, ORANGE
-from gendist.systems import TEACHER
 
 WIDTH = 4.8
 """Width of a figure in inches: its letters stay readable on a phone."""
@@ -96,66 +93,6 @@ def reliability_plot(groups: Mapping[str, Sequence[Mapping[str, float | str | No
     axes.tick_params(labelbottom=False)
     figure.legend(loc="outside lower center", ncols=2 if bars == 1 else 1)
     return figure
-
-
-def size_plot(rows: Sequence[Mapping[str, float | str | None]], across: str, label: str) -> Figure:
-    """Draw accuracy against a cost on a logarithmic axis, each system with its name.
-
-    Args:
-        rows: ``system``, ``accuracy`` and ``sd`` (percent; sd may be None), and the cost.
-        across: name of the cost, which is above zero.
-        label: of its axis.
-    """
-    figure, axes = new_figure(WIDTH, 3.6)
-    costs = [_number(row[across]) for row in rows]
-    accuracies = [_number(row["accuracy"]) for row in rows]
-    middle = (max(costs) * min(costs)) ** 0.5
-    for row, cost, accuracy, place in zip(rows, costs, accuracies, _apart(costs, accuracies), strict=True):
-        name = str(row["system"])
-        colour = BLUE if name.endswith("+gendist") else ORANGE if name == TEACHER else GREY
-        spread = None if row["sd"] is None else [_number(row["sd"])]
-        axes.errorbar([cost], [accuracy], yerr=spread, fmt="o", color=colour, markersize=5, capsize=2, elinewidth=1)
-        # Names of what stands at the right edge go to its left.
-        side, align = (1 / 1.35, "right") if cost > middle * 3 else (1.35, "left")
-        axes.annotate(
-            shorten(name, NAMED),
-            (cost, accuracy),
-            xytext=(cost * side, place),
-            ha=align,
-            va="center",
-            fontsize=9.5,
-            arrowprops={"arrowstyle": "-", "color": GREY, "linewidth": 0.6, "shrinkA": 0, "shrinkB": 3},
-        )
-    axes.set_xscale("log")
-    axes.xaxis.set_major_formatter(_in_thousands)
-    axes.xaxis.set_minor_formatter(NullFormatter())
-    low, high = min(costs), max(costs)
-    axes.set_xlim(low / 1.6, high * 1.6)
-    axes.set(xlabel=label, ylabel="test accuracy (%)")
-    axes.margins(y=0.1)
-    return figure
-
-
-def _in_thousands(value: float, _: float) -> str:
-    """Format 1000 as 1k, 1000000 as 1M; a formatter of matplotlib's would write powers of ten as formulas."""
-    for unit, name in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
-        if value >= unit:
-            return f"{value / unit:g}{name}"
-    return f"{value:g}"
-
-
-def _apart(costs: Sequence[float], accuracies: Sequence[float]) -> list[float]:
-    """Return heights for the systems' names, near their points, at which names side by side do not overlap."""
-    gap = 0.08 * max(max(accuracies) - min(accuracies), 1.0)
-    order = sorted(range(len(costs)), key=lambda i: accuracies[i])
-    places = list(accuracies)
-    for _ in range(60):  # small shoves settle well before that
-        for lower, upper in combinations(order, 2):
-            short = gap - (places[upper] - places[lower])
-            if short > 0 and max(costs[lower], costs[upper]) < 4 * min(costs[lower], costs[upper]):
-                places[lower] -= short / 2
-                places[upper] += short / 2
-    return places
 
 
 def _number(value: float | str | None) -> float:

@@ -6,12 +6,14 @@ from typing import Any
 
 import pyarrow as pa
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullFormatter
 
 from gendist.artifacts import Provenance
 from gendist.errors import GendistError
 from gendist.report.costs import MEGABYTE, read_costs
 from gendist.report.labels import label_points
+from gendist.report.plots import WIDTH, new_figure
 from gendist.report.runs import choose, read_runs, rounded, summarise
 from gendist.report.style import BLUE, GREEN, GREY, ORANGE, SKY, panels, save, shared_legend, styled
 from gendist.report.write import write_columns
@@ -30,8 +32,11 @@ SCHEMA = pa.schema(
     ]
 )
 """The plotted data; accuracy and sd in percent."""
-AXES = (("size_bytes", MEGABYTE, "size on disk (MB)"), ("latency_p50_ms", 1.0, "median latency of one text (ms)"))
-"""Column of the costs, what it is divided by, and the name of its axis."""
+AXES = {
+    "size_bytes": (MEGABYTE, "size on disk (MB)"),
+    "latency_p50_ms": (1.0, "median latency of one text (ms)"),
+}
+"""Columns of the costs: what each is divided by, and the name of its axis."""
 
 Point = Mapping[str, Any]
 """A row of the plotted data."""
@@ -74,22 +79,42 @@ def draw_tradeoff(
     with styled():
         figure, axes = panels(2 * len(shown), height=4.6, columns=2)
         for place, dataset in enumerate(shown):
-            for panel, axis in zip(axes[2 * place :], AXES, strict=False):
-                _draw(panel, [row for row in rows if row["dataset"] == dataset], *axis)
+            for panel, column in zip(axes[2 * place :], AXES, strict=False):
+                _draw(panel, [row for row in rows if row["dataset"] == dataset], column)
                 panel.set_title(dataset)
         shared_legend(figure, axes)
-        figure.draw_without_rendering()  # settles the layout, which the names are placed into
-        figure.set_layout_engine("none")
+        _settle(figure)
         for place, panel in enumerate(axes):
-            column, unit, _ = AXES[place % 2]
             here = [row for row in rows if row["dataset"] == shown[place // 2]]
-            points = [(row[column] / unit, row["accuracy"]) for row in here]
-            label_points(figure, panel, points, [row["sd"] or 0.0 for row in here], [row["system"] for row in here])
+            _name(figure, panel, here, list(AXES)[place % 2])
         save(figure, out_svg, out_png)
     write_columns(out_csv, pa.Table.from_pylist(rows, schema=SCHEMA), Provenance("report"))
 
 
-def _draw(panel: Axes, rows: Sequence[Point], column: str, unit: float, label: str) -> None:
+def tradeoff_plot(rows: Sequence[Point], column: str) -> Figure:
+    """Draw one panel: accuracy and sd, in percent, against a column of the costs, each system with its name."""
+    figure, panel = new_figure(WIDTH, 4.4)
+    _draw(panel, rows, column)
+    figure.legend(loc="outside lower center", ncols=2)
+    _settle(figure)
+    _name(figure, panel, rows, column)
+    return figure
+
+
+def _settle(figure: Figure) -> None:
+    """Fix the layout, which names are placed into."""
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")
+
+
+def _name(figure: Figure, panel: Axes, rows: Sequence[Point], column: str) -> None:
+    points = [(row[column] / AXES[column][0], row["accuracy"]) for row in rows]
+    label_points(figure, panel, points, [row["sd"] or 0.0 for row in rows], [row["system"] for row in rows])
+
+
+def _draw(panel: Axes, rows: Sequence[Point], column: str) -> None:
+    unit, label = AXES[column]
+    named = set()
     for row in rows:
         kind, colour, marker = _style(row["system"])
         panel.errorbar(
@@ -101,9 +126,10 @@ def _draw(panel: Axes, rows: Sequence[Point], column: str, unit: float, label: s
             markersize=6,
             capsize=2.5,
             elinewidth=1.0,
-            label=kind,
+            label=None if kind in named else kind,
             zorder=3,
         )
+        named.add(kind)
     panel.set_xscale("log")
     panel.set_xlabel(label)
     panel.set_ylabel("test accuracy (%)")

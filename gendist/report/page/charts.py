@@ -10,10 +10,11 @@ from matplotlib.figure import Figure
 
 from gendist.report.figure2 import draw_curve, draw_lines
 from gendist.report.page.sources import Row, number, read_rows
-from gendist.report.plots import WIDTH, confusion_plot, new_figure, per_class_plot, reliability_plot, size_plot
+from gendist.report.plots import WIDTH, confusion_plot, new_figure, per_class_plot, reliability_plot
 from gendist.report.runs import Summary
 from gendist.report.sampling import draw_groups
 from gendist.report.style import inline_svg, styled
+from gendist.report.tradeoff import tradeoff_plot
 
 
 def details(files: Mapping[str, Path], names: Sequence[str], prefix: str) -> dict[str, Markup]:
@@ -40,13 +41,12 @@ def details(files: Mapping[str, Path], names: Sequence[str], prefix: str) -> dic
         }
 
 
-def sizes(rows: Sequence[Mapping[str, Any]], across: str, label: str, prefix: str) -> Markup | None:
-    """Draw accuracy against a cost; None where no row has one."""
-    known = [row for row in rows if row[across] and row["accuracy"] is not None]
-    if not known:
+def tradeoff(rows: Sequence[Mapping[str, Any]], column: str, prefix: str) -> Markup | None:
+    """Draw accuracy against a column of the costs; None where nothing was measured."""
+    if not rows:
         return None
     with styled(themed=True):
-        return _inline(size_plot(known, across, label), f"{prefix}-{across}")
+        return _inline(tradeoff_plot(rows, column), f"{prefix}-{column}")
 
 
 def curve(rows: Sequence[Row], prefix: str) -> Markup | None:

@@ -106,8 +106,8 @@ def _section(sources: Sources, name: str, place: int, config: Mapping[str, Any],
         },
         charts={
             **charts.details(files, test.label_names, anchor),
-            "parameters": charts.sizes(found, "parameters", "parameters", anchor),
-            "latency": charts.sizes(_joined(found, measured), "latency_p50_ms", "median latency (ms)", anchor),
+            "size": charts.tradeoff(_joined(found, measured), "size_bytes", anchor),
+            "latency": charts.tradeoff(_joined(found, measured), "latency_p50_ms", anchor),
             "curve": charts.curve(rows["figures/figure2"], anchor),
             "samplings": charts.samplings(rows.get("figures/sampling", []), anchor),
         },
@@ -147,5 +147,6 @@ def _costs(sources: Sources, dataset: str) -> list[dict[str, Any]]:
 
 
 def _joined(found: Sequence[Mapping[str, Any]], measured: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    latency = {row["system"]: row["latency_p50_ms"] for row in measured}
-    return [{**row, "latency_p50_ms": latency.get(row["system"])} for row in found]
+    """Return what was measured of the systems that have an accuracy, with it."""
+    scores = {row["system"]: row for row in found if row["accuracy"] is not None}
+    return [{**scores[row["system"]], **row} for row in measured if row["system"] in scores]
