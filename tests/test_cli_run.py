@@ -100,6 +100,7 @@ def test_ctrl_c_reaches_the_jobs_and_says_how_to_go_on(own: Checkout):
         text=True,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # ignored if the tests run in the background
     ) as process:
         try:
             assert process.stdout is not None

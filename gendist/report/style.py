@@ -68,6 +68,7 @@ _THEME = {
     _INK: "currentColor",
     _LINES: "var(--grid)",
     BLUE: "var(--blue)",
+    SKY: "var(--sky)",
     ORANGE: "var(--orange)",
     GREEN: "var(--green)",
     GREY: "var(--grey)",

@@ -77,7 +77,9 @@ def _passed_on(child: subprocess.Popen[bytes]) -> Iterator[list[int]]:
         with suppress(ProcessLookupError):
             os.killpg(child.pid, sent)
 
-    before = {number: signal.signal(number, pass_on) for number in SIGNALS}
+    # What this process was started to ignore (nohup, a background job of a script), its children ignore as well.
+    heard = [number for number in SIGNALS if signal.getsignal(number) != signal.SIG_IGN]
+    before = {number: signal.signal(number, pass_on) for number in heard}
     try:
         yield received
     finally:
