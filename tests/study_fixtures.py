@@ -82,7 +82,15 @@ def export(study: Study, **chosen: Any) -> None:
         "n_synthetic": 6, "seed": 1,
     }  # fmt: skip
     folder = Path(study.results) / "news/export/model"
-    write_json(folder / "gendist-model.json", {"chosen": {**run, **chosen}, "temperature": 0.8})
+    test = {
+        "rows": 40,
+        "pytorch": {"accuracy": 0.8},
+        "float32": {"accuracy": 0.8, "equal_labels": 1.0, "largest_difference": 2e-6},
+        "int8": {"accuracy": 0.775, "equal_labels": 0.975, "largest_difference": 0.021},
+    }
+    described = {"chosen": {**run, **chosen}, "temperature": 0.8, "test": test}
+    described["bytes"] = {"model.onnx": 4_490_000, "model.int8.onnx": 1_170_000}
+    write_json(folder / "gendist-model.json", described)
     (folder / "model.onnx").write_bytes(b"weights")
 
 

@@ -48,6 +48,18 @@ def test_the_model_card_is_of_the_best_student_until_one_is_exported(study: Stud
     assert facts.ece == pytest.approx(8.08, abs=0.01) and facts.ece_calibrated == pytest.approx(12.41, abs=0.01)
 
 
+def test_the_model_card_says_what_the_exported_files_give(study: Study):
+    write_cards(study, "news")
+    assert "The files" not in (cards(study) / "model/README.md").read_text()
+    export(study)
+    write_cards(study, "news")
+    card = (cards(study) / "model/README.md").read_text()
+    assert "| PyTorch | | 80.00 | | |" in card
+    assert (
+        "| model.onnx | 4.49 | 80.00 | 100.00 | 2e-06 |\n| model.int8.onnx | 1.17 | 77.50 | 97.50 | 0.021 |\n" in card
+    )
+
+
 def test_the_model_card_has_what_the_hub_reads(study: Study):
     write_cards(study, "news", "cc-by-4.0")
     header = front(cards(study) / "model/README.md")
