@@ -27,6 +27,22 @@ def system_name(student: str, regime: str) -> str:
     return student if regime == "scratch" else f"{student}+{regime}"
 
 
+class Run(NamedTuple):
+    """One student run; the fields are the wildcards of its path."""
+
+    dataset: str
+    student: str
+    regime: str
+    variant: str
+    n_synthetic: int
+    seed: int
+
+    @property
+    def system(self) -> str:
+        """The row of Table 1 that it belongs to."""
+        return system_name(self.student, self.regime)
+
+
 def parse_system(name: str, students: Container[str]) -> System:
     """Take a row's name apart.
 

@@ -23,6 +23,7 @@ from gendist.artifacts import Provenance, write_parquet, write_tensors
 from gendist.generator.finetune import finetune_generator
 from gendist.generator.settings import Generator
 from gendist.students.settings import Student, Training
+from gendist.systems import Run
 
 CLS, SEP, PAD, UNK, END = "[CLS]", "[SEP]", "[PAD]", "[UNK]", "<|endoftext|>"
 
@@ -196,7 +197,7 @@ def own(bare: Checkout, tmp_path: Path) -> Checkout:
 @pytest.fixture(scope="session")
 def exported(train_texts: Path, test_texts: Path, subwords: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small student of the toy texts, exported; beside it lie its run, its held-out scores and the choice."""
-    from gendist.export.choose import Candidate, choose_student
+    from gendist.export.choose import choose_student
     from gendist.export.cross_fit import cross_fit
     from gendist.export.student import export_student
     from gendist.students.run import distil_student, student_row
@@ -206,7 +207,7 @@ def exported(train_texts: Path, test_texts: Path, subwords: Path, tmp_path_facto
     row = student_row("toy", "kim", "scratch", "default", 0, 0)
     distil_student(folder / "run", row, train_texts, test_texts, subwords, student, training)
     cross_fit(folder / "held_out.parquet", train_texts, subwords, "scratch", "default", student, training, 3, 0)
-    candidate = Candidate("toy", "kim", "scratch", "default", 0, 0)
+    candidate = Run("toy", "kim", "scratch", "default", 0, 0)
     choose_student([candidate], [folder / "held_out.parquet"], folder / "choice.json")
     text = {"columns": ["text"], "separator": " "}
     export_student(folder / "model", folder / "choice.json", folder / "run", test_texts, subwords, text)

@@ -13,7 +13,7 @@ from gendist.baselines.tfidf_svm import fit_tfidf_svm, load_tfidf_svm
 from gendist.config import study_from
 from gendist.config.plan import planned_runs, timed_runs
 from gendist.costs import measure
-from gendist.costs.collect import SCHEMA, collect_costs
+from gendist.costs.collect import collect_costs
 from gendist.costs.load_baseline import load_baseline
 from gendist.costs.load_student import load_student
 from gendist.costs.load_teacher import load_teacher
@@ -22,7 +22,7 @@ from gendist.errors import GendistError
 from gendist.evaluation.predictor import Predictor
 from gendist.logits.batches import predict_logits
 from gendist.models import load_classifier, load_tokenizer
-from gendist.report.costs import digits, write_costs
+from gendist.report.costs import SCHEMA, digits, write_costs
 from gendist.report.labels import label_points
 from gendist.report.style import panels, styled
 from gendist.report.tradeoff import draw_tradeoff

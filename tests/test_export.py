@@ -21,7 +21,7 @@ from gendist.config import study_from
 from gendist.config.plan import export_candidates
 from gendist.errors import GendistError
 from gendist.export.calibrate import LOWEST, fit_temperature
-from gendist.export.choose import Candidate, choose_student
+from gendist.export.choose import choose_student
 from gendist.export.cross_fit import assign_folds, cross_fit
 from gendist.export.network import serialised, to_int8, to_onnx
 from gendist.export.parity import parity
@@ -30,6 +30,7 @@ from gendist.padding import padded
 from gendist.predict.classifier import TextClassifier
 from gendist.students.architectures import ARCHITECTURES, build
 from gendist.students.settings import Student, Training
+from gendist.systems import Run
 from gendist.texts.tables import Texts, read_texts
 
 QUICK = Training(epochs=1, min_steps=30, batch_size=8)
@@ -117,7 +118,7 @@ def test_the_best_on_held_out_rows_is_chosen_and_ties_go_by_likelihood(tmp_path:
     labels = np.arange(60) % 3
     sure, unsure, wrong = np.eye(3)[labels] * 4, np.eye(3)[labels], np.eye(3)[(labels + (labels == 0)) % 3]
     files = [held_out(tmp_path / f"{i}", labels, logits) for i, logits in enumerate((wrong, unsure, sure))]
-    runs = [Candidate("toy", name, "dist", "t.default", 0, 3) for name in ("wrong", "unsure", "sure")]
+    runs = [Run("toy", name, "dist", "t.default", 0, 3) for name in ("wrong", "unsure", "sure")]
     choose_student(runs, files, tmp_path / "choice.json")
     choice = read_json(tmp_path / "choice.json")
     assert [row["system"] for row in choice["ranking"]] == ["sure+dist", "unsure+dist", "wrong+dist"]
@@ -133,7 +134,7 @@ def test_the_best_on_held_out_rows_is_chosen_and_ties_go_by_likelihood(tmp_path:
 def test_scores_of_other_rows_cannot_be_compared(tmp_path: Path):
     one = held_out(tmp_path / "one", np.array([0, 1]), np.eye(2))
     two = held_out(tmp_path / "two", np.array([1, 1]), np.eye(2))
-    run = Candidate("toy", "kim", "dist", "t.default", 0, 0)
+    run = Run("toy", "kim", "dist", "t.default", 0, 0)
     with pytest.raises(GendistError, match="two: its rows are not those of"):
         choose_student([run, run], [one, two], tmp_path / "choice.json")
 

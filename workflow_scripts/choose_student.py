@@ -2,12 +2,13 @@
 
 from pathlib import Path
 
-from gendist.export.choose import Candidate, choose_student
+from gendist.export.choose import choose_student
 from gendist.script import logged
+from gendist.systems import Run
 
 with logged(snakemake.log[0], f"{snakemake.wildcards.dataset} choice"):
     choose_student(
-        [Candidate(**run) for run in snakemake.params.runs],
+        [Run(**run) for run in snakemake.params.runs],
         [Path(p) for p in snakemake.input.held_out],
         Path(snakemake.output[0]),
     )

@@ -9,6 +9,7 @@ import typer
 
 from gendist.cli.extras import require_extra
 from gendist.errors import GendistError
+from gendist.whole import whole_folder
 
 
 def export(
@@ -46,7 +47,8 @@ def export(
     if status:
         raise typer.Exit(status)
     for copy, folder in copies.items():
-        _copy(folder, copy)
+        with whole_folder(copy) as part:
+            shutil.copytree(folder, part, dirs_exist_ok=True)
     for folder in copies or folders:
         typer.echo(_summary(folder))
 
@@ -68,13 +70,3 @@ def _require_replaceable(target: Path) -> None:
         and (target.is_file() or any(target.iterdir()))
     ):
         raise GendistError(f"{target}: is there and holds something else than an exported model; name another folder")
-
-
-def _copy(folder: Path, target: Path) -> None:
-    """Copy a folder whole or not at all."""
-    part = target.with_name(f".{target.name}.part")
-    shutil.rmtree(part, ignore_errors=True)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    shutil.copytree(folder, part)
-    shutil.rmtree(target, ignore_errors=True)
-    part.rename(target)

@@ -1,21 +1,9 @@
 """Which runs a study needs: a study is a set of requested files."""
 
 from collections.abc import Iterable, Iterator
-from typing import NamedTuple
 
 from gendist.config.study import Study
-from gendist.systems import BASELINES, UNSEEDED, WITH_SYNTHETIC, parse_system, variant_name
-
-
-class Run(NamedTuple):
-    """One student run; the fields are the wildcards of its path."""
-
-    dataset: str
-    student: str
-    regime: str
-    variant: str
-    n_synthetic: int
-    seed: int
+from gendist.systems import BASELINES, UNSEEDED, WITH_SYNTHETIC, Run, parse_system, variant_name
 
 
 def planned_runs(study: Study) -> list[Run]:

@@ -8,25 +8,9 @@ import pyarrow as pa
 
 from gendist.artifacts import Provenance, read_json, write_parquet
 from gendist.errors import GendistError
+from gendist.report.costs import SCHEMA
 from gendist.report.runs import choose, read_runs
 from gendist.systems import TEACHER, System
-
-SCHEMA = pa.schema(
-    [
-        ("dataset", pa.string()),
-        ("system", pa.string()),
-        ("runtime", pa.string()),
-        ("size_bytes", pa.int64()),
-        ("latency_p50_ms", pa.float64()),
-        ("latency_p95_ms", pa.float64()),
-        ("rows_per_second", pa.float64()),
-        ("texts", pa.int64()),
-        ("device", pa.string()),
-        ("threads", pa.int64()),
-        ("train_seconds", pa.float64()),
-    ]
-)
-"""Columns of ``results/costs.parquet``: a row per dataset, system and runtime; train_seconds is the mean over runs."""
 
 
 def collect_costs(

@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,29 +12,12 @@ from gendist.errors import GendistError
 from gendist.evaluation.metrics import accuracy, ece, nll
 from gendist.export.calibrate import fit_temperature
 from gendist.logits.files import read_logits
-from gendist.systems import system_name
+from gendist.systems import Run
 
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class Candidate:
-    """A student run that may be exported; the fields name its folder."""
-
-    dataset: str
-    student: str
-    regime: str
-    variant: str
-    n_synthetic: int
-    seed: int
-
-    @property
-    def system(self) -> str:
-        """The row of Table 1."""
-        return system_name(self.student, self.regime)
-
-
-def choose_student(candidates: Sequence[Candidate], held_out: Sequence[Path], target: Path) -> None:
+def choose_student(candidates: Sequence[Run], held_out: Sequence[Path], target: Path) -> None:
     """Rank students by their accuracy on held-out rows, ties by nll, and write the choice as JSON.
 
     Args:
@@ -53,7 +35,7 @@ def choose_student(candidates: Sequence[Candidate], held_out: Sequence[Path], ta
         if not np.array_equal(ids, its_ids) or not np.array_equal(labels, its_labels):
             raise GendistError(f"{file}: its rows are not those of {held_out[0]}")
         ranking.append(
-            {**asdict(candidate), "system": candidate.system, **_scores(labels, read_logits([file], "id")[1])}
+            {**candidate._asdict(), "system": candidate.system, **_scores(labels, read_logits([file], "id")[1])}
         )
     ranking.sort(key=lambda row: (-row["accuracy"], row["nll"]))
     for row in ranking:

@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+
 from gendist.artifacts import read_parquet, write_text
 from gendist.errors import GendistError
 from gendist.report import escape
@@ -11,19 +13,22 @@ from gendist.report.write import NONE, markdown_table, write_csv
 
 Cost = Mapping[str, Any]
 """A row of ``results/costs.parquet``."""
-COLUMNS = (
-    "dataset",
-    "system",
-    "runtime",
-    "size_bytes",
-    "latency_p50_ms",
-    "latency_p95_ms",
-    "rows_per_second",
-    "texts",
-    "device",
-    "threads",
-    "train_seconds",
+SCHEMA = pa.schema(
+    [
+        ("dataset", pa.string()),
+        ("system", pa.string()),
+        ("runtime", pa.string()),
+        ("size_bytes", pa.int64()),
+        ("latency_p50_ms", pa.float64()),
+        ("latency_p95_ms", pa.float64()),
+        ("rows_per_second", pa.float64()),
+        ("texts", pa.int64()),
+        ("device", pa.string()),
+        ("threads", pa.int64()),
+        ("train_seconds", pa.float64()),
+    ]
 )
+"""Columns of ``results/costs.parquet``: a row per dataset, system and runtime; train_seconds is the mean over runs."""
 MEGABYTE = 1e6
 
 
@@ -33,7 +38,7 @@ def read_costs(path: Path) -> list[Cost]:
     Raises:
         GendistError: if the file is missing, damaged, empty, or lacks a column.
     """
-    rows: list[Cost] = read_parquet(path, COLUMNS).to_pylist()
+    rows: list[Cost] = read_parquet(path, SCHEMA.names).to_pylist()
     if not rows:
         raise GendistError(f"{path}: holds no costs")
     return rows
@@ -51,7 +56,7 @@ def write_costs(costs: Path, out_csv: Path, out_md: Path) -> None:
         GendistError: if there are no costs to show.
     """
     rows = read_costs(costs)
-    write_csv(out_csv, COLUMNS, [[row[name] for name in COLUMNS] for row in rows])
+    write_csv(out_csv, SCHEMA.names, [[row[name] for name in SCHEMA.names] for row in rows])
     write_text(out_md, _markdown(rows))
 
 
