@@ -80,6 +80,11 @@ def _reasons(workflow: Any, job: Any) -> Iterator[str]:
     reason, records = workflow.dag.reason(job), workflow.persistence
     if reason.forced:
         yield "asked for on the command line"
+    new = reason.missing_output and not any(records.metadata(file) is not None for file in reason.missing_output)
+    if new and not reason.incomplete_output:
+        # Snakemake also compares its inputs with later files that lack it; that is nothing to tell.
+        yield "not made yet"
+        return
     if reason.params_changed:
         yield f"settings changed: {', '.join(setting_changes(reason.params_changed, job.params))}"
     yield from _input_reasons(workflow, reason.updated_input - reason.updated_input_run, "changed")
@@ -88,8 +93,7 @@ def _reasons(workflow: Any, job: Any) -> Iterator[str]:
     if reason.incomplete_output:
         yield "was interrupted while it was written"
     if reason.missing_output:
-        once = any(records.metadata(file) is not None for file in reason.missing_output)
-        yield "output is missing" if once else "not made yet"
+        yield "not made yet" if new else "output is missing"
     if reason.software_stack_changed:
         yield "software environment changed"
     if reason.updated_input_run and not reason.missing_output:
