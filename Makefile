@@ -39,7 +39,7 @@ $(VENV)/.run-stamp: pyproject.toml constraints.txt
 
 $(VENV)/.test-stamp: $(VENV)/.run-stamp
 	@echo "Installing the test tools"
-	@$(PIP) -e ".[study,test,docs,pocket,setfit,model2vec,tracking]"
+	@$(PIP) -e ".[study,test,docs,pocket,setfit,model2vec,tracking,slurm,kubernetes]"
 	@touch $@
 
 # --- the default study ---
