@@ -235,7 +235,7 @@ def distil(folder, regime, train, test, subwords, pool, seed=0, student=None, co
 def test_students_learn_a_separable_task(regime, architecture, train_texts, test_texts, subwords, pool, tmp_path):
     loss = "mae" if architecture == "blend" else "kl"
     student = Student(architecture=architecture, filters=16, distillation_loss=loss)
-    longer = Training(epochs=2, min_steps=300 if architecture == "bag" else 150, batch_size=8)
+    longer = Training(epochs=2, min_steps=300 if architecture in ("bag", "blend") else 150, batch_size=8)
     row = distil(tmp_path / "run", regime, train_texts, test_texts, subwords, pool, student=student, training=longer)
     assert row["accuracy"] > (0.6 if regime == "synthetic" else 0.9)  # a third by chance; eleven synthetic rows
     assert row["system"] == ("kim" if regime == "scratch" else f"kim+{regime}")

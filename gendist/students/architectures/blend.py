@@ -25,13 +25,14 @@ class Blend(nn.Module):
         sizes = [vectors.shape[1]] + [settings.filters] * LAYERS
         convolutions = [nn.Conv1d(sizes[i], sizes[i + 1], WIDTH, padding=WIDTH // 2) for i in range(LAYERS)]
         self.convolutions = nn.ModuleList(convolutions)
-        for convolution in convolutions:
-            # Keeps the variance through eight ReLU layers; the default loses half of it in each.
-            nn.init.kaiming_normal_(convolution.weight, nonlinearity="relu")
-            nn.init.zeros_(convolution.bias)  # type: ignore[arg-type]  # a bias is there unless declined
         self.blend = nn.Linear(LAYERS * settings.filters, HIDDEN)
         self.dropout = nn.Dropout(settings.dropout)
         self.classifier = nn.Linear(HIDDEN, classes)
+        # Torch's own default lets eight layers fade; at full variance (He) their maxima are too large.
+        layers: list[nn.Conv1d | nn.Linear] = [*convolutions, self.blend, self.classifier]
+        for layer in layers:
+            nn.init.xavier_uniform_(layer.weight)
+            nn.init.zeros_(layer.bias)  # type: ignore[arg-type]  # a bias is there unless declined
 
     def forward(self, ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         """Map ids and mask (rows, pieces) to logits (rows, classes)."""
