@@ -1,0 +1,1 @@
+"""Benchmarks: ours beside what one would use otherwise, in turns, in one run."""

@@ -1,0 +1,61 @@
+"""``python -m gendist.bench``: time ours and others in turns and print the table."""
+
+import argparse
+import logging
+import os
+import sys
+from collections.abc import Callable, Sequence
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from gendist.bench.pairs import Case
+
+GROUPS = ("generation", "scoring", "training", "inference")
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the command line."""
+    top = argparse.ArgumentParser(
+        prog="python -m gendist.bench", description="Compare speeds side by side, one thread each."
+    )
+    top.add_argument("groups", nargs="*", metavar="GROUP", help=f"what to time, of {', '.join(GROUPS)} (default: all)")
+    top.add_argument(
+        "--rounds", type=int, default=5, metavar="N", help="times that each pair is run (default: %(default)s)"
+    )
+    top.add_argument("--out", type=Path, default=Path("results/bench"), metavar="DIR", help="default: %(default)s")
+    return top
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the benchmarks; the status is 1 if a check of correctness failed."""
+    top = parser()
+    args = top.parse_args(arguments)
+    if unknown := [name for name in args.groups if name not in GROUPS]:
+        top.error(f"unknown group '{unknown[0]}'; accepted: {', '.join(GROUPS)}")
+    if args.rounds < 1:
+        top.error("--rounds must be at least 1")
+    os.environ["TOKENIZERS_PARALLELISM"] = "false"
+    logging.getLogger("transformers").setLevel(logging.ERROR)
+    from gendist.bench.pairs import run_case
+    from gendist.bench.table import markdown, write_outcomes
+
+    outcomes = []
+    for group in args.groups or GROUPS:
+        for case in _cases(group)():
+            print(f"{case.name}, against {case.baseline} ...", file=sys.stderr, flush=True)
+            outcomes.append(run_case(case, args.rounds))
+    write_outcomes(outcomes, args.out)
+    print(markdown(outcomes))
+    print(f"Also in {args.out}/: bench.parquet, bench.md, bench.svg, bench.png")
+    return int(not all(check.passed for outcome in outcomes for check in outcome.case.checks))
+
+
+def _cases(group: str) -> "Callable[[], list[Case]]":
+    found: Callable[[], list[Case]] = import_module(f"gendist.bench.{group}").cases
+    return found
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,76 @@
+"""Two ways to the same end, timed in turns."""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from statistics import median
+
+Work = Callable[[], float]
+"""Does the work once; returns how many units (tokens, rows, texts) it made."""
+
+
+@dataclass(frozen=True)
+class Check:
+    """Whether the faster way still gives what the slower one does."""
+
+    what: str
+    value: float
+    limit: float
+    """The most that ``value`` may be."""
+
+    @property
+    def passed(self) -> bool:
+        """Say whether the value keeps to its limit."""
+        return self.value <= self.limit
+
+
+@dataclass(frozen=True)
+class Case:
+    """A pair to time."""
+
+    name: str
+    baseline: str
+    """What ours is compared with."""
+    unit: str
+    goal: float | None
+    """Ratio of rates that is aimed at; None where there is none."""
+    ours: Work
+    theirs: Work
+    checks: Sequence[Check] = ()
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """Rates of both in units per second of CPU time, over several rounds, and their ratio round by round."""
+
+    case: Case
+    ours: list[float]
+    theirs: list[float]
+
+    @property
+    def ratios(self) -> list[float]:
+        """Return ours / theirs of each round."""
+        return [mine / other for mine, other in zip(self.ours, self.theirs, strict=True)]
+
+    @property
+    def ratio(self) -> float:
+        """Return the median ratio."""
+        return median(self.ratios)
+
+
+def run_case(case: Case, rounds: int) -> Outcome:
+    """Time both ways in turns, after one round each that is not counted.
+
+    Times are CPU times of this process, which runs one thread: on an idle machine they are those of the clock,
+    and other work on the machine inflates them far less.
+    """
+    case.ours(), case.theirs()
+    ours: list[float] = []
+    theirs: list[float] = []
+    for number in range(rounds):
+        # Who comes first changes, so that neither always finds the caches of the other.
+        for work, rates in [(case.ours, ours), (case.theirs, theirs)][:: 1 if number % 2 else -1]:
+            began = time.process_time()
+            units = work()
+            rates.append(units / (time.process_time() - began))
+    return Outcome(case, ours, theirs)
