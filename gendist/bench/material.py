@@ -35,5 +35,6 @@ def gpt2() -> Any:
 def bert_base() -> Any:
     """Return BERT-base with a classifier, untrained."""
     torch.manual_seed(0)
-    config: Any = BertConfig(**{"num_labels": CLASSES})
+    config = BertConfig()
+    config.num_labels = CLASSES
     return BertForSequenceClassification(config).eval()

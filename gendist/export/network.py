@@ -127,7 +127,7 @@ def _looks_up(node: NodeProto, name: str) -> bool:
     return node.op_type == "Gather" and node.input[0] == name and axis == 0
 
 
-def _rounded(values: np.ndarray, axis: int) -> tuple[np.ndarray, np.ndarray]:
+def rounded(values: np.ndarray, axis: int) -> tuple[np.ndarray, np.ndarray]:
     """Return int8 values and the scale of each entry along ``axis``, symmetric around zero."""
     others = tuple(i for i in range(values.ndim) if i != axis)
     scale = np.abs(values).max(others, keepdims=True) / np.float32(127)
@@ -136,7 +136,7 @@ def _rounded(values: np.ndarray, axis: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _replace_looked_up(model: ModelProto, name: str, values: np.ndarray, users: list[NodeProto]) -> None:
-    whole, scale = _rounded(values, 0)
+    whole, scale = rounded(values, 0)
     scale = scale.reshape(-1, *[1] * (values.ndim - 1))
     _add(model, f"{name}.int8", whole)
     _add(model, f"{name}.scale", scale)
@@ -156,7 +156,7 @@ def _replace_looked_up(model: ModelProto, name: str, values: np.ndarray, users: 
 
 def _replace_multiplied(model: ModelProto, name: str, values: np.ndarray, users: list[NodeProto]) -> None:
     axis = _channels(users[0], values.ndim)
-    whole, scale = _rounded(values, axis)
+    whole, scale = rounded(values, axis)
     _add(model, f"{name}.int8", whole)
     _add(model, f"{name}.scale", scale.reshape(-1))
     restored = helper.make_node("DequantizeLinear", [f"{name}.int8", f"{name}.scale"], [f"{name}.float"], axis=axis)
