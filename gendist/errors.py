@@ -4,6 +4,10 @@ LONGEST = 1000
 """Characters of a message; a name in it may come from a damaged file and be of any length."""
 
 
+DEBUG = "GENDIST_DEBUG"
+"""With this variable set, errors come with their tracebacks."""
+
+
 class GendistError(Exception):
     """A mistake in the input or the config, told in one line.
 
@@ -17,7 +21,7 @@ class GendistError(Exception):
 
 
 def told(message: str) -> str:
-    """Put a message on one line: what cannot be printed is shown as an escape, and the middle of a long one left out."""
+    """Put a message on one line: what cannot be printed becomes an escape, and the middle of a long one goes."""
     shown = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in message)
     if len(shown) <= LONGEST:
         return shown

@@ -42,8 +42,14 @@ def test_six_lines_are_a_study():
     [
         ({}, "key 'datasets' is missing"),
         ({"datasets": {}}, "key 'datasets' is {}; dictionary should have at least 1 item"),
-        ({"dataset": {}}, "unknown key 'dataset' (did you mean 'datasets'?); accepted here: datasets, generators, samplings"),
-        ({"datasets": {"d": {**FILES, "txt": "a"}}}, "unknown key 'datasets.d.txt' (did you mean 'text'?); accepted here: train, test, hub"),
+        (
+            {"dataset": {}},
+            "unknown key 'dataset' (did you mean 'datasets'?); accepted here: datasets, gener",
+        ),
+        (
+            {"datasets": {"d": {**FILES, "txt": "a"}}},
+            "unknown key 'datasets.d.txt' (did you mean 'text'?); accepted here: train, test, hub",
+        ),
         (
             {"samplings": {"hot": {"warmth": 2}}},
             "unknown key 'samplings.hot.warmth'; accepted here: temperature",

@@ -75,8 +75,9 @@ def _told(error: Any, same: Sequence[Any], key: str, value: Any, study: type[Bas
     if kind == "value_error":
         if key == "top level":
             return message
-        whole = isinstance(value, Mapping)  # what several keys of an entry are wrong in
-        return f"key '{key}': {message}" if whole or shown(value).strip("'") in message else _valued(key, value, message)
+        # Of an entry, several keys of which do not fit together, the message names them.
+        whole = isinstance(value, Mapping) or shown(value).strip("'") in message
+        return f"key '{key}': {message}" if whole else _valued(key, value, message)
     wanted = dict.fromkeys(WORDS.get(e["type"], str(e["msg"])) for e in same)
     return _valued(key, value, "; or ".join(m[0].lower() + m[1:] for m in wanted))
 
