@@ -79,19 +79,24 @@ def _told(error: Any, same: Sequence[Any], key: str, value: Any, study: type[Bas
         whole = isinstance(value, Mapping) or shown(value).strip("'") in message
         return f"key '{key}': {message}" if whole else _valued(key, value, message)
     wanted = dict.fromkeys(WORDS.get(e["type"], str(e["msg"])) for e in same)
-    return _valued(key, value, "; or ".join(m[0].lower() + m[1:] for m in wanted))
+    return _valued(key, value, "; or ".join(map(_lowered, wanted)))
 
 
 def _valued(key: str, value: Any, message: str) -> str:
-    return f"key '{key}' is {shown(value)}; {message[0].lower()}{message[1:]}"
+    return f"key '{key}' is {shown(value)}; {_lowered(message)}"
+
+
+def _lowered(message: str) -> str:
+    """Begin a message in lower case, unless with an abbreviation."""
+    return message if message[:2].isupper() else message[:1].lower() + message[1:]
 
 
 def _told_name(place: Sequence[Any], message: str, kind: str) -> str:
     """Explain a name that cannot be one: of an entry, or of a key that YAML did not read as text."""
     parts = [part for part in place if part != "[key]"]
     name, section = parts[-1], parts[0] if len(parts) > 1 else "top level"
-    if not isinstance(name, str):
-        return f"name {shown(name)} in '{section}' is not read as text; put it in quotes"
+    if kind in ("string_type", "invalid_key"):  # pydantic's place has the key as text
+        return f"name {shown(name)} in '{section}' is not text; put it in quotes"
     why = message if kind == "value_error" else NAMES
     return f"name {shown(name)} in '{section}' is not accepted: {why}"
 

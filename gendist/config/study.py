@@ -99,7 +99,11 @@ class Study(Settings):
         for system in self.systems:
             parse_system(system, self.students)
         for system in self.export.systems or ():
-            if parse_system(system, self.students).student is None:
+            try:
+                chosen = parse_system(system, self.students)
+            except ValueError as error:
+                raise ValueError(f"export.systems: {error}") from None
+            if chosen.student is None:
                 raise ValueError(f"export.systems: '{system}' is no student; name some such as kim+gendist")
         if self.curve_student not in self.students:
             raise ValueError(f"curve_student '{self.curve_student}' is not one of students: {', '.join(self.students)}")

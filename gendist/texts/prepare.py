@@ -35,8 +35,8 @@ def prepare_texts(settings: Dataset, train_target: Path, test_target: Path) -> N
     train, test = read_source(settings, "train"), read_source(settings, "test")
     names = _class_names(settings, train)
     train_texts, train_labels = _checked_texts(settings, train), _labels(settings, train, names, "train")
-    test_texts, test_labels = _checked_texts(settings, test), _labels(settings, test, names, "test")
     picks = _sample(settings, train, train_labels, names)
+    test_texts, test_labels = _checked_texts(settings, test), _labels(settings, test, names, "test")
     _warn_of_leaks([train_texts[i] for i in picks], test_texts, train.name, test.name)
     used = settings.model_dump(mode="json", exclude={"synthetic"})
     for target, source, chosen, texts, labels in (

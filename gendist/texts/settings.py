@@ -53,7 +53,7 @@ class Dataset(Settings):
         try:
             codecs.lookup(value)
             "".encode(value)  # some codecs, such as hex, are none of text
-        except LookupError:
+        except (LookupError, ValueError):  # a ValueError for a NUL or a name that is too long
             raise ValueError(f"'{value}' is no text encoding that Python knows, such as utf-8 or cp1252") from None
         return value
 

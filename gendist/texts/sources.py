@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+
 from gendist.artifacts import hash_file
 from gendist.artifacts.parquet import parquet_file
 from gendist.errors import GendistError
@@ -76,6 +78,7 @@ LONGEST_CELL = 10_000_000
 """Characters; what is longer is an unclosed quote."""
 BATCH = 1024
 """Rows of a Parquet file that are unpacked before their size is looked at."""
+TEXT_FILES = (".csv", ".tsv", ".jsonl")
 SPREADSHEETS = (".xlsx", ".xls", ".ods", ".numbers")
 DELIMITERS = (",", ";", "\t")
 """What may part the columns of a .csv: some spreadsheets write others than commas."""
@@ -187,11 +190,14 @@ def _read_parquet(path: Path, columns: Sequence[str] | None, encoding: str) -> S
         picked: dict[str, list[Any]] = {column: [] for column in wanted}
         size = 0
         for batch in parquet.iter_batches(BATCH, columns=wanted):
-            size += batch.nbytes
+            # A dictionary holds each text once; its rows would not.
+            parts = [batch[column] for column in wanted]
+            parts = [part.dictionary_decode() if pa.types.is_dictionary(part.type) else part for part in parts]
+            size += sum(part.nbytes for part in parts)
             if size > MOST_BYTES:
                 raise GendistError(f"{path}: larger than {MOST_BYTES / 2**30:.0f} GiB unpacked; take a sample")
-            for column in wanted:
-                picked[column] += batch[column].to_pylist()
+            for column, part in zip(wanted, parts, strict=True):
+                picked[column] += part.to_pylist()
     rows = list(range(1, len(next(iter(picked.values()), [])) + 1))
     return Source(str(path), picked, rows, "row", hash_file(path))
 
