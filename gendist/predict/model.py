@@ -49,7 +49,7 @@ def read_model(folder: Path, int8: bool) -> Model:
     try:
         hashes = {str(name): str(value) for name, value in description["files"].items()}
         network = _checked(folder / (INT8 if int8 else FLOAT32), hashes)
-        tokenizer = _checked(folder / TOKENIZER, hashes).decode()
+        tokenizer = _text(folder / TOKENIZER, hashes)
         model = Model(
             network=network,
             tokenizer=tokenizer,
@@ -61,8 +61,18 @@ def read_model(folder: Path, int8: bool) -> Model:
         )
         _require_sense(model)
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
-        raise GendistError(f"{folder / DESCRIPTION}: damaged ({error!r}); export the model again") from None
+        reason = f"{type(error).__name__}: {error}"
+        raise GendistError(f"{folder / DESCRIPTION}: damaged ({reason}); export the model again") from None
     return model
+
+
+def _text(file: Path, hashes: dict[str, str]) -> str:
+    try:
+        return _checked(file, hashes).decode()
+    except UnicodeDecodeError as error:
+        raise GendistError(
+            f"{file}: cannot be read (not UTF-8 at byte {error.start}); export the model again"
+        ) from None
 
 
 def _names(value: Any) -> list[str]:
