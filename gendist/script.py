@@ -21,7 +21,9 @@ def logged(log_file: str, name: str) -> Iterator[None]:
     terminal where the environment has GENDIST_DEBUG.
     """
     Path(log_file).parent.mkdir(parents=True, exist_ok=True)
-    to_file = logging.FileHandler(log_file, mode="w", encoding="utf-8")
+    # Emptied, then appended to: a traceback that is appended apart would be written over otherwise.
+    Path(log_file).write_bytes(b"")
+    to_file = logging.FileHandler(log_file, encoding="utf-8")
     to_file.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
     to_terminal = logging.StreamHandler(sys.stderr)
     to_terminal.setFormatter(logging.Formatter(f"[{name}] %(message)s"))
