@@ -17,7 +17,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check -q install -c constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help run workflow test test-all check format docs docs-serve pocket clean
+.PHONY: help run workflow test test-all check audit format docs docs-serve pocket clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | awk -F'|' '{printf "%-17s %s\n", $$1, $$2}'
@@ -65,6 +65,15 @@ test: check ## check, then the tests that take minutes in all
 
 test-all: check ## check, then every test
 	@echo "== pytest"; $(BIN)/pytest
+
+# Apart from the tests: it asks PyPI's service about every pinned package. --strict, because what the service does not
+# know would otherwise be passed over, and a run without any answer would succeed.
+audit: $(VENV)/.run-stamp ## known vulnerabilities of the pinned packages; asks PyPI, so it needs the network
+	@test -x $(BIN)/pip-audit || $(PIP) -e ".[study,audit]"
+	@found=$$($(BIN)/pip-audit --strict --disable-pip --no-deps --progress-spinner off -r constraints.txt 2>&1) || \
+		{ echo "$$found" | grep -vE '^( |Traceback|During|The above|WARNING|$$)'; \
+		echo "make audit: not clean: a vulnerability stands above, or PyPI's service could not be asked"; exit 1; }
+	@echo "make audit: no known vulnerability in constraints.txt"
 
 format: $(VENV)/.test-stamp ## reformat the code and mend what ruff can
 	@$(BIN)/ruff check --fix .

@@ -5,8 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from transformers import AutoModel, AutoModelForCausalLM, AutoModelForSequenceClassification, AutoTokenizer
+from transformers import AutoConfig, AutoModel, AutoModelForCausalLM, AutoModelForSequenceClassification, AutoTokenizer
 from transformers.utils.logging import disable_progress_bar
 
 from gendist.artifacts import hash_file
@@ -107,10 +106,24 @@ def load_encoder(model: str, revision: str | None = None) -> PooledClassifier:
 
 def _load(auto: Any, model: str, revision: str | None, **options: Any) -> Any:
     place = locate(model)
-    if auto is not AutoTokenizer:
+    if auto not in (AutoConfig, AutoTokenizer):
         options["use_safetensors"] = True  # never unpickle weights
     try:
         return auto.from_pretrained(place, revision=revision or "main", trust_remote_code=False, **options)
-    except (OSError, ValueError, KeyError, ImportError, SafetensorError) as error:
+    except (MemoryError, torch.OutOfMemoryError):
+        raise
+    except Exception as error:  # what a damaged file raises depends on where the damage is
         reason = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
         raise GendistError(f"model {model}: cannot be loaded ({reason})") from None
+
+
+def class_names(folder: Path) -> list[str]:
+    """Return the class names that a finetuned classifier folder carries, in label order.
+
+    Raises:
+        GendistError: if it carries none.
+    """
+    names = getattr(_load(AutoConfig, str(folder), None), "id2label", None)
+    if not isinstance(names, dict) or sorted(names) != list(range(len(names))):
+        raise GendistError(f"{folder / 'config.json'}: id2label does not name classes 0, 1, …; delete it and run again")
+    return [str(names[i]) for i in range(len(names))]

@@ -1,6 +1,7 @@
 """What every workflow script does around its one call into the package."""
 
 import logging
+import os
 import sys
 import traceback
 import warnings
@@ -8,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from gendist.errors import GendistError
+from gendist.errors import DEBUG, GendistError, unexpected
 
 
 @contextmanager
@@ -16,10 +17,13 @@ def logged(log_file: str, name: str) -> Iterator[None]:
     """Send log lines to ``log_file`` and, for progress, to the terminal; tell errors in one line.
 
     A ``GendistError`` ends the script with status 1 and its message; anything else, which
-    would be a fault of ours, with status 1, one line, and its traceback in the log file.
+    would be a fault of ours, with status 1, one line, and its traceback in the log file, and on the
+    terminal where the environment has GENDIST_DEBUG.
     """
     Path(log_file).parent.mkdir(parents=True, exist_ok=True)
-    to_file = logging.FileHandler(log_file, mode="w", encoding="utf-8")
+    # Emptied, then appended to: a traceback that is appended apart would be written over otherwise.
+    Path(log_file).write_bytes(b"")
+    to_file = logging.FileHandler(log_file, encoding="utf-8")
     to_file.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
     to_terminal = logging.StreamHandler(sys.stderr)
     to_terminal.setFormatter(logging.Formatter(f"[{name}] %(message)s"))
@@ -36,5 +40,7 @@ def logged(log_file: str, name: str) -> Iterator[None]:
     except Exception as error:
         with Path(log_file).open("a", encoding="utf-8") as stream:
             traceback.print_exc(file=stream)
-        logging.error("unexpected %s: %s (traceback in %s)", type(error).__name__, error, log_file)
+        if os.environ.get(DEBUG):
+            traceback.print_exc()
+        logging.error("%s (traceback in %s)", unexpected(error), log_file)
         raise SystemExit(1) from None

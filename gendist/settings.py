@@ -1,17 +1,55 @@
 """What the settings of all stages have in common."""
 
-from typing import Annotated
+from collections.abc import Iterator
+from typing import Annotated, Any, get_args
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, field_validator
+
+LARGEST = 2**32 - 1
+"""No setting is larger: sizes beyond are slips of the keyboard, and NumPy's seeds end here."""
+
+DEVICES = {"con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt") for n in range(1, 10))}
+"""Names that Windows takes for devices, whatever their case."""
+
+
+def _no_device(name: str) -> str:
+    if name.lower() in DEVICES:
+        raise ValueError(f"'{name}' is the name of a device on Windows; choose another")
+    return name
+
 
 Name = Annotated[
     str,
     Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$", max_length=64),
+    AfterValidator(_no_device),
 ]
 """A name that becomes one component of a path."""
 
+Seed = Annotated[int, Field(ge=0)]
+"""A seed; generators of random numbers take none below 0."""
+
 
 class Settings(BaseModel):
-    """Base of every stage's settings: frozen, typed, and without unknown keys."""
+    """Base of every stage's settings: frozen, typed, and without unknown keys, infinities or absurd numbers."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True, allow_inf_nan=False)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _plain_values(cls, value: Any, info: ValidationInfo) -> Any:
+        annotation = cls.model_fields[str(info.field_name)].annotation
+        takes_truth = annotation is bool or bool in get_args(annotation)
+        for item in _items(value):
+            if isinstance(item, bool) and not takes_truth:
+                # Pydantic would make 1 and 0 of them.
+                raise ValueError("YAML reads yes, no, on, off, true and false as truth values; put text in quotes")
+            if isinstance(item, int | float) and abs(item) > LARGEST and item not in (float("inf"), float("-inf")):
+                raise ValueError(f"numbers up to {LARGEST} are accepted")
+        return value
+
+
+def _items(value: Any) -> Iterator[Any]:
+    if isinstance(value, list):
+        yield from value
+    elif not isinstance(value, dict):
+        yield value

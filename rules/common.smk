@@ -10,6 +10,7 @@ sys.path.insert(0, workflow.basedir)  # the package of this checkout, installed 
 from gendist import dependencies
 from gendist.config import Study, study_from
 from gendist.config.files import require_files
+from gendist.config.yaml_file import read_config
 from gendist.errors import GendistError
 from gendist.eta import StudyClock
 from gendist.systems import BASELINES, WITH_SYNTHETIC, WITH_TEACHER, parse_variant
@@ -22,6 +23,8 @@ if not workflow.overwrite_configfiles:
 
 
 try:
+    for file in workflow.configfiles:
+        read_config(file)  # Snakemake takes the last of two equal keys without a word
     STUDY = study_from(config, ", ".join(map(str, workflow.configfiles)))
     require_files(STUDY)
 except GendistError as error:
@@ -51,7 +54,7 @@ wildcard_constraints:
     student="[A-Za-z0-9][A-Za-z0-9_-]*",
     baseline="|".join(BASELINES),
     regime="scratch|dist|gendist|synthetic|hard",
-    variant="[A-Za-z0-9_.-]+",
+    variant=r"[A-Za-z0-9][A-Za-z0-9_-]*(\.[A-Za-z0-9][A-Za-z0-9_-]*)*",
     shard="[0-9]{5}",
     split="train|test",
     n_synthetic="[0-9]+",

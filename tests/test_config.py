@@ -42,8 +42,14 @@ def test_six_lines_are_a_study():
     [
         ({}, "key 'datasets' is missing"),
         ({"datasets": {}}, "key 'datasets' is {}; dictionary should have at least 1 item"),
-        ({"dataset": {}}, "unknown key 'dataset'; accepted here: datasets, generators, samplings"),
-        ({"datasets": {"d": {**FILES, "txt": "a"}}}, "unknown key 'datasets.d.txt'; accepted here: train, test, hub"),
+        (
+            {"dataset": {}},
+            "unknown key 'dataset' (did you mean 'datasets'?); accepted here: datasets, gener",
+        ),
+        (
+            {"datasets": {"d": {**FILES, "txt": "a"}}},
+            "unknown key 'datasets.d.txt' (did you mean 'text'?); accepted here: train, test, hub",
+        ),
         (
             {"samplings": {"hot": {"warmth": 2}}},
             "unknown key 'samplings.hot.warmth'; accepted here: temperature",
@@ -93,7 +99,7 @@ def test_mistakes_name_the_key_the_value_and_what_is_accepted(content, message):
 
 
 def test_more_mistakes_are_counted():
-    assert explained({"datasets": {"d": FILES}, "seeds": 0, "counts": [0]}).endswith("(and 2 more)")
+    assert explained({"datasets": {"d": FILES}, "seeds": 0, "counts": [0]}).endswith("(and 1 more)")
 
 
 def test_config_files(tmp_path):

@@ -176,7 +176,7 @@ def test_the_baseline_is_a_row_of_the_study(extended: Checkout, monkeypatch: pyt
 
 def test_the_configs_that_use_the_examples_are_accepted(extended: Checkout):
     titled = [content for title, content in blocks("yaml") if title]
-    assert len(titled) == 3
+    assert len(titled) == 4
     program = """
 import sys
 import yaml

@@ -10,7 +10,7 @@ from tokenizers import Tokenizer
 from transformers import AutoModelForCausalLM, AutoTokenizer, BertLMHeadModel
 
 from gendist.errors import GendistError
-from gendist.pocket import card, unpack
+from gendist.pocket import card, packaged, unpack
 from gendist.pocket.evaluate import nats_per_character
 from gendist.pocket.model import encoder_tokenizer, load_body, warm_start
 from gendist.pocket.settings import Pretraining
@@ -56,15 +56,15 @@ class TestUnpack:
         files = sorted(p.name for p in (tmp_path / "a").iterdir())
         assert all((tmp_path / "a" / n).read_bytes() == (tmp_path / "b" / n).read_bytes() for n in files)
 
-    @pytest.mark.parametrize("name", [unpack.BODY, unpack.PIECES, unpack.VECTORS])
+    @pytest.mark.parametrize("name", [packaged.BODY, packaged.PIECES, packaged.VECTORS])
     def test_a_damaged_or_missing_file_is_one_line(
         self, trained: Pretraining, installed: Path, tmp_path: Path, name: str
     ):
         def use():
-            if name == unpack.BODY:
+            if name == packaged.BODY:
                 unpack.unpack_generator(tmp_path / "unpacked", installed, trained.base)
             else:
-                unpack.subwords_folder(installed)
+                packaged.packaged_subwords(installed)
 
         use()
         content = (installed / name).read_bytes()
@@ -77,7 +77,7 @@ class TestUnpack:
 
     def test_a_body_of_another_encoder_is_refused(self, trained: Pretraining, recipe: Path):
         with pytest.raises(GendistError, match="not those of this encoder's body"):
-            load_body(warm_start(base=trained.base), recipe / unpack.VECTORS)
+            load_body(warm_start(base=trained.base), recipe / packaged.VECTORS)
 
 
 class TestCard:
@@ -89,25 +89,25 @@ class TestCard:
         assert (installed / "README.md").read_text() == once
 
     def test_scores_outlive_a_second_evaluation_but_not_another_body(self, recipe: Path, tmp_path: Path):
-        for name in (unpack.BODY, unpack.VECTORS, card.FIGURES):
+        for name in (packaged.BODY, packaged.VECTORS, card.FIGURES):
             (tmp_path / name).parent.mkdir(exist_ok=True)
             (tmp_path / name).write_bytes((recipe / name).read_bytes())
         more = {"wiki": {"rows": 1, "nats_per_character": 2.0}}
         assert set(card.write_figures(tmp_path, more)["nats_per_character"]) == {"news", "wiki"}
-        (tmp_path / unpack.BODY).write_bytes((recipe / unpack.VECTORS).read_bytes())
+        (tmp_path / packaged.BODY).write_bytes((recipe / packaged.VECTORS).read_bytes())
         assert card.write_figures(tmp_path, {})["nats_per_character"] == {}
 
     def test_the_packaged_card_has_a_place_for_figures(self):
-        text = (unpack.MODELS / card.CARD).read_text(encoding="utf-8")
+        text = (packaged.MODELS / card.CARD).read_text(encoding="utf-8")
         assert card.BEGIN in text and card.CLOSE in text
         assert "Apache-2.0" in text and "CC BY-SA" in text
 
 
 class TestPackagedModels:
     def test_are_whole_and_small(self):
-        for name in (unpack.BODY, unpack.PIECES, unpack.VECTORS):
-            unpack.packaged(name)
-        assert sum(f.stat().st_size for f in unpack.MODELS.rglob("*") if f.is_file()) < 25_000_000
+        for name in (packaged.BODY, packaged.PIECES, packaged.VECTORS):
+            packaged.packaged(name)
+        assert sum(f.stat().st_size for f in packaged.MODELS.rglob("*") if f.is_file()) < 25_000_000
 
     def test_generator_unpacks_and_predicts_better_than_chance(self, tmp_path: Path):
         unpack.unpack_generator(tmp_path / "generator")
@@ -119,13 +119,13 @@ class TestPackagedModels:
         assert nats_per_character(model.eval(), encoder_tokenizer(), [text]) < 1.4
 
     def test_vectors_fit_the_tokenizer(self):
-        folder = unpack.subwords_folder()
+        folder = packaged.packaged_subwords()
         vectors = load_file(folder / "vectors.safetensors")["vectors"]
         assert vectors.shape == (Tokenizer.from_file(str(folder / "tokenizer.json")).get_vocab_size(), 100)
         assert not vectors[0].any()
 
     def test_vectors_know_what_goes_together(self):
-        folder = unpack.subwords_folder()
+        folder = packaged.packaged_subwords()
         tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
         vectors = torch.nn.functional.normalize(load_file(folder / "vectors.safetensors")["vectors"].float())
         nearest = (vectors @ vectors[tokenizer.token_to_id("river")]).topk(20).indices.tolist()

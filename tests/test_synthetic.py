@@ -287,7 +287,7 @@ def test_pool_is_read_back_without_empty_rows(tmp_path):
     assert pool.rows.tolist() == [0, 2, 3] and pool.texts == ["a", "c", "d"] and pool.empty == 2
     assert read_pool(shards).texts == ["a", "c", "d", "f"]
     for files, count, message in (
-        (shards[:1], 5, "rows 0 to 4 expected, found 3 others"),
+        (shards[:1], 5, "rows 0 to 4 expected, found 3 rows"),
         (shards[::-1], 6, "rows 0 to 5 expected"),
         ([write_shard(tmp_path / "2", 0, ["", ""])], 2, r"no generated row holds text \(2 are empty\)"),
         ([], 2, "no shards"),

@@ -139,7 +139,7 @@ ROWS = "text,label\n" + "a wave,sea\na wing,sky\n" * 6
 @pytest.mark.parametrize(
     ("study", "message"),
     [
-        ({**STUDY, "seedz": 3}, "study.yaml: unknown key 'seedz'; accepted here: datasets,"),
+        ({**STUDY, "seedz": 3}, "study.yaml: unknown key 'seedz' (did you mean 'seeds'?); accepted here: datasets,"),
         (entry("samplings", "full", top_p="half"), "study.yaml: key 'samplings.full.top_p' is 'half'"),
         (changed(systems=["bert"]), "study.yaml: system 'bert' is unknown; accepted: tfidf-svm"),
         (

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gendist.errors import GendistError
+from gendist.regular import require_regular
 from gendist.whole import whole_file
 
 if TYPE_CHECKING:
@@ -38,17 +39,20 @@ def write_tensors(path: Path, tensors: Mapping[str, "torch.Tensor"], metadata: t
         save_file(contiguous, part, dict([metadata or ("format", "pt")]))
 
 
+def _refuse(constant: str) -> Any:
+    raise ValueError(f"{constant} is no number")
+
+
 def read_json(path: Path) -> dict[str, Any]:
     """Read a JSON object.
 
     Raises:
-        GendistError: if the file is missing or damaged.
+        GendistError: if the file is missing or damaged, or a number in it is none.
     """
+    require_regular(path)
     try:
-        record = json.loads(Path(path).read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise GendistError(f"{path}: no such file") from None
-    except (OSError, ValueError) as error:
+        record = json.loads(Path(path).read_text(encoding="utf-8"), parse_constant=_refuse)
+    except (OSError, ValueError, RecursionError) as error:
         raise GendistError(f"{path}: damaged ({str(error).splitlines()[0]}); delete it and run again") from None
     if not isinstance(record, dict):
         raise GendistError(f"{path}: damaged (not a JSON object); delete it and run again")

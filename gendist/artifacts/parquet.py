@@ -1,7 +1,8 @@
 """Parquet files with provenance, written whole or not at all."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pyarrow.parquet as pq
 from gendist.artifacts.files import whole_file
 from gendist.artifacts.provenance import KEY, Provenance
 from gendist.errors import GendistError
+from gendist.regular import require_regular
 
 
 def write_parquet(path: Path, table: pa.Table, provenance: Provenance, metadata: dict[str, Any] | None = None) -> None:
@@ -21,23 +23,56 @@ def write_parquet(path: Path, table: pa.Table, provenance: Provenance, metadata:
         pq.write_table(table, part, compression="zstd", write_page_checksum=True)
 
 
-def read_parquet(path: Path, columns: Sequence[str] | None = None) -> pa.Table:
+def _is_list(kind: pa.DataType) -> bool:
+    return pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)
+
+
+def _is_number(kind: pa.DataType) -> bool:
+    return pa.types.is_floating(kind) or pa.types.is_integer(kind)
+
+
+KINDS: dict[str, Callable[[pa.DataType], bool]] = {
+    "whole numbers": pa.types.is_integer,
+    "texts": lambda kind: pa.types.is_string(kind) or pa.types.is_large_string(kind),
+    "lists of numbers": lambda kind: _is_list(kind) and _is_number(kind.value_type),
+}
+"""What a column may be asked to hold."""
+
+
+def read_parquet(path: Path, columns: Sequence[str] | Mapping[str, str] | None = None) -> pa.Table:
     """Read a table, or the named columns of it.
 
+    Args:
+        path: the file.
+        columns: names of columns, or for each name one of ``KINDS``, which must then be in every row.
+
     Raises:
-        GendistError: if the file is missing, is not Parquet, or lacks a column.
+        GendistError: if the file is missing, is not Parquet, lacks a column, or has other values in it.
     """
-    with _opened(path) as parquet:
+    with parquet_file(path, "; delete it and run again") as parquet:
         present = parquet.schema_arrow.names
         for column in columns or ():
-            if column not in present:
-                raise GendistError(f"{path}: no column '{column}' (has {', '.join(present)})")
-        try:
-            return parquet.read(list(columns) if columns is not None else None)
-        except (pa.ArrowException, OSError) as error:
-            raise GendistError(
-                f"{path}: damaged Parquet file ({_first_line(error)}); delete it and run again"
-            ) from None
+            if present.count(column) != 1:
+                found = "two columns" if column in present else "no column"
+                raise GendistError(f"{path}: {found} '{column}' (has {', '.join(present)})")
+        table = parquet.read(list(columns) if columns is not None else None)
+    for column, kind in columns.items() if isinstance(columns, Mapping) else ():
+        if not KINDS[kind](table.schema.field(column).type):
+            raise GendistError(f"{path}: column '{column}' holds {table.schema.field(column).type}, expected {kind}")
+        if table[column].null_count:
+            row = table[column].is_null().index(True).as_py()
+            raise GendistError(f"{path}: column '{column}' has empty cells (first in row {row}), expected {kind}")
+    return table
+
+
+def column_names(path: Path) -> list[str]:
+    """Return the names of a table's columns.
+
+    Raises:
+        GendistError: if the file is missing or is not Parquet.
+    """
+    with parquet_file(path) as parquet:
+        return list(parquet.schema_arrow.names)
 
 
 def read_metadata(path: Path) -> dict[str, Any]:
@@ -46,7 +81,7 @@ def read_metadata(path: Path) -> dict[str, Any]:
     Raises:
         GendistError: if the file is missing or is not Parquet.
     """
-    with _opened(path) as parquet:
+    with parquet_file(path) as parquet:
         stored = parquet.schema_arrow.metadata or {}
     found = {}
     for key, value in stored.items():
@@ -57,13 +92,27 @@ def read_metadata(path: Path) -> dict[str, Any]:
     return found
 
 
-def _opened(path: Path) -> pq.ParquetFile:
+UNREADABLE = (pa.ArrowException, OSError, ValueError, OverflowError)
+"""What a damaged file raises; the last two for values that Python has no room for, and text that is no UTF-8."""
+
+
+@contextmanager
+def parquet_file(path: Path, advice: str = "") -> Iterator[pq.ParquetFile]:
+    """Open a Parquet file to read from it.
+
+    Raises:
+        GendistError: if the file is missing, or damaged, which may turn out while it is read.
+    """
+    require_regular(path)
     try:
-        return pq.ParquetFile(path, page_checksum_verification=True)
-    except FileNotFoundError:
-        raise GendistError(f"{path}: no such file") from None
-    except (pa.ArrowException, OSError) as error:
+        opened = pq.ParquetFile(path, page_checksum_verification=True)
+    except UNREADABLE as error:
         raise GendistError(f"{path}: not a readable Parquet file ({_first_line(error)})") from None
+    with opened:
+        try:
+            yield opened
+        except UNREADABLE as error:
+            raise GendistError(f"{path}: damaged Parquet file ({_first_line(error)}){advice}") from None
 
 
 def _first_line(error: Exception) -> str:

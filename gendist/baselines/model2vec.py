@@ -110,9 +110,14 @@ def _load_static(folder: Path) -> Any:
         raise GendistError(MISSING) from None
     if not (folder / "model.safetensors").is_file():
         raise GendistError(f"{folder}: no static embeddings there")
-    tensors = load_file(folder / "model.safetensors")
-    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
-    return StaticModel(tensors["embeddings"], tokenizer, read_json(folder / "config.json"), weights=tensors["weights"])
+    config = read_json(folder / "config.json")
+    try:
+        tensors = load_file(folder / "model.safetensors")
+        tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+        return StaticModel(tensors["embeddings"], tokenizer, config, weights=tensors["weights"])
+    except Exception as error:  # the tokenizer's library raises nothing narrower
+        reason = str(error).splitlines()[0]
+        raise GendistError(f"{folder}: static embeddings are damaged ({reason}); delete it and run again") from None
 
 
 def _embed(embeddings: Any, texts: Sequence[str]) -> np.ndarray:

@@ -78,8 +78,9 @@ def load_tfidf_svm(folder: Path) -> Predictor:
     """
     words = read_json(folder / WORDS)
     try:
-        arrays = load_file(folder / WEIGHTS)
-    except (OSError, SafetensorError) as error:
+        stored = load_file(folder / WEIGHTS)
+        arrays = {name: stored[name] for name in ("idf", "coef", "intercept", "classes")}
+    except (OSError, SafetensorError, KeyError) as error:
         raise GendistError(
             f"{folder / WEIGHTS}: missing or damaged ({error}); delete its folder and run again"
         ) from None

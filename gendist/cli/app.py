@@ -4,6 +4,7 @@ Every subcommand is a function in a module of its own, which imports what it nee
 is called: ``gendist predict`` must start without torch, and ``--help`` without delay.
 """
 
+import os
 import sys
 from typing import Annotated
 
@@ -18,7 +19,7 @@ from gendist.cli.predict import predict
 from gendist.cli.push import push
 from gendist.cli.run import run
 from gendist.cli.status import status
-from gendist.errors import GendistError
+from gendist.errors import DEBUG, GendistError, unexpected
 
 app = typer.Typer(
     help="Distil a one-megabyte text classifier from about 100 labelled texts per class.",
@@ -37,7 +38,10 @@ def _show_version(wanted: bool) -> None:
 
 @app.callback()
 def options(
-    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+    debug: Annotated[
+        bool,
+        typer.Option("--debug", help="Show the traceback of an error (or set GENDIST_DEBUG=1, which jobs heed too)."),
+    ] = False,
     version: Annotated[
         bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and leave.")
     ] = False,
@@ -56,10 +60,15 @@ app.command()(push)
 
 
 def main() -> None:
-    """Run the command; an error of the user's is one line and status 1."""
+    """Run the command; an error is one line and status 1, unless a traceback is asked for."""
+    debug = "--debug" in sys.argv or bool(os.environ.get(DEBUG))
     try:
         app()
     except GendistError as error:
-        if "--debug" in sys.argv:
+        if debug:
             raise
         sys.exit(f"error: {error}")
+    except Exception as error:
+        if debug:
+            raise
+        sys.exit(f"error: {unexpected(error)} (gendist --debug … shows where)")

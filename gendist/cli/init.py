@@ -33,7 +33,7 @@ def init(
     """
     require_extra("study")
     from gendist.errors import GendistError
-    from gendist.own_data.config import dataset_name
+    from gendist.own_data.config import dataset_name, may_be_name
     from gendist.own_data.start import prepare, read_table, require_columns, require_free, targets, write_study
     from gendist.texts.settings import Dataset
 
@@ -42,9 +42,12 @@ def init(
             Dataset(train="a", test="b", encoding=encoding)
         except ValueError:
             raise GendistError(f"--encoding '{encoding}' is not known; accepted: utf-8, utf-16, cp1252, …") from None
-    chosen = name or dataset_name(out or data)
-    if dataset_name(Path(f"{chosen}.x")) != chosen:
-        raise GendistError(f"--name '{chosen}' is not accepted: use letters, digits, '_' and '-', up to 64")
+    chosen = dataset_name(out or data) if name is None else name
+    if not may_be_name(chosen):
+        raise GendistError(
+            f"--name '{chosen}' is not accepted: use letters, digits, '_' and '-', up to 64; it must not be "
+            "the name of a device (con, nul, …) or of a folder of the results (tables, figures, …)"
+        )
     places = targets(out or Path(f"{chosen}.yaml"), chosen)
     table = read_table(data, encoding)
     given = read_table(test, encoding) if test else None

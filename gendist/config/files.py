@@ -1,21 +1,31 @@
-"""Whether the user's files that a study names are there, before anything runs."""
+"""Whether the user's files and folders that a study names are there, before anything runs."""
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 from gendist.config.study import Study
 from gendist.errors import GendistError
+from gendist.regular import require_regular
+
+EMBEDDED = ("pocket", "minilm")
+HUB_ID = re.compile("[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9][A-Za-z0-9._-]*)?")
 
 
 def require_files(study: Study) -> None:
-    """Look for the data files and embeddings folders that a study names.
+    """Look for the data files, the embeddings and the models in folders that a study names.
 
     Raises:
         GendistError: for the first that is missing; one line with the file and the key.
     """
     for path, key in _named_files(study):
-        if not path.is_file():
-            raise GendistError(f"{path}: no such file (key '{key}')")
+        require_regular(path, f" (key '{key}')")
+    for model, key in _named_models(study):
+        if Path(model).is_dir():
+            if not (Path(model) / "config.json").is_file():
+                raise GendistError(f"model {model}: no config.json there; expected a transformers folder (key '{key}')")
+        elif not HUB_ID.fullmatch(model):
+            raise GendistError(f"model {model}: no such folder, and no id of the hub (key '{key}')")
 
 
 def _named_files(study: Study) -> Iterator[tuple[Path, str]]:
@@ -27,3 +37,10 @@ def _named_files(study: Study) -> Iterator[tuple[Path, str]]:
         if student.embeddings != "pocket" and not student.embeddings.startswith("bpemb:"):
             for file in ("tokenizer.json", "vectors.safetensors"):
                 yield Path(student.embeddings) / file, f"students.{name}.embeddings"
+
+
+def _named_models(study: Study) -> Iterator[tuple[str, str]]:
+    for section, entries in (("generators", study.generators), ("teachers", study.teachers)):
+        for name, entry in entries.items():
+            if entry.model not in EMBEDDED:
+                yield entry.model, f"{section}.{name}.model"

@@ -129,7 +129,7 @@ def _type(field: dict[str, Any]) -> str:
     words = {"string": "text", "integer": "whole number", "number": "number", "boolean": "`true` or `false`"}
     name = words.get(field["type"], field["type"])
     signs = {"minimum": "≥", "exclusiveMinimum": ">", "maximum": "≤", "exclusiveMaximum": "<"}
-    bounds = [f"{sign} {field[key]:g}" for key, sign in signs.items() if key in field]
+    bounds = [f"{sign} {field[key]:,g}" for key, sign in signs.items() if key in field]
     return " ".join([name, ", ".join(bounds)]).strip()
 
 

@@ -6,10 +6,11 @@ from pydantic import Field, model_validator
 
 from gendist.export.settings import Export
 from gendist.generator.settings import POCKET, Generator
-from gendist.settings import Name, Settings
+from gendist.settings import Name, Seed, Settings
+from gendist.students.names import unknown_architecture
 from gendist.students.settings import PAPER, Student, Training
 from gendist.synthetic.settings import Sampling
-from gendist.systems import System, parse_system
+from gendist.systems import BASELINES, TEACHER, System, parse_system
 from gendist.teacher.settings import MINILM, Teacher
 from gendist.texts.settings import Dataset
 from gendist.tracking.settings import Tracking
@@ -29,6 +30,12 @@ PAPER_SYSTEMS = (
     "res+gendist",
 )
 """The rows of the paper's Table 1, in its order."""
+
+SHARDS = 100_000
+"""Shards have numbers of five digits."""
+SEEDS = 1000
+FOLDERS = ("costs", "embeddings", "figures", "logs", "pocket", "tables", "tracking")
+"""Folders of the results that belong to no dataset."""
 
 
 class Study(Settings):
@@ -72,7 +79,7 @@ class Study(Settings):
     """Synthetic rows along Figure 2; those above a dataset's `synthetic` are left out, which is itself added."""
     sampling_rows: Annotated[int, Field(ge=1)] = 1000
     """Synthetic rows of the sampling comparison, at most a dataset's `synthetic`."""
-    seeds: list[Annotated[int, Field(ge=0)]] | Annotated[int, Field(ge=1)] = 5
+    seeds: Annotated[list[Seed], Field(min_length=1)] | Annotated[int, Field(ge=1, le=SEEDS)] = 5
     """Seeds of the students: a number of them, or a list."""
     shard_rows: Annotated[int, Field(ge=1)] = 500
     """Rows in a shard: the unit of generation and scoring jobs."""
@@ -80,15 +87,23 @@ class Study(Settings):
     """How `gendist export` chooses the student to deploy."""
     tracking: Tracking = Tracking()
     """Where finished runs are entered besides the results."""
-    results: Annotated[str, Field(pattern=r"^[^\s{}]+$")] = "results"
+    results: Annotated[str, Field(pattern=r"^[^\s{}\x00-\x1f]+$", max_length=1000)] = "results"
     """Folder of everything that the study writes."""
 
     @model_validator(mode="after")
     def _known_names(self) -> "Study":
+        self._require_apart()
+        for name, student in self.students.items():
+            if problem := unknown_architecture(student.architecture):
+                raise ValueError(f"students.{name}.architecture: {problem}")
         for system in self.systems:
             parse_system(system, self.students)
         for system in self.export.systems or ():
-            if parse_system(system, self.students).student is None:
+            try:
+                chosen = parse_system(system, self.students)
+            except ValueError as error:
+                raise ValueError(f"export.systems: {error}") from None
+            if chosen.student is None:
                 raise ValueError(f"export.systems: '{system}' is no student; name some such as kim+gendist")
         if self.curve_student not in self.students:
             raise ValueError(f"curve_student '{self.curve_student}' is not one of students: {', '.join(self.students)}")
@@ -100,7 +115,28 @@ class Study(Settings):
         ):
             if len(set(names)) < len(names):
                 raise ValueError(f"{what} names an entry twice: {', '.join(map(str, names))}")
+        for name, dataset in self.datasets.items():
+            if dataset.synthetic > SHARDS * self.shard_rows:
+                raise ValueError(
+                    f"datasets.{name}.synthetic is {dataset.synthetic}, which is more than {SHARDS:,} shards of "
+                    f"{self.shard_rows} rows; raise shard_rows"
+                )
         return self
+
+    def _require_apart(self) -> None:
+        """Refuse names that would mean two things, or share a folder where case does not count."""
+        for section in ("datasets", "generators", "samplings", "teachers", "students", "trainings"):
+            seen: dict[str, str] = {}
+            for name in getattr(self, section):
+                other = seen.setdefault(name.lower(), name)
+                if other != name:
+                    raise ValueError(f"{section}: '{other}' and '{name}' differ in case alone, which some disks ignore")
+        for name in self.datasets:
+            if name.lower() in FOLDERS:
+                raise ValueError(f"datasets: '{name}' is a folder of the results that belongs to no dataset; rename it")
+        for name in self.students:
+            if name in (*BASELINES, TEACHER):
+                raise ValueError(f"students: '{name}' is the name of another system; rename the student")
 
     @property
     def seed_list(self) -> list[int]:

@@ -5,8 +5,7 @@ from pathlib import Path
 from gendist import devices
 from gendist.evaluation.predictor import Predictor
 from gendist.logits.batches import predict_logits
-from gendist.logits.score import class_names
-from gendist.models import load_classifier, load_tokenizer
+from gendist.models import class_names, load_classifier, load_tokenizer
 from gendist.packed import pack_linear_layers
 
 NOT_SHIPPED = ("gendist.json", "history.json", "timing.json")

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from gendist.settings import Settings
+from gendist.settings import Seed, Settings
 
 
 class Generator(Settings):
@@ -47,7 +47,7 @@ class Generator(Settings):
     finetunes: Annotated[int, Field(ge=1)] = 1
     """Models finetuned from as many seeds and held-out rows; row i of a pool comes from model i mod this, or,
     if `conditional`, each round of the labels from the next model."""
-    seed: int = 0
+    seed: Seed = 0
     """Seed of shuffling, windows, held-out rows and dropout; further models take the seeds that follow."""
 
 

@@ -53,17 +53,16 @@ def read_logits(
 
 
 def _read(file: Path, key: str) -> tuple[np.ndarray, np.ndarray]:
-    table = read_parquet(file, [key, "logits"])
+    table = read_parquet(file, {key: "whole numbers", "logits": "lists of numbers"})
     column = table["logits"].combine_chunks()
-    kind = column.type
-    if not (pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)):
-        raise GendistError(f"{file}: column 'logits' is {kind}; a list of numbers is needed")
-    widths = set(pc.list_value_length(column).to_pylist())
-    if len(widths) != 1 or None in widths or 0 in widths:
-        raise GendistError(f"{file}: the rows of 'logits' are none, empty, or differ in length")
-    if table[key].null_count:
-        raise GendistError(f"{file}: column '{key}' has empty cells")
+    widths = pc.list_value_length(column).to_pylist()
+    wrong = next((row for row, width in enumerate(widths) if not width or width != widths[0]), None)
+    if not widths or wrong is not None:
+        where = "there are none" if wrong is None else f"row {wrong}"
+        raise GendistError(f"{file}: the rows of 'logits' are none, empty, or differ in length ({where})")
     logits = np.asarray(pc.list_flatten(column).to_numpy(zero_copy_only=False), dtype=np.float32)
-    if not np.isfinite(logits).all():
-        raise GendistError(f"{file}: 'logits' holds a value that is no finite number")
-    return table[key].to_numpy(), logits.reshape(table.num_rows, widths.pop())
+    logits = logits.reshape(table.num_rows, widths[0])
+    odd = np.flatnonzero(~np.isfinite(logits).all(axis=1))
+    if len(odd):
+        raise GendistError(f"{file}: 'logits' holds a value that is no finite number (row {odd[0]})")
+    return table[key].to_numpy(), logits

@@ -4,13 +4,13 @@ import logging
 from pathlib import Path
 
 import pyarrow as pa
-from transformers import AutoConfig
 
 from gendist import devices
 from gendist.artifacts import Provenance, hash_file, hash_folder, read_parquet, write_parquet
+from gendist.artifacts.parquet import column_names
 from gendist.logits.batches import predict_logits
 from gendist.logits.files import logits_column
-from gendist.models import load_classifier, load_tokenizer
+from gendist.models import class_names, load_classifier, load_tokenizer
 from gendist.packed import pack_linear_layers
 
 log = logging.getLogger(__name__)
@@ -27,8 +27,8 @@ def score(teacher: Path, texts: Path, target: Path, max_tokens: int, threads: in
         threads: CPU threads.
     """
     device = devices.prepare(threads, 0)
-    table = read_parquet(texts)
-    key = table.column_names[0]
+    key = "row" if "row" in column_names(texts) else "id"
+    table = read_parquet(texts, {key: "whole numbers", "text": "texts"})
     tokenizer = load_tokenizer(str(teacher))
     names = class_names(teacher)
     model = pack_linear_layers(load_classifier(str(teacher), names).to(device))
@@ -39,9 +39,3 @@ def score(teacher: Path, texts: Path, target: Path, max_tokens: int, threads: in
     )
     write_parquet(target, scores, provenance, {"label_names": names})
     log.info("%s: %d rows", target, len(logits))
-
-
-def class_names(teacher: Path) -> list[str]:
-    """Return the class names that a finetuned classifier folder carries, in label order."""
-    names = AutoConfig.from_pretrained(teacher).id2label
-    return [names[i] for i in range(len(names))]

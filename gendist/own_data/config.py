@@ -1,6 +1,5 @@
 """The config of a study of one's own data, with a comment on every line that a person may want to change."""
 
-import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,8 +7,10 @@ from pathlib import Path
 
 import yaml
 
+from gendist.config.study import FOLDERS
 from gendist.own_data.size import Size
-from gendist.report.escape import shorten
+from gendist.report.escape import one_line, shorten
+from gendist.settings import DEVICES
 
 
 @dataclass(frozen=True)
@@ -26,8 +27,14 @@ class Named:
 
 def dataset_name(path: Path) -> str:
     """Make a dataset's name, which becomes a folder, of a file's name."""
-    name = re.sub("[^A-Za-z0-9_-]+", "-", path.stem).strip("-_")
-    return name[:64] or "mydata"
+    name = re.sub("[^A-Za-z0-9_-]+", "-", path.stem).strip("-_")[:64]
+    return name if may_be_name(name) else f"{name[:59]}-data" if name else "mydata"
+
+
+def may_be_name(name: str) -> bool:
+    """Whether a study takes a dataset of this name."""
+    free = name.lower() not in DEVICES and name.lower() not in FOLDERS
+    return free and bool(re.fullmatch("[A-Za-z0-9][A-Za-z0-9_-]{0,63}", name))
 
 
 def config_text(named: Named, size: Size, source: str, train_rows: int, labels: Sequence[str], time: str) -> str:
@@ -44,7 +51,7 @@ def config_text(named: Named, size: Size, source: str, train_rows: int, labels: 
     text = _yaml(named.text[0]) if len(named.text) == 1 else f"[{', '.join(map(_yaml, named.text))}]"
     half, quarter = size.synthetic // 2, size.synthetic // 4
     lines = [
-        ("", f"Made by `gendist init` from {json.dumps(source, ensure_ascii=False)}. Run it with: gendist run"),
+        ("", f"Made by `gendist init` from {one_line(source)}. Run it with: gendist run"),
         ("", f"Time with two cores: {time} (estimated). Every key: docs/config.md."),
         ("", ""),
         (f"results: results/{named.name}", "folder of everything that the study writes"),

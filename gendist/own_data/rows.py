@@ -74,7 +74,7 @@ def clean_rows(source: Source, text: Sequence[str], label: str) -> tuple[Rows, l
                 name = label_of(source, row, label)
                 why = "" if name else "empty label"
             except GendistError:
-                why = "label is neither a name nor a whole number"
+                why = "label is no name on one line, nor a whole number"
         if why:
             dropped.append(Dropped(number, why))
             continue

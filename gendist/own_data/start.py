@@ -13,8 +13,9 @@ from gendist.own_data.config import Named, config_text
 from gendist.own_data.rows import Rows, clean_rows, drop_classes, drop_unknown, write_rows
 from gendist.own_data.size import choose_size, in_words, seconds
 from gendist.own_data.split import split_rows
+from gendist.regular import require_regular
 from gendist.texts.encodings import guess_encoding
-from gendist.texts.sources import Source, read_file
+from gendist.texts.sources import MOST_BYTES, TEXT_FILES, Source, read_file
 
 CORES = 2
 SAMPLE = 20_000
@@ -55,8 +56,14 @@ def read_table(path: Path, encoding: str | None = None) -> Table:
     Raises:
         GendistError: if the file cannot be read, or has no rows.
     """
-    binary = path.suffix.lower() == ".parquet" or not path.is_file()
-    used = encoding or ("utf-8" if binary else guess_encoding(path.read_bytes()))
+    # Before its encoding is guessed: a wrong kind of file, and what is no file, is told by the reader.
+    guessed = encoding is None and path.suffix.lower() in TEXT_FILES and require_regular(path) <= MOST_BYTES
+    used = encoding or "utf-8"
+    if guessed:
+        try:
+            used = guess_encoding(path.read_bytes())
+        except OSError as error:
+            raise GendistError(f"{path}: cannot be read ({error.strerror})") from None
     source = read_file(path, None, used)
     if not source.rows:
         raise GendistError(f"{path}: no rows")

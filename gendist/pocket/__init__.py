@@ -1,4 +1,4 @@
 """The pocket models: a small generator, subword vectors and their tokenizer, trained by this project.
 
-``gendist.pocket.unpack`` gives the packaged models to other code; the other modules are the recipe.
+``packaged`` and ``unpack`` give the packaged models to other code; the other modules are the recipe.
 """

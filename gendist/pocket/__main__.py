@@ -13,8 +13,9 @@ from gendist.pocket.corpus import corpus_files
 from gendist.pocket.evaluate import evaluate_files
 from gendist.pocket.generator import pretrain
 from gendist.pocket.model import encoder_tokenizer, load_body, warm_start
+from gendist.pocket.packaged import packaged_subwords
 from gendist.pocket.settings import Pretraining
-from gendist.pocket.unpack import subwords_folder, unpack_generator
+from gendist.pocket.unpack import unpack_generator
 from gendist.pocket.vectors import train_subwords
 
 EPILOG = """\
@@ -116,7 +117,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         if args.command == "unpack":
             unpack_generator(args.to / "generator")
-            shutil.copytree(subwords_folder(), args.to / "subwords", dirs_exist_ok=True)
+            shutil.copytree(packaged_subwords(), args.to / "subwords", dirs_exist_ok=True)
         elif args.corpus is None:
             top.error("--corpus is required")
         else:

@@ -14,7 +14,7 @@ from safetensors.numpy import load_file
 from gendist.artifacts import hash_file
 from gendist.artifacts.provenance import KEY
 from gendist.errors import GendistError
-from gendist.pocket.unpack import BODY, HASHES, MODELS, PIECES, VECTORS
+from gendist.pocket.packaged import BODY, HASHES, MODELS, PIECES, VECTORS
 
 FIGURES = "figures.json"
 CARD = "README.md"

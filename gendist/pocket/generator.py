@@ -110,7 +110,7 @@ def _train(rank: int, settings: Pretraining, stream_file: Path, rendezvous: Path
             torch.set_num_threads(1)
         backend = "nccl" if device.type == "cuda" else "gloo"
         dist.init_process_group(backend, f"file://{rendezvous.resolve()}", rank=rank, world_size=settings.workers)
-    stream = np.load(stream_file, mmap_mode="r")
+    stream = np.load(stream_file, mmap_mode="r", allow_pickle=False)
     tokenizer = encoder_tokenizer(settings.base)
     counts = np.bincount(np.asarray(stream), minlength=tokenizer.get_vocab_size())
     model = warm_start(counts, settings.base).train()

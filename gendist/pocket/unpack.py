@@ -7,40 +7,9 @@ from tokenizers import processors
 from transformers import GenerationConfig
 
 from gendist.artifacts import Provenance, hash_file, model_folder
-from gendist.errors import GendistError
 from gendist.pocket.encoder import PACKAGE, encoder_folder
 from gendist.pocket.model import END, PADDING, START, UNKNOWN, boundaries, encoder_tokenizer, load_body, warm_start
-
-MODELS = Path(__file__).parent / "models"
-HASHES = "hashes.json"
-BODY, PIECES, VECTORS = "generator/body.safetensors", "subwords/tokenizer.json", "subwords/vectors.safetensors"
-
-
-def packaged(name: str, models: Path = MODELS) -> Path:
-    """Return one packaged file after comparing its content with the recorded hash.
-
-    Raises:
-        GendistError: if the file or the record is missing, or they disagree.
-    """
-    file = models / name
-    try:
-        recorded = json.loads((models / HASHES).read_text(encoding="utf-8"))[name]
-        found = hash_file(file)
-    except (FileNotFoundError, KeyError):
-        raise GendistError(f"pocket model {file} is missing: reinstall gendist, or train it (make pocket)") from None
-    if found != recorded:
-        raise GendistError(f"{file}: sha256 is {found}, expected {recorded}; reinstall gendist")
-    return file
-
-
-def subwords_folder(models: Path = MODELS) -> Path:
-    """Return the packaged folder with ``tokenizer.json`` and ``vectors.safetensors``, checked.
-
-    Raises:
-        GendistError: if a file is missing or not the recorded one.
-    """
-    packaged(PIECES, models)
-    return packaged(VECTORS, models).parent
+from gendist.pocket.packaged import BODY, MODELS, packaged
 
 
 def unpack_generator(target: Path, models: Path = MODELS, base: Path | None = None) -> None:

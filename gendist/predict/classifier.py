@@ -33,7 +33,17 @@ class TextClassifier:
             self._session = onnxruntime.InferenceSession(model.network, options, providers=["CPUExecutionProvider"])
         except Exception as error:  # the runtime's exceptions have no base of their own
             raise GendistError(f"the model cannot be loaded ({str(error).splitlines()[0]})") from None
-        self._tokenizer = Tokenizer.from_str(model.tokenizer)
+        inputs = {entry.name for entry in self._session.get_inputs()}
+        outputs = {entry.name: entry.shape for entry in self._session.get_outputs()}
+        if inputs != {"ids", "mask"} or outputs.get("logits", [])[1:] != [len(model.labels)]:
+            raise GendistError(
+                f"the model does not fit its description: it maps {', '.join(sorted(inputs))} to {outputs}, expected "
+                f"ids, mask to logits of {len(model.labels)} classes; export it again"
+            )
+        try:
+            self._tokenizer = Tokenizer.from_str(model.tokenizer)
+        except Exception as error:  # the library raises nothing narrower
+            raise GendistError(f"the model's tokenizer cannot be loaded ({str(error).splitlines()[0]})") from None
         self._model = model
         self.batch_size = batch_size
         self.classes_ = np.array(model.labels)
@@ -92,8 +102,17 @@ class TextClassifier:
         for first in range(0, len(order), self.batch_size):
             picks = order[first : first + self.batch_size]
             ids, mask = _padded([encoded[i] for i in picks])
-            logits[picks] = self._session.run(["logits"], {"ids": ids, "mask": mask})[0]
+            logits[picks] = self._run(ids, mask)
         return logits
+
+    def _run(self, ids: np.ndarray, mask: np.ndarray) -> np.ndarray:
+        try:
+            found: np.ndarray = self._session.run(["logits"], {"ids": ids, "mask": mask})[0]
+        except Exception as error:  # a tokenizer of more pieces than the network has embeddings, say
+            raise GendistError(f"the model cannot be run ({str(error).splitlines()[0]})") from None
+        if found.shape != (len(ids), len(self.classes_)):
+            raise GendistError(f"the model gives {found.shape} for {len(ids)} texts of {len(self.classes_)} classes")
+        return found
 
     def _encode(self, texts: Sequence[str]) -> list[list[int]]:
         if isinstance(texts, str):

@@ -7,10 +7,15 @@ from pathlib import Path
 from typing import Any
 
 from gendist.errors import GendistError
+from gendist.regular import require_regular
 
 FLOAT32, INT8, TOKENIZER, DESCRIPTION = "model.onnx", "model.int8.onnx", "tokenizer.json", "gendist-model.json"
 FORMAT = 1
 """Number of the layout that is described here; a folder with a higher one needs a newer gendist."""
+
+
+SMALL, LARGE = 10_000_000, 1_000_000_000
+"""Bytes of the description, and of the other files: a network of a million parameters has 4.5 million."""
 
 
 @dataclass(frozen=True)
@@ -44,27 +49,55 @@ def read_model(folder: Path, int8: bool) -> Model:
     try:
         hashes = {str(name): str(value) for name, value in description["files"].items()}
         network = _checked(folder / (INT8 if int8 else FLOAT32), hashes)
-        tokenizer = _checked(folder / TOKENIZER, hashes).decode()
-        return Model(
+        tokenizer = _text(folder / TOKENIZER, hashes)
+        model = Model(
             network=network,
             tokenizer=tokenizer,
-            labels=[str(label) for label in description["labels"]],
+            labels=_names(description["labels"]),
             temperature=float(description["temperature"]),
             max_pieces=int(description["max_pieces"]),
-            text_columns=[str(column) for column in description["text"]["columns"]],
+            text_columns=_names(description["text"]["columns"]),
             separator=str(description["text"]["separator"]),
         )
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise GendistError(f"{folder / DESCRIPTION}: damaged ({error!r}); export the model again") from None
+        _require_sense(model)
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
+        reason = f"{type(error).__name__}: {error}"
+        raise GendistError(f"{folder / DESCRIPTION}: damaged ({reason}); export the model again") from None
+    return model
+
+
+def _text(file: Path, hashes: dict[str, str]) -> str:
+    try:
+        return _checked(file, hashes).decode()
+    except UnicodeDecodeError as error:
+        raise GendistError(
+            f"{file}: cannot be read (not UTF-8 at byte {error.start}); export the model again"
+        ) from None
+
+
+def _names(value: Any) -> list[str]:
+    if not isinstance(value, list) or not all(isinstance(name, str) for name in value):
+        raise TypeError("expected a list of names")
+    return value
+
+
+def _require_sense(model: Model) -> None:
+    """Refuse values that no export writes; the folder may be anybody's."""
+    if not model.labels or len(set(model.labels)) < len(model.labels):
+        raise ValueError("labels are none, or one stands twice")
+    if not 0 < model.temperature < float("inf"):
+        raise ValueError(f"temperature is {model.temperature}")
+    if not 1 <= model.max_pieces <= 1_000_000:
+        raise ValueError(f"max_pieces is {model.max_pieces}")
 
 
 def _description(folder: Path) -> dict[str, Any]:
     file = folder / DESCRIPTION
     try:
-        found = json.loads(file.read_text(encoding="utf-8"))
-    except (FileNotFoundError, NotADirectoryError):
-        raise GendistError(f"{folder}: no exported model (no {DESCRIPTION} there); gendist export makes one") from None
-    except (OSError, ValueError) as error:
+        if not file.exists():
+            raise GendistError(f"{folder}: no exported model (no {DESCRIPTION} there); gendist export makes one")
+        found = json.loads(_content(file, SMALL))
+    except (OSError, ValueError, RecursionError) as error:
         raise GendistError(f"{file}: cannot be read ({str(error).splitlines()[0]})") from None
     if not isinstance(found, dict) or not isinstance(found.get("format"), int):
         raise GendistError(f"{file}: damaged (no 'format'); export the model again")
@@ -73,9 +106,15 @@ def _description(folder: Path) -> dict[str, Any]:
     return found
 
 
+def _content(file: Path, most: int) -> bytes:
+    if require_regular(file) > most:
+        raise GendistError(f"{file}: larger than {most:,} bytes, which no exported model is")
+    return file.read_bytes()
+
+
 def _checked(file: Path, hashes: dict[str, str]) -> bytes:
     try:
-        content = file.read_bytes()
+        content = _content(file, LARGE)
     except OSError as error:
         raise GendistError(f"{file}: cannot be read ({error.strerror})") from None
     if hashlib.sha256(content).hexdigest() != hashes[file.name]:

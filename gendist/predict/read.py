@@ -13,11 +13,14 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from gendist.errors import GendistError
+from gendist.regular import require_regular
 
 STDIN = "-"
 FORMATS = ("csv", "tsv", "jsonl", "parquet", "txt")
 CHUNK = 4096
 """Rows in memory at a time."""
+LONGEST_CELL = 10_000_000
+"""Characters; what is longer is an unclosed quote."""
 
 Row = tuple[int, str | None]
 """Row number from 0, and its text; None where it has none."""
@@ -61,6 +64,11 @@ def read_chunks(source: Source, size: int = CHUNK) -> Iterator[list[Row]]:
     for number, text in enumerate(rows):
         if text is not None and re.search("[\ud800-\udfff]", text):  # JSON can spell it
             raise GendistError(f"{source.name}, row {number}: text holds half of a surrogate pair (\\ud800 to \\udfff)")
+        if text is not None and "\0" in text:
+            raise GendistError(
+                f"{source.name}, row {number}: text holds a NUL character; the file may be damaged, or its "
+                "--encoding another, such as utf-16"
+            )
         chunk.append((number, text))
         if len(chunk) == size:
             yield chunk
@@ -139,6 +147,8 @@ def _chosen(source: Source, present: Sequence[str], where: str) -> list[str]:
         if column not in present:
             shown = ", ".join(map(str, present)) or "none"
             raise GendistError(f"{where}: no column '{column}' (has {shown}); name the text's with --text")
+        if list(present).count(column) > 1:
+            raise GendistError(f"{where}: column '{column}' stands twice")
     return wanted
 
 
@@ -159,7 +169,8 @@ def _lines(source: Source, stream: TextIO) -> Iterator[str | None]:
 
 
 def _delimited_rows(source: Source, stream: TextIO, delimiter: str) -> Iterator[str | None]:
-    csv.field_size_limit(2**31 - 1)  # the default refuses long texts
+    csv.field_size_limit(LONGEST_CELL)
+    line = 1
     reader = csv.reader(stream, delimiter=delimiter, strict=True)
     try:
         header = next(reader, [])
@@ -176,7 +187,8 @@ def _delimited_rows(source: Source, stream: TextIO, delimiter: str) -> Iterator[
                 yield _joined(source, [record[place] for place in places], where)
             line = reader.line_num + 1
     except csv.Error as error:
-        raise GendistError(f"{source.name}, line {reader.line_num}: broken quoting ({error})") from None
+        opened = "; a quote that is opened there is not closed" if reader.line_num > line else ""
+        raise GendistError(f"{source.name}, line {line}: broken quoting ({error}){opened}") from None
 
 
 def _csv_rows(source: Source, stream: TextIO) -> Iterator[str | None]:
@@ -218,6 +230,7 @@ def _parquet_rows(source: Source, size: int) -> Iterator[str | None]:
     except ImportError:
         raise GendistError("Parquet needs pyarrow: pip install 'gendist[predict]'") from None
     done = 0
+    require_regular(Path(source.path))
     try:
         with pq.ParquetFile(source.path) as parquet:
             columns = _chosen(source, parquet.schema_arrow.names, source.name)
@@ -227,6 +240,6 @@ def _parquet_rows(source: Source, size: int) -> Iterator[str | None]:
                     done += 1
     except FileNotFoundError as error:
         raise _unreadable(source, error) from None
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, ValueError, OverflowError) as error:
         reason = str(error).splitlines()[0]
         raise GendistError(f"{source.name}: not a readable Parquet file ({reason})") from None

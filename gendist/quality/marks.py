@@ -46,6 +46,8 @@ def read_marks(file: Path, rows: np.ndarray) -> Marks:
         GendistError: if the file is missing, damaged or of other rows.
     """
     table = read_parquet(file, SCHEMA.names)
+    if table.schema.types != SCHEMA.types or table["row"].null_count:
+        raise GendistError(f"{file}: damaged (its columns are of other types); delete it and run again")
     if not np.array_equal(table["row"].to_numpy(), rows):
         raise GendistError(f"{file}: not of the same generated rows; delete it and run again")
     return {name: table[name].fill_null(-1).to_numpy() for name in SCHEMA.names}

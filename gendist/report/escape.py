@@ -50,8 +50,8 @@ def markdown(text: str) -> str:
 
 
 def csv(text: str) -> str:
-    """Put a single quote before text that a spreadsheet would take for a formula."""
-    return f"'{text}" if text.startswith(FORMULA_STARTS) else text
+    """Put a single quote before text that a spreadsheet would take for a formula; ``from_csv`` takes it off again."""
+    return f"'{text}" if _is_formula(text) else text
 
 
 def latex(text: str) -> str:
@@ -61,7 +61,12 @@ def latex(text: str) -> str:
 
 def from_csv(cell: str) -> str:
     """Take the quote off again that ``csv`` put before a text."""
-    return cell[1:] if cell.startswith("'") and cell[1:].startswith(FORMULA_STARTS) else cell
+    return cell[1:] if cell.startswith("'") and _is_formula(cell[1:]) else cell
+
+
+def _is_formula(text: str) -> bool:
+    # Some programs trim the spaces first. Quotes count as spaces, so that a text with one of its own comes back whole.
+    return text.startswith(FORMULA_STARTS) or text.lstrip(" '\u00a0\u3000").startswith(FORMULA_STARTS)
 
 
 def shorten(text: str, characters: int) -> str:

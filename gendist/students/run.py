@@ -138,8 +138,16 @@ def load_student(folder: Path, subwords: Subwords) -> tuple[torch.nn.Module, dic
     Raises:
         GendistError: if a file is missing or damaged, or the embeddings are not those of the run.
     """
-    description = read_json(folder / "student.json")
-    network = build(subwords.vectors, Student(**description["student"]), len(description["label_names"]))
+    described = folder / "student.json"
+    description = read_json(described)
+    try:
+        student, classes = Student(**description["student"]), len(description["label_names"])
+    except (KeyError, TypeError, ValueError) as error:
+        reason = (str(error).splitlines() or [""])[0]
+        raise GendistError(
+            f"{described}: damaged ({type(error).__name__}: {reason}); delete it and run again"
+        ) from None
+    network = build(subwords.vectors, student, classes)
     file = folder / "model.safetensors"
     try:
         network.load_state_dict(load_file(file))

@@ -1,8 +1,9 @@
 """Settings of the students and their training."""
 
+import re
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from gendist.settings import Settings
 
@@ -22,6 +23,14 @@ class Student(Settings):
     """Share of the features before the classifier that is dropped in training."""
     distillation_loss: Literal["kl", "mae"] = "kl"
     """Loss between teacher and student logits (Kullback-Leibler; mean absolute error for BlendCNN)."""
+
+    @field_validator("embeddings")
+    @classmethod
+    def _known_form(cls, value: str) -> str:
+        # It becomes an address and a folder's name.
+        if value.startswith("bpemb:") and not re.fullmatch("bpemb:[a-z_]{1,20}/[0-9]{1,7}/[0-9]{1,4}", value):
+            raise ValueError("expected bpemb:LANGUAGE/PIECES/WIDTH, such as bpemb:en/10000/100")
+        return value
 
 
 class Filters(Settings):

@@ -11,6 +11,7 @@ from safetensors.torch import load_file
 from tokenizers import Tokenizer
 
 from gendist.errors import GendistError
+from gendist.pocket.packaged import SUBWORDS, packaged_subwords
 
 VECTORS, TOKENIZER, SENTENCEPIECE = "vectors.safetensors", "tokenizer.json", "sentencepiece.model"
 
@@ -32,14 +33,18 @@ def load_subwords(folder: Path) -> Subwords:
     folder = Path(folder)
     if not (folder / VECTORS).is_file():
         raise GendistError(f"embeddings {folder}: no {VECTORS} there")
+    if folder.resolve() == SUBWORDS.resolve():
+        packaged_subwords()
     try:
         vectors = load_file(folder / VECTORS)["vectors"].float()
     except (SafetensorError, KeyError) as error:
         raise GendistError(f"{folder / VECTORS}: damaged, or without 'vectors' ({error})") from None
+    if vectors.ndim != 2 or not vectors.numel() or not vectors.isfinite().all():
+        raise GendistError(f"{folder / VECTORS}: 'vectors' is no matrix of finite numbers (pieces, width)")
     if (folder / TOKENIZER).is_file():
         return Subwords(vectors, _tokenizer(folder / TOKENIZER, len(vectors)))
     if (folder / SENTENCEPIECE).is_file():
-        return Subwords(vectors, _sentencepiece(folder / SENTENCEPIECE))
+        return Subwords(vectors, _sentencepiece(folder / SENTENCEPIECE, len(vectors)))
     raise GendistError(f"embeddings {folder}: neither {TOKENIZER} nor {SENTENCEPIECE} there")
 
 
@@ -58,12 +63,17 @@ def _tokenizer(file: Path, rows: int) -> Callable[[Sequence[str]], list[list[int
     return encode
 
 
-def _sentencepiece(file: Path) -> Callable[[Sequence[str]], list[list[int]]]:
+def _sentencepiece(file: Path, rows: int) -> Callable[[Sequence[str]], list[list[int]]]:
     try:
         from sentencepiece import SentencePieceProcessor
     except ImportError:
         raise GendistError("BPEmb needs an extra: pip install 'gendist[bpemb]'") from None
-    processor = SentencePieceProcessor(model_file=str(file))
+    try:
+        processor = SentencePieceProcessor(model_file=str(file))
+    except (OSError, RuntimeError, ValueError) as error:
+        raise GendistError(f"{file}: damaged ({str(error).splitlines()[0]})") from None
+    if processor.vocab_size() > rows:
+        raise GendistError(f"{file}: {processor.vocab_size()} pieces, but {VECTORS} has {rows} rows")
 
     def encode(texts: Sequence[str]) -> list[list[int]]:
         # BPEmb was trained on lower-cased text with digits folded to 0.

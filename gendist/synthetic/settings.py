@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from gendist.settings import Settings
+from gendist.settings import Seed, Settings
 
 
 class Sampling(Settings):
@@ -22,5 +22,5 @@ class Sampling(Settings):
     """Each text starts from this many first words of a real training row, drawn at random; 0 starts from nothing."""
     batch_size: Annotated[int, Field(ge=1)] = 128
     """Rows generated side by side; has no influence on what is generated."""
-    seed: int = 0
+    seed: Seed = 0
     """Seed of the pool: row i depends on (seed, i) alone."""

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from gendist.settings import Settings
+from gendist.settings import Seed, Settings
 
 
 class Teacher(Settings):
@@ -47,7 +47,7 @@ class Teacher(Settings):
     members: Annotated[int, Field(ge=1)] = 1
     """Finetunes with different orders and dropout whose weights are averaged (Wortsman et al. 2022): most of
     an ensemble's gain at the cost of one model when scoring. Needs `refit`."""
-    seed: int = 0
+    seed: Seed = 0
     """Seed of the held-out rows, an added head, the order of the rows and dropout."""
 
     @model_validator(mode="after")

@@ -12,17 +12,23 @@ def decoded(path: Path, encoding: str = "utf-8") -> str:
     """Return a file's text without a byte-order mark; decoded whole, so that an error knows its byte.
 
     Raises:
-        GendistError: if the file is in another encoding.
+        GendistError: if the file is in another encoding, or holds a NUL, as no text does.
     """
     content = path.read_bytes()
     try:
-        return content.decode(encoding).removeprefix("\ufeff")
-    except UnicodeDecodeError as error:
-        line = content[: error.start].count(b"\n") + 1
-        name = encoding.upper()
-        found = guess_encoding(content)
-        hint = f"the dataset's key 'encoding' may be {found}" if found != encoding else "the file may be damaged"
-        raise GendistError(f"{path}: not {name} near line {line}; {hint}") from None
+        text = content.decode(encoding).removeprefix("\ufeff")
+    except UnicodeError as error:
+        line = content[: getattr(error, "start", 0)].count(b"\n") + 1
+        raise GendistError(f"{path}: not {encoding.upper()} near line {line}; {_hint(content, encoding)}") from None
+    if "\0" in text:
+        line = text[: text.index("\0")].count("\n") + 1
+        raise GendistError(f"{path}, line {line}: holds a NUL character; {_hint(content, encoding)}")
+    return text
+
+
+def _hint(content: bytes, encoding: str) -> str:
+    found = guess_encoding(content)
+    return f"the dataset's key 'encoding' may be {found}" if found != encoding else "the file may be damaged"
 
 
 def guess_encoding(content: bytes) -> str:

@@ -15,6 +15,11 @@ from gendist.texts.sources import Source, read_source
 
 log = logging.getLogger(__name__)
 
+LONGEST_LABEL = 200
+"""Characters; a longer label is a text in the wrong column."""
+BROKEN = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+"""Control characters, line ends and halves of surrogate pairs."""
+
 
 def prepare_texts(settings: Dataset, train_target: Path, test_target: Path) -> None:
     """Write ``texts/train.parquet`` and ``texts/test.parquet``: id, text, label.
@@ -30,8 +35,8 @@ def prepare_texts(settings: Dataset, train_target: Path, test_target: Path) -> N
     train, test = read_source(settings, "train"), read_source(settings, "test")
     names = _class_names(settings, train)
     train_texts, train_labels = _checked_texts(settings, train), _labels(settings, train, names, "train")
-    test_texts, test_labels = _checked_texts(settings, test), _labels(settings, test, names, "test")
     picks = _sample(settings, train, train_labels, names)
+    test_texts, test_labels = _checked_texts(settings, test), _labels(settings, test, names, "test")
     _warn_of_leaks([train_texts[i] for i in picks], test_texts, train.name, test.name)
     used = settings.model_dump(mode="json", exclude={"synthetic"})
     for target, source, chosen, texts, labels in (
@@ -71,6 +76,8 @@ def _checked_texts(settings: Dataset, source: Source) -> list[str]:
             raise GendistError(f"{_where(source, index)}: empty text (column {' and '.join(settings.text)})")
         if not text.isascii() and re.search("[\ud800-\udfff]", text):  # JSON can spell it, no file can hold it
             raise GendistError(f"{_where(source, index)}: text holds half of a surrogate pair (\\ud800 to \\udfff)")
+        if "\0" in text:
+            raise GendistError(f"{_where(source, index)}: text holds a NUL character; the file may be damaged")
         texts.append(text)
     return texts
 
@@ -79,17 +86,23 @@ def label_of(source: Source, row: int, column: str) -> str:
     """Return a label as the class name that it spells; empty if there is none.
 
     Raises:
-        GendistError: if it is neither a name nor an integer.
+        GendistError: if it is neither a name on one line nor an integer.
     """
     value = source.columns[column][row]
     if value is None or value != value:  # NaN: what Parquet and pandas make of an empty cell among numbers
         return ""
     if isinstance(value, float) and value.is_integer():
         value = int(value)  # and they make floats of the others
-    if not isinstance(value, str | int):
+    if not isinstance(value, str | int):  # bytes, lists, dates
         shown = f"label '{value}' (column '{column}') is of type {type(value).__name__}"
         raise GendistError(f"{_where(source, row)}: {shown}, expected a name or an integer")
-    return str(value).strip()
+    name = str(value).strip()
+    if len(name) > LONGEST_LABEL or BROKEN.search(name):
+        raise GendistError(
+            f"{_where(source, row)}: label '{name[:40]}' (column '{column}') is no name: expected one line of "
+            f"at most {LONGEST_LABEL} characters, none of them a control character"
+        )
+    return name
 
 
 def _class_names(settings: Dataset, train: Source) -> list[str]:

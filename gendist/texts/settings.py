@@ -5,7 +5,7 @@ from typing import Annotated
 
 from pydantic import Field, field_validator, model_validator
 
-from gendist.settings import Settings
+from gendist.settings import Seed, Settings
 
 
 class Dataset(Settings):
@@ -33,11 +33,11 @@ class Dataset(Settings):
     """What stands between joined columns."""
     label: str = "label"
     """Label column: names, or integers."""
-    label_names: list[str] | None = None
+    label_names: Annotated[list[str], Field(min_length=2)] | None = None
     """Names of integer labels in order, where the source does not carry them."""
     train_per_class: Annotated[int, Field(ge=2)] | None = 100
     """Training rows sampled from each class; null takes all (paper section 4.1: 100)."""
-    sample_seed: int = 0
+    sample_seed: Seed = 0
     """Seed of that sampling."""
     synthetic: Annotated[int, Field(ge=1)] = 5000
     """Synthetic rows of the generation-distillation systems (paper: 13,600 or 25,000)."""
@@ -53,7 +53,7 @@ class Dataset(Settings):
         try:
             codecs.lookup(value)
             "".encode(value)  # some codecs, such as hex, are none of text
-        except LookupError:
+        except (LookupError, ValueError):  # a ValueError for a NUL or a name that is too long
             raise ValueError(f"'{value}' is no text encoding that Python knows, such as utf-8 or cp1252") from None
         return value
 
@@ -63,6 +63,17 @@ class Dataset(Settings):
             raise ValueError("needs both 'train' and 'test' (files), or 'hub' (a dataset id)")
         if self.hub is not None and (self.train is not None or self.test is not None):
             raise ValueError("takes either 'train' and 'test' or 'hub', not both")
-        if self.label_names is not None and len(set(self.label_names)) < len(self.label_names):
-            raise ValueError(f"label_names names a class twice: {', '.join(self.label_names)}")
+        if self.hub is None:
+            for key in ("hub_config", "revision"):
+                if getattr(self, key) is not None:
+                    raise ValueError(f"'{key}' belongs to 'hub', which is not set; leave it out")
+        if len(set(self.text)) < len(self.text):
+            raise ValueError(f"text names a column twice: {', '.join(self.text)}")
+        if self.label in self.text:
+            raise ValueError(f"column '{self.label}' cannot be both text and label")
+        if self.label_names is not None:
+            if len(set(self.label_names)) < len(self.label_names):
+                raise ValueError(f"label_names names a class twice: {', '.join(self.label_names)}")
+            if not all(name.strip() for name in self.label_names):
+                raise ValueError("label_names holds an empty name")
         return self

@@ -8,8 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gendist.artifacts import hash_file, read_parquet
+import pyarrow as pa
+
+from gendist.artifacts import hash_file
+from gendist.artifacts.parquet import parquet_file
 from gendist.errors import GendistError
+from gendist.regular import require_regular
 from gendist.texts.encodings import decoded
 from gendist.texts.settings import Dataset
 
@@ -59,14 +63,22 @@ def read_file(path: Path, columns: Sequence[str] | None, encoding: str = "utf-8"
     if path.suffix.lower() not in _READERS:
         hint = "; save the spreadsheet as CSV (UTF-8)" if path.suffix.lower() in SPREADSHEETS else ""
         raise GendistError(f"{path}: unknown file type '{path.suffix}'; accepted: {', '.join(_READERS)}{hint}")
-    if not path.is_file():
-        raise GendistError(f"{path}: no such file{key}")
+    if require_regular(path, key) > MOST_BYTES:
+        raise GendistError(f"{path}: larger than {MOST_BYTES / 2**30:.0f} GiB; take a sample of its rows")
     try:
         return _READERS[path.suffix.lower()](path, columns, encoding)
     except OSError as error:
         raise GendistError(f"{path}: cannot be read ({error.strerror})") from None
 
 
+MOST_BYTES = 4 * 2**30
+"""Of a file, and of the columns of a Parquet file once unpacked, which may be small packed: all is held in memory."""
+MOST_ROWS = 20_000_000
+LONGEST_CELL = 10_000_000
+"""Characters; what is longer is an unclosed quote."""
+BATCH = 1024
+"""Rows of a Parquet file that are unpacked before their size is looked at."""
+TEXT_FILES = (".csv", ".tsv", ".jsonl")
 SPREADSHEETS = (".xlsx", ".xls", ".ods", ".numbers")
 DELIMITERS = (",", ";", "\t")
 """What may part the columns of a .csv: some spreadsheets write others than commas."""
@@ -77,13 +89,15 @@ def _require(path: Path, present: Sequence[str], wanted: Sequence[str]) -> None:
         if column not in present:
             raise GendistError(f"{path}: no column '{column}' (has {', '.join(map(str, present)) or 'none'})")
         if list(present).count(column) > 1:
-            raise GendistError(f"{path}: a column name stands twice in the header ({', '.join(present)})")
+            raise GendistError(f"{path}: column '{column}' stands twice in the header ({', '.join(present)})")
 
 
 def _read_delimited(path: Path, columns: Sequence[str] | None, encoding: str, delimiters: Sequence[str]) -> Source:
     text = decoded(path, encoding)
     delimiter = _delimiter(text, columns, delimiters)
     lines: list[int] = []
+    line = 1
+    csv.field_size_limit(LONGEST_CELL)
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     try:
         header = next(reader, [])
@@ -104,7 +118,8 @@ def _read_delimited(path: Path, columns: Sequence[str] | None, encoding: str, de
                 lines.append(line)
             line = reader.line_num + 1
     except csv.Error as error:
-        raise GendistError(f"{path}, line {reader.line_num}: broken quoting ({error})") from None
+        opened = "; a quote that is opened there is not closed" if reader.line_num > line else ""
+        raise GendistError(f"{path}, line {line}: broken quoting ({error}){opened}") from None
     return Source(str(path), picked, lines, "line", hash_file(path))
 
 
@@ -139,7 +154,7 @@ def _read_jsonl(path: Path, columns: Sequence[str] | None, encoding: str) -> Sou
         if not line.strip():
             continue
         try:
-            record = json.loads(line)
+            record = json.loads(line, object_pairs_hook=_keys_once)
         except (ValueError, RecursionError) as error:
             reason = getattr(error, "msg", str(error))
             raise GendistError(f"{path}, line {number}: not valid JSON ({reason})") from None
@@ -156,10 +171,34 @@ def _read_jsonl(path: Path, columns: Sequence[str] | None, encoding: str) -> Sou
     return Source(str(path), picked, lines, "line", hash_file(path))
 
 
+def _keys_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Make an object of its pairs; JSON leaves open which of two equal keys counts."""
+    record = dict(pairs)
+    if len(record) < len(pairs):
+        keys = [key for key, _ in pairs]
+        raise ValueError(f"key '{next(key for key in keys if keys.count(key) > 1)}' stands twice")
+    return record
+
+
 def _read_parquet(path: Path, columns: Sequence[str] | None, encoding: str) -> Source:
-    table = read_parquet(path, None if columns is None else list(dict.fromkeys(columns)))
-    rows = list(range(1, table.num_rows + 1))
-    picked = {column: table[column].to_pylist() for column in table.column_names}
+    with parquet_file(path) as parquet:
+        present = parquet.schema_arrow.names
+        wanted = list(dict.fromkeys(present if columns is None else columns))
+        _require(path, present, wanted)
+        if parquet.metadata.num_rows > MOST_ROWS:
+            raise GendistError(f"{path}: {parquet.metadata.num_rows:,} rows; at most {MOST_ROWS:,} are accepted")
+        picked: dict[str, list[Any]] = {column: [] for column in wanted}
+        size = 0
+        for batch in parquet.iter_batches(BATCH, columns=wanted):
+            # A dictionary holds each text once; its rows would not.
+            parts = [batch[column] for column in wanted]
+            parts = [part.dictionary_decode() if pa.types.is_dictionary(part.type) else part for part in parts]
+            size += sum(part.nbytes for part in parts)
+            if size > MOST_BYTES:
+                raise GendistError(f"{path}: larger than {MOST_BYTES / 2**30:.0f} GiB unpacked; take a sample")
+            for column, part in zip(wanted, parts, strict=True):
+                picked[column] += part.to_pylist()
+    rows = list(range(1, len(next(iter(picked.values()), [])) + 1))
     return Source(str(path), picked, rows, "row", hash_file(path))
 
 

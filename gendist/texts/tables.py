@@ -27,15 +27,12 @@ def read_texts(path: Path) -> Texts:
     Raises:
         GendistError: if the file is missing, damaged or empty, an id occurs twice, or a label has no name.
     """
-    table = read_parquet(path, ["id", "text", "label"])
+    table = read_parquet(path, {"id": "whole numbers", "text": "texts", "label": "whole numbers"})
     names = read_metadata(path).get("label_names")
     if not isinstance(names, list) or not names:
         raise GendistError(f"{path}: no label_names in the file's metadata")
     if table.num_rows == 0:
         raise GendistError(f"{path}: holds no rows")
-    for column in table.column_names:
-        if table[column].null_count:
-            raise GendistError(f"{path}: column '{column}' has empty cells")
     ids, labels = table["id"].to_numpy(), table["label"].to_numpy()
     require_unique(ids, "id", path)
     if labels.min() < 0 or labels.max() >= len(names):

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from gendist.errors import GendistError
+from gendist.regular import require_regular
 
 PLACE = Path(__file__).resolve().parents[2]
 """The folder that the package lies in: the checkout, if it is installed from one."""
@@ -34,9 +35,8 @@ def require_config(config: Path | None) -> Path:
         GendistError: if there is none.
     """
     path = config or Path(CONFIG)
-    if not path.is_file():
-        hint = "" if config else "; name one, or make one from your data: gendist init DATA.csv"
-        raise GendistError(f"{path}: no such config file{hint}")
+    hint = "" if config else "; name one, or make one from your data: gendist init DATA.csv"
+    require_regular(path, hint, "config file")
     return path
 
 

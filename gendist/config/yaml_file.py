@@ -1,0 +1,99 @@
+"""A config file read with care: one mapping of plain values, and nothing that is left to guess.
+
+PyYAML's safe loader makes no objects, but takes the last of two equal keys without a word, and lets
+a few lines of anchors stand for gigabytes.
+"""
+
+import reprlib
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from gendist.errors import GendistError
+from gendist.regular import require_regular
+
+MOST_BYTES = 1_000_000
+MOST_VALUES = 100_000
+"""Values of a config with its anchors written out."""
+TEMPLATE = "__use_yte__"
+"""With this key Snakemake takes a config for a template and runs the Python in it."""
+
+# Looks at no more of a value than is shown.
+_quick = reprlib.Repr()
+_quick.maxstring = _quick.maxother = 80
+_quick.maxlist = _quick.maxdict = 8
+
+
+class _Loader(yaml.SafeLoader):
+    """The safe loader, without keys that stand twice and without anchors that multiply."""
+
+    def get_single_node(self) -> Any:
+        node = super().get_single_node()
+        if node is not None:
+            self._count(node, {})
+        return node
+
+    def _count(self, node: yaml.Node, counted: dict[int, int]) -> int:
+        """Return the values that a node stands for, those behind anchors each time."""
+        if id(node) in counted:
+            if not counted[id(node)]:
+                raise yaml.constructor.ConstructorError(None, None, "an anchor holds itself", node.start_mark)
+            return counted[id(node)]
+        counted[id(node)] = 0
+        total = 1
+        if isinstance(node, yaml.MappingNode):
+            total += sum(self._count(part, counted) for pair in node.value for part in pair)
+        elif isinstance(node, yaml.SequenceNode):
+            total += sum(self._count(part, counted) for part in node.value)
+        if total > MOST_VALUES:
+            raise yaml.constructor.ConstructorError(None, None, f"more than {MOST_VALUES:,} values", node.start_mark)
+        counted[id(node)] = total
+        return total
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen = set()
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode) and key.tag != "tag:yaml.org,2002:merge":
+                if (key.tag, key.value) in seen:
+                    problem = f"key '{key.value}' stands twice in one section"
+                    raise yaml.constructor.ConstructorError(None, None, problem, key.start_mark)
+                seen.add((key.tag, key.value))
+        return super().construct_mapping(node, deep)
+
+
+def read_config(path: Path) -> dict[Any, Any]:
+    """Read a config file.
+
+    Raises:
+        GendistError: if it is no file of UTF-8, no YAML or no mapping, a key stands twice in it, or it is a template.
+    """
+    if require_regular(path, what="config file") > MOST_BYTES:
+        raise GendistError(f"{path}: larger than {MOST_BYTES:,} bytes; expected a config")
+    try:
+        content = yaml.load(Path(path).read_text(encoding="utf-8-sig"), _Loader)
+    except UnicodeDecodeError as error:
+        raise GendistError(f"{path}: not UTF-8 at byte {error.start}") from None
+    except OSError as error:
+        raise GendistError(f"{path}: cannot be read ({error.strerror})") from None
+    except RecursionError:
+        raise GendistError(f"{path}: not a config (nested too deeply)") from None
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
+        problem = getattr(error, "problem", None) or str(error).splitlines()[0]
+        raise GendistError(f"{path}{where}: not valid YAML ({problem})") from None
+    except (ValueError, TypeError, AttributeError, OverflowError, KeyError) as error:
+        # What looks like a date or a number and is none, such as 2020-13-45.
+        raise GendistError(f"{path}: holds a value that YAML cannot read ({error}); put text in quotes") from None
+    if not isinstance(content, dict):
+        raise GendistError(f"{path}: expected a mapping with at least 'datasets', got {shown(content)}")
+    if TEMPLATE in content:
+        raise GendistError(f"{path}: key '{TEMPLATE}' makes a program of a config; only plain YAML is accepted")
+    return content
+
+
+def shown(value: object, limit: int = 60) -> str:
+    """Return a value as a message shows it."""
+    text = _quick.repr(value)
+    return text if len(text) <= limit else text[: limit - 1] + "…"

@@ -1,0 +1,42 @@
+"""The packaged models' files, each compared with its recorded hash before it is read."""
+
+import json
+from pathlib import Path
+
+from gendist.artifacts import hash_file
+from gendist.errors import GendistError
+
+MODELS = Path(__file__).parent / "models"
+HASHES = "hashes.json"
+BODY, PIECES, VECTORS = "generator/body.safetensors", "subwords/tokenizer.json", "subwords/vectors.safetensors"
+SUBWORDS = MODELS / "subwords"
+"""Folder of the students' tokenizer and vectors."""
+
+
+def packaged(name: str, models: Path = MODELS) -> Path:
+    """Return one packaged file after comparing its content with the recorded hash.
+
+    Raises:
+        GendistError: if the file or the record is missing, or they disagree.
+    """
+    file = models / name
+    try:
+        recorded = json.loads((models / HASHES).read_text(encoding="utf-8"))[name]
+        found = hash_file(file)
+    except (FileNotFoundError, KeyError):
+        raise GendistError(f"pocket model {file} is missing: reinstall gendist, or train it (make pocket)") from None
+    except (OSError, ValueError, TypeError) as error:
+        raise GendistError(f"{models / HASHES}: cannot be read ({error}); reinstall gendist") from None
+    if found != recorded:
+        raise GendistError(f"{file}: sha256 is {found}, expected {recorded}; reinstall gendist")
+    return file
+
+
+def packaged_subwords(models: Path = MODELS) -> Path:
+    """Return the packaged folder with ``tokenizer.json`` and ``vectors.safetensors``, checked.
+
+    Raises:
+        GendistError: if a file is missing or not the recorded one.
+    """
+    packaged(PIECES, models)
+    return packaged(VECTORS, models).parent
