@@ -228,7 +228,10 @@ def test_the_export_predicts_what_the_run_predicted(exported: Path, test_texts: 
     choice = read_json(exported.parent / "choice.json")["chosen"]
     assert described["temperature"] == choice["temperature"]
     assert described["held_out"]["accuracy"] == choice["accuracy"] and described["held_out"]["rows"] == 36
-    names = {"model.onnx", "model.int8.onnx", "tokenizer.json", "gendist-model.json", "gendist.json"}
+    names = {"model.onnx", "model.int8.onnx", "tokenizer.json", "look-up.safetensors"} | {
+        "gendist-model.json",
+        "gendist.json",
+    }
     assert {file.name for file in exported.iterdir()} == names
     assert described["bytes"]["model.onnx"] == (exported / "model.onnx").stat().st_size
 

@@ -97,8 +97,8 @@ def test_threads_share_an_instance(classifier: TextClassifier):
         ("gendist-model.json", b"{", r"gendist-model\.json: cannot be read"),
         ("gendist-model.json", b'{"format": 1}', r"gendist-model\.json: damaged"),
         ("gendist-model.json", b'{"format": 99}', "format 99; this gendist reads up to 1, install a newer one"),
-        ("model.int8.onnx", None, r"model\.int8\.onnx: no such file"),
-        ("model.int8.onnx", b"half", r"model\.int8\.onnx: damaged, or from another export"),
+        ("look-up.safetensors", None, r"look-up\.safetensors: no such file"),
+        ("look-up.safetensors", b"half", r"look-up\.safetensors: damaged, or from another export"),
         ("tokenizer.json", b"{}", r"tokenizer\.json: damaged, or from another export"),
     ],
 )

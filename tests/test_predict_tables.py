@@ -1,7 +1,6 @@
 """The fast way from texts to labels: words looked up in a table, and Kim's network as sums of table entries."""
 
 import json
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,14 +12,14 @@ from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
 
 from gendist.errors import GendistError
 from gendist.export.look_up import look_up_weights
-from gendist.pocket.unpack import subwords_folder
+from gendist.pocket.packaged import packaged_subwords
 from gendist.predict import words
 from gendist.predict.lookup import LookUp, read_look_up
 from gendist.predict.words import Encoder, goes_by_word
 from gendist.students.architectures import build
 from gendist.students.settings import Student
 
-POCKET = (subwords_folder() / "tokenizer.json").read_text(encoding="utf-8")
+POCKET = (packaged_subwords() / "tokenizer.json").read_text(encoding="utf-8")
 EXACT = Tokenizer.from_str(POCKET)
 ENCODER = Encoder(POCKET)
 PARTS = [*map(chr, range(128)), *"éÅßİ中　\u00a0\u0301\u200b\u2028\U0001f600", "[PAD]", "[UNK]", *"     "]
@@ -85,7 +84,7 @@ def test_sums_of_table_entries_are_the_network(network: torch.nn.Module):
     assert content is not None
     rng = np.random.default_rng(0)
     texts = [rng.integers(0, 50, length).astype(np.int32) for length in [1, 2, 3, 4, 5, 40, 128, 1, 7, 9, 11]]
-    found = read_look_up(content, Path("x")).logits(texts)
+    found = read_look_up(content, 4).logits(texts)
     # The same network with the weights as they were rounded: the tables add less than a thousandth to that.
     weights = load(content)
     with torch.no_grad():
@@ -97,7 +96,7 @@ def test_sums_of_table_entries_are_the_network(network: torch.nn.Module):
         wanted = [network(torch.from_numpy(ids)[None].long(), torch.ones(1, len(ids)))[0].numpy() for ids in texts]
     np.testing.assert_allclose(found, wanted, atol=1e-3)
     assert np.ptp(found, 0).min() > 0.1  # rows that all come out alike would pass for anything
-    alone = np.concatenate([read_look_up(content, Path("x")).logits([ids]) for ids in texts])
+    alone = np.concatenate([read_look_up(content, 4).logits([ids]) for ids in texts])
     np.testing.assert_allclose(alone, found, atol=1e-5)
 
 
@@ -117,8 +116,12 @@ def test_only_kim_has_tables():
     assert look_up_weights(build(torch.randn(30, 8), Student(architecture="res"), 3)) is None
 
 
-def test_a_file_of_other_weights_is_named():
-    with pytest.raises(GendistError, match=r"tables\.st: damaged"):
-        read_look_up(save({"a": np.zeros(3)}), Path("tables.st"))
-    with pytest.raises(GendistError, match=r"tables\.st: damaged"):
-        read_look_up(b"nothing", Path("tables.st"))
+def test_a_file_of_other_weights_is_named(network: torch.nn.Module):
+    with pytest.raises(GendistError, match=r"look-up\.safetensors: does not fit the model"):
+        read_look_up(save({"a": np.zeros(3)}), 3)
+    with pytest.raises(GendistError, match=r"look-up\.safetensors: does not fit the model"):
+        read_look_up(b"nothing", 3)
+    content = look_up_weights(network)
+    assert content is not None
+    with pytest.raises(GendistError, match=r"4 classes in place of 5"):
+        read_look_up(content, 5)

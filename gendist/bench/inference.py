@@ -17,8 +17,8 @@ from gendist.baselines.encoder import Encoder
 from gendist.bench.material import newsbriefs
 from gendist.bench.pairs import Case, Check
 from gendist.bench.training import MAX_PIECES, STUDENT, subwords
-from gendist.export.network import serialised, to_int8, to_onnx
-from gendist.pocket.unpack import subwords_folder
+from gendist.export.look_up import look_up_weights
+from gendist.pocket.packaged import packaged_subwords
 from gendist.predict.classifier import TextClassifier
 from gendist.predict.model import Model
 from gendist.students.architectures import build
@@ -91,9 +91,11 @@ def _student(steps: int = 300) -> tuple[TextClassifier, list[Check]]:
     rows = TrainingRows(train.texts, torch.from_numpy(train.labels), None, len(train.texts))
     settings = Training(min_steps=steps, max_steps=steps)
     train_student(network, encode(subwords(), train.texts, MAX_PIECES), rows, STUDENT, settings, 0)
-    content = serialised(to_int8(to_onnx(network)))
-    pieces = (Path(subwords_folder()) / "tokenizer.json").read_text(encoding="utf-8")
-    student = TextClassifier(Model(content, pieces, train.label_names, 1.0, MAX_PIECES, ["text"], " "))
+    content = look_up_weights(network)
+    if content is None:
+        raise TypeError("Kim has lost its tables")
+    pieces = (Path(packaged_subwords()) / "tokenizer.json").read_text(encoding="utf-8")
+    student = TextClassifier(Model(b"", content, pieces, train.label_names, 1.0, MAX_PIECES, ["text"], " "))
     exact = student_logits(network, encode(subwords(), test.texts, MAX_PIECES)).argmax(1)
     changed = float(np.mean(student.logits(test.texts).argmax(1) != exact))
     return student, [

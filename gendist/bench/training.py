@@ -12,7 +12,7 @@ from gendist import devices
 from gendist.bench.material import newsbriefs
 from gendist.bench.pairs import Case, Check
 from gendist.padding import padded
-from gendist.pocket.unpack import subwords_folder
+from gendist.pocket.packaged import packaged_subwords
 from gendist.students.architectures import build
 from gendist.students.data import TrainingRows
 from gendist.students.run import encode
@@ -31,7 +31,7 @@ STUDENT = Student(architecture="kim")
 @cache
 def subwords() -> Subwords:
     """Return the packaged pieces and vectors."""
-    return load_subwords(Path(subwords_folder()))
+    return load_subwords(Path(packaged_subwords()))
 
 
 def cases(accuracy: bool = True) -> list[Case]:

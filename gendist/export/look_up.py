@@ -18,10 +18,10 @@ def look_up_weights(network: torch.nn.Module) -> bytes | None:
     embedding, scale = rounded(_values(network.embedding.weight), 0)
     weights = {"embedding": embedding, "embedding.scale": scale.reshape(-1)}
     for convolution in network.convolutions:
-        assert isinstance(convolution, torch.nn.Conv1d) and convolution.bias is not None
-        name = f"filters.{convolution.kernel_size[0]}"
-        filters, scale = rounded(_values(convolution.weight), 0)
-        weights |= {name: filters, f"{name}.scale": scale.reshape(-1), f"{name}.bias": _values(convolution.bias)}
+        own = dict(convolution.named_parameters())
+        name = f"filters.{own['weight'].shape[2]}"
+        filters, scale = rounded(_values(own["weight"]), 0)
+        weights |= {name: filters, f"{name}.scale": scale.reshape(-1), f"{name}.bias": _values(own["bias"])}
     weights["classifier"] = _values(network.classifier.weight)
     weights["classifier.bias"] = _values(network.classifier.bias)
     return save({name: np.ascontiguousarray(weights[name]) for name in sorted(weights)})

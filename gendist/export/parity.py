@@ -14,25 +14,27 @@ TOLERATED = 0.001
 """Share of test rows that may get another label in float32: rows whose two best classes are equal to six digits."""
 
 
-def parity(folder: Path, tested: Texts, logits: np.ndarray) -> dict[str, Any]:
-    """Score the test texts with both files of an export, as a user would, and compare.
+def parity(folder: Path, tested: Texts, logits: np.ndarray, tables: bool) -> dict[str, Any]:
+    """Score the test texts with the files of an export, as a user would, and compare.
 
     Args:
         folder: the export, with its description.
         tested: test rows.
         logits: what the network in PyTorch gives for them, (rows, classes).
+        tables: whether the export holds weights for tables.
 
     Returns:
-        Scores of ``pytorch``, ``float32`` and ``int8``, calibration before and after the temperature included;
-        the largest difference of a logit, and the share of equal labels.
+        Scores of ``pytorch``, ``float32``, ``int8`` and ``tables``, calibration before and after the temperature
+        included; the largest difference of a logit, and the share of equal labels.
 
     Raises:
         GendistError: if float32 gives another label for more than a row in a thousand.
     """
     temperature = TextClassifier.load(folder).temperature
     figures: dict[str, Any] = {"rows": len(tested.texts), "pytorch": _scores(tested.labels, logits, temperature)}
-    for name, int8 in (("float32", False), ("int8", True)):
-        found = TextClassifier.load(folder, int8).logits(tested.texts)
+    ways = {"float32": (False, False), "int8": (True, False)} | ({"tables": (True, True)} if tables else {})
+    for name, (int8, fast) in ways.items():
+        found = TextClassifier.load(folder, int8, tables=fast).logits(tested.texts)
         figures[name] = {
             **_scores(tested.labels, found, temperature),
             "largest_difference": float(np.abs(found - logits).max()),

@@ -7,10 +7,11 @@ from typing import Any
 
 from gendist import __version__, devices
 from gendist.artifacts import Provenance, hash_file, model_folder, read_json, write_bytes, write_json
+from gendist.export.look_up import look_up_weights
 from gendist.export.network import serialised, to_int8, to_onnx
 from gendist.export.parity import parity
 from gendist.export.tokenizer import require_tokenizer
-from gendist.predict.model import DESCRIPTION, FLOAT32, FORMAT, INT8, TOKENIZER
+from gendist.predict.model import DESCRIPTION, FLOAT32, FORMAT, INT8, LOOK_UP, TOKENIZER
 from gendist.students.run import encode, load_student
 from gendist.students.subwords import load_subwords
 from gendist.students.train import student_logits
@@ -39,6 +40,8 @@ def export_student(
 ) -> None:
     """Write the chosen run as ``model.onnx``, ``model.int8.onnx``, ``tokenizer.json`` and ``gendist-model.json``.
 
+    Kim's weights come as ``look-up.safetensors`` as well, for faster predictions.
+
     Args:
         target: folder to write.
         choice: from ``choose_student``.
@@ -58,6 +61,8 @@ def export_student(
     network, described = load_student(run, subwords)
     model = to_onnx(network)
     contents = {FLOAT32: serialised(model), INT8: serialised(to_int8(model)), TOKENIZER: tokenizer}
+    if (look_up := look_up_weights(network)) is not None:
+        contents[LOOK_UP] = look_up
     inputs = {"choice": hash_file(choice), "test": hash_file(test)}
     inputs |= {name: hash_file(run / name) for name in ("model.safetensors", "student.json")}
     with model_folder(target, Provenance("export", inputs, described["student"], chosen["seed"])) as folder:
@@ -79,7 +84,7 @@ def export_student(
         write_json(folder / DESCRIPTION, description)
         tested = read_texts(test)
         logits = student_logits(network, encode(subwords, tested.texts, described["max_pieces"]))
-        figures = parity(folder, tested, logits)
+        figures = parity(folder, tested, logits, look_up is not None)
         write_json(folder / DESCRIPTION, {**description, "test": figures})
     shown = ", ".join(f"{name} {figures[name]['accuracy']:.4f}" for name in ("pytorch", "float32", "int8"))
     log.info("%s: %s; accuracy on the test rows: %s", target, chosen["system"], shown)

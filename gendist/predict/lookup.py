@@ -6,13 +6,13 @@ then takes look-ups, additions and a maximum (Kim 2014 for the network).
 """
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load
 
 from gendist.errors import GendistError
+from gendist.predict.model import LOOK_UP
 
 TOGETHER = 8
 """Texts that go through the tables at once: few enough for a core's own cache."""
@@ -83,13 +83,18 @@ def _products(embedding: np.ndarray, weights: Mapping[str, np.ndarray], width: i
     return [embedding @ np.ascontiguousarray(filters[:, :, place].T) for place in range(width)]
 
 
-def read_look_up(content: bytes, name: Path) -> LookUp:
+def read_look_up(content: bytes, classes: int) -> LookUp:
     """Make the tables from the bytes of a safetensors file.
 
     Raises:
-        GendistError: if it holds other weights; naming the file.
+        GendistError: if it holds other weights, or those of another number of classes.
     """
     try:
-        return LookUp(load(content))
+        weights = load(content)
+        found = weights["classifier"].shape[0]
+        if found == classes:
+            return LookUp(weights)
+        reason = f"{found} classes in place of {classes}"
     except (SafetensorError, KeyError, IndexError, ValueError) as error:
-        raise GendistError(f"{name}: damaged ({error!r}); export the model again") from None
+        reason = repr(error)
+    raise GendistError(f"{LOOK_UP}: does not fit the model ({reason}); export it again")

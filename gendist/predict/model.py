@@ -10,6 +10,7 @@ from gendist.errors import GendistError
 from gendist.regular import require_regular
 
 FLOAT32, INT8, TOKENIZER, DESCRIPTION = "model.onnx", "model.int8.onnx", "tokenizer.json", "gendist-model.json"
+LOOK_UP = "look-up.safetensors"
 FORMAT = 1
 """Number of the layout that is described here; a folder with a higher one needs a newer gendist."""
 
@@ -23,7 +24,10 @@ class Model:
     """An exported student: files of the folder, and what ``gendist-model.json`` says of them."""
 
     network: bytes
-    """ONNX: (ids, mask), both (rows, pieces) int64, to logits (rows, classes) float32."""
+    """ONNX: (ids, mask), both (rows, pieces) int64, to logits (rows, classes) float32; empty where ``look_up`` is
+    taken in its place."""
+    look_up: bytes | None
+    """Weights for ``gendist.predict.lookup``."""
     tokenizer: str
     """JSON of the ``tokenizers`` library."""
     labels: list[str]
@@ -38,8 +42,13 @@ class Model:
     """... and what stood between them."""
 
 
-def read_model(folder: Path, int8: bool) -> Model:
+def read_model(folder: Path, int8: bool, tables: bool = False) -> Model:
     """Read an exported student.
+
+    Args:
+        folder: the export.
+        int8: read 8-bit weights, else float32 ones.
+        tables: of 8-bit weights, read those for tables, where the student has such.
 
     Raises:
         GendistError: if a file is missing, damaged or not of this export.
@@ -48,10 +57,13 @@ def read_model(folder: Path, int8: bool) -> Model:
     description = _description(folder)
     try:
         hashes = {str(name): str(value) for name, value in description["files"].items()}
-        network = _checked(folder / (INT8 if int8 else FLOAT32), hashes)
+        fast = tables and int8 and LOOK_UP in hashes
+        look_up = _checked(folder / LOOK_UP, hashes) if fast else None
+        network = b"" if fast else _checked(folder / (INT8 if int8 else FLOAT32), hashes)
         tokenizer = _text(folder / TOKENIZER, hashes)
         model = Model(
             network=network,
+            look_up=look_up,
             tokenizer=tokenizer,
             labels=_names(description["labels"]),
             temperature=float(description["temperature"]),
