@@ -9,7 +9,7 @@ from safetensors import SafetensorError
 from transformers import AutoModel, AutoModelForCausalLM, AutoModelForSequenceClassification, AutoTokenizer
 from transformers.utils.logging import disable_progress_bar
 
-from gendist.artifacts import hash_file
+from gendist.artifacts import hash_file, require_intact_folder
 from gendist.errors import GendistError
 from gendist.pocket.encoder import encoder_folder
 from gendist.pooled import HEAD, PooledClassifier
@@ -107,6 +107,8 @@ def load_encoder(model: str, revision: str | None = None) -> PooledClassifier:
 
 def _load(auto: Any, model: str, revision: str | None, **options: Any) -> Any:
     place = locate(model)
+    if Path(place).is_dir():
+        require_intact_folder(Path(place))
     if auto is not AutoTokenizer:
         options["use_safetensors"] = True  # never unpickle weights
     try:
