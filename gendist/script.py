@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from gendist import stopping
 from gendist.errors import GendistError
 
 
@@ -17,6 +18,7 @@ def logged(log_file: str, name: str) -> Iterator[None]:
 
     A ``GendistError`` ends the script with status 1 and its message; anything else, which
     would be a fault of ours, with status 1, one line, and its traceback in the log file.
+    SIGTERM and Ctrl-C end it with status 143 and 130, once the work that can be kept is saved.
     """
     Path(log_file).parent.mkdir(parents=True, exist_ok=True)
     to_file = logging.FileHandler(log_file, mode="w", encoding="utf-8")
@@ -29,7 +31,11 @@ def logged(log_file: str, name: str) -> Iterator[None]:
     for chatty in ("transformers", "huggingface_hub", "httpx", "datasets", "py.warnings"):
         logging.getLogger(chatty).setLevel(logging.ERROR)
     try:
-        yield
+        with stopping.listening():
+            yield
+    except stopping.Stopped as stop:
+        logging.info("stopped by %s; what is done is kept, the same command goes on from there", stop.signal)
+        raise
     except GendistError as error:
         logging.error("error: %s", error)
         raise SystemExit(1) from None

@@ -12,6 +12,7 @@ from gendist.config import Study, study_from
 from gendist.config.files import require_files
 from gendist.errors import GendistError
 from gendist.eta import StudyClock
+from gendist.resume.clean import remove_finished
 from gendist.systems import BASELINES, WITH_SYNTHETIC, WITH_TEACHER, parse_variant
 from gendist.workflow.events import EventFile
 
@@ -38,8 +39,14 @@ onstart:
         workflow.scheduler.job_rate_limiter = None
 
 
+onsuccess:
+    if workflow.is_main_process:
+        remove_finished(Path(WORK))
+
+
 RESULTS = STUDY.results
 LOGS = f"{RESULTS}/logs"
+WORK = f"{RESULTS}/.work"  # what interrupted jobs keep; no outputs, which Snakemake deletes before a rerun
 SCRIPTS = Path(workflow.basedir) / "workflow_scripts"
 
 

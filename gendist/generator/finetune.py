@@ -4,6 +4,7 @@ import logging
 import math
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from gendist import devices
+from gendist import devices, memory, stopping
 from gendist.artifacts import Provenance, hash_file, model_folder, write_text
 from gendist.errors import GendistError
 from gendist.generator import sequences
@@ -20,6 +21,9 @@ from gendist.generator.settings import Generator
 from gendist.models import describe, load_causal_lm, load_tokenizer
 from gendist.padding import padded
 from gendist.progress import Progress
+from gendist.resume.stamp import stamp_of
+from gendist.resume.training import Checkpoints
+from gendist.resume.work import WorkFolder
 from gendist.texts.tables import Texts, read_texts
 
 log = logging.getLogger(__name__)
@@ -28,7 +32,31 @@ SLICE_TOKENS = 256
 """Tokens that a CPU takes through the model at once."""
 
 
-def finetune_generator(train: Path, target: Path, settings: Generator, threads: int = 1) -> None:
+@dataclass
+class Course:
+    """How far a finetuning is and what it has measured: plain values, which a checkpoint keeps."""
+
+    step: int = 0
+    batch: int = 0
+    """Batches of the epoch so far."""
+    nats: float = 0.0
+    """Loss of those batches."""
+    tokens: int = 0
+    """Tokens predicted in them."""
+    order: dict[str, Any] = field(default_factory=dict)
+    """State of the random generator of batches at the start of the epoch."""
+    history: list[tuple[int, float, float]] = field(default_factory=list)
+    """Epoch, and nats per token on the rows trained on and on those held out."""
+    best: float = math.inf
+    worse: int = 0
+    """Epochs since the best."""
+    rows: int | None = None
+    """Rows taken through the model at once; None for as many as suit the device."""
+
+
+def finetune_generator(
+    train: Path, target: Path, settings: Generator, threads: int = 1, work: Path | None = None
+) -> None:
     """Finetune ``settings.model`` on the texts of ``train`` and save it as a transformers folder.
 
     With ``settings.held_out`` a share of the rows is kept out; training stops when their
@@ -41,6 +69,7 @@ def finetune_generator(train: Path, target: Path, settings: Generator, threads: 
         target: folder to write: weights as safetensors, config and tokenizer.
         settings: model and schedule.
         threads: CPU threads.
+        work: folder of all work folders, where checkpoints are kept; None keeps none.
 
     Raises:
         GendistError: if the model cannot be loaded or never ends a text, a label's name is longer than
@@ -54,17 +83,28 @@ def finetune_generator(train: Path, target: Path, settings: Generator, threads: 
         settings.seed,
         describe(settings.model, settings.revision),
     )
-    with model_folder(target, provenance) as folder:
+    stamp = stamp_of(provenance, __file__, threads=threads, device=devices.pick_device().type)
+    kept = WorkFolder(work, target, stamp)
+    with model_folder(target, provenance) as folder, stopping.postponed():
         for member in range(settings.finetunes):
             if settings.finetunes > 1:
                 log.info("model %d of %d", member + 1, settings.finetunes)
+            stopping.check()
+            name, place = f"member-{member}", member_folder(folder, member)
+            if kept.take_folder(name, place):
+                log.info("going on after its finetuning, which was finished")
+                continue
             seeded = settings.model_copy(update={"seed": settings.seed + member})
-            _finetune(texts, member_folder(folder, member), seeded, threads)
+            checkpoints = Checkpoints(kept, Course(), name)
+            _finetune(texts, place, seeded, threads, checkpoints)
+            kept.add_folder(name, place)
+            checkpoints.remove()
         names = tuple(texts.label_names) if settings.conditional else ()
         write_record(folder, Record(label_names=names, members=settings.finetunes))
+    kept.finish()
 
 
-def _finetune(texts: Texts, folder: Path, settings: Generator, threads: int) -> None:
+def _finetune(texts: Texts, folder: Path, settings: Generator, threads: int, checkpoints: Checkpoints[Course]) -> None:
     """Finetune one model and save it, its tokenizer and the course of its training in ``folder``."""
     device = devices.prepare(threads, settings.seed)
     tokenizer = load_tokenizer(settings.model, settings.revision)
@@ -83,13 +123,13 @@ def _finetune(texts: Texts, folder: Path, settings: Generator, threads: int) -> 
         for module in model.modules():
             if isinstance(module, torch.nn.Dropout):
                 module.p = settings.dropout
-    history = _train(model, kept, held_out, limit, start, rng, settings)
+    _train(model, kept, held_out, limit, start, rng, settings, checkpoints)
     model.config.bos_token_id, model.config.eos_token_id = start, end
     model.generation_config.bos_token_id, model.generation_config.eos_token_id = start, end
     model.save_pretrained(folder, max_shard_size="100GB")
     tokenizer.save_pretrained(folder)
     lines = ["epoch,train_nats_per_token,held_out_nats_per_token\n"]
-    lines += [f"{epoch},{train_loss:.5f},{held:.5f}\n" for epoch, train_loss, held in history]
+    lines += [f"{epoch},{train_loss:.5f},{held:.5f}\n" for epoch, train_loss, held in checkpoints.course.history]
     write_text(folder / "history.csv", "".join(lines))
 
 
@@ -128,13 +168,15 @@ def _batches(
         yield batch
 
 
-def _losses(model: Any, batch: list[list[int]], device: torch.device) -> Iterator[tuple[torch.Tensor, int]]:
-    """Yield summed negative log-likelihoods and numbers of predicted tokens, for slices of a batch.
+def _losses(
+    model: Any, batch: list[list[int]], device: torch.device, rows: int | None = None
+) -> Iterator[tuple[torch.Tensor, int]]:
+    """Yield summed negative log-likelihoods and numbers of predicted tokens, for slices of ``rows`` rows of a batch.
 
     A CPU takes a few rows at a time: the logits (tokens x vocabulary) of a whole batch fit no cache.
     """
     batch = sorted(batch, key=len)  # slices of rows of like length need little padding
-    rows = len(batch) if device.type == "cuda" else max(1, SLICE_TOKENS // max(map(len, batch)))
+    rows = min(rows or len(batch), _slice_rows(batch, device))
     for i in range(0, len(batch), rows):
         ids, mask = padded(batch[i : i + rows])
         labels = ids.masked_fill(mask == 0, -100)
@@ -142,6 +184,38 @@ def _losses(model: Any, batch: list[list[int]], device: torch.device) -> Iterato
         with devices.mixed_precision(device):
             loss = model(input_ids=ids.to(device), attention_mask=mask.to(device), labels=labels.to(device)).loss
         yield loss * count, count
+
+
+def _slice_rows(batch: list[list[int]], device: torch.device) -> int:
+    return len(batch) if device.type == "cuda" else max(1, SLICE_TOKENS // max(map(len, batch)))
+
+
+def _backward(model: Any, batch: list[list[int]], device: torch.device, course: Course, settings: Generator) -> float:
+    """Add the gradient of a batch's mean loss; return its summed loss in nats.
+
+    When memory runs out, slices become half as big: the loss is the same sum, only dropout falls differently.
+    """
+    predicted = sum(len(row) - 1 for row in batch)
+    while True:
+        nats = 0.0
+        try:
+            for loss, _ in _losses(model, batch, device, course.rows):
+                (loss / predicted).backward()
+                nats += loss.item()
+            return nats
+        except (RuntimeError, MemoryError) as error:
+            if not memory.is_out_of_memory(error):
+                raise
+        model.zero_grad()
+        memory.free()
+        rows = min(course.rows or len(batch), _slice_rows(batch, device))
+        if rows == 1:
+            raise GendistError(
+                f"out of memory with one row at a time; lower window of the generator (now {settings.window}), set "
+                "gradient_checkpointing or trainable: blocks, or give the job more memory"
+            )
+        course.rows = rows // 2
+        log.info("out of memory with %d rows at once; going on with %d", rows, course.rows)
 
 
 @torch.no_grad()
@@ -166,61 +240,76 @@ def _train(
     start: int,
     rng: np.random.Generator,
     settings: Generator,
-) -> list[tuple[int, float, float]]:
-    """Train in place; leave the best weights in the model; return (epoch, train, held-out) nats per token."""
+    checkpoints: Checkpoints[Course],
+) -> None:
+    """Train in place, from the last checkpoint if there is one; leave the best weights in the model."""
     device = next(model.parameters()).device
     trained = [p for p in model.parameters() if p.requires_grad]
     optimizer = torch.optim.Adam(trained, lr=settings.learning_rate, fused=True)
     per_epoch = sum(1 for _ in _batches(rows, limit, start, np.random.default_rng(0), settings))
     steps = max(1, round(settings.epochs * per_epoch))
-    progress = Progress("finetuning the generator", steps, "steps")
+    course = checkpoints.course
+    if checkpoints.attach(model, optimizer):
+        log.info("going on from step %d of %d", course.step, steps)
+    else:
+        _measure_before(model, held_out, steps, checkpoints)
+    progress = Progress("finetuning the generator", steps, "steps", before=course.step)
     model.train()
-    history: list[tuple[int, float, float]] = []
-    best = nats_per_token(model, held_out) if held_out else math.inf
-    log.info(
-        "%d trainable weights, %d steps, held-out nats per token before: %.3f",
-        sum(map(torch.numel, trained)),
-        steps,
-        best,
-    )
-    history.append((0, math.nan, best if held_out else math.nan))
-    best_weights = _snapshot(model) if held_out else None
-    step, worse = 0, 0
-    while step < steps and worse < settings.patience:
-        total, tokens = 0.0, 0
-        for batch in islice(_batches(rows, limit, start, rng, settings), steps - step):
+    while course.batch or (course.step < steps and course.worse < settings.patience):
+        if course.batch:
+            rng.bit_generator.state = course.order
+        else:
+            course.order = dict(rng.bit_generator.state)
+        batches = _batches(rows, limit, start, rng, settings)
+        for batch in islice(batches, course.batch, course.batch + steps - course.step):
             for group in optimizer.param_groups:
-                group["lr"] = settings.learning_rate * _schedule(step, steps, settings)
-            predicted = sum(len(row) - 1 for row in batch)
-            nats = 0.0
-            for loss, _ in _losses(model, batch, device):
-                (loss / predicted).backward()
-                nats += loss.item()
+                group["lr"] = settings.learning_rate * _schedule(course.step, steps, settings)
+            nats, predicted = _backward(model, batch, device, course, settings), sum(len(row) - 1 for row in batch)
             torch.nn.utils.clip_grad_norm_(trained, 1.0)
             optimizer.step()
             optimizer.zero_grad()
-            total, tokens, step = total + nats, tokens + predicted, step + 1
+            course.nats, course.tokens = course.nats + nats, course.tokens + predicted
+            course.step, course.batch = course.step + 1, course.batch + 1
             progress.add(1, f"{nats / predicted:.3f} nats per token")
-        if not math.isfinite(total):
-            raise GendistError(
-                f"finetuning diverged at step {step}; lower learning_rate (now {settings.learning_rate})"
-            )
-        held = nats_per_token(model, held_out) if held_out else math.nan
-        history.append((len(history), total / tokens, held))
-        log.info("epoch %d: train %.3f, held out %.3f nats per token", *history[-1])
-        if held_out and held < best:
-            best, worse = held, 0
-            best_weights = _snapshot(model)
-        elif held_out:
-            worse += 1
+            checkpoints.after_step(course.step, steps)
+        _end_epoch(model, held_out, settings, checkpoints)
     if not all(torch.isfinite(p).all() for p in trained):
-        raise GendistError(f"finetuning diverged at step {step}; lower learning_rate (now {settings.learning_rate})")
-    if best_weights is not None:
-        with torch.no_grad():
-            for name, parameter in model.named_parameters():
-                if name in best_weights:
-                    parameter.copy_(best_weights[name])
-    return history
+        raise _diverged(course, settings)
+    with torch.no_grad():
+        for name, value in checkpoints.weights.items():
+            model.get_parameter(name).copy_(value)
+
+
+def _measure_before(model: Any, held_out: list[list[int]], steps: int, checkpoints: Checkpoints[Course]) -> None:
+    course, before = checkpoints.course, math.nan
+    if held_out:
+        before = course.best = nats_per_token(model, held_out)
+        checkpoints.weights = _snapshot(model)
+    weights = sum(p.numel() for p in model.parameters() if p.requires_grad)
+    log.info("%d trainable weights, %d steps, held-out nats per token before: %.3f", weights, steps, course.best)
+    course.history.append((0, math.nan, before))
+
+
+def _end_epoch(model: Any, held_out: list[list[int]], settings: Generator, checkpoints: Checkpoints[Course]) -> None:
+    """Measure an epoch, and set the weights aside if they are the best so far."""
+    course = checkpoints.course
+    if not math.isfinite(course.nats):
+        raise _diverged(course, settings)
+    held = nats_per_token(model, held_out) if held_out else math.nan
+    course.history.append((len(course.history), course.nats / course.tokens, held))
+    log.info("epoch %d: train %.3f, held out %.3f nats per token", *course.history[-1])
+    if held_out and held < course.best:
+        course.best, course.worse = held, 0
+        checkpoints.weights = _snapshot(model)
+    elif held_out:
+        course.worse += 1
+    course.batch, course.nats, course.tokens = 0, 0.0, 0
+
+
+def _diverged(course: Course, settings: Generator) -> GendistError:
+    return GendistError(
+        f"finetuning diverged at step {course.step}; lower learning_rate (now {settings.learning_rate})"
+    )
 
 
 def _snapshot(model: Any) -> dict[str, torch.Tensor]:

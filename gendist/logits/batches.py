@@ -1,13 +1,18 @@
 """Run a classifier over texts in length-sorted batches."""
 
+import logging
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import torch
 
+from gendist import memory
+from gendist.errors import GendistError
 from gendist.padding import padded
 from gendist.progress import Progress
+
+log = logging.getLogger(__name__)
 
 TOKEN_BUDGET = 2048
 """Padded tokens in a batch: long texts come in small batches, short ones in large."""
@@ -30,21 +35,54 @@ def predict_logits(model: Any, tokenizer: Any, texts: Sequence[str], max_tokens:
         texts: what to score.
         max_tokens: longer texts are cut.
         what: name in the progress lines; none are logged without it.
+
+    When memory runs out, batches become half as big. Logits may then differ in their last digits: a matrix product
+    is summed in another order for another number of rows.
+
+    Raises:
+        GendistError: if memory does not suffice for one text.
     """
     model.eval()
     encoded = encode(tokenizer, texts, max_tokens, model)
     order = sorted(range(len(encoded)), key=lambda i: (len(encoded[i]), i))
     logits = np.empty((len(encoded), model.config.num_labels), np.float32)
     progress = Progress(what or "scoring", len(encoded), every=10.0 if what else float("inf"))
-    first = 0
+    first, budget = 0, TOKEN_BUDGET
     while first < len(order):
         last = first + 1
-        while last < len(order) and (last + 1 - first) * len(encoded[order[last]]) <= TOKEN_BUDGET:
+        while last < len(order) and (last + 1 - first) * len(encoded[order[last]]) <= budget:
             last += 1
         picks = order[first:last]
-        ids, mask = padded([encoded[i] for i in picks], tokenizer.pad_token_id or 0)
-        output = model(input_ids=ids.to(model.device), attention_mask=mask.to(model.device)).logits
-        logits[picks] = output.float().cpu().numpy()
+        scores = _batch_logits(model, [encoded[i] for i in picks], tokenizer.pad_token_id or 0)
+        if scores is None:
+            budget = _halved(len(picks), len(encoded[picks[-1]]))
+            continue
+        logits[picks] = scores
         progress.add(len(picks))
         first = last
     return logits
+
+
+def _batch_logits(model: Any, batch: list[list[int]], padding: int) -> np.ndarray | None:
+    """Return the logits of one batch, or None if memory does not suffice for it."""
+    try:
+        ids, mask = padded(batch, padding)
+        output = model(input_ids=ids.to(model.device), attention_mask=mask.to(model.device)).logits
+        scores: np.ndarray = output.float().cpu().numpy()
+        return scores
+    except (RuntimeError, MemoryError) as error:
+        if not memory.is_out_of_memory(error):
+            raise
+    memory.free()
+    return None
+
+
+def _halved(rows: int, tokens: int) -> int:
+    """Return the budget of half a batch that was too big: ``rows`` texts of ``tokens`` tokens."""
+    if rows == 1:
+        raise GendistError(
+            f"out of memory with a single text of {tokens} tokens; lower max_tokens of the teacher, "
+            "take a smaller one, or give the job more memory"
+        )
+    log.info("out of memory with %d texts of %d tokens; going on with batches half as big", rows, tokens)
+    return rows // 2 * tokens

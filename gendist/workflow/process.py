@@ -69,8 +69,11 @@ def _started(words: list[str], output: BinaryIO, events: Path) -> subprocess.Pop
     )
 
 
-def _stop_orphans(child: subprocess.Popen[bytes], seconds: float = 10.0) -> None:
-    """End the jobs of a Snakemake that was killed; else they would be in the way of the next run."""
+def _stop_orphans(child: subprocess.Popen[bytes], seconds: float = 15.0) -> None:
+    """End the jobs of a Snakemake that was killed, which else would be in the way of the next run.
+
+    They may take a while to save their work.
+    """
     if child.returncode >= 0:
         return
     with suppress(ProcessLookupError):
