@@ -10,6 +10,7 @@ from pathlib import Path
 
 from gendist import stopping
 from gendist.errors import GendistError
+from gendist.storage import storage_error
 
 
 @contextmanager
@@ -20,6 +21,7 @@ def logged(log_file: str, name: str) -> Iterator[None]:
     would be a fault of ours, with status 1, one line, and its traceback in the log file.
     SIGTERM and Ctrl-C end it with status 143 and 130, once the work that can be kept is saved.
     """
+    logging.raiseExceptions = False  # a log that cannot be written, on a full disk say, is not to drown the cause
     Path(log_file).parent.mkdir(parents=True, exist_ok=True)
     to_file = logging.FileHandler(log_file, mode="w", encoding="utf-8")
     to_file.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
@@ -40,6 +42,9 @@ def logged(log_file: str, name: str) -> Iterator[None]:
         logging.error("error: %s", error)
         raise SystemExit(1) from None
     except Exception as error:
+        if told := storage_error(Path(getattr(error, "filename", None) or Path(log_file).parent), error):
+            logging.error("error: %s", told)
+            raise SystemExit(1) from None
         with Path(log_file).open("a", encoding="utf-8") as stream:
             traceback.print_exc(file=stream)
         logging.error("unexpected %s: %s (traceback in %s)", type(error).__name__, error, log_file)

@@ -14,6 +14,7 @@ from gendist.errors import GendistError
 from gendist.eta import StudyClock
 from gendist.resume.clean import remove_finished
 from gendist.systems import BASELINES, WITH_SYNTHETIC, WITH_TEACHER, parse_variant
+from gendist.workflow import clock
 from gendist.workflow.events import EventFile
 
 # A study named on the command line stands alone: Snakemake would merge it into config.yaml.
@@ -29,6 +30,7 @@ except GendistError as error:
     sys.exit(f"error: {error}")
 
 StudyClock.attach()
+clock.attach()
 EventFile.attach(workflow)
 
 

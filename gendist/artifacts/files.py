@@ -39,12 +39,12 @@ def write_tensors(path: Path, tensors: Mapping[str, "torch.Tensor"], metadata: t
         metadata: a key and its value, a JSON object, to which the hash of the tensors is added. One key only:
             several are written in random order.
     """
-    from safetensors.torch import save, save_file  # this module stays light for jobs without torch
+    from safetensors.torch import save  # this module stays light for jobs without torch
 
-    with whole_file(path) as part:
-        contiguous = {name: value.contiguous() for name, value in tensors.items()}
-        key, value = metadata or ("format", "pt")
-        save_file(contiguous, part, {key: sealed(save(contiguous), value) if metadata else value})
+    contiguous = {name: value.contiguous() for name, value in tensors.items()}
+    key, value = metadata or ("format", "pt")
+    # Not save_file: it writes to a temporary file of its own, under a name that nobody could tell after a kill.
+    write_bytes(path, save(contiguous, {key: sealed(save(contiguous), value) if metadata else value}))
 
 
 def read_json(path: Path) -> dict[str, Any]:

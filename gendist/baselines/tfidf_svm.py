@@ -6,12 +6,20 @@ from pathlib import Path
 
 import numpy as np
 from safetensors import SafetensorError
-from safetensors.numpy import load_file, save, save_file
+from safetensors.numpy import load_file, save
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.svm import LinearSVC
 
-from gendist.artifacts import KEY, Provenance, hash_file, read_json, require_intact_tensors, sealed, write_json
-from gendist.artifacts.files import whole_file
+from gendist.artifacts import (
+    KEY,
+    Provenance,
+    hash_file,
+    read_json,
+    require_intact_tensors,
+    sealed,
+    write_bytes,
+    write_json,
+)
 from gendist.errors import GendistError
 from gendist.evaluation.predictor import Predictor
 from gendist.evaluation.runs import RunRow, write_run
@@ -100,6 +108,5 @@ def _save(folder: Path, vectorizer: TfidfVectorizer, svm: LinearSVC, provenance:
     arrays = {"idf": vectorizer.idf_, "coef": svm.coef_, "intercept": svm.intercept_, "classes": svm.classes_}
     # Contiguous: the coefficients are in Fortran's order, which safetensors does not look at.
     arrays = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
-    with whole_file(folder / WEIGHTS) as part:
-        save_file(arrays, part, {KEY: sealed(save(arrays), provenance.to_json())})
+    write_bytes(folder / WEIGHTS, save(arrays, {KEY: sealed(save(arrays), provenance.to_json())}))
     write_json(folder / WORDS, {word: int(place) for word, place in vectorizer.vocabulary_.items()})

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from gendist.errors import GendistError
+from gendist.storage import storage_error
 
 LOCKS = Path(".snakemake/locks")
 
@@ -82,9 +83,8 @@ def claimed(output: Path, patience: float = 2.0) -> Iterator[BinaryIO]:
         output.parent.mkdir(parents=True, exist_ok=True)
         stream = output.open("ab")
     except OSError as error:
-        raise GendistError(
-            f"{output}: cannot be written ({error.strerror}); give the study a folder of yours"
-        ) from None
+        told = storage_error(output, error)
+        raise (told or GendistError(f"{output}: cannot be written ({error.strerror})")) from None
     with stream:
         until = time.monotonic() + patience
         while not _held(stream):

@@ -1,6 +1,7 @@
 """Snakemake as a child process: started, followed through its events, interrupted with care."""
 
 import os
+import re
 import signal
 import subprocess
 import time
@@ -19,6 +20,8 @@ from gendist.workflow.state import Events, State
 
 SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
 LOCKED = "cannot be locked"
+NAMED = re.compile(r"\w*(Exception|Error)\b")
+"""How the line of a Snakemake error begins."""
 
 
 def follow(
@@ -131,8 +134,8 @@ def planned(config: Path, arguments: Sequence[str] = ()) -> State:
         return state
 
 
-def why_nothing_ran(output: Path) -> GendistError:
-    """Return the cause of a Snakemake that ended before any job, from what it printed."""
+def why_nothing_ran(output: Path, planned: bool = False) -> GendistError:
+    """Return the cause of a Snakemake that ended without any failed job, from what it printed."""
     lines = [line.strip() for line in output.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]
     if any(LOCKED in line for line in lines):
         return busy()
@@ -140,5 +143,6 @@ def why_nothing_ran(output: Path) -> GendistError:
         if line.startswith("error: "):  # one of ours
             return GendistError(line.removeprefix("error: "))
     told = [line for line in lines if not line.startswith("Using ")]
-    start = next((i for i, line in enumerate(told) if "Exception" in line or "rror" in line), max(0, len(told) - 3))
-    return GendistError("Snakemake did not start: " + (" ".join(told[start : start + 4]) or "no message"))
+    start = next((i for i, line in enumerate(told) if NAMED.match(line)), max(0, len(told) - 3))
+    what = "stopped" if planned else "did not start"
+    return GendistError(f"Snakemake {what}: {' '.join(told[start : start + 4]) or 'no message'}")

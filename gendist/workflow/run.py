@@ -9,6 +9,7 @@ from rich.console import Console
 from gendist.config import Study
 from gendist.errors import GendistError
 from gendist.resume.clean import remove_finished
+from gendist.storage import full, is_full
 from gendist.workflow.display import shown, summary
 from gendist.workflow.locks import busy, in_use, remove_stale
 from gendist.workflow.process import follow, why_nothing_ran
@@ -71,8 +72,10 @@ def run_jobs(config: Path, study: Study, arguments: Sequence[str]) -> int:
             f"Snakemake was killed (signal {-status}; too little memory?). {summary(state)}. Finished jobs are kept; "
             "to go on, run the same command again"
         )
+    if status and is_full(output.parent):  # the logs, too, may lack the reason
+        raise full(output.parent.parent)
     if status and not state.failed:
-        raise why_nothing_ran(output)
+        raise why_nothing_ran(output, state.planned)
     if state.failed:
         _tell_failures(state, output)
         return 1
