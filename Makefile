@@ -3,6 +3,8 @@
 
 PYTHON ?= python3
 CORES ?= $(shell nproc 2>/dev/null || sysctl -n hw.ncpu 2>/dev/null || echo 2)
+KILLS ?= 200
+SEED ?= 0
 CORPUS ?=
 OUT ?= pocket-training
 ARGS ?=
@@ -17,7 +19,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check -q install -c constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help run workflow test test-all check format docs docs-serve pocket clean
+.PHONY: help run workflow test test-all chaos check format docs docs-serve pocket clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | awk -F'|' '{printf "%-17s %s\n", $$1, $$2}'
@@ -65,6 +67,9 @@ test: check ## check, then the tests that take minutes in all
 
 test-all: check ## check, then every test
 	@echo "== pytest"; $(BIN)/pytest
+
+chaos: $(VENV)/.test-stamp ## kill a small study at 200 random moments and see that nothing is lost [KILLS=n SEED=n]
+	@KILLS=$(KILLS) SEED=$(SEED) $(BIN)/pytest -s tests/chaos
 
 format: $(VENV)/.test-stamp ## reformat the code and mend what ruff can
 	@$(BIN)/ruff check --fix .
