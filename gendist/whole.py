@@ -1,5 +1,6 @@
 """Files and folders that appear whole or not at all; apart from `gendist.artifacts`, which loads pyarrow."""
 
+import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -21,6 +22,7 @@ def whole_file(path: Path) -> Iterator[Path]:
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             yield part
+            _flush(part)
             part.replace(path)
         finally:
             with suppress(OSError):
@@ -43,10 +45,18 @@ def whole_folder(target: Path) -> Iterator[Path]:
         part.mkdir(parents=True)
         try:
             yield part
+            for file in filter(Path.is_file, part.rglob("*")):
+                _flush(file)
             shutil.rmtree(target, ignore_errors=True)
             part.rename(target)
         finally:
             shutil.rmtree(part, ignore_errors=True)
+
+
+def _flush(file: Path) -> None:
+    """Have the disk write what is still in memory: after a power cut, a rename may else outlive its content."""
+    with file.open("rb+") as stream:
+        os.fsync(stream.fileno())
 
 
 @contextmanager
