@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from conftest import quick
-from workflow_fixtures import ROOT
+from workflow_fixtures import ROOT, Checkout, changed
 
 from gendist.generator.finetune import finetune_generator
 from gendist.resume import due
@@ -249,3 +249,37 @@ def test_sigterm_saves_the_rows_and_ends_with_143(generator, tmp_path):
     assert kept and 0 < int(kept[1]) < 3000, log
     assert "stopped by SIGTERM; what is done is kept" in log and "Traceback" not in log
     assert not list(tmp_path.rglob("*.part")) and not (tmp_path / "results/shard.parquet").exists()
+
+
+@pytest.mark.slow
+def test_a_terminated_run_goes_on_to_the_same_bytes_and_leaves_no_work_behind(own: Checkout):
+    study = changed(counts=[], sampling_rows=200, shard_rows=200)
+    study["datasets"]["toy"]["synthetic"] = 200
+    study["samplings"] = {"full": {"max_tokens": 30, "batch_size": 2}}
+    name, target = own.write(study), "results/toy/synthetic/tiny/full/shard-00000.parquet"
+    file, log = own.folder / target, own.folder / "results/logs/toy/synthetic/tiny/full/shard-00000.log"
+    command = [sys.executable, "-m", "snakemake", "--cores", "1", "--configfile", name, "--", target]
+    environment = {**os.environ, due.SECONDS: "0.2", "PYTHONPATH": ""}
+    printed = own.folder / "printed.txt"
+    with printed.open("w") as stream:
+        process = subprocess.Popen(
+            command, cwd=own.folder, env=environment, stdout=stream, stderr=stream, start_new_session=True
+        )
+        try:
+            deadline = time.monotonic() + 200
+            while not list(own.folder.rglob("rows-*.parquet")) and time.monotonic() < deadline:
+                time.sleep(0.1)
+            os.killpg(process.pid, signal.SIGTERM)  # as queues and gendist run do
+            assert process.wait(timeout=60) == 1
+        finally:
+            process.kill()
+    assert "exit status 143" in printed.read_text(), printed.read_text()
+    kept = re.search(r"stopped after (\d+) of 200 rows", log.read_text())
+    assert kept and not file.exists(), log.read_text()
+    own.run(study, target)
+    assert f"going on from row {kept[1]} of 200" in log.read_text()
+    assert not (own.folder / "results/.work").exists() and not list(own.folder.rglob("*.part"))
+    content = file.read_bytes()
+    file.unlink()
+    own.run(study, target)
+    assert "going on" not in log.read_text() and file.read_bytes() == content
