@@ -407,3 +407,9 @@ def test_a_terminated_run_goes_on_to_the_same_bytes_and_leaves_no_work_behind(ow
     file.unlink()
     own.run(study, target)
     assert "going on" not in log.read_text() and file.read_bytes() == content
+    kept = own.folder / "results/.work/toy/synthetic/tiny/full/shard-00000.parquet"
+    kept.mkdir(parents=True)  # as if the run had been killed in its last moment
+    (kept / "finished.json").write_text(json.dumps({"files": [target.removeprefix("results/")]}))
+    assert own.snakemake("--dry-run", "--cores", "1", "--configfile", name, "--", target).returncode == 0
+    assert kept.is_dir()
+    assert "Nothing to be done" in own.run(study, target) and not (own.folder / "results/.work").exists()

@@ -57,8 +57,8 @@ def _batches(
 
 def _losses(
     model: Any, batch: list[list[int]], device: torch.device, rows: int | None = None
-) -> Iterator[tuple[torch.Tensor, int]]:
-    """Yield summed negative log-likelihoods and numbers of predicted tokens, for slices of ``rows`` rows of a batch.
+) -> Iterator[torch.Tensor]:
+    """Yield the summed negative log-likelihoods, in nats, of slices of ``rows`` rows of a batch.
 
     A CPU takes a few rows at a time: the logits (tokens x vocabulary) of a whole batch fit no cache.
     """
@@ -70,39 +70,47 @@ def _losses(
         count = int(mask[:, 1:].sum())
         with devices.mixed_precision(device):
             loss = model(input_ids=ids.to(device), attention_mask=mask.to(device), labels=labels.to(device)).loss
-        yield loss * count, count
+        yield loss * count
 
 
 def _slice_rows(batch: list[list[int]], device: torch.device) -> int:
     return len(batch) if device.type == "cuda" else max(1, SLICE_TOKENS // max(map(len, batch)))
 
 
-def _backward(model: Any, batch: list[list[int]], device: torch.device, course: Course, settings: Generator) -> float:
-    """Add the gradient of a batch's mean loss; return its summed loss in nats.
+def _nats(
+    model: Any, batch: list[list[int]], device: torch.device, rows: int | None, tokens: int | None = None
+) -> tuple[float, int | None]:
+    """Sum the losses of a batch, ``rows`` rows at once; with ``tokens``, add the gradient of their mean.
 
     When memory runs out, slices become half as big: the loss is the same sum, only dropout falls differently.
+
+    Returns:
+        Nats, and the rows at once from now on.
+
+    Raises:
+        GendistError: if memory does not suffice for one row.
     """
-    predicted = sum(len(row) - 1 for row in batch)
     while True:
         nats = 0.0
         try:
-            for loss, _ in _losses(model, batch, device, course.rows):
-                (loss / predicted).backward()
+            for loss in _losses(model, batch, device, rows):
+                if tokens is not None:
+                    (loss / tokens).backward()
                 nats += loss.item()
-            return nats
+            return nats, rows
         except (RuntimeError, MemoryError) as error:
             if not memory.is_out_of_memory(error):
                 raise
         model.zero_grad()
         memory.free()
-        rows = min(course.rows or len(batch), _slice_rows(batch, device))
-        if rows == 1:
+        tried = min(rows or len(batch), _slice_rows(batch, device))
+        if tried == 1:
             raise GendistError(
-                f"out of memory with one row at a time; lower window of the generator (now {settings.window}), set "
-                "gradient_checkpointing or trainable: blocks, or give the job more memory"
+                "out of memory with one row at a time; lower window of the generator, set gradient_checkpointing "
+                "or trainable: blocks, or give the job more memory"
             )
-        course.rows = rows // 2
-        log.info("out of memory with %d rows at once; going on with %d", rows, course.rows)
+        rows = tried // 2
+        log.info("out of memory with %d rows at once; going on with %d", tried, rows)
 
 
 @torch.no_grad()
@@ -111,12 +119,12 @@ def nats_per_token(model: Any, rows: Sequence[list[int]]) -> float:
     was_training = model.training
     model.eval()
     device = next(model.parameters()).device
-    nats, tokens = 0.0, 0
+    total, at_once = 0.0, None
     for i in range(0, len(rows), 16):
-        for loss, count in _losses(model, list(rows[i : i + 16]), device):
-            nats, tokens = nats + loss.item(), tokens + count
+        nats, at_once = _nats(model, list(rows[i : i + 16]), device, at_once)
+        total += nats
     model.train(was_training)
-    return nats / tokens
+    return total / sum(len(row) - 1 for row in rows)
 
 
 def train_model(
@@ -151,7 +159,8 @@ def train_model(
         for batch in islice(batches, course.batch, course.batch + steps - course.step):
             for group in optimizer.param_groups:
                 group["lr"] = settings.learning_rate * _schedule(course.step, steps, settings)
-            nats, predicted = _backward(model, batch, device, course, settings), sum(len(row) - 1 for row in batch)
+            predicted = sum(len(row) - 1 for row in batch)
+            nats, course.rows = _nats(model, batch, device, course.rows, predicted)
             torch.nn.utils.clip_grad_norm_(trained, 1.0)
             optimizer.step()
             optimizer.zero_grad()
