@@ -12,10 +12,10 @@ from gendist.config import Study, study_from
 from gendist.config.files import require_files
 from gendist.errors import GendistError
 from gendist.eta import StudyClock
-from gendist.resume.clean import remove_finished
 from gendist.systems import BASELINES, WITH_SYNTHETIC, WITH_TEACHER, parse_variant
 from gendist.workflow import clock
 from gendist.workflow.events import EventFile
+from gendist.workflow.leftovers import Leftovers
 
 # A study named on the command line stands alone: Snakemake would merge it into config.yaml.
 if not workflow.overwrite_configfiles:
@@ -42,13 +42,13 @@ onstart:
 
 
 onsuccess:
-    if workflow.is_main_process:
-        remove_finished(Path(WORK))
+    LEFTOVERS.clear()
 
 
 RESULTS = STUDY.results
 LOGS = f"{RESULTS}/logs"
 WORK = f"{RESULTS}/.work"  # what interrupted jobs keep; no outputs, which Snakemake deletes before a rerun
+LEFTOVERS = Leftovers.attach(Path(WORK), workflow)
 SCRIPTS = Path(workflow.basedir) / "workflow_scripts"
 
 

@@ -1,8 +1,10 @@
 """Jobs that are interrupted, and go on to the same bytes."""
 
+import json
 import logging
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -10,14 +12,19 @@ import time
 from pathlib import Path
 
 import pytest
+import torch
 from conftest import quick
-from workflow_fixtures import ROOT
+from workflow_fixtures import ROOT, Checkout, changed
 
+from gendist import stopping
+from gendist.artifacts import Provenance
 from gendist.generator.finetune import finetune_generator
-from gendist.resume import due
+from gendist.resume import due, work
 from gendist.resume.clean import remove_finished
+from gendist.resume.stamp import differences, stamp_of
 from gendist.resume.training import Checkpoints
 from gendist.synthetic import sampler
+from gendist.synthetic import shard as synthetic_shard
 from gendist.synthetic.kept import KeptRows
 from gendist.synthetic.settings import Sampling
 from gendist.synthetic.shard import generate_shard
@@ -203,7 +210,124 @@ def test_a_damaged_part_is_discarded_and_its_rows_generated_anew(
     assert len(generated) == 6 and shard[0].read_bytes() == whole
 
 
+# --- stamps ---
+
+
+def test_every_change_discards_what_was_kept_and_is_named(generator, shard, whole, caplog, monkeypatch, tmp_path):
+    caplog.set_level(logging.INFO)
+    kill_shard(monkeypatch, 4, generator, shard)
+    other = Sampling(max_tokens=12, temperature=0.5)
+    generate_shard(generator, shard[0], other, 1, 10, work=shard[1])
+    shard[0].unlink()
+    changed_generator = tmp_path / "changed"
+    shutil.copytree(generator, changed_generator)
+    (changed_generator / "history.csv").write_text("")
+    generate_shard(changed_generator, shard[0], SETTINGS, 1, 10, work=shard[1])
+    place = shard[1] / "toy/synthetic/tiny/full/shard-00001.parquet"
+    said_of = [line.partition(f"left in {place}: ")[2] for line in said(caplog, "discarded")]
+    assert said_of == [
+        "made from something else: temperature 1.0 is now 0.5",
+        "made from something else: inputs changed: generator; temperature 0.5 is now 1.0",
+    ]
+    assert shard[0].read_bytes() != whole and not said(caplog, "going on")
+
+
+def test_a_damaged_stamp_discards_everything(generator, shard, whole, caplog, monkeypatch):
+    caplog.set_level(logging.INFO)
+    kill_shard(monkeypatch, 4, generator, shard)
+    stamp = next(shard[1].rglob("stamp.json"))
+    stamp.write_text(stamp.read_text()[:50])
+    generate_shard(generator, shard[0], SETTINGS, 1, 10, work=shard[1])
+    assert said(caplog, "stamp.json is missing or damaged") and not said(caplog, "going on")
+    assert shard[0].read_bytes() == whole
+
+
+def test_a_stamp_covers_code_and_packages_and_says_what_differs():
+    stamp = stamp_of(Provenance("synthetic", {"train": "a"}, {"top_k": 5}, 3), synthetic_shard.__file__, threads=1)
+    assert {"gendist/synthetic/shard.py", "gendist/synthetic/decision.py", "gendist/resume/work.py"} <= stamp[
+        "code"
+    ].keys()
+    assert "gendist/report/table1.py" not in stamp["code"] and stamp["packages"]["torch"] == torch.__version__
+    now = json.loads(json.dumps(stamp))
+    now["code"]["gendist/synthetic/noise.py"] = "another"
+    now["packages"]["torch"] = "99"
+    now["place"]["threads"] = 2
+    now["seed"] = 4
+    told = differences(stamp, now)
+    assert told == (
+        f"code changed: gendist/synthetic/noise.py; torch {torch.__version__} is now 99; "
+        "threads 1 is now 2; seed 3 is now 4"
+    )
+
+
+def test_a_damaged_checkpoint_starts_the_finetuning_over(gpt2, train_texts, tmp_path, caplog, monkeypatch):
+    caplog.set_level(logging.INFO)
+    settings, target, root = quick(gpt2, epochs=1), tmp_path / "results/tiny", tmp_path / "results/.work"
+    finetune_generator(train_texts, tmp_path / "whole", settings)
+    with monkeypatch.context() as patched, pytest.raises(Killed):
+        kill_after(patched, 6)
+        finetune_generator(train_texts, target, settings, work=root)
+    (checkpoint,) = root.rglob("*.safetensors")
+    assert checkpoint.name.startswith("member-0-00000005-")
+    checkpoint.write_bytes(checkpoint.read_bytes()[:-10])
+    finetune_generator(train_texts, target, settings, work=root)
+    assert said(caplog, "discarded") == [f"discarded {checkpoint}: damaged"] and not said(caplog, "going on")
+    assert bytes_of(target) == bytes_of(tmp_path / "whole")
+    assert not list(root.rglob("member-0-000*"))  # the optimizer's states are gone; the weights are links
+    kept = next(root.rglob("model.safetensors"))
+    assert kept.samefile(target / "model.safetensors")
+
+
+def test_a_full_disk_is_a_warning_as_long_as_only_the_keeping_fails(generator, shard, whole, caplog, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setenv(due.SECONDS, "0")
+    monkeypatch.setattr(work, "_flush", full)
+    generate_shard(generator, shard[0], SETTINGS, 1, 10, work=shard[1])
+    assert "cannot be kept for a restart ([Errno 28] No space left on device)" in caplog.text
+    assert shard[0].read_bytes() == whole and not list(shard[1].rglob(".*.part"))
+
+
+def test_saving_takes_a_small_share_of_the_time(monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr(due.time, "monotonic", lambda: now[0])
+    clock = due.Due(60)
+    assert not clock.now()
+    now[0] = 60.0
+    assert clock.now()
+    with clock.saving():
+        now[0] += 6.0  # a big model on a slow disk
+    now[0] += 190.0
+    assert not clock.now()
+    now[0] += 20.0
+    assert clock.now()
+
+
 # --- SIGTERM ---
+
+
+def test_a_stop_waits_for_a_safe_place_or_for_the_end_of_grace(monkeypatch):
+    reached = []
+    with pytest.raises(stopping.Stopped) as caught, stopping.listening():
+        with stopping.postponed():
+            stopping.check()
+            os.kill(os.getpid(), signal.SIGTERM)
+            reached.append("still at work")
+            assert stopping.asked()
+        reached.append("never")
+    assert reached == ["still at work"] and caught.value.code == 143 and caught.value.signal == "SIGTERM"
+    monkeypatch.setattr(stopping, "GRACE", 0.1)
+    began = time.monotonic()
+    with pytest.raises(stopping.Stopped), stopping.listening(), stopping.postponed():
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(60)
+    assert time.monotonic() - began < 30
+    with pytest.raises(stopping.Stopped), stopping.listening():
+        os.kill(os.getpid(), signal.SIGTERM)  # nothing to wait for
+        time.sleep(60)
+    stopping.check()  # a stop is over with the job that it was meant for
+
 
 DRIVER = """
 import sys
@@ -249,3 +373,43 @@ def test_sigterm_saves_the_rows_and_ends_with_143(generator, tmp_path):
     assert kept and 0 < int(kept[1]) < 3000, log
     assert "stopped by SIGTERM; what is done is kept" in log and "Traceback" not in log
     assert not list(tmp_path.rglob("*.part")) and not (tmp_path / "results/shard.parquet").exists()
+
+
+@pytest.mark.slow
+def test_a_terminated_run_goes_on_to_the_same_bytes_and_leaves_no_work_behind(own: Checkout):
+    study = changed(counts=[], sampling_rows=200, shard_rows=200)
+    study["datasets"]["toy"]["synthetic"] = 200
+    study["samplings"] = {"full": {"max_tokens": 30, "batch_size": 2}}
+    name, target = own.write(study), "results/toy/synthetic/tiny/full/shard-00000.parquet"
+    file, log = own.folder / target, own.folder / "results/logs/toy/synthetic/tiny/full/shard-00000.log"
+    command = [sys.executable, "-m", "snakemake", "--cores", "1", "--configfile", name, "--", target]
+    environment = {**os.environ, due.SECONDS: "0.2", "PYTHONPATH": ""}
+    printed = own.folder / "printed.txt"
+    with printed.open("w") as stream:
+        process = subprocess.Popen(
+            command, cwd=own.folder, env=environment, stdout=stream, stderr=stream, start_new_session=True
+        )
+        try:
+            deadline = time.monotonic() + 200
+            while not list(own.folder.rglob("rows-*.parquet")) and time.monotonic() < deadline:
+                time.sleep(0.1)
+            os.killpg(process.pid, signal.SIGTERM)  # as queues and gendist run do
+            assert process.wait(timeout=60) == 1
+        finally:
+            process.kill()
+    assert "exit status 143" in printed.read_text(), printed.read_text()
+    kept = re.search(r"stopped after (\d+) of 200 rows", log.read_text())
+    assert kept and not file.exists(), log.read_text()
+    own.run(study, target)
+    assert f"going on from row {kept[1]} of 200" in log.read_text()
+    assert not (own.folder / "results/.work").exists() and not list(own.folder.rglob("*.part"))
+    content = file.read_bytes()
+    file.unlink()
+    own.run(study, target)
+    assert "going on" not in log.read_text() and file.read_bytes() == content
+    kept = own.folder / "results/.work/toy/synthetic/tiny/full/shard-00000.parquet"
+    kept.mkdir(parents=True)  # as if the run had been killed in its last moment
+    (kept / "finished.json").write_text(json.dumps({"files": [target.removeprefix("results/")]}))
+    assert own.snakemake("--dry-run", "--cores", "1", "--configfile", name, "--", target).returncode == 0
+    assert kept.is_dir()
+    assert "Nothing to be done" in own.run(study, target) and not (own.folder / "results/.work").exists()

@@ -19,10 +19,18 @@ def remove_finished(root: Path) -> int:
         with suppress(OSError, ValueError, TypeError):
             files = json.loads(record.read_text(encoding="utf-8"))["files"]
             if all((root.parent / file).is_file() for file in files):
-                shutil.rmtree(record.parent)
+                _remove(record, root)
                 removed += 1
-                _remove_empty(record.parent.parent, root)
     return removed
+
+
+def _remove(record: Path, root: Path) -> None:
+    """Remove a work folder, the record last: a kill in between must leave something to find it by."""
+    for entry in list(record.parent.iterdir()):
+        if entry != record:
+            shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
+    record.unlink()
+    _remove_empty(record.parent, root)
 
 
 def _remove_empty(folder: Path, root: Path) -> None:

@@ -119,9 +119,11 @@ class WorkFolder:
         if self.folder is None or not self.folder.is_dir():
             return
         files = [self.target] if self.target.is_file() else _files(self.target)
-        write_json(
-            self.folder / FINISHED, {"files": [_relative(file.absolute(), self.results).as_posix() for file in files]}
-        )
+        names = [_relative(file.absolute(), self.results).as_posix() for file in files]
+        try:
+            write_json(self.folder / FINISHED, {"files": names})
+        except OSError as error:
+            log.warning("%s: will not be removed by itself (%s)", self.folder, error)
 
     def _begin(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)

@@ -8,7 +8,6 @@ from rich.console import Console
 
 from gendist.config import Study
 from gendist.errors import GendistError
-from gendist.resume.clean import remove_finished
 from gendist.storage import full, is_full
 from gendist.workflow.display import shown, summary
 from gendist.workflow.locks import busy, in_use, remove_stale
@@ -79,7 +78,6 @@ def run_jobs(config: Path, study: Study, arguments: Sequence[str]) -> int:
     if state.failed:
         _tell_failures(state, output)
         return 1
-    remove_finished(Path(study.results) / ".work")  # Snakemake has done so, unless there was nothing to run
     typer.echo(summary(state) if state.todo() else "Everything was up to date.")
     return 0
 
