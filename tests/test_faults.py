@@ -249,7 +249,7 @@ def test_of_two_runs_at_once_one_works_and_the_other_says_so(own: Checkout):
     both = [started(own, config, target) for _ in range(2)]
     said = [process.communicate(timeout=600)[0] for process in both]
     assert sorted(process.returncode for process in both) == [0, 1], said
-    refused, worked = sorted(said, key=len)
+    worked, refused = sorted(said, key=lambda text: text.startswith("error: "))
     assert re.fullmatch(r"error: .*: another run works on this study \(process [^)]*\); wait for it.*\n", refused), said
     assert "1 of 1 jobs done" in worked
     assert (own.folder / target).is_file()
