@@ -9,7 +9,11 @@ from safetensors.numpy import load_file
 from study_bytes import differences, fingerprint
 from workflow_fixtures import SMALL_STUDY, Checkout
 
-POOL, LOGITS = "toy/synthetic/tiny/full", "toy/logits/bert/tiny/full"
+from gendist.config import study_from
+from gendist.logits.score import score
+from gendist.students.data import Synthetic
+from gendist.students.run import distil_student, student_row
+from gendist.synthetic.shard import generate_shard
 
 
 def rows(folder: Path) -> list[dict[str, Any]]:
@@ -36,17 +40,30 @@ def test_cores_invocations_and_shards_change_no_byte(own: Checkout, tmp_path: Pa
     cores(other, 1, other.write(SMALL_STUDY), "--until", "score_shard")
     cores(other, 1, config)
     assert differences(expected, fingerprint(other.folder / "results")) == []
+    require_shards_without_influence(whole, own.folder / SMALL_STUDY["students"]["kim"]["embeddings"], tmp_path)
 
-    # One shard of eight rows in place of two of four: provenance differs, nothing else does.
-    single = {**SMALL_STUDY, "shard_rows": 8, "results": "single"}
-    students = [path for path in expected if path.startswith("toy/students/") and path.endswith(".safetensors")]
-    cores(own, 2, own.write(single), "--", *(f"single/{path}" for path in students))
-    assert rows(own.folder / "single" / POOL) == rows(whole / POOL)
-    assert rows(own.folder / "single" / LOGITS) == rows(whole / LOGITS)
-    assert len(rows(whole / POOL)) == 8 and len(students) == 5
-    for path in students:
-        one, two = load_file(whole / path), load_file(own.folder / "single" / path)
-        assert one.keys() == two.keys()
-        assert all((one[name] == two[name]).all() for name in one), path
-        predictions = Path(path).parent / "predictions.parquet"
-        assert pq.read_table(whole / predictions).equals(pq.read_table(own.folder / "single" / predictions)), path
+
+def require_shards_without_influence(results: Path, embeddings: Path, folder: Path) -> None:
+    """Make one shard of eight rows in place of two of four: provenance differs, nothing else does."""
+    study, toy = study_from(SMALL_STUDY), results / "toy"
+    shard, logits = folder / "one/shard-00000.parquet", folder / "one/logits.parquet"
+    generate_shard(toy / "generators/tiny", shard, study.samplings["full"], 0, 8)
+    score(toy / "teachers/bert", shard, logits, study.teachers["bert"].max_tokens)
+    assert rows(shard.parent) == rows(toy / "synthetic/tiny/full") and len(rows(shard.parent)) == 8
+    assert pq.read_table(logits).to_pylist() == rows(toy / "logits/bert/tiny/full")
+    distil_student(
+        folder / "run",
+        student_row("toy", "kim", "gendist", "bert.tiny.full.default", 8, 0),
+        toy / "texts/train.parquet",
+        toy / "texts/test.parquet",
+        embeddings,
+        study.students["kim"],
+        study.trainings["default"],
+        toy / "logits/bert/train.parquet",
+        Synthetic([shard], [logits], 8),
+    )
+    before = toy / "students/kim/gendist/bert.tiny.full.default/n8/seed0"
+    one, two = (load_file(run / "model.safetensors") for run in (before, folder / "run"))
+    assert one.keys() == two.keys() and all((one[name] == two[name]).all() for name in one)
+    predictions = [pq.read_table(run / "predictions.parquet").to_pylist() for run in (before, folder / "run")]
+    assert predictions[0] == predictions[1]
