@@ -3,6 +3,8 @@
 
 PYTHON ?= python3
 CORES ?= $(shell nproc 2>/dev/null || sysctl -n hw.ncpu 2>/dev/null || echo 2)
+KILLS ?= 200
+SEED ?= 0
 CORPUS ?=
 OUT ?= pocket-training
 ARGS ?=
@@ -17,7 +19,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check -q install -c constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help run workflow test test-all check audit format docs docs-serve pocket clean
+.PHONY: help run workflow test test-all chaos check audit format docs docs-serve pocket clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | awk -F'|' '{printf "%-17s %s\n", $$1, $$2}'
@@ -74,6 +76,8 @@ audit: $(VENV)/.run-stamp ## known vulnerabilities of the pinned packages; asks 
 		{ echo "$$found" | grep -vE '^( |Traceback|During|The above|WARNING|$$)'; \
 		echo "make audit: not clean: a vulnerability stands above, or PyPI's service could not be asked"; exit 1; }
 	@echo "make audit: no known vulnerability in constraints.txt"
+chaos: $(VENV)/.test-stamp ## kill a small study at 200 random moments and see that nothing is lost [KILLS=n SEED=n]
+	@KILLS=$(KILLS) SEED=$(SEED) $(BIN)/pytest -s tests/chaos
 
 format: $(VENV)/.test-stamp ## reformat the code and mend what ruff can
 	@$(BIN)/ruff check --fix .

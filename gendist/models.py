@@ -8,7 +8,7 @@ import torch
 from transformers import AutoConfig, AutoModel, AutoModelForCausalLM, AutoModelForSequenceClassification, AutoTokenizer
 from transformers.utils.logging import disable_progress_bar
 
-from gendist.artifacts import hash_file
+from gendist.artifacts import hash_file, require_intact_folder
 from gendist.errors import GendistError
 from gendist.pocket.encoder import encoder_folder
 from gendist.pooled import HEAD, PooledClassifier
@@ -106,6 +106,8 @@ def load_encoder(model: str, revision: str | None = None) -> PooledClassifier:
 
 def _load(auto: Any, model: str, revision: str | None, **options: Any) -> Any:
     place = locate(model)
+    if Path(place).is_dir():
+        require_intact_folder(Path(place))
     if auto not in (AutoConfig, AutoTokenizer):
         options["use_safetensors"] = True  # never unpickle weights
     try:

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 import torch
 
 
-def padded(rows: Sequence[list[int]], padding: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return ids and attention mask, each (rows, longest), padded on the right."""
-    longest = max(map(len, rows))
+def padded(rows: Sequence[list[int]], padding: int = 0, width: int | None = None) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return ids and attention mask, each (rows, longest) or (rows, width), padded on the right."""
+    longest = width or max(map(len, rows))
     ids = torch.full((len(rows), longest), padding, dtype=torch.long)
     mask = torch.zeros((len(rows), longest), dtype=torch.long)
     for i, row in enumerate(rows):

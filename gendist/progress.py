@@ -12,8 +12,9 @@ class Progress:
     The first line comes after ``every`` seconds, so that short work stays silent.
     """
 
-    def __init__(self, what: str, total: int, unit: str = "rows", every: float = 10.0) -> None:
-        self.what, self.total, self.unit, self.every = what, total, unit, every
+    def __init__(self, what: str, total: int, unit: str = "rows", every: float = 10.0, before: int = 0) -> None:
+        """Take the whole work, of which ``before`` units were done by an earlier attempt."""
+        self.what, self.total, self.unit, self.every, self.before = what, total, unit, every, before
         self.done = 0
         self._began = self._last = time.monotonic()
 
@@ -25,8 +26,9 @@ class Progress:
             return
         self._last = now
         rate = self.done / (now - self._began)
-        left = (self.total - self.done) / rate if rate else float("inf")
-        text = f"{self.what}: {self.done:,} of {self.total:,} {self.unit}, {rate:.3g}/s, {clock(left)} left"
+        done = self.before + self.done
+        left = (self.total - done) / rate if rate else float("inf")
+        text = f"{self.what}: {done:,} of {self.total:,} {self.unit}, {rate:.3g}/s, {clock(left)} left"
         log.info("%s%s", text, f", {note}" if note else "")
 
 

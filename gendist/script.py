@@ -9,7 +9,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from gendist import stopping
 from gendist.errors import DEBUG, GendistError, unexpected
+from gendist.storage import storage_error
 
 
 @contextmanager
@@ -19,7 +21,9 @@ def logged(log_file: str, name: str) -> Iterator[None]:
     A ``GendistError`` ends the script with status 1 and its message; anything else, which
     would be a fault of ours, with status 1, one line, and its traceback in the log file, and on the
     terminal where the environment has GENDIST_DEBUG.
+    SIGTERM and Ctrl-C end it with status 143 and 130, once the work that can be kept is saved.
     """
+    logging.raiseExceptions = False  # a log that cannot be written, on a full disk say, is not to drown the cause
     Path(log_file).parent.mkdir(parents=True, exist_ok=True)
     # Emptied, then appended to: a traceback that is appended apart would be written over otherwise.
     Path(log_file).write_bytes(b"")
@@ -33,11 +37,18 @@ def logged(log_file: str, name: str) -> Iterator[None]:
     for chatty in ("transformers", "huggingface_hub", "httpx", "datasets", "py.warnings"):
         logging.getLogger(chatty).setLevel(logging.ERROR)
     try:
-        yield
+        with stopping.listening():
+            yield
+    except stopping.Stopped as stop:
+        logging.info("stopped by %s; what is done is kept, the same command goes on from there", stop.signal)
+        raise
     except GendistError as error:
         logging.error("error: %s", error)
         raise SystemExit(1) from None
     except Exception as error:
+        if told := storage_error(Path(getattr(error, "filename", None) or Path(log_file).parent), error):
+            logging.error("error: %s", told)
+            raise SystemExit(1) from None
         with Path(log_file).open("a", encoding="utf-8") as stream:
             traceback.print_exc(file=stream)
         if os.environ.get(DEBUG):

@@ -14,7 +14,9 @@ from gendist.config.yaml_file import read_config
 from gendist.errors import GendistError
 from gendist.eta import StudyClock
 from gendist.systems import BASELINES, WITH_SYNTHETIC, WITH_TEACHER, parse_variant
+from gendist.workflow import clock
 from gendist.workflow.events import EventFile
+from gendist.workflow.leftovers import Leftovers
 
 # A study named on the command line stands alone: Snakemake would merge it into config.yaml.
 if not workflow.overwrite_configfiles:
@@ -31,6 +33,7 @@ except GendistError as error:
     sys.exit(f"error: {error}")
 
 StudyClock.attach()
+clock.attach()
 EventFile.attach(workflow)
 
 
@@ -41,8 +44,14 @@ onstart:
         workflow.scheduler.job_rate_limiter = None
 
 
+onsuccess:
+    LEFTOVERS.clear()
+
+
 RESULTS = STUDY.results
 LOGS = f"{RESULTS}/logs"
+WORK = f"{RESULTS}/.work"  # what interrupted jobs keep; no outputs, which Snakemake deletes before a rerun
+LEFTOVERS = Leftovers.attach(Path(WORK), workflow)
 SCRIPTS = Path(workflow.basedir) / "workflow_scripts"
 
 

@@ -22,5 +22,6 @@ rule finetune_generator:
         gpu=1,
     params:
         generator=generator_settings,
+        work=WORK,
     script:
         "../workflow_scripts/finetune_generator.py"

@@ -22,5 +22,6 @@ rule generate_shard:
     params:
         sampling=sampling_settings,
         shard_rows=STUDY.shard_rows,
+        work=WORK,
     script:
         "../workflow_scripts/generate_shard.py"

@@ -27,5 +27,6 @@ rule finetune_teacher:
         gpu=1,
     params:
         teacher=teacher_settings,
+        work=WORK,
     script:
         "../workflow_scripts/finetune_teacher.py"

@@ -105,6 +105,16 @@ def test_folder_hash_follows_content_and_names_but_not_provenance(tmp_path):
     assert hash_file(tmp_path / "one" / "w") == hash_file(tmp_path / "two" / "v")
 
 
+def test_a_measured_time_is_no_part_of_a_model(tmp_path):
+    for seconds in (1, 2):
+        with model_folder(tmp_path / str(seconds), RECORD) as folder:
+            (folder / "w").write_text("x")
+            write_json(folder / "timing.json", {"train_seconds": seconds})
+    assert hash_folder(tmp_path / "1") == hash_folder(tmp_path / "2")
+    assert (tmp_path / "1/gendist.json").read_bytes() == (tmp_path / "2/gendist.json").read_bytes()
+    assert json.loads((tmp_path / "1/gendist.json").read_text())["files"] == {"w": hash_file(tmp_path / "1/w")}
+
+
 def test_damaged_parquet_is_told_in_one_line(tmp_path):
     path = tmp_path / "t.parquet"
     table = pa.table({"x": pa.array(np.random.default_rng(0).normal(size=4000))})

@@ -10,9 +10,10 @@ from safetensors.torch import load_file
 from toy_texts import sentences
 
 from gendist.errors import GendistError
-from gendist.generator import finetune, sequences
-from gendist.generator.finetune import boundary_tokens, finetune_generator, nats_per_token
+from gendist.generator import finetune, sequences, training
+from gendist.generator.finetune import boundary_tokens, finetune_generator
 from gendist.generator.settings import Generator
+from gendist.generator.training import nats_per_token
 from gendist.models import load_causal_lm, load_tokenizer
 
 
@@ -75,19 +76,19 @@ def test_gradient_checkpointing_saves_memory_not_weights(gpt2, train_texts, tmp_
 
 def test_the_best_weights_on_held_out_rows_are_kept(gpt2, train_texts, tmp_path, monkeypatch):
     told = iter([3.0, 2.0, 1.0, 1.5, 1.4, 0.5])
-    monkeypatch.setattr(finetune, "nats_per_token", lambda model, rows: next(told))
+    monkeypatch.setattr(training, "nats_per_token", lambda model, rows: next(told))
     finetune_generator(train_texts, tmp_path / "out", quick(gpt2, epochs=9, held_out=0.2, patience=2))
     assert history(tmp_path / "out")["held_out_nats_per_token"].tolist() == [3.0, 2.0, 1.0, 1.5, 1.4]
     told = iter([3.0, 2.0, 1.0])
-    monkeypatch.setattr(finetune, "nats_per_token", lambda model, rows: next(told))
-    monkeypatch.setattr(finetune, "_schedule", lambda step, steps, settings: 1.0)
+    monkeypatch.setattr(training, "nats_per_token", lambda model, rows: next(told))
+    monkeypatch.setattr(training, "_schedule", lambda step, steps, settings: 1.0)
     finetune_generator(train_texts, tmp_path / "short", quick(gpt2, epochs=2, held_out=0.2))
     assert weights(tmp_path / "short") == weights(tmp_path / "out")
 
 
 def test_a_model_that_only_gets_worse_is_left_as_it_was(gpt2, train_texts, tmp_path, monkeypatch):
     told = iter([1.0, 2.0])
-    monkeypatch.setattr(finetune, "nats_per_token", lambda model, rows: next(told))
+    monkeypatch.setattr(training, "nats_per_token", lambda model, rows: next(told))
     finetune_generator(train_texts, tmp_path / "out", quick(gpt2, held_out=0.2))
     before, after = load_causal_lm(str(gpt2)), load_causal_lm(str(tmp_path / "out"))
     assert all(torch.equal(p, before.get_parameter(n)) for n, p in after.named_parameters())
@@ -97,9 +98,9 @@ def test_fractions_of_an_epoch_and_the_schedule(gpt2, train_texts, tmp_path):
     finetune_generator(train_texts, tmp_path / "out", quick(gpt2, epochs=1.5))
     assert history(tmp_path / "out")["epoch"].tolist() == [0, 1, 2]
     linear = Generator(schedule="linear", warmup=0.2)
-    factors = [finetune._schedule(step, 10, linear) for step in range(10)]
+    factors = [training._schedule(step, 10, linear) for step in range(10)]
     assert factors == pytest.approx([0.5, 1.0, 1.0, 7 / 8, 6 / 8, 5 / 8, 4 / 8, 3 / 8, 2 / 8, 1 / 8])
-    assert [finetune._schedule(step, 10, Generator()) for step in range(10)] == [1.0] * 10
+    assert [training._schedule(step, 10, Generator()) for step in range(10)] == [1.0] * 10
 
 
 def test_windows_cover_as_many_tokens_as_the_texts():

@@ -53,6 +53,16 @@ def test_logits_are_those_of_each_text_alone(classifier, monkeypatch):
     np.testing.assert_allclose(shuffled, expected[order], atol=1e-5)
 
 
+def test_batches_of_fixed_shape_give_the_same_bits_in_any_company(classifier):
+    model, tokenizer = load_classifier(str(classifier), NAMES), load_tokenizer(str(classifier))
+    texts = [text * (1 + i % 4) for i, text in enumerate(TEXTS)]
+    expected = predict_logits(model, tokenizer, texts, 40, fixed=True)
+    np.testing.assert_allclose(expected, predict_logits(model, tokenizer, texts, 40), atol=1e-5)
+    pieces = [predict_logits(model, tokenizer, texts[i : i + 3], 40, fixed=True) for i in range(0, len(texts), 3)]
+    assert np.array_equal(np.concatenate(pieces), expected)
+    assert np.array_equal(predict_logits(model, tokenizer, texts[::-1], 40, fixed=True), expected[::-1])
+
+
 def test_long_texts_are_cut_to_what_setting_model_and_tokenizer_allow(classifier):
     model, tokenizer = load_classifier(str(classifier), NAMES), load_tokenizer(str(classifier))
     for limit, expected in ((10, 10), (512, model.config.max_position_embeddings)):

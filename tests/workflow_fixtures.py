@@ -53,6 +53,16 @@ STUDY: dict[str, Any] = {
 """Twenty kinds of jobs: 3 shards in two pools, 12 student runs."""
 
 
+SMALL_STUDY: dict[str, Any] = {
+    **STUDY,
+    "counts": [],
+    "systems": ["tfidf-svm", "teacher", "kim", "kim+dist", "kim+gendist"],
+    "students": {"kim": STUDY["students"]["kim"]},
+    "samplings": {"full": STUDY["samplings"]["full"]},
+}
+"""Every stage in 37 jobs."""
+
+
 class Checkout:
     """A working directory with the workflow in it."""
 

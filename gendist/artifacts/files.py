@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from gendist.artifacts.intact import sealed
 from gendist.errors import GendistError
 from gendist.regular import require_regular
 from gendist.whole import whole_file
@@ -31,12 +32,20 @@ def write_json(path: Path, record: Mapping[str, Any]) -> None:
 
 
 def write_tensors(path: Path, tensors: Mapping[str, "torch.Tensor"], metadata: tuple[str, str] | None = None) -> None:
-    """Write safetensors; ``metadata`` is one key and its value (several are written in random order)."""
-    from safetensors.torch import save_file  # this module stays light for jobs without torch
+    """Write safetensors.
 
-    with whole_file(path) as part:
-        contiguous = {name: value.contiguous() for name, value in tensors.items()}
-        save_file(contiguous, part, dict([metadata or ("format", "pt")]))
+    Args:
+        path: the file.
+        tensors: by name.
+        metadata: a key and its value, a JSON object, to which the hash of the tensors is added. One key only:
+            several are written in random order.
+    """
+    from safetensors.torch import save  # this module stays light for jobs without torch
+
+    contiguous = {name: value.contiguous() for name, value in tensors.items()}
+    key, value = metadata or ("format", "pt")
+    # Not save_file: it writes to a temporary file of its own, under a name that nobody could tell after a kill.
+    write_bytes(path, save(contiguous, {key: sealed(save(contiguous), value) if metadata else value}))
 
 
 def _refuse(constant: str) -> Any:

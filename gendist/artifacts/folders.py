@@ -4,16 +4,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from gendist.artifacts.provenance import Provenance
+from gendist.artifacts.provenance import Provenance, file_hashes
 from gendist.whole import whole_folder
 
 
 @contextmanager
 def model_folder(target: Path, provenance: Provenance) -> Iterator[Path]:
-    """Give a temporary folder to fill; on success add provenance and move it to ``target``.
+    """Give a temporary folder to fill; on success add provenance and hashes of its files, and move it to ``target``.
 
     What stood at ``target`` is replaced; after an exception it is as it was.
     """
     with whole_folder(target) as part:
         yield part
-        provenance.to_file(part)
+        provenance.to_file(part, file_hashes(part))

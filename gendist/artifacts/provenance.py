@@ -15,6 +15,8 @@ from gendist import __version__
 
 KEY = "gendist"
 FILE = "gendist.json"
+UNHASHED = {FILE, "timing.json"}
+"""Files of a model folder that are no part of the model; a measured time differs from run to run."""
 
 
 def hash_file(path: Path) -> str:
@@ -24,12 +26,17 @@ def hash_file(path: Path) -> str:
 
 
 def hash_folder(path: Path) -> str:
-    """Return one SHA-256 over the names and contents of a folder's files, provenance left out."""
+    """Return one SHA-256 over the names and contents of a folder's files, provenance and times left out."""
     digest = hashlib.sha256()
-    for file in sorted(Path(path).rglob("*")):
-        if file.is_file() and file.name != FILE and not file.name.startswith("."):
-            digest.update(f"{file.relative_to(path).as_posix()} {hash_file(file)}\n".encode())
+    for name, content in file_hashes(path).items():
+        digest.update(f"{name} {content}\n".encode())
     return digest.hexdigest()
+
+
+def file_hashes(folder: Path) -> dict[str, str]:
+    """Return the SHA-256 of each file in a folder and those below, provenance, times and hidden files left out."""
+    files = (file for file in sorted(Path(folder).rglob("*")) if file.is_file() and file.name not in UNHASHED)
+    return {file.relative_to(folder).as_posix(): hash_file(file) for file in files if not file.name.startswith(".")}
 
 
 @dataclass(frozen=True)
@@ -60,6 +67,8 @@ class Provenance:
         """Serialise with sorted keys."""
         return json.dumps(self.to_record(), sort_keys=True, ensure_ascii=False)
 
-    def to_file(self, folder: Path) -> None:
-        """Write the record as ``gendist.json`` into a model folder."""
-        (Path(folder) / FILE).write_text(self.to_json() + "\n", encoding="utf-8")
+    def to_file(self, folder: Path, files: Mapping[str, str] | None = None) -> None:
+        """Write the record as ``gendist.json`` into a model folder, with the hashes of the folder's ``files``."""
+        record = self.to_record() | ({"files": dict(files)} if files else {})
+        text = json.dumps(record, sort_keys=True, ensure_ascii=False)
+        (Path(folder) / FILE).write_text(text + "\n", encoding="utf-8")

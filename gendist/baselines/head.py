@@ -10,7 +10,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
-from gendist.artifacts import KEY, Provenance, write_tensors
+from gendist.artifacts import KEY, Provenance, require_intact_tensors, write_tensors
 from gendist.errors import GendistError
 
 HEAD = "head.safetensors"
@@ -76,6 +76,7 @@ def load_head(path: Path) -> Head:
     Raises:
         GendistError: if the file is missing or damaged.
     """
+    require_intact_tensors(path)
     try:
         tensors = load_file(path)
         return Head(tensors["weight"].numpy(), tensors["bias"].numpy())

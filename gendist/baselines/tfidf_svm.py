@@ -6,12 +6,20 @@ from pathlib import Path
 
 import numpy as np
 from safetensors import SafetensorError
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import load_file, save
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.svm import LinearSVC
 
-from gendist.artifacts import KEY, Provenance, hash_file, read_json, write_json
-from gendist.artifacts.files import whole_file
+from gendist.artifacts import (
+    KEY,
+    Provenance,
+    hash_file,
+    read_json,
+    require_intact_tensors,
+    sealed,
+    write_bytes,
+    write_json,
+)
 from gendist.errors import GendistError
 from gendist.evaluation.predictor import Predictor
 from gendist.evaluation.runs import RunRow, write_run
@@ -77,6 +85,7 @@ def load_tfidf_svm(folder: Path) -> Predictor:
         GendistError: if a file is missing or damaged.
     """
     words = read_json(folder / WORDS)
+    require_intact_tensors(folder / WEIGHTS)
     try:
         stored = load_file(folder / WEIGHTS)
         arrays = {name: stored[name] for name in ("idf", "coef", "intercept", "classes")}
@@ -98,9 +107,7 @@ def load_tfidf_svm(folder: Path) -> Predictor:
 
 def _save(folder: Path, vectorizer: TfidfVectorizer, svm: LinearSVC, provenance: Provenance) -> None:
     arrays = {"idf": vectorizer.idf_, "coef": svm.coef_, "intercept": svm.intercept_, "classes": svm.classes_}
-    with whole_file(folder / WEIGHTS) as part:
-        # Contiguous: the coefficients are in Fortran's order, which safetensors does not look at.
-        save_file(
-            {name: np.ascontiguousarray(array) for name, array in arrays.items()}, part, {KEY: provenance.to_json()}
-        )
+    # Contiguous: the coefficients are in Fortran's order, which safetensors does not look at.
+    arrays = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+    write_bytes(folder / WEIGHTS, save(arrays, {KEY: sealed(save(arrays), provenance.to_json())}))
     write_json(folder / WORDS, {word: int(place) for word, place in vectorizer.vocabulary_.items()})

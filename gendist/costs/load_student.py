@@ -5,7 +5,7 @@ from pathlib import Path
 from safetensors.torch import load_file
 
 from gendist import devices
-from gendist.artifacts import read_json
+from gendist.artifacts import read_json, require_intact_tensors
 from gendist.evaluation.predictor import Predictor
 from gendist.students.architectures import build
 from gendist.students.run import encode
@@ -26,6 +26,7 @@ def load_student(folder: Path, embeddings: Path) -> Predictor:
     """
     devices.prepare(1, 0)
     description = read_json(folder / "student.json")
+    require_intact_tensors(folder / "model.safetensors")
     weights = load_file(folder / "model.safetensors")
     subwords = load_subwords(embeddings)
     network = build(weights["embedding.weight"], Student(**description["student"]), len(description["label_names"]))

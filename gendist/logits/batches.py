@@ -1,27 +1,41 @@
 """Run a classifier over texts in length-sorted batches."""
 
+import logging
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import torch
 
+from gendist import memory
+from gendist.errors import GendistError
 from gendist.padding import padded
 from gendist.progress import Progress
 
+log = logging.getLogger(__name__)
+
 TOKEN_BUDGET = 2048
 """Padded tokens in a batch: long texts come in small batches, short ones in large."""
+FIXED_BUDGET, STEP = 512, 16
+"""Batches of fixed shapes: tokens in a batch, and what the length of a text is rounded up to a multiple of."""
 
 
 def encode(tokenizer: Any, texts: Sequence[str], max_tokens: int, model: Any) -> list[list[int]]:
     """Tokenise with the special tokens of the model, cut to what both the setting and the model allow."""
-    # The tokenizer's own limit counts too: RoBERTa has two positions more than it can take tokens.
-    limit = min(max_tokens, getattr(model.config, "max_position_embeddings", max_tokens), tokenizer.model_max_length)
+    limit = longest_input(tokenizer, max_tokens, model)
     return tokenizer(list(texts), truncation=True, max_length=limit)["input_ids"]
 
 
+def longest_input(tokenizer: Any, max_tokens: int, model: Any) -> int:
+    """Return the tokens that texts are cut to."""
+    # The tokenizer's own limit counts too: RoBERTa has two positions more than it can take tokens.
+    return min(max_tokens, getattr(model.config, "max_position_embeddings", max_tokens), tokenizer.model_max_length)
+
+
 @torch.inference_mode()
-def predict_logits(model: Any, tokenizer: Any, texts: Sequence[str], max_tokens: int, what: str = "") -> np.ndarray:
+def predict_logits(
+    model: Any, tokenizer: Any, texts: Sequence[str], max_tokens: int, what: str = "", fixed: bool = False
+) -> np.ndarray:
     """Return float32 logits of shape (texts, classes), in the order of the texts.
 
     Args:
@@ -30,21 +44,63 @@ def predict_logits(model: Any, tokenizer: Any, texts: Sequence[str], max_tokens:
         texts: what to score.
         max_tokens: longer texts are cut.
         what: name in the progress lines; none are logged without it.
+        fixed: give batches a shape that depends on the text alone, filling them up. A matrix product is summed in
+            another order for another number of rows, so that on a CPU a text scores the same to the last digit
+            only in batches of one shape, whatever it is scored with.
+
+    When memory runs out, batches become half as big. Logits may then differ in their last digits.
+
+    Raises:
+        GendistError: if memory does not suffice for one text.
     """
     model.eval()
     encoded = encode(tokenizer, texts, max_tokens, model)
     order = sorted(range(len(encoded)), key=lambda i: (len(encoded[i]), i))
     logits = np.empty((len(encoded), model.config.num_labels), np.float32)
     progress = Progress(what or "scoring", len(encoded), every=10.0 if what else float("inf"))
-    first = 0
+    longest = longest_input(tokenizer, max_tokens, model)
+    first, budget = 0, FIXED_BUDGET if fixed else TOKEN_BUDGET
     while first < len(order):
+        width = min(-(-len(encoded[order[first]]) // STEP) * STEP, longest) if fixed else None
         last = first + 1
-        while last < len(order) and (last + 1 - first) * len(encoded[order[last]]) <= TOKEN_BUDGET:
+        while last < len(order) and (last + 1 - first) * (width or len(encoded[order[last]])) <= budget:
+            if width and len(encoded[order[last]]) > width:
+                break
             last += 1
         picks = order[first:last]
-        ids, mask = padded([encoded[i] for i in picks], tokenizer.pad_token_id or 0)
-        output = model(input_ids=ids.to(model.device), attention_mask=mask.to(model.device)).logits
-        logits[picks] = output.float().cpu().numpy()
+        batch = [encoded[i] for i in picks]
+        if width:
+            batch += batch[:1] * (budget // width - len(batch))
+        scores = _batch_logits(model, batch, tokenizer.pad_token_id or 0, width)
+        if scores is None:
+            budget = _halved(len(batch), width or len(batch[-1]))
+            continue
+        logits[picks] = scores[: len(picks)]
         progress.add(len(picks))
         first = last
     return logits
+
+
+def _batch_logits(model: Any, batch: list[list[int]], padding: int, width: int | None) -> np.ndarray | None:
+    """Return the logits of one batch, or None if memory does not suffice for it."""
+    try:
+        ids, mask = padded(batch, padding, width)
+        output = model(input_ids=ids.to(model.device), attention_mask=mask.to(model.device)).logits
+        scores: np.ndarray = output.float().cpu().numpy()
+        return scores
+    except (RuntimeError, MemoryError) as error:
+        if not memory.is_out_of_memory(error):
+            raise
+    memory.free()
+    return None
+
+
+def _halved(rows: int, tokens: int) -> int:
+    """Return the budget of half a batch that was too big: ``rows`` texts of ``tokens`` tokens."""
+    if rows == 1:
+        raise GendistError(
+            f"out of memory with a single text of {tokens} tokens; lower max_tokens of the teacher, "
+            "take a smaller one, or give the job more memory"
+        )
+    log.info("out of memory with %d texts of %d tokens; going on with batches half as big", rows, tokens)
+    return rows // 2 * tokens

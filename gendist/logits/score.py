@@ -32,7 +32,9 @@ def score(teacher: Path, texts: Path, target: Path, max_tokens: int, threads: in
     tokenizer = load_tokenizer(str(teacher))
     names = class_names(teacher)
     model = pack_linear_layers(load_classifier(str(teacher), names).to(device))
-    logits = predict_logits(model, tokenizer, table["text"].to_pylist(), max_tokens, f"scoring {texts.name}")
+    logits = predict_logits(
+        model, tokenizer, table["text"].to_pylist(), max_tokens, f"scoring {texts.name}", fixed=True
+    )
     scores = pa.table({key: table[key], "logits": logits_column(logits)})
     provenance = Provenance(
         "logits", {"texts": hash_file(texts), "teacher": hash_folder(teacher)}, {"max_tokens": max_tokens}

@@ -7,9 +7,9 @@ import pyarrow as pa
 from matplotlib.axes import Axes
 from matplotlib.ticker import FixedLocator, NullLocator
 
-from gendist.artifacts import Provenance, hash_file
+from gendist.artifacts import Provenance
 from gendist.errors import GendistError
-from gendist.report.runs import Run, Summary, choose, read_runs, rounded, summarise
+from gendist.report.runs import Run, Summary, choose, hash_scores, read_runs, rounded, summarise
 from gendist.report.style import BLUE, GREEN, ORANGE, panels, save, shared_legend, styled
 from gendist.report.write import seeds_phrase, write_columns
 from gendist.systems import TEACHER
@@ -81,7 +81,7 @@ def draw_figure2(
         save(figure, out_svg, out_png)
     table = pa.Table.from_pylist(rows, schema=SCHEMA)
     for out in (out_csv, out_parquet):
-        write_columns(out, table, Provenance("report", inputs={"metrics": hash_file(metrics)}))
+        write_columns(out, table, Provenance("report", inputs={"metrics": hash_scores(runs)}))
 
 
 def _curve(

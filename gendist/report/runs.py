@@ -1,5 +1,7 @@
 """Runs of the tidy table: reading, choosing, and summing up over seeds."""
 
+import hashlib
+import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,6 +43,12 @@ def read_runs(metrics: Path) -> list[Run]:
     if not runs:
         raise GendistError(f"{metrics}: holds no runs")
     return runs
+
+
+def hash_scores(runs: Iterable[Run]) -> str:
+    """Return the SHA-256 of all that runs say, but for the seconds that they took, which differ every time."""
+    rows = [{name: value for name, value in run.items() if name != "train_seconds"} for run in runs]
+    return hashlib.sha256(json.dumps(rows, sort_keys=True).encode()).hexdigest()
 
 
 def is_variant(run: Run, main: Mapping[str, str]) -> bool:

@@ -6,9 +6,9 @@ from pathlib import Path
 import pyarrow as pa
 from matplotlib.axes import Axes
 
-from gendist.artifacts import Provenance, hash_file
+from gendist.artifacts import Provenance
 from gendist.errors import GendistError
-from gendist.report.runs import Run, choose, read_runs, rounded, summarise
+from gendist.report.runs import Run, choose, hash_scores, read_runs, rounded, summarise
 from gendist.report.style import BLUE, GREY, panels, save, shared_legend, styled
 from gendist.report.write import write_columns
 
@@ -80,7 +80,7 @@ def draw_sampling(
         save(figure, out_svg, out_png)
     table = pa.Table.from_pylist(rows, schema=SCHEMA)
     for out in (out_csv, out_parquet):
-        write_columns(out, table, Provenance("report", inputs={"metrics": hash_file(metrics)}))
+        write_columns(out, table, Provenance("report", inputs={"metrics": hash_scores(runs)}))
 
 
 def draw_groups(panel: Axes, groups: Mapping[str, Sequence[Run]]) -> None:

@@ -12,7 +12,16 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from gendist import devices
-from gendist.artifacts import KEY, Provenance, hash_file, hash_folder, read_json, write_json, write_tensors
+from gendist.artifacts import (
+    KEY,
+    Provenance,
+    hash_file,
+    hash_folder,
+    read_json,
+    require_intact_tensors,
+    write_json,
+    write_tensors,
+)
 from gendist.errors import GendistError
 from gendist.evaluation.runs import RunRow, write_run
 from gendist.students.architectures import build
@@ -149,6 +158,7 @@ def load_student(folder: Path, subwords: Subwords) -> tuple[torch.nn.Module, dic
         ) from None
     network = build(subwords.vectors, student, classes)
     file = folder / "model.safetensors"
+    require_intact_tensors(file)
     try:
         network.load_state_dict(load_file(file))
     except (OSError, SafetensorError, RuntimeError) as error:

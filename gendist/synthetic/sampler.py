@@ -1,6 +1,7 @@
 """Generate rows whose text depends on the pool seed and the row number alone."""
 
 import copy
+import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -9,9 +10,13 @@ import numpy as np
 import torch
 from transformers import DynamicCache
 
+from gendist import memory, stopping
+from gendist.errors import GendistError
 from gendist.packed import pack_linear_layers
 from gendist.synthetic.decision import TokenChooser
 from gendist.synthetic.settings import Sampling
+
+log = logging.getLogger(__name__)
 
 SHRINK = 0.85
 """Finished rows leave the batch once no more than this share of it is still being written."""
@@ -53,10 +58,34 @@ class Sampler:
         lengths = np.array([0] * len(numbers) if prompts is None else [len(prompt) for prompt in prompts])
         for length in np.unique(lengths):  # a batch has prompts of one length, and so needs no padding
             group = np.flatnonzero(lengths == length)
-            for i in range(0, len(group), self.batch_size):
-                picks = group[i : i + self.batch_size]
-                before = [[self.start, *(prompts[j] if prompts is not None else [])] for j in picks]
-                yield from self._batch(np.array([numbers[j] for j in picks], dtype=np.int64), before)
+            waiting = {numbers[j]: [self.start, *(prompts[j] if prompts is not None else [])] for j in group.tolist()}
+            while waiting:
+                stopping.check()
+                picks = list(waiting)[: self.batch_size]
+                for row in self._as_memory_allows(picks, [waiting[number] for number in picks]):
+                    del waiting[row.number]
+                    yield row
+
+    def _as_memory_allows(self, numbers: list[int], before: list[list[int]]) -> Iterator[Row]:
+        """Generate a batch; if memory does not suffice, end early and make later batches half as big.
+
+        Raises:
+            GendistError: if it does not suffice for one row.
+        """
+        try:
+            yield from self._batch(np.array(numbers, dtype=np.int64), before)
+            return
+        except (RuntimeError, MemoryError) as error:
+            if not memory.is_out_of_memory(error):
+                raise
+        memory.free()
+        if len(numbers) == 1:
+            raise GendistError(
+                f"out of memory with one row at a time; lower max_tokens of the sampling (now {self.max_tokens}), "
+                "take a smaller generator, or give the job more memory"
+            )
+        self.batch_size = len(numbers) // 2
+        log.info("out of memory with %d rows side by side; going on with %d", len(numbers), self.batch_size)
 
     @torch.inference_mode()
     def _batch(self, numbers: np.ndarray, before: list[list[int]]) -> Iterator[Row]:

@@ -15,6 +15,9 @@ from gendist.generator.finetune import boundary_tokens
 from gendist.generator.folder import member_folder, read_record
 from gendist.models import load_causal_lm, load_tokenizer
 from gendist.progress import Progress
+from gendist.resume.stamp import stamp_of
+from gendist.resume.work import WorkFolder
+from gendist.synthetic.kept import KeptRows
 from gendist.synthetic.prompts import Prompter
 from gendist.synthetic.sampler import Row, Sampler
 from gendist.synthetic.settings import Sampling
@@ -30,6 +33,7 @@ def generate_shard(
     shard_rows: int,
     threads: int = 1,
     train: Path | None = None,
+    work: Path | None = None,
 ) -> None:
     """Generate rows ``shard * shard_rows`` to ``(shard + 1) * shard_rows - 1`` of the pool.
 
@@ -46,6 +50,7 @@ def generate_shard(
         shard_rows: rows in a shard.
         threads: CPU threads.
         train: ``texts/train.parquet``, read only if ``settings.prompt_words``.
+        work: folder of all work folders, where rows are kept until the shard is whole; None keeps none.
 
     Raises:
         GendistError: if the generator is incomplete, or the training texts are missing or of other labels.
@@ -54,25 +59,6 @@ def generate_shard(
     record = read_record(generator)
     tokenizer = load_tokenizer(str(generator))
     prompter = Prompter(tokenizer, record, settings, train)
-    progress = Progress(f"generating shard {shard}", shard_rows)
-    rows: list[Row] = []
-    tokens, settled = 0, 0
-    for member in range(record.members):
-        numbers = [n for n in range(shard * shard_rows, (shard + 1) * shard_rows) if record.member_of(n) == member]
-        if not numbers:
-            continue
-        place = str(member_folder(generator, member))
-        model = load_causal_lm(place).to(device).eval()
-        start, end = boundary_tokens(model.config, tokenizer, place)
-        sampler = Sampler(model, start, end, tokenizer.all_special_ids, settings)
-        prompts = prompter.prompts(numbers, sampler.context)
-        for row in sampler.sample(numbers, [prompts[number].tokens for number in numbers]):
-            rows.append(replace(row, tokens=prompts[row.number].words + row.tokens))
-            tokens += len(row.tokens)
-            progress.add(1, f"{tokens:,} tokens")
-        settled += sampler.settled
-    rows.sort(key=lambda row: row.number)
-    table, counts = shard_table(rows, tokenizer)
     inputs = {"generator": hash_folder(generator)}
     if train is not None and settings.prompt_words:
         inputs["train"] = hash_file(train)
@@ -83,7 +69,31 @@ def generate_shard(
         {**settings.model_dump(mode="json", exclude={"batch_size"}), "shard": shard, "shard_rows": shard_rows},
         settings.seed,
     )
+    kept = KeptRows(
+        WorkFolder(work, target, stamp_of(provenance, __file__)), range(shard * shard_rows, (shard + 1) * shard_rows)
+    )
+    if kept.rows:
+        log.info("going on from row %d of %d", len(kept.rows), shard_rows)
+    progress = Progress(f"generating shard {shard}", shard_rows, before=len(kept.rows))
+    tokens, settled = 0, 0
+    for member in range(record.members):
+        numbers = [n for n in sorted(kept.wanted - kept.rows.keys()) if record.member_of(n) == member]
+        if not numbers:
+            continue
+        place = str(member_folder(generator, member))
+        model = load_causal_lm(place).to(device).eval()
+        start, end = boundary_tokens(model.config, tokenizer, place)
+        sampler = Sampler(model, start, end, tokenizer.all_special_ids, settings)
+        prompts = prompter.prompts(numbers, sampler.context)
+        with kept.saved():
+            for row in sampler.sample(numbers, [prompts[number].tokens for number in numbers]):
+                kept.add(replace(row, tokens=prompts[row.number].words + row.tokens))
+                tokens += len(row.tokens)
+                progress.add(1, f"{tokens:,} tokens")
+        settled += sampler.settled
+    table, counts = shard_table([kept.rows[number] for number in sorted(kept.rows)], tokenizer)
     write_parquet(target, table, provenance, {"finish_counts": counts})
+    kept.work.finish()
     log.info("%s: %s; %d of %d tokens settled in float64", target, counts, settled, tokens)
 
 

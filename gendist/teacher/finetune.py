@@ -2,8 +2,8 @@
 
 import logging
 import math
-import time
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from sklearn.model_selection import StratifiedShuffleSplit
 
-from gendist import devices
+from gendist import devices, memory, stopping
 from gendist.artifacts import Provenance, hash_file, model_folder, write_json
 from gendist.errors import GendistError
 from gendist.logits.batches import encode, predict_logits
@@ -20,13 +20,43 @@ from gendist.models import describe, load_classifier, load_tokenizer
 from gendist.padding import padded
 from gendist.pooled import contrastive_loss
 from gendist.progress import Progress
+from gendist.resume.stamp import stamp_of
+from gendist.resume.training import Checkpoints
+from gendist.resume.work import WorkFolder
 from gendist.teacher.settings import Teacher
 from gendist.texts.tables import Texts, read_texts
 
 log = logging.getLogger(__name__)
 
 
-def finetune_teacher(train: Path, target: Path, settings: Teacher, threads: int = 1) -> None:
+@dataclass
+class Course:
+    """How far a finetuning is and what it has measured: plain values, which a checkpoint keeps."""
+
+    part: int = 0
+    """Trainings that are over: the one that decides the number of epochs, then the refits."""
+    step: int = 0
+    """Optimiser steps of all parts."""
+    epoch: int = 0
+    """Epochs of this part that are over."""
+    batch: int = 0
+    """Batches of the epoch so far."""
+    loss: float = 0.0
+    """Summed loss of their rows."""
+    order: dict[str, Any] = field(default_factory=dict)
+    """State of the random generator of the rows' order at the start of the epoch."""
+    history: list[dict[str, float]] = field(default_factory=list)
+    best: float = math.inf
+    """Lowest held-out loss."""
+    epochs: int = 0
+    """Epochs after which it was reached."""
+
+    def end_part(self) -> None:
+        """Go on to the next training."""
+        self.part, self.epoch, self.batch, self.loss = self.part + 1, 0, 0, 0.0
+
+
+def finetune_teacher(train: Path, target: Path, settings: Teacher, threads: int = 1, work: Path | None = None) -> None:
     """Finetune ``settings.model`` on ``train`` and save it as a transformers folder.
 
     A share of the real rows is held out by class to decide how many epochs are best
@@ -39,42 +69,11 @@ def finetune_teacher(train: Path, target: Path, settings: Teacher, threads: int 
         target: folder to write: weights as safetensors, config, tokenizer, history.
         settings: model and schedule.
         threads: CPU threads.
+        work: folder of all work folders, where checkpoints are kept; None keeps none.
+
+    Raises:
+        GendistError: if the model cannot be loaded, training diverges, or memory does not suffice for it.
     """
-    began = time.monotonic()
-    rows = read_texts(train)
-    tokenizer = load_tokenizer(settings.model, settings.revision)
-    if tokenizer.pad_token_id is None:
-        tokenizer.pad_token = tokenizer.eos_token  # decoder-only checkpoints come without one
-    kept, held_out = split(rows, settings)
-    model = _fresh(rows, settings, threads, tokenizer)
-    longest = passes(len(rows.texts), settings)
-    history = []
-    best, best_weights = float("inf"), {}
-    progress = Progress("finetuning the teacher", longest * (1 + settings.refit * settings.members), "epochs")
-    for epoch, train_loss in enumerate(_epochs(model, tokenizer, kept, longest, settings), 1):
-        loss, accuracy = held_out_scores(model, tokenizer, held_out, settings.max_tokens)
-        history.append({"epoch": epoch, "train_loss": train_loss, "held_out_loss": loss, "held_out_accuracy": accuracy})
-        log.info("epoch %d: train loss %.3f, held out: loss %.3f, accuracy %.3f", epoch, train_loss, loss, accuracy)
-        progress.add(1)
-        if loss < best:
-            best, epochs = loss, epoch
-            best_weights = snapshot(model)
-    if not best_weights:
-        raise GendistError(f"teacher: the loss is not finite; lower learning_rate (now {settings.learning_rate})")
-    if settings.refit:
-        log.info(
-            "training again on all %d real rows for %d epochs, %d times", len(rows.texts), epochs, settings.members
-        )
-        best_weights = {}
-        for member in range(settings.members):
-            model = _fresh(rows, settings, threads, tokenizer)
-            if member:
-                torch.manual_seed(settings.seed + member)  # dropout; the head is the same in all
-            for train_loss in islice(_epochs(model, tokenizer, rows, longest, settings, member), epochs):
-                log.info("refit %d: train loss %.3f", member, train_loss)
-                progress.add(1)
-            best_weights = averaged(best_weights, model, member)
-    model.load_state_dict(best_weights)
     provenance = Provenance(
         "teacher",
         {"train": hash_file(train)},
@@ -82,12 +81,84 @@ def finetune_teacher(train: Path, target: Path, settings: Teacher, threads: int 
         settings.seed,
         describe(settings.model, settings.revision),
     )
-    record = {"epochs": epochs, "n_parameters": sum(p.numel() for p in model.parameters()), "history": history}
+    stamp = stamp_of(provenance, __file__, threads=threads, device=devices.pick_device().type)
+    kept = WorkFolder(work, target, stamp)
     with model_folder(target, provenance) as folder:
-        model.save_pretrained(folder, max_shard_size="100GB")
-        tokenizer.save_pretrained(folder)
-        write_json(folder / "history.json", record)
-        write_json(folder / "timing.json", {"train_seconds": round(time.monotonic() - began, 1)})
+        if kept.take_folder("finished", folder):
+            log.info("going on after the finetuning, which was finished")
+        else:
+            checkpoints = Checkpoints(kept, Course())
+            with stopping.postponed():
+                _finetune(read_texts(train), folder, settings, threads, checkpoints)
+            kept.add_folder("finished", folder)
+            checkpoints.remove()
+    kept.finish()
+
+
+def _finetune(rows: Texts, folder: Path, settings: Teacher, threads: int, checkpoints: Checkpoints[Course]) -> None:
+    """Finetune a model and save it, its tokenizer, the course of its training and its time in ``folder``."""
+    course = checkpoints.course
+    tokenizer = load_tokenizer(settings.model, settings.revision)
+    if tokenizer.pad_token_id is None:
+        tokenizer.pad_token = tokenizer.eos_token  # decoder-only checkpoints come without one
+    longest = passes(len(rows.texts), settings)
+    progress = Progress("finetuning the teacher", longest * (1 + settings.refit * settings.members), "epochs")
+    if course.part == 0:
+        model = _fresh(rows, settings, threads, tokenizer)
+        _choose_epochs(model, tokenizer, rows, longest, settings, checkpoints, progress)
+        if settings.refit:
+            checkpoints.weights = {}
+        course.end_part()
+    if settings.refit:
+        times = settings.members
+        log.info("training again on all %d real rows for %d epochs, %d times", len(rows.texts), course.epochs, times)
+        for member in range(course.part - 1, times):
+            model = _fresh(rows, settings, threads, tokenizer)
+            if member:
+                torch.manual_seed(settings.seed + member)  # dropout; the head is the same in all
+            trained = _epochs(model, tokenizer, rows, longest, settings, checkpoints, member)
+            for train_loss in islice(trained, course.epochs - course.epoch):
+                log.info("refit %d: train loss %.3f", member, train_loss)
+                progress.add(1)
+            checkpoints.weights = averaged(checkpoints.weights, model, member)
+            course.end_part()
+    model.load_state_dict(checkpoints.weights)
+    record = {
+        "epochs": course.epochs,
+        "n_parameters": sum(p.numel() for p in model.parameters()),
+        "history": course.history,
+    }
+    model.save_pretrained(folder, max_shard_size="100GB")
+    tokenizer.save_pretrained(folder)
+    write_json(folder / "history.json", record)
+    write_json(folder / "timing.json", {"train_seconds": round(checkpoints.elapsed(), 1)})
+
+
+def _choose_epochs(
+    model: Any,
+    tokenizer: Any,
+    rows: Texts,
+    longest: int,
+    settings: Teacher,
+    checkpoints: Checkpoints[Course],
+    progress: Progress,
+) -> None:
+    """Train without the held-out rows; set the weights aside that they find best."""
+    kept, held_out = split(rows, settings)
+    course = checkpoints.course
+    for train_loss in _epochs(model, tokenizer, kept, longest, settings, checkpoints):
+        epoch = course.epoch + 1
+        loss, accuracy = held_out_scores(model, tokenizer, held_out, settings.max_tokens)
+        course.history.append(
+            {"epoch": epoch, "train_loss": train_loss, "held_out_loss": loss, "held_out_accuracy": accuracy}
+        )
+        log.info("epoch %d: train loss %.3f, held out: loss %.3f, accuracy %.3f", epoch, train_loss, loss, accuracy)
+        progress.add(1)
+        if loss < course.best:
+            course.best, course.epochs = loss, epoch
+            checkpoints.weights = snapshot(model)
+    if not checkpoints.weights:
+        raise GendistError(f"teacher: the loss is not finite; lower learning_rate (now {settings.learning_rate})")
 
 
 def split(rows: Texts, settings: Teacher) -> tuple[Texts, Texts]:
@@ -127,18 +198,26 @@ def averaged(mean: dict[str, torch.Tensor], model: Any, members: int) -> dict[st
     """Return the mean weights of ``members`` models with one more taken in; whole numbers stay as they are."""
     if not members:
         return snapshot(model)
+    weights = model.state_dict()
     return {
-        name: value + (new - value) / (members + 1) if value.is_floating_point() else value
-        for (name, value), new in zip(mean.items(), model.state_dict().values(), strict=True)
+        name: value + (weights[name] - value) / (members + 1) if value.is_floating_point() else value
+        for name, value in mean.items()
     }
 
 
 def _epochs(
-    model: Any, tokenizer: Any, rows: Texts, epochs: int, settings: Teacher, member: int = 0
+    model: Any,
+    tokenizer: Any,
+    rows: Texts,
+    epochs: int,
+    settings: Teacher,
+    checkpoints: Checkpoints[Course],
+    member: int = 0,
 ) -> Iterator[float]:
-    """Train for ``epochs``; yield the mean loss after each. The schedule spans all of them.
+    """Train for ``epochs``, those that a checkpoint has behind it left out; yield the mean loss after each.
 
-    A refit that stops earlier thus walks the same learning rates as the run that chose its length.
+    The schedule spans all of them: a refit that stops earlier thus walks the same learning rates as the run
+    that chose its length.
     """
     encoded = encode(tokenizer, rows.texts, settings.max_tokens, model)
     labels = torch.from_numpy(rows.labels)
@@ -146,30 +225,55 @@ def _epochs(
     per_epoch = -(-len(encoded) // settings.batch_size)
     steps = per_epoch * epochs
     warmup = settings.warmup * steps
-    scheduler = torch.optim.lr_scheduler.LambdaLR(
-        optimizer, lambda step: min((step + 1) / max(1.0, warmup), (steps - step) / max(1.0, steps - warmup), 1.0)
-    )
+    peaks = [group["lr"] for group in optimizer.param_groups]
     rng = np.random.default_rng(settings.seed + member)
-    for _ in range(epochs):
+    course = checkpoints.course
+    if checkpoints.attach(model, optimizer):
+        log.info("going on from epoch %d, step %d of %d", course.epoch + 1, course.batch, per_epoch)
+    while course.epoch < epochs:
         model.train()
-        total = 0.0
+        if course.batch:
+            rng.bit_generator.state = course.order
+        else:
+            course.order = dict(rng.bit_generator.state)
         order = _paired(rows.labels, rng) if settings.contrastive else rng.permutation(len(encoded))
-        for i in range(0, len(order), settings.batch_size):
+        for i in range(course.batch * settings.batch_size, len(order), settings.batch_size):
+            step = course.epoch * per_epoch + course.batch
+            factor = min((step + 1) / max(1.0, warmup), (steps - step) / max(1.0, steps - warmup), 1.0)
+            for group, peak in zip(optimizer.param_groups, peaks, strict=True):
+                group["lr"] = peak * factor
             picks = order[i : i + settings.batch_size]
-            ids, mask = padded([encoded[j] for j in picks], tokenizer.pad_token_id or 0)
-            gold = labels[picks].to(model.device)
-            with devices.mixed_precision(model.device):
-                output = model(input_ids=ids.to(model.device), attention_mask=mask.to(model.device), labels=gold)
-            loss = output.loss
-            if settings.contrastive:
-                loss = loss + settings.contrastive * contrastive_loss(output.hidden_states[0], gold)
-            loss.backward()
+            loss = _backward(model, [encoded[j] for j in picks], labels[picks], tokenizer, settings)
             torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
             optimizer.step()
-            scheduler.step()
             optimizer.zero_grad()
-            total += loss.item() * len(picks)
-        yield total / len(order)
+            course.loss += loss * len(picks)
+            course.step, course.batch = course.step + 1, course.batch + 1
+            checkpoints.after_step(course.step, steps * (1 + settings.refit * settings.members))
+        yield course.loss / len(order)
+        course.epoch, course.batch, course.loss = course.epoch + 1, 0, 0.0
+
+
+def _backward(model: Any, batch: list[list[int]], labels: torch.Tensor, tokenizer: Any, settings: Teacher) -> float:
+    """Take the gradient of a batch's mean loss; return the loss."""
+    try:
+        ids, mask = padded(batch, tokenizer.pad_token_id or 0)
+        gold = labels.to(model.device)
+        with devices.mixed_precision(model.device):
+            output = model(input_ids=ids.to(model.device), attention_mask=mask.to(model.device), labels=gold)
+        loss = output.loss
+        if settings.contrastive:
+            loss = loss + settings.contrastive * contrastive_loss(output.hidden_states[0], gold)
+        loss.backward()
+    except (RuntimeError, MemoryError) as error:
+        if not memory.is_out_of_memory(error):
+            raise
+        raise GendistError(
+            f"out of memory with {len(batch)} rows of up to {max(map(len, batch))} tokens; lower batch_size of the "
+            f"teacher (now {settings.batch_size}) or its max_tokens, or give the job more memory"
+        ) from None
+    value: float = loss.item()
+    return value
 
 
 def _paired(labels: np.ndarray, rng: np.random.Generator) -> np.ndarray:

@@ -1,10 +1,18 @@
-"""Snakemake's locks: which are in use, and which a killed run left behind."""
+"""Locks: which are in use, and which a killed run left behind.
 
-import subprocess
+Snakemake's own are files that outlive a crash, and two that start at once may both get theirs. So a run also holds
+its ``run.log`` by ``flock``, which its jobs inherit with it and which ends with the last of them, however they end.
+"""
+
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import BinaryIO
 
 from gendist.errors import GendistError
-from gendist.workflow.checkout import command
+from gendist.storage import storage_error
 
 LOCKS = Path(".snakemake/locks")
 
@@ -42,21 +50,62 @@ def in_use(results: str) -> bool:
     return bool(held & {f"{results}/metrics.parquet", f"{results}/run_config.yaml"})
 
 
-def remove_stale(config: Path) -> bool:
-    """Remove what a crash or a power cut left behind: locks without a Snakemake.
+def remove_stale() -> bool:
+    """Remove what a crash or a power cut left behind: Snakemake's locks without a Snakemake.
 
     Returns:
         Whether there were any.
 
     Raises:
-        GendistError: if Snakemake cannot remove them.
+        GendistError: if they cannot be removed.
     """
     if not locked() or running_here():
         return False
-    done = subprocess.run(command(config, "--unlock"), capture_output=True, text=True, stdin=subprocess.DEVNULL)
-    if done.returncode:
-        said = (done.stderr.strip() or done.stdout.strip() or "no message").splitlines()[-1]
-        raise GendistError(f"{Path.cwd() / LOCKS}: locks of a killed run cannot be removed ({said})")
+    try:
+        shutil.rmtree(LOCKS)  # all that `snakemake --unlock` does, without the seconds that it takes to start
+    except OSError as error:
+        raise GendistError(f"{LOCKS}: locks of a killed run cannot be removed ({error.strerror})") from None
+    return True
+
+
+@contextmanager
+def claimed(output: Path, patience: float = 2.0) -> Iterator[BinaryIO]:
+    """Open a run's log for the one run that may write it; what stood in it is gone.
+
+    Args:
+        output: the log; its folder is made.
+        patience: seconds that the last processes of a killed run are given to end.
+
+    Raises:
+        GendistError: if it cannot be written, or another run holds it.
+    """
+    try:
+        output.parent.mkdir(parents=True, exist_ok=True)
+        stream = output.open("ab")
+    except OSError as error:
+        told = storage_error(output, error)
+        raise (told or GendistError(f"{output}: cannot be written ({error.strerror})")) from None
+    with stream:
+        until = time.monotonic() + patience
+        while not _held(stream):
+            if time.monotonic() > until:
+                raise busy()
+            time.sleep(0.1)
+        stream.truncate(0)
+        yield stream
+
+
+def _held(stream: BinaryIO) -> bool:
+    """Take the lock of an open file if it is free; some systems have none, where Snakemake's must do."""
+    with suppress(ImportError):
+        import fcntl
+
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        except OSError:  # a file system without locks
+            pass
     return True
 
 

@@ -1,23 +1,27 @@
 """Snakemake as a child process: started, followed through its events, interrupted with care."""
 
 import os
+import re
 import signal
 import subprocess
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
+from typing import BinaryIO
 
 from gendist.errors import GendistError
 from gendist.workflow.checkout import command
 from gendist.workflow.events import FILE
-from gendist.workflow.locks import busy
+from gendist.workflow.locks import busy, claimed
+from gendist.workflow.scratch import scratch_folder
 from gendist.workflow.state import Events, State
 
 SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
 LOCKED = "cannot be locked"
+NAMED = re.compile(r"\w*(Exception|Error)\b")
+"""How the line of a Snakemake error begins."""
 
 
 def follow(
@@ -34,18 +38,13 @@ def follow(
 
     Returns:
         What became of the jobs, Snakemake's exit status, and whether the user interrupted it.
+
+    Raises:
+        GendistError: if ``output`` cannot be written, or a run that has not ended writes to it.
     """
-    output.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix="gendist-") as folder, output.open("wb") as stream:
-        events = Events(Path(folder) / "events.jsonl")
-        child = subprocess.Popen(
-            command(config, *arguments),
-            stdin=subprocess.DEVNULL,
-            stdout=stream,
-            stderr=subprocess.STDOUT,
-            env={**os.environ, FILE: str(events.path)},
-            start_new_session=True,  # signals are passed on by us, once each, to it and its jobs
-        )
+    with scratch_folder() as folder, claimed(output) as stream:
+        events = Events(folder / "events.jsonl")
+        child = _started(command(config, *arguments), stream, events.path)
         state = State()
         with _passed_on(child) as received:
             while True:
@@ -54,8 +53,38 @@ def follow(
                     state.take(event)
                 show(state)
                 if ended:
+                    _stop_orphans(child)
                     return state, child.returncode, bool(received)
                 _wait(child, every)
+
+
+def _started(words: list[str], output: BinaryIO, events: Path) -> subprocess.Popen[bytes]:
+    environment = {**os.environ, FILE: str(events)}
+    if not {"--profile", "--executor", "-e"} & set(words):  # jobs of a cluster run where this folder is not
+        environment["TMPDIR"] = str(events.parent)
+    return subprocess.Popen(
+        words,
+        stdin=subprocess.DEVNULL,
+        stdout=output,
+        stderr=subprocess.STDOUT,
+        env=environment,
+        start_new_session=True,  # signals are passed on by us, once each, to it and its jobs
+    )
+
+
+def _stop_orphans(child: subprocess.Popen[bytes], seconds: float = 15.0) -> None:
+    """End the jobs of a Snakemake that was killed, which else would be in the way of the next run.
+
+    They may take a while to save their work.
+    """
+    if child.returncode >= 0:
+        return
+    with suppress(ProcessLookupError):
+        os.killpg(child.pid, signal.SIGTERM)
+        until = time.monotonic() + seconds
+        while time.monotonic() < until:
+            os.killpg(child.pid, 0)
+            time.sleep(0.1)
 
 
 def _wait(child: subprocess.Popen[bytes], seconds: float) -> None:
@@ -93,8 +122,8 @@ def planned(config: Path, arguments: Sequence[str] = ()) -> State:
     Raises:
         GendistError: if the study cannot be planned; one line with the cause.
     """
-    with tempfile.TemporaryDirectory(prefix="gendist-") as folder:
-        output = Path(folder) / "output.log"
+    with scratch_folder() as folder:
+        output = folder / "output.log"
         state, status, interrupted = follow(
             config, ["--dry-run", "--quiet", "all", "--cores", "1", *arguments], output, lambda _: None
         )
@@ -105,8 +134,8 @@ def planned(config: Path, arguments: Sequence[str] = ()) -> State:
         return state
 
 
-def why_nothing_ran(output: Path) -> GendistError:
-    """Return the cause of a Snakemake that ended before any job, from what it printed."""
+def why_nothing_ran(output: Path, planned: bool = False) -> GendistError:
+    """Return the cause of a Snakemake that ended without any failed job, from what it printed."""
     lines = [line.strip() for line in output.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]
     if any(LOCKED in line for line in lines):
         return busy()
@@ -114,5 +143,6 @@ def why_nothing_ran(output: Path) -> GendistError:
         if line.startswith("error: "):  # one of ours
             return GendistError(line.removeprefix("error: "))
     told = [line for line in lines if not line.startswith("Using ")]
-    start = next((i for i, line in enumerate(told) if "Exception" in line or "rror" in line), max(0, len(told) - 3))
-    return GendistError("Snakemake did not start: " + (" ".join(told[start : start + 4]) or "no message"))
+    start = next((i for i, line in enumerate(told) if NAMED.match(line)), max(0, len(told) - 3))
+    what = "stopped" if planned else "did not start"
+    return GendistError(f"Snakemake {what}: {' '.join(told[start : start + 4]) or 'no message'}")

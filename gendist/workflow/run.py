@@ -7,9 +7,12 @@ import typer
 from rich.console import Console
 
 from gendist.config import Study
+from gendist.errors import GendistError
+from gendist.storage import full, is_full
 from gendist.workflow.display import shown, summary
 from gendist.workflow.locks import busy, in_use, remove_stale
 from gendist.workflow.process import follow, why_nothing_ran
+from gendist.workflow.scratch import remove_leftovers
 from gendist.workflow.state import State, error_of
 
 FAILURES = 5
@@ -54,16 +57,24 @@ def run_jobs(config: Path, study: Study, arguments: Sequence[str]) -> int:
     output = Path(study.results) / "logs" / "run.log"
     if in_use(study.results):  # before its run.log is written over
         raise busy()
-    if remove_stale(config):
+    if remove_stale():
         typer.echo("Removed the lock of a run that was killed.")
+    remove_leftovers()
     with shown(Console()) as show:
         # Everything but the host's name goes to the file; the profile's quietness is meant for terminals.
         state, status, interrupted = follow(config, ["--quiet", "host", *arguments], output, show)
     if interrupted and status:
         typer.echo(f"Interrupted: {summary(state)}. Finished jobs are kept; to go on, run the same command again.")
         return 130
+    if status < 0:
+        raise GendistError(
+            f"Snakemake was killed (signal {-status}; too little memory?). {summary(state)}. Finished jobs are kept; "
+            "to go on, run the same command again"
+        )
+    if status and is_full(output.parent):  # the logs, too, may lack the reason
+        raise full(output.parent.parent)
     if status and not state.failed:
-        raise why_nothing_ran(output)
+        raise why_nothing_ran(output, state.planned)
     if state.failed:
         _tell_failures(state, output)
         return 1

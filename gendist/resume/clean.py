@@ -1,0 +1,40 @@
+"""Removal of what was kept for results that are finished; light, because the workflow itself imports it."""
+
+import json
+import shutil
+from contextlib import suppress
+from pathlib import Path
+
+FINISHED = "finished.json"
+"""Lists the files of a finished result, as seen from the folder of results."""
+
+
+def remove_finished(root: Path) -> int:
+    """Remove the work folders under ``root`` whose results are there; return how many.
+
+    Only for the end of a run: until Snakemake has recorded a job, its rerun is spared by what is removed here.
+    """
+    removed = 0
+    for record in sorted(Path(root).rglob(FINISHED)):
+        with suppress(OSError, ValueError, TypeError):
+            files = json.loads(record.read_text(encoding="utf-8"))["files"]
+            if all((root.parent / file).is_file() for file in files):
+                _remove(record, root)
+                removed += 1
+    return removed
+
+
+def _remove(record: Path, root: Path) -> None:
+    """Remove a work folder, the record last: a kill in between must leave something to find it by."""
+    for entry in list(record.parent.iterdir()):
+        if entry != record:
+            shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
+    record.unlink()
+    _remove_empty(record.parent, root)
+
+
+def _remove_empty(folder: Path, root: Path) -> None:
+    with suppress(OSError):  # not empty
+        while folder.is_relative_to(root):
+            folder.rmdir()
+            folder = folder.parent
