@@ -12,6 +12,10 @@ Name = Annotated[
 
 
 class Settings(BaseModel):
-    """Base of every stage's settings: frozen, typed, and without unknown keys."""
+    """Base of every stage's settings: frozen, typed, and without unknown keys.
 
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+    The docstrings under the fields are read by ``gendist.config.reference`` alone: pydantic would parse the source of
+    every model in every job.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
