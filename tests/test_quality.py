@@ -21,7 +21,7 @@ from gendist.quality.assess import PoolNames, assess_pool
 from gendist.quality.figure import draw_quality
 from gendist.quality.marks import is_copied, is_repeated, read_marks
 from gendist.quality.page import choose_rows
-from gendist.quality.repeats import find_repeats, repeats_of_earlier, repeats_of_others
+from gendist.quality.repeats import CHUNK, EarlierTexts, KnownTexts, find_repeats
 from gendist.quality.scores import Scores, agreement_with_request, describe_scores
 from gendist.quality.shingles import JACCARD, shingles
 from gendist.quality.table import Students, write_quality
@@ -70,14 +70,14 @@ def test_near_duplicates_are_those_of_a_plain_search():
             words[place] = "changed"
         texts.append(" ".join(words))
     keys = np.arange(100, 100 + len(texts))
-    found = repeats_of_earlier(texts, keys)
+    found = EarlierTexts().repeats(texts, keys)
     near = []
     for i, text in enumerate(texts):
         similar = [(jaccard(text, texts[j]), -j) for j in range(i) if near[j] < 0]
         near.append(100 - max(similar)[1] if similar and max(similar)[0] >= JACCARD else -1)
     assert found.near.tolist() == near and (found.exact < 0).all()
     assert 3 < sum(of >= 0 for of in near) < 20  # on both sides of the border
-    copies = repeats_of_others(texts[60:], texts[:60], keys[:60])
+    copies = KnownTexts(texts[:60], keys[:60]).repeats(texts[60:])
     assert copies.near.tolist() == near[60:]
 
 
@@ -87,12 +87,12 @@ def test_a_chain_of_small_changes_is_not_dropped_link_by_link():
     assert (
         jaccard(chain[0], chain[1]) >= JACCARD <= jaccard(chain[1], chain[2]) and jaccard(chain[0], chain[2]) < JACCARD
     )
-    assert repeats_of_earlier(chain, np.arange(3)).near.tolist() == [-1, 0, -1]
+    assert EarlierTexts().repeats(chain, np.arange(3)).near.tolist() == [-1, 0, -1]
 
 
 def test_texts_shorter_than_a_shingle_count_as_a_whole():
     assert shingles("Oh  NO") == {"oh no"} and shingles("a") == {"a"} and len(shingles("abcdef")) == 2
-    assert repeats_of_earlier(["a", "b", "A"], np.arange(3)).exact.tolist() == [-1, -1, 0]
+    assert EarlierTexts().repeats(["a", "b", "A"], np.arange(3)).exact.tolist() == [-1, -1, 0]
 
 
 def test_what_is_said_of_a_row_stays_as_the_pool_grows(tmp_path):
