@@ -42,8 +42,10 @@ def find_repeats(train: Path, shards: Sequence[Path], count: int, out: Path) -> 
     nearness, known, seen = Nearness(real.texts, train), KnownTexts(real.texts, real.ids), EarlierTexts()
     tables = []
     for pool in pool_batches(shards, count):
+        if not pool.texts:
+            continue
         nearest = [(cosines.argmax(axis=1), cosines.max(axis=1)) for cosines in nearness.cosines(pool.texts)]
-        place, cosine = (np.concatenate(parts) for parts in zip(*nearest, strict=True)) if nearest else ([], [])
+        place, cosine = (np.concatenate(parts) for parts in zip(*nearest, strict=True))
         earlier, copied = seen.repeats(pool.texts, pool.rows), known.repeats(pool.texts)
         columns = {
             "row": pool.rows,
@@ -55,8 +57,7 @@ def find_repeats(train: Path, shards: Sequence[Path], count: int, out: Path) -> 
             "nearest_id": real.ids[place],
             "nearest_similarity": np.round(cosine, 6),
         }
-        if len(pool.rows):
-            tables.append(pa.table(columns, schema=SCHEMA))
+        tables.append(pa.table(columns, schema=SCHEMA))
     table = pa.concat_tables(tables).combine_chunks()
     inputs = {"train": hash_file(train)} | {f"shards/{i:05d}": hash_file(file) for i, file in enumerate(shards)}
     settings = {"count": count, "jaccard": JACCARD, "shingle": WIDTH}

@@ -7,6 +7,7 @@ import typer
 from rich.console import Console
 
 from gendist.config import Study
+from gendist.config.plan import too_many_shards
 from gendist.workflow.display import shown, summary
 from gendist.workflow.locks import busy, in_use, remove_stale
 from gendist.workflow.process import follow, why_nothing_ran
@@ -56,6 +57,8 @@ def run_jobs(config: Path, study: Study, arguments: Sequence[str]) -> int:
         raise busy()
     if remove_stale(config):
         typer.echo("Removed the lock of a run that was killed.")
+    if advice := too_many_shards(study):
+        typer.echo(f"note: {advice}", err=True)
     with shown(Console()) as show:
         # Everything but the host's name goes to the file; the profile's quietness is meant for terminals.
         state, status, interrupted = follow(config, ["--quiet", "host", *arguments], output, show)
