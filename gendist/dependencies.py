@@ -8,6 +8,8 @@ from functools import cache
 from pathlib import Path
 
 PACKAGE = Path(__file__).resolve().parent
+BLOCKS = ("body", "orelse", "finalbody", "handlers", "cases")
+"""Where a statement holds others."""
 
 
 def source_files(script: Path) -> list[Path]:
@@ -28,20 +30,25 @@ def source_files(script: Path) -> list[Path]:
 @cache
 def _imports(file: Path) -> list[Path]:
     names: set[str] = set()
-    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+    # Every start of Snakemake reads a hundred files: only statements are looked at, never the expressions in them.
+    waiting: list[ast.AST] = [ast.parse(file.read_text(encoding="utf-8"))]
+    while waiting:
+        node = waiting.pop()
         if isinstance(node, ast.Import):
             names.update(alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module:
             names.add(node.module)
             names.update(f"{node.module}.{alias.name}" for alias in node.names)
+        for block in BLOCKS:
+            waiting += getattr(node, block, ())
     return [path for name in names for path in _files(name)]
 
 
+@cache
 def _files(module: str) -> list[Path]:
     first, *parts = module.split(".")
     if first != PACKAGE.name:
         return []
-    place = PACKAGE.joinpath(*parts)
     # Importing a module runs the __init__ of every package above it.
-    above = [p / "__init__.py" for p in (place, *place.parents) if p.is_relative_to(PACKAGE)]
-    return [p for p in [*above, place.with_suffix(".py")] if p.is_file()]
+    above = [PACKAGE.joinpath(*parts[:i], "__init__.py") for i in range(len(parts) + 1)]
+    return [path for path in (*above, PACKAGE.joinpath(*parts).with_suffix(".py")) if path.is_file()]

@@ -30,9 +30,13 @@ Seed = Annotated[int, Field(ge=0)]
 
 
 class Settings(BaseModel):
-    """Base of every stage's settings: frozen, typed, and without unknown keys, infinities or absurd numbers."""
+    """Base of every stage's settings: frozen, typed, and without unknown keys, infinities or absurd numbers.
 
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True, allow_inf_nan=False)
+    The docstrings under the fields are read by ``gendist.config.reference`` alone: pydantic would parse the source of
+    every model in every job.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     @field_validator("*", mode="before")
     @classmethod

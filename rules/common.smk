@@ -10,6 +10,7 @@ sys.path.insert(0, workflow.basedir)  # the package of this checkout, installed 
 from gendist import dependencies
 from gendist.config import Study, study_from
 from gendist.config.files import require_files
+from gendist.config.plan import too_many_shards
 from gendist.config.yaml_file import read_config
 from gendist.errors import GendistError
 from gendist.eta import StudyClock
@@ -31,6 +32,9 @@ try:
     require_files(STUDY)
 except GendistError as error:
     sys.exit(f"error: {error}")
+
+if (advice := too_many_shards(STUDY)) and workflow.is_main_process:
+    print(f"note: {advice}", file=sys.stderr)
 
 StudyClock.attach()
 clock.attach()

@@ -74,7 +74,7 @@ def test_similarities_in_chunks(monkeypatch):
 
 def test_overlap_by_hand():
     assert normalised(" The\tred\n BOAT  ") == "the red boat"
-    found = overlap(REAL, ["the RED  boat sails.", f"so {NINE}", "apple", "Apple"], TRAIN)
+    found = overlap(REAL, [["the RED  boat sails.", f"so {NINE}"], ["apple", "Apple"]], TRAIN)
     assert (found.rows, found.copies, found.duplicates, found.with_gram) == (4, 25, 50, 25)
     assert (found.median_run, found.longest_run) == (2, 9)
     # "so" is no word of the real rows, so the second text is the first row for TF-IDF.
@@ -83,8 +83,8 @@ def test_overlap_by_hand():
 
 def test_an_8_gram_is_eight_words():
     words = NINE.split()
-    assert overlap(REAL, [" ".join(words[1:])], TRAIN).with_gram == 100
-    assert overlap(REAL, [" ".join(words[2:])], TRAIN).with_gram == 0
+    assert overlap(REAL, [[" ".join(words[1:])]], TRAIN).with_gram == 100
+    assert overlap(REAL, [[" ".join(words[2:])]], TRAIN).with_gram == 0
 
 
 def write_rows(path, texts, **columns):

@@ -21,11 +21,11 @@ from gendist.quality.assess import PoolNames, assess_pool
 from gendist.quality.figure import draw_quality
 from gendist.quality.marks import is_copied, is_repeated, read_marks
 from gendist.quality.page import choose_rows
-from gendist.quality.repeats import find_repeats, repeats_of_earlier, repeats_of_others
+from gendist.quality.repeats import EarlierTexts, KnownTexts, find_repeats
 from gendist.quality.scores import Scores, agreement_with_request, describe_scores
 from gendist.quality.shingles import JACCARD, shingles
 from gendist.quality.table import Students, write_quality
-from gendist.quality.wording import alikeness, describe_texts, distinct, first_words, variety
+from gendist.quality.wording import Listed, alikeness, describe_texts, distinct, first_words, variety
 
 NAMES = PoolNames("to_y", "g", "full", "bert")
 
@@ -70,14 +70,14 @@ def test_near_duplicates_are_those_of_a_plain_search():
             words[place] = "changed"
         texts.append(" ".join(words))
     keys = np.arange(100, 100 + len(texts))
-    found = repeats_of_earlier(texts, keys)
+    found = EarlierTexts().repeats(texts, keys)
     near = []
     for i, text in enumerate(texts):
         similar = [(jaccard(text, texts[j]), -j) for j in range(i) if near[j] < 0]
         near.append(100 - max(similar)[1] if similar and max(similar)[0] >= JACCARD else -1)
     assert found.near.tolist() == near and (found.exact < 0).all()
     assert 3 < sum(of >= 0 for of in near) < 20  # on both sides of the border
-    copies = repeats_of_others(texts[60:], texts[:60], keys[:60])
+    copies = KnownTexts(texts[:60], keys[:60]).repeats(texts[60:])
     assert copies.near.tolist() == near[60:]
 
 
@@ -87,12 +87,12 @@ def test_a_chain_of_small_changes_is_not_dropped_link_by_link():
     assert (
         jaccard(chain[0], chain[1]) >= JACCARD <= jaccard(chain[1], chain[2]) and jaccard(chain[0], chain[2]) < JACCARD
     )
-    assert repeats_of_earlier(chain, np.arange(3)).near.tolist() == [-1, 0, -1]
+    assert EarlierTexts().repeats(chain, np.arange(3)).near.tolist() == [-1, 0, -1]
 
 
 def test_texts_shorter_than_a_shingle_count_as_a_whole():
     assert shingles("Oh  NO") == {"oh no"} and shingles("a") == {"a"} and len(shingles("abcdef")) == 2
-    assert repeats_of_earlier(["a", "b", "A"], np.arange(3)).exact.tolist() == [-1, -1, 0]
+    assert EarlierTexts().repeats(["a", "b", "A"], np.arange(3)).exact.tolist() == [-1, -1, 0]
 
 
 def test_what_is_said_of_a_row_stays_as_the_pool_grows(tmp_path):
@@ -118,7 +118,7 @@ def test_distinct_by_hand():
 def test_groups_are_compared_on_equally_many_words_and_rows():
     assert first_words([["a", "b"], ["c", "d"], ["e"]], 3) == [["a", "b"], ["c"]]
     groups = {"many": ["one two three"] * 50, "few": ["four five", "six", "seven one"]}
-    found = describe_texts(groups, "few")
+    found = describe_texts({name: Listed(texts) for name, texts in groups.items()}, "few")
     assert [found[name]["same_words"]["words"] for name in groups] == [5, 5]
     assert [found[name]["same_rows"]["rows"] for name in groups] == [3, 3]
     assert found["many"]["rows"] == 50 and found["many"]["types"] == 3
@@ -294,14 +294,13 @@ def test_rows_stand_by_confidence_without_any_script(tmp_path):
 
 
 def test_a_large_pool_shows_the_doubtful_the_repeats_and_a_draw():
-    nothing = dict.fromkeys(("duplicate_of", "near_duplicate_of", "copy_of", "near_copy_of"))
-    rows = [{"row": i, "confidence": 1 - i / 5000, **nothing} for i in range(3000)]
-    rows[7] = {**rows[7], "near_duplicate_of": 3}
-    chosen = choose_rows(rows)
-    assert len(chosen) == 1000 == len({row["row"] for row in chosen}) and rows[7] in chosen
-    assert all(row in chosen for row in rows[-200:])
-    assert chosen == choose_rows(rows) != choose_rows(rows, seed=1)
-    assert choose_rows(rows[:50]) == rows[:50]
+    confidence, marked = 1 - np.arange(3000) / 5000, np.zeros(3000, bool)
+    marked[7] = True
+    chosen = choose_rows(confidence, marked).tolist()
+    assert len(chosen) == 1000 == len(set(chosen)) and 7 in chosen and chosen == sorted(chosen)
+    assert set(range(2800, 3000)) <= set(chosen)
+    assert chosen == choose_rows(confidence, marked).tolist() != choose_rows(confidence, marked, seed=1).tolist()
+    assert choose_rows(confidence[:50], marked[:50]).tolist() == list(range(50))
 
 
 @pytest.mark.skipif(shutil.which("node") is None, reason="node checks the syntax of the script")

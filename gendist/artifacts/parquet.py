@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +15,42 @@ from gendist.artifacts.provenance import KEY, Provenance
 from gendist.errors import GendistError
 from gendist.regular import require_regular
 
+GROUP = 50_000
+"""Rows in a row group of what is written in parts."""
+
 
 def write_parquet(path: Path, table: pa.Table, provenance: Provenance, metadata: dict[str, Any] | None = None) -> None:
     """Write a table; ``metadata`` values are stored as JSON under their own keys."""
-    extra = {key: json.dumps(value, ensure_ascii=False) for key, value in (metadata or {}).items()}
-    table = table.replace_schema_metadata({**extra, KEY: provenance.to_json()})
+    table = table.replace_schema_metadata(_stored(provenance, metadata))
     with whole_file(path) as part:
         pq.write_table(table, part, compression="zstd", write_page_checksum=True)
+
+
+def write_parquet_parts(
+    path: Path, parts: Iterator[pa.Table], provenance: Provenance, metadata: dict[str, Any] | None = None
+) -> None:
+    """Write a table that comes in parts and need not fit into memory: at least one, all of one schema.
+
+    Up to ``GROUP`` rows, the file is the one that ``write_parquet`` would write.
+    """
+    first = next(parts)
+    schema = first.schema.with_metadata(_stored(provenance, metadata))
+    with (
+        whole_file(path) as target,
+        pq.ParquetWriter(target, schema, compression="zstd", write_page_checksum=True) as to,
+    ):
+        held = first
+        for part in chain(parts, [None]):
+            if part is not None:
+                held = pa.concat_tables([held, part])
+            while held.num_rows >= GROUP or (part is None and held.num_rows):
+                to.write_table(held[:GROUP].combine_chunks().replace_schema_metadata(schema.metadata), GROUP)
+                held = held[GROUP:]
+
+
+def _stored(provenance: Provenance, metadata: dict[str, Any] | None) -> dict[str, str]:
+    extra = {key: json.dumps(value, ensure_ascii=False) for key, value in (metadata or {}).items()}
+    return {**extra, KEY: provenance.to_json()}
 
 
 def _is_list(kind: pa.DataType) -> bool:

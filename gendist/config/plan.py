@@ -5,6 +5,12 @@ from collections.abc import Iterable, Iterator
 from gendist.config.study import Study
 from gendist.systems import BASELINES, UNSEEDED, WITH_SYNTHETIC, Run, parse_system, variant_name
 
+MANY_SHARDS = 1000
+"""Shards of all pools from which on a study is slow to plan: a shard costs about 6 ms, and 0.1 MB (docs/scale.md)."""
+FEW_SHARDS = 300
+SHARD_SIZES = (1000, 2000, 5000, 10_000, 20_000, 50_000)
+"""Values of ``shard_rows`` that are suggested."""
+
 
 def planned_runs(study: Study) -> list[Run]:
     """Return every student run of a study once, in a stable order."""
@@ -42,6 +48,18 @@ def planned_pools(study: Study) -> dict[tuple[str, str, str], int]:
         for generator in list(study.generators)[1:]:
             pools[dataset, generator, study.sampling] = full
     return pools
+
+
+def too_many_shards(study: Study) -> str | None:
+    """Return a line of advice if the pools of a study have so many shards that planning it takes minutes."""
+    pools = planned_pools(study).values()
+    shards = sum(-(-rows // study.shard_rows) for rows in pools)
+    if shards <= MANY_SHARDS:
+        return None
+    better = next((size for size in SHARD_SIZES if sum(-(-rows // size) for rows in pools) <= FEW_SHARDS), None)
+    if better is None or better <= study.shard_rows:
+        return f"{shards:,} shards: planning takes minutes and gigabytes (docs/scale.md)"
+    return f"{shards:,} shards of {study.shard_rows:,} rows: planning takes minutes; consider shard_rows: {better}"
 
 
 def named_variants(study: Study) -> dict[str, list[str]]:

@@ -3,7 +3,10 @@
 ``python -m gendist.config.reference`` writes ``docs/config.md`` and ``docs/config.schema.json``.
 """
 
+import ast
+import inspect
 import json
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +14,7 @@ import yaml
 
 from gendist.artifacts import write_text
 from gendist.config.study import Study
+from gendist.settings import Settings
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 
@@ -44,9 +48,13 @@ PRESETS = {
 def schema() -> dict[str, Any]:
     """Return the JSON schema of a config."""
     made = Study.model_json_schema()
-    for model in (made, *made["$defs"].values()):
-        for field in model["properties"].values():
+    models = {model.__name__: model for model in _all_below(Settings)}
+    for name, model in (("Study", made), *made["$defs"].items()):
+        explained = explanations(models[name])
+        for key, field in model["properties"].items():
             field.pop("title", None)
+            field["description"] = explained[key]
+            model["properties"][key] = field = dict(sorted(field.items()))
             if "patternProperties" in field:
                 field["additionalProperties"] = False  # a name that does not match
     # A validator takes a single column too, which pydantic's schema does not know of.
@@ -54,6 +62,21 @@ def schema() -> dict[str, Any]:
     several = {key: text.pop(key) for key in ("type", "items", "minItems")}
     text["anyOf"] = [{"type": "string"}, several]
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **made}
+
+
+def explanations(model: type[Settings]) -> dict[str, str]:
+    """Return the docstring under each field of a model."""
+    (definition,) = ast.parse(inspect.getsource(model)).body
+    statements = definition.body if isinstance(definition, ast.ClassDef) else []
+    found = {}
+    for field, text in pairwise(statements):
+        if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name) and isinstance(text, ast.Expr):
+            found[field.target.id] = inspect.cleandoc(ast.literal_eval(text.value))
+    return found
+
+
+def _all_below(model: type[Settings]) -> list[type[Settings]]:
+    return [found for below in model.__subclasses__() for found in (below, *_all_below(below))]
 
 
 def schema_text() -> str:

@@ -1,6 +1,6 @@
 """Logits as Parquet columns: written, and read back and checked."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -36,20 +36,29 @@ def read_logits(
         GendistError: if there is no file, or one is missing, damaged or ragged, holds a NaN or an
             infinity, a key twice, or another number of classes than the first.
     """
-    if not files:
-        raise GendistError("no logits files were given")
-    keys: list[np.ndarray] = []
-    logits: list[np.ndarray] = []
-    for file in files:
-        file_keys, file_logits = _read(file, key)
-        if logits and file_logits.shape[1] != logits[0].shape[1]:
-            classes, first = file_logits.shape[1], logits[0].shape[1]
-            raise GendistError(f"{file}: {classes} classes, but {files[0]} has {first}")
-        keys.append(file_keys)
-        logits.append(file_logits)
+    _, keys, logits = zip(*logits_by_file(files, key), strict=True)
     all_keys = np.concatenate(keys)
     require_unique(all_keys, key, files[0])
     return all_keys[:count], np.concatenate(logits)[:count]
+
+
+def logits_by_file(files: Sequence[Path], key: Literal["id", "row"]) -> Iterator[tuple[Path, np.ndarray, np.ndarray]]:
+    """Yield each file with its keys (rows,) and logits (rows, classes).
+
+    Raises:
+        GendistError: as ``read_logits``, but for a key that occurs in two files.
+    """
+    if not files:
+        raise GendistError("no logits files were given")
+    first = 0
+    for file in files:
+        keys, logits = _read(file, key)
+        classes = logits.shape[1]
+        if first and classes != first:
+            raise GendistError(f"{file}: {classes} classes, but {files[0]} has {first}")
+        first = classes
+        require_unique(keys, key, file)
+        yield file, keys, logits
 
 
 def _read(file: Path, key: str) -> tuple[np.ndarray, np.ndarray]:

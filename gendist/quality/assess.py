@@ -1,7 +1,7 @@
 """Measure one pool: what it holds, as numbers, as rows, and as a page to browse."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -9,18 +9,17 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from gendist.artifacts import Provenance, hash_file, write_json, write_parquet, write_text
+from gendist.artifacts import Provenance, hash_file, write_json, write_parquet_parts, write_text
 from gendist.errors import GendistError
 from gendist.generator.folder import record_in
 from gendist.logits.files import read_logits
-from gendist.quality.marks import GRAM, Marks, is_copied, is_repeated, read_marks
+from gendist.quality.marks import GRAM, Marks, is_any, is_copied, is_repeated, read_marks
 from gendist.quality.memorisation import draw_texts
 from gendist.quality.overlap import words
-from gendist.quality.page import samples_page
+from gendist.quality.page import Row, choose_rows, samples_page
 from gendist.quality.scores import Scores, agreement, agreement_with_request, describe_scores
-from gendist.quality.wording import describe_texts, quantiles
+from gendist.quality.wording import Listed, Pooled, describe_texts, quantiles
 from gendist.report.generated import read_pool_logits
-from gendist.synthetic.pool import Pool, read_pool
 from gendist.texts.tables import Texts, read_texts
 
 log = logging.getLogger(__name__)
@@ -74,13 +73,13 @@ def assess_pool(files: PoolFiles, names: PoolNames, count: int, out_json: Path, 
         names: what is written beside the numbers.
         count: rows of the pool.
         out_json: all measures.
-        out_rows: a row per generated row that holds text (see ``sample_rows``).
+        out_rows: a row per generated row that holds text (see ``Rows``).
         out_html: a page of at most a thousand of them.
 
     Raises:
         GendistError: if a file is missing or damaged, or files do not fit each other.
     """
-    real, pool = read_texts(files.train), read_pool(files.shards, count)
+    real, pool = read_texts(files.train), Pooled(files.shards, count)
     scores = {
         GENERATED: _of_pool(files.logits, pool, real),
         TRAINING: _of_file(files.train_logits, real),
@@ -93,23 +92,30 @@ def assess_pool(files: PoolFiles, names: PoolNames, count: int, out_json: Path, 
     record: dict[str, Any] = {
         **vars(names),
         "rows": count,
-        "empty": pool.empty,
+        "empty": count - len(pool),
         "repeats": describe_repeats(marks),
         "texts": describe_texts(
-            {GENERATED: pool.texts, TRAINING: real.texts, HELD_OUT: draw_texts(files.test, len(pool.texts), 0)},
+            {
+                GENERATED: pool,
+                TRAINING: Listed(real.texts),
+                HELD_OUT: Listed(draw_texts(files.test, len(pool), 0)),
+            },
             TRAINING,
         ),
         "scores": {group: describe_scores(of_group, real.label_names) for group, of_group in scores.items()},
         "as_asked": None if asked is None else agreement_with_request(asked, made, real.label_names),
         "as_other_teachers": {name: agreement(made, predicted) for name, predicted in others.items()},
     }
-    rows = sample_rows(pool, real, scores[GENERATED], marks, asked)
+    rows = Rows(pool, real, scores[GENERATED], marks, asked)
     inputs = {"repeats": hash_file(files.repeats), "generator": hash_file(files.generator)}
     inputs |= {f"logits/{i:05d}": hash_file(file) for i, file in enumerate(files.logits)}
     write_json(out_json, record)
-    write_parquet(out_rows, rows, Provenance("quality", inputs, {"count": count}), {"label_names": real.label_names})
-    write_text(out_html, samples_page(rows.to_pylist(), vars(names), real.label_names))
-    log.info("%d rows with text, teacher's mean confidence %.3f", len(pool.texts), scores[GENERATED].confidence.mean())
+    provenance = Provenance("quality", inputs, {"count": count})
+    chosen = choose_rows(rows.confidence, is_any(marks))
+    shown: list[Row] = []
+    write_parquet_parts(out_rows, rows.tables(chosen, shown), provenance, {"label_names": real.label_names})
+    write_text(out_html, samples_page(shown, len(pool), vars(names), real.label_names))
+    log.info("%d rows with text, teacher's mean confidence %.3f", len(pool), scores[GENERATED].confidence.mean())
 
 
 def describe_repeats(marks: Marks) -> dict[str, Any]:
@@ -133,7 +139,7 @@ def describe_repeats(marks: Marks) -> dict[str, Any]:
     return shares | {name: quantiles(marks[name]) for name in ("longest_run", "nearest_similarity")}
 
 
-def asked_labels(generator: Path, pool: Pool, real: Texts) -> np.ndarray | None:
+def asked_labels(generator: Path, pool: Pooled, real: Texts) -> np.ndarray | None:
     """Return the class that each row of a pool was asked for, or None if the generator was given no labels.
 
     Raises:
@@ -147,34 +153,59 @@ def asked_labels(generator: Path, pool: Pool, real: Texts) -> np.ndarray | None:
     return np.array([record.label_of(int(row)) for row in pool.rows])
 
 
-def sample_rows(pool: Pool, real: Texts, scores: Scores, marks: Marks, asked: np.ndarray | None) -> pa.Table:
-    """Return a table of all rows of a pool: text, what the teacher makes of it, what it repeats, its nearest real row.
+class Rows:
+    """All rows of a pool: text, what the teacher makes of it, what it repeats, its nearest real row.
 
     ``entropy`` is normalised (0 to 1), ``asked`` the label of the prompt (null without one), ``nearest_similarity``
     the cosine of TF-IDF vectors; other columns are those of ``marks.SCHEMA``.
     """
-    names = np.array(real.label_names, object)
-    place = {int(key): i for i, key in enumerate(real.ids)}
-    nearest = [place[int(key)] for key in marks["nearest_id"]]
-    columns: dict[str, Any] = {
-        "row": pa.array(pool.rows, pa.int64()),
-        "text": pa.array(pool.texts, pa.string()),
-        "predicted": pa.array(names[scores.predicted], pa.string()),
-        "asked": pa.nulls(len(pool.rows), pa.string()) if asked is None else pa.array(names[asked], pa.string()),
-        "confidence": np.round(scores.confidence, 6),
-        "entropy": np.round(scores.entropy, 6),
-        "n_words": pa.array([len(words(text)) for text in pool.texts], pa.int32()),
-    }
-    for name in ("duplicate_of", "near_duplicate_of", "copy_of", "near_copy_of"):
-        columns[name] = pa.array(marks[name], pa.int64(), mask=marks[name] < 0)
-    columns |= {name: marks[name] for name in ("longest_run", "nearest_id", "nearest_similarity")}
-    columns["nearest_label"] = pa.array(names[real.labels[nearest]], pa.string())
-    columns["nearest_text"] = pa.array([real.texts[i] for i in nearest], pa.string())
-    return pa.table(columns)
+
+    def __init__(self, pool: Pooled, real: Texts, scores: Scores, marks: Marks, asked: np.ndarray | None) -> None:
+        self._pool, self._real, self._marks, self._asked = pool, real, marks, asked
+        self._predicted = scores.predicted
+        self.confidence = np.round(scores.confidence, 6)
+        """(rows,) float64."""
+        self._entropy = np.round(scores.entropy, 6)
+
+    def tables(self, chosen: np.ndarray, shown: list[Row]) -> Iterator[pa.Table]:
+        """Yield the rows, some thousand at a time; those at the places ``chosen`` are also appended to ``shown``."""
+        first = 0
+        for texts in self._pool.batches():
+            if not texts:
+                continue
+            last = first + len(texts)
+            table = self._table(texts, slice(first, last))
+            shown += table.take(chosen[(chosen >= first) & (chosen < last)] - first).to_pylist()
+            first = last
+            yield table
+
+    def _table(self, texts: Sequence[str], part: slice) -> pa.Table:
+        real, marks = self._real, {name: values[part] for name, values in self._marks.items()}
+        names = np.array(real.label_names, object)
+        place = {int(key): i for i, key in enumerate(real.ids)}
+        nearest = [place[int(key)] for key in marks["nearest_id"]]
+        asked = pa.nulls(len(texts), pa.string())
+        if self._asked is not None:
+            asked = pa.array(names[self._asked[part]], pa.string())
+        columns: dict[str, Any] = {
+            "row": pa.array(self._pool.rows[part], pa.int64()),
+            "text": pa.array(texts, pa.string()),
+            "predicted": pa.array(names[self._predicted[part]], pa.string()),
+            "asked": asked,
+            "confidence": self.confidence[part],
+            "entropy": self._entropy[part],
+            "n_words": pa.array([len(words(text)) for text in texts], pa.int32()),
+        }
+        for name in ("duplicate_of", "near_duplicate_of", "copy_of", "near_copy_of"):
+            columns[name] = pa.array(marks[name], pa.int64(), mask=marks[name] < 0)
+        columns |= {name: marks[name] for name in ("longest_run", "nearest_id", "nearest_similarity")}
+        columns["nearest_label"] = pa.array(names[real.labels[nearest]], pa.string())
+        columns["nearest_text"] = pa.array([real.texts[i] for i in nearest], pa.string())
+        return pa.table(columns)
 
 
-def _of_pool(files: Sequence[Path], pool: Pool, real: Texts) -> Scores:
-    return _checked(read_pool_logits(files, pool.rows.tolist()), files[0], real)
+def _of_pool(files: Sequence[Path], pool: Pooled, real: Texts) -> Scores:
+    return _checked(read_pool_logits(files, pool.rows), files[0], real)
 
 
 def _of_file(file: Path, real: Texts) -> Scores:

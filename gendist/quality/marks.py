@@ -58,6 +58,12 @@ def is_repeated(marks: Marks) -> np.ndarray:
     return np.asarray((marks["duplicate_of"] >= 0) | (marks["near_duplicate_of"] >= 0))
 
 
+def is_any(marks: Marks) -> np.ndarray:
+    """Say which rows have the text of an earlier or of a training row, or nearly: (rows,) bool."""
+    names = ("duplicate_of", "near_duplicate_of", "copy_of", "near_copy_of")
+    return np.asarray(np.logical_or.reduce([marks[name] >= 0 for name in names]))
+
+
 def is_copied(marks: Marks) -> np.ndarray:
     """Say which rows have the text of a training row, or nearly, or ``GRAM`` words in a row of one: (rows,) bool."""
     return np.asarray((marks["copy_of"] >= 0) | (marks["near_copy_of"] >= 0) | (marks["longest_run"] >= GRAM))

@@ -1,7 +1,7 @@
 """Memorisation: do generated rows repeat the training rows more than unseen real rows do?"""
 
-from collections import Counter
-from collections.abc import Mapping, Sequence
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,11 +10,11 @@ import numpy as np
 from gendist.artifacts import read_parquet, write_text
 from gendist.errors import GendistError
 from gendist.quality.marks import GRAM
-from gendist.quality.overlap import longest_runs, normalised, similarities
+from gendist.quality.overlap import Nearness, longest_runs, normalised
 from gendist.report import escape
 from gendist.report.generated import Generated
 from gendist.report.write import Cell, markdown_table, write_csv
-from gendist.synthetic.pool import read_pool
+from gendist.synthetic.pool import pool_batches
 from gendist.texts.tables import read_texts
 
 HEADER = [
@@ -68,9 +68,9 @@ def write_memorisation(
     cells = []
     for dataset, generated in datasets.items():
         real = read_texts(generated.train).texts
-        made = read_pool(generated.shards, generated.rows).texts
-        for name, texts in (("generated", made), ("held-out real", draw_texts(held_out[dataset], len(made), seed))):
-            o = overlap(real, texts, generated.train)
+        made = overlap(real, (pool.texts for pool in pool_batches(generated.shards, generated.rows)), generated.train)
+        unseen = overlap(real, [draw_texts(held_out[dataset], made.rows, seed)], generated.train)
+        for name, o in (("generated", made), ("held-out real", unseen)):
             shares = [round(share, 2) for share in (o.copies, o.duplicates, o.with_gram)]
             rows.append([dataset, name, o.rows, *shares, o.median_run, o.longest_run, round(o.similarity, 4)])
             runs = [f"{o.median_run:g}", f"{o.longest_run:,}"]
@@ -91,26 +91,38 @@ def write_memorisation(
     write_text(out_md, f"**Memorisation.** {escape.markdown(caption)}\n\n{table}")
 
 
-def overlap(real: Sequence[str], texts: Sequence[str], train: Path) -> Overlap:
-    """Measure what texts have in common with real rows.
+def overlap(real: Sequence[str], batches: Iterable[Sequence[str]], train: Path) -> Overlap:
+    """Measure what texts have in common with real rows; of each text, 24 bytes are kept.
 
     Raises:
         GendistError: if the real rows, which came from ``train``, hold no word.
     """
     known = {normalised(text) for text in real}
-    times = Counter(map(normalised, texts))
-    nearest = np.concatenate([cosines.max(axis=1) for cosines in similarities(real, texts, train)])
-    runs = longest_runs(real, texts)
-    percent = 100 / len(texts)
+    nearness = Nearness(real, train)
+    copies, parts = 0, []
+    for texts in batches:
+        same = [normalised(text) for text in texts]
+        copies += sum(text in known for text in same)
+        cosines = [part.max(axis=1) for part in nearness.cosines(texts)]
+        prints = np.array([_fingerprint(text) for text in same], np.uint64)
+        parts.append((prints, np.concatenate(cosines or [np.zeros(0)]), longest_runs(real, texts)))
+    prints, nearest, runs = (np.concatenate(column) for column in zip(*parts, strict=True))
+    times = np.unique(prints, return_counts=True)[1]
+    percent = 100 / len(prints)
     return Overlap(
-        rows=len(texts),
-        copies=sum(n for text, n in times.items() if text in known) * percent,
-        duplicates=sum(n for n in times.values() if n > 1) * percent,
+        rows=len(prints),
+        copies=copies * percent,
+        duplicates=int(times[times > 1].sum()) * percent,
         with_gram=int((runs >= GRAM).sum()) * percent,
         median_run=float(np.median(runs)),
         longest_run=int(runs.max()),
         similarity=float(nearest.mean()),
     )
+
+
+def _fingerprint(text: str) -> int:
+    """Return 64 bits that tell texts apart: among a million, two that differ share them once in 37 million pools."""
+    return int.from_bytes(hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "little")
 
 
 def draw_texts(path: Path, rows: int, seed: int) -> list[str]:

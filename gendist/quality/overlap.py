@@ -20,21 +20,34 @@ def normalised(text: str) -> str:
     return " ".join(text.lower().split())
 
 
-def similarities(real: Sequence[str], texts: Sequence[str], train: Path) -> Iterator[np.ndarray]:
-    """Yield cosines of TF-IDF vectors, fitted on the real rows, for some texts after the other: (texts, real).
+class Nearness:
+    """How near texts are to the real rows: cosines of TF-IDF vectors that are fitted on these.
 
     Raises:
         GendistError: if the real rows, which came from ``train``, hold no word.
     """
-    vectorizer = TfidfVectorizer()
-    try:
-        known = vectorizer.fit_transform(real).T  # vectors of unit length, so the product is the cosine
-    except ValueError as error:
-        raise GendistError(f"{train}: {str(error).splitlines()[0]}") from None
-    vectors = vectorizer.transform(texts)
-    step = max(1, CELLS // len(real))
-    for first in range(0, len(texts), step):
-        yield (vectors[first : first + step] @ known).toarray()
+
+    def __init__(self, real: Sequence[str], train: Path) -> None:
+        self._vectorizer = TfidfVectorizer()
+        try:
+            # Vectors of unit length, so the product is the cosine.
+            self._known = self._vectorizer.fit_transform(real).T
+        except ValueError as error:
+            raise GendistError(f"{train}: {str(error).splitlines()[0]}") from None
+
+    def cosines(self, texts: Sequence[str]) -> Iterator[np.ndarray]:
+        """Yield cosines for some texts after the other: (texts, real)."""
+        if not texts:
+            return
+        vectors = self._vectorizer.transform(texts)
+        step = max(1, CELLS // self._known.shape[1])
+        for first in range(0, len(texts), step):
+            yield (vectors[first : first + step] @ self._known).toarray()
+
+
+def similarities(real: Sequence[str], texts: Sequence[str], train: Path) -> Iterator[np.ndarray]:
+    """Yield the cosines of texts with the real rows, as ``Nearness`` does."""
+    yield from Nearness(real, train).cosines(texts)
 
 
 def longest_runs(real: Sequence[str], texts: Sequence[str]) -> np.ndarray:
@@ -46,7 +59,7 @@ def longest_runs(real: Sequence[str], texts: Sequence[str]) -> np.ndarray:
     for first in range(0, len(texts), ROWS):
         asked = [[vocabulary.get(word, 0) for word in words(text)] + [0] for text in texts[first : first + ROWS]]
         runs.append(_longest_runs(known, asked))
-    return np.concatenate(runs)
+    return np.concatenate(runs) if runs else np.zeros(0, np.int64)
 
 
 def words(text: str) -> list[str]:

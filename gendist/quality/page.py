@@ -36,17 +36,17 @@ Row = Mapping[str, Any]
 """A row of ``rows.parquet``."""
 
 
-def samples_page(rows: Sequence[Row], names: Mapping[str, str], label_names: Sequence[str], seed: int = 0) -> str:
+def samples_page(rows: Sequence[Row], total: int, names: Mapping[str, str], label_names: Sequence[str]) -> str:
     """Return the page, least confident rows first.
 
     Args:
-        rows: all rows of the pool.
+        rows: those of the pool that ``choose_rows`` chose.
+        total: rows of the pool.
         names: dataset, generator, sampling and teacher, for the heading.
         label_names: classes, in the order of the menu.
-        seed: of the draw, if there are more rows than fit.
     """
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    shown = sorted(choose_rows(rows, seed), key=lambda row: (row["confidence"], row["row"]))
+    shown = sorted(rows, key=lambda row: (row["confidence"], row["row"]))
     policy = f"default-src 'none'; script-src {_source(SCRIPT)}; style-src {_source(STYLE)}"
     return environment.from_string(PAGE).render(
         policy=Markup(policy + "; base-uri 'none'; form-action 'none'"),
@@ -54,7 +54,7 @@ def samples_page(rows: Sequence[Row], names: Mapping[str, str], label_names: Seq
         script=Markup(SCRIPT),
         names={kind: one_line(name) for kind, name in names.items()},
         classes=[one_line(name) for name in label_names],
-        total=len(rows),
+        total=total,
         marked=sum(bool(_marks(row)) for row in shown),
         conditional=any(row["asked"] is not None for row in shown),
         doubtful=DOUBTFUL,
@@ -63,14 +63,24 @@ def samples_page(rows: Sequence[Row], names: Mapping[str, str], label_names: Seq
     )
 
 
-def choose_rows(rows: Sequence[Row], seed: int = 0, most: int = MOST) -> list[Row]:
-    """Return all rows, or the least confident, those that repeat others (both up to a number), and a random rest."""
-    if len(rows) <= most:
-        return list(rows)
-    by_confidence = sorted(range(len(rows)), key=lambda i: (rows[i]["confidence"], rows[i]["row"]))
-    marked = [i for i, row in enumerate(rows) if _marks(row)]
-    chosen = [*by_confidence[:DOUBTFUL], *marked[:MARKED], *np.random.default_rng(seed).permutation(len(rows)).tolist()]
-    return [rows[i] for i in sorted(list(dict.fromkeys(chosen))[:most])]
+def choose_rows(confidence: np.ndarray, marked: np.ndarray, seed: int = 0, most: int = MOST) -> np.ndarray:
+    """Return the places of all rows, or of the least confident, of those that repeat others (both up to a number),
+    and of a random rest; ascending.
+
+    Args:
+        confidence: (rows,) probability of the predicted class, in the order of the pool.
+        marked: (rows,) which rows repeat others.
+        seed: of the draw, if there are more rows than fit.
+        most: places to return.
+    """
+    rows = len(confidence)
+    if rows <= most:
+        return np.arange(rows)
+    doubtful = np.argsort(confidence, kind="stable")[:DOUBTFUL]
+    repeated = np.flatnonzero(marked)[:MARKED]
+    drawn = np.random.default_rng(seed).permutation(rows)[: most + DOUBTFUL + MARKED]
+    chosen = dict.fromkeys([*doubtful.tolist(), *repeated.tolist(), *drawn.tolist()])
+    return np.array(sorted(list(chosen)[:most]))
 
 
 def _marks(row: Row) -> list[tuple[str, int]]:

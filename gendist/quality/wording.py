@@ -1,12 +1,13 @@
 """Length and variety of texts, so measured that texts of different numbers compare."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
 from gendist.quality.overlap import similarities, words
+from gendist.synthetic.pool import pool_batches, rows_with_text, texts_of
 
 QUANTILES = (0, 1, *range(5, 100, 5), 99, 100)
 """Percent of the rows."""
@@ -16,7 +17,60 @@ SAMPLE = 1000
 """Rows among which similarity is measured, or as many as the smallest group has: it rises with their number."""
 
 
-def describe_texts(groups: dict[str, Sequence[str]], training: str, seed: int = 0) -> dict[str, dict[str, Any]]:
+class TextGroup(Protocol):
+    """Texts that need not be in memory."""
+
+    def __len__(self) -> int:
+        """Return the number of texts."""
+
+    def batches(self) -> Iterator[Sequence[str]]:
+        """Yield all texts, some at a time."""
+
+    def take(self, places: Sequence[int]) -> list[str]:
+        """Return the texts at some places."""
+
+
+class Listed:
+    """A group of texts in memory."""
+
+    def __init__(self, texts: Sequence[str]) -> None:
+        self.texts = texts
+
+    def __len__(self) -> int:
+        """Return the number of texts."""
+        return len(self.texts)
+
+    def batches(self) -> Iterator[Sequence[str]]:
+        """Yield all texts at once."""
+        yield self.texts
+
+    def take(self, places: Sequence[int]) -> list[str]:
+        """Return the texts at some places."""
+        return [self.texts[i] for i in places]
+
+
+class Pooled:
+    """The first rows of a pool that hold text."""
+
+    def __init__(self, shards: Sequence[Path], count: int) -> None:
+        self.shards, self.count = shards, count
+        self.rows = rows_with_text(shards, count)
+
+    def __len__(self) -> int:
+        """Return the number of texts."""
+        return len(self.rows)
+
+    def batches(self) -> Iterator[Sequence[str]]:
+        """Yield all texts, some at a time."""
+        for pool in pool_batches(self.shards, self.count):
+            yield pool.texts
+
+    def take(self, places: Sequence[int]) -> list[str]:
+        """Return the texts at some places."""
+        return texts_of(self.shards, self.rows[places].tolist()) if len(places) else []
+
+
+def describe_texts(groups: Mapping[str, TextGroup], training: str, seed: int = 0) -> dict[str, dict[str, Any]]:
     r"""Measure groups of texts side by side; words are ``\w+`` in lower case.
 
     Args:
@@ -28,23 +82,44 @@ def describe_texts(groups: dict[str, Sequence[str]], training: str, seed: int = 
         By group: ``rows``; quantiles of ``words`` and ``characters``; ``types``, different words of all rows;
         ``same_words``: measures on as many words of each group; ``same_rows``: measures on as many rows of each.
     """
-    split = {name: [words(text) for text in texts] for name, texts in groups.items()}
-    order = {name: np.random.default_rng(seed).permutation(len(texts)) for name, texts in groups.items()}
-    tokens = min(TOKENS, *(sum(map(len, rows)) for rows in split.values()))
+    counted = {name: _count(group) for name, group in groups.items()}
+    order = {name: np.random.default_rng(seed).permutation(len(group)) for name, group in groups.items()}
+    tokens = min(TOKENS, *(int(counts.words.sum()) for counts in counted.values()))
     sample = min(SAMPLE, *map(len, groups.values()))
-    known = {word for row in split[training] for word in row}
+    known = counted[training].types
     found = {}
-    for name, texts in groups.items():
-        drawn = first_words((split[name][i] for i in order[name]), tokens)
+    for name, group in groups.items():
+        counts, places = counted[name], order[name]
+        enough = np.searchsorted(np.cumsum(counts.words[places]), tokens) + 1
+        drawn = first_words(map(words, group.take(places[:enough].tolist())), tokens)
         found[name] = {
-            "rows": len(texts),
-            "words": quantiles([len(row) for row in split[name]]),
-            "characters": quantiles([len(text) for text in texts]),
-            "types": len({word for row in split[name] for word in row}),
+            "rows": len(group),
+            "words": quantiles(counts.words),
+            "characters": quantiles(counts.characters),
+            "types": len(counts.types),
             "same_words": variety(drawn, known),
-            "same_rows": alikeness([texts[i] for i in sorted(order[name][:sample])]),
+            "same_rows": alikeness(group.take(sorted(places[:sample].tolist()))),
         }
     return found
+
+
+class Counts(NamedTuple):
+    """Words and characters of each text, (texts,) each, and the different words of all."""
+
+    words: np.ndarray
+    characters: np.ndarray
+    types: set[str]
+
+
+def _count(group: TextGroup) -> Counts:
+    types: set[str] = set()
+    n_words, n_characters = [], []
+    for texts in group.batches():
+        split = [words(text) for text in texts]
+        types.update(word for row in split for word in row)
+        n_words.append(np.fromiter(map(len, split), np.int64))
+        n_characters.append(np.fromiter(map(len, texts), np.int64))
+    return Counts(np.concatenate(n_words), np.concatenate(n_characters), types)
 
 
 def quantiles(values: Sequence[float] | np.ndarray, digits: int = 4) -> dict[str, Any]:

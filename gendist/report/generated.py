@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from gendist.errors import GendistError
-from gendist.logits.files import read_logits
-from gendist.synthetic.pool import Pool
+from gendist.logits.files import logits_by_file
+from gendist.synthetic.pool import rows_with_text, texts_of
 
 
 @dataclass(frozen=True)
@@ -47,21 +47,39 @@ def generated_by_dataset(
     return found
 
 
-def draw(pool: Pool, k: int, seed: int) -> list[tuple[int, str]]:
-    """Return k random (row, text) by row number, or all if there are fewer."""
-    chosen = np.random.default_rng(seed).choice(len(pool.rows), min(k, len(pool.rows)), replace=False)
-    return [(int(pool.rows[i]), pool.texts[i]) for i in sorted(chosen)]
-
-
-def read_pool_logits(files: Sequence[Path], rows: Sequence[int]) -> np.ndarray:
-    """Return the teacher's logits of the given rows, (rows, classes).
+def draw(generated: Generated, k: int, seed: int) -> tuple[list[tuple[int, str]], int]:
+    """Return k random (row, text) by row number, or all if there are fewer, and how many rows hold text.
 
     Raises:
-        GendistError: if a file is missing or damaged, or a row is in none of them.
+        GendistError: if a shard is missing or damaged, or no row holds text.
     """
-    keys, logits = read_logits(files, "row")
-    place = {int(key): i for i, key in enumerate(keys)}
-    missing = sorted(set(rows) - set(place))
-    if missing:
-        raise GendistError(f"{files[0]}: generated row {missing[0]} has no logits")
-    return logits[[place[row] for row in rows]]
+    rows = rows_with_text(generated.shards, generated.rows)
+    chosen = np.random.default_rng(seed).choice(len(rows), min(k, len(rows)), replace=False)
+    drawn = [int(rows[i]) for i in sorted(chosen)]
+    return list(zip(drawn, texts_of(generated.shards, drawn), strict=True)), len(rows)
+
+
+def read_pool_logits(files: Sequence[Path], rows: Sequence[int] | np.ndarray) -> np.ndarray:
+    """Return the teacher's logits of the given rows, which are different ones: (rows, classes).
+
+    Raises:
+        GendistError: if a file is missing or damaged, or a row is in none of them or in two.
+    """
+    wanted = np.asarray(rows)
+    order = np.argsort(wanted)
+    ascending = wanted[order]
+    found = np.zeros(len(wanted), dtype=bool)
+    logits = np.empty((len(wanted), 0), np.float32)
+    for file, keys, scores in logits_by_file(files, "row"):
+        if not logits.shape[1]:
+            logits = np.empty((len(wanted), scores.shape[1]), np.float32)
+        place = np.searchsorted(ascending, keys)
+        asked = place < len(ascending)
+        asked[asked] = ascending[place[asked]] == keys[asked]
+        targets = order[place[asked]]
+        if found[targets].any():
+            raise GendistError(f"{file}: row {keys[asked][found[targets]][0]} occurs twice")
+        found[targets], logits[targets] = True, scores[asked]
+    if not found.all():
+        raise GendistError(f"{files[0]}: generated row {wanted[~found].min()} has no logits")
+    return logits

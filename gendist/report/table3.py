@@ -10,7 +10,6 @@ from gendist.errors import GendistError
 from gendist.report import escape
 from gendist.report.generated import Generated, draw, read_pool_logits
 from gendist.report.write import Cell, markdown_table, write_csv
-from gendist.synthetic.pool import read_pool
 from gendist.texts.tables import read_texts
 
 SHOWN = 500
@@ -33,8 +32,7 @@ def write_table3(datasets: Mapping[str, Generated], out_csv: Path, out_md: Path,
     rows: list[list[Cell]] = []
     parts = []
     for dataset, generated in datasets.items():
-        pool = read_pool(generated.shards, generated.rows)
-        drawn = draw(pool, k, seed)
+        drawn, with_text = draw(generated, k, seed)
         names = read_texts(generated.train).label_names
         probabilities = softmax(read_pool_logits(generated.logits, [row for row, _ in drawn]), axis=1)  # (k, classes)
         if probabilities.shape[1] != len(names):
@@ -49,7 +47,7 @@ def write_table3(datasets: Mapping[str, Generated], out_csv: Path, out_md: Path,
             short = escape.markdown(escape.shorten(text, SHOWN))
             cells.append([f"{row:,}", escape.markdown(label), f"{probability:.2f}", short])
         header = ["Row", "Teacher's label", "Probability", "Generated text"]
-        title = f"{escape.markdown(dataset)}, {len(drawn)} of {len(pool.rows):,} rows"
+        title = f"{escape.markdown(dataset)}, {len(drawn)} of {with_text:,} rows"
         parts.append(f"### {title}\n\n{markdown_table(header, cells, right=(0, 2))}")
     write_csv(out_csv, ["dataset", "row", "label", "probability", "text"], rows)
     caption = (

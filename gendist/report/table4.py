@@ -10,7 +10,6 @@ from gendist.quality.overlap import similarities
 from gendist.report import escape
 from gendist.report.generated import Generated, draw
 from gendist.report.write import Cell, markdown_table, write_csv
-from gendist.synthetic.pool import read_pool
 from gendist.texts.tables import Texts, read_texts
 
 NEIGHBOURS = 3
@@ -37,7 +36,7 @@ def write_table4(datasets: Mapping[str, Generated], out_csv: Path, out_md: Path,
     parts = []
     for dataset, generated in datasets.items():
         real = read_texts(generated.train)
-        drawn = draw(read_pool(generated.shards, generated.rows), k, seed)
+        drawn, _ = draw(generated, k, seed)
         near, similarity = _nearest(real.texts, [text for _, text in drawn], generated.train)
         for (row, text), places, values in zip(drawn, near, similarity, strict=True):
             for rank, (place, value) in enumerate(zip(places, values, strict=True), start=1):

@@ -9,7 +9,7 @@ import torch
 
 from gendist.errors import GendistError
 from gendist.logits.files import read_logits
-from gendist.padding import padded
+from gendist.padding import Encoded, lengths, padded
 from gendist.students.filters import ALL, Selection, kept_rows
 from gendist.synthetic.pool import read_pool
 from gendist.texts.tables import Texts
@@ -106,7 +106,7 @@ def per_batch(n_real: int, n_rows: int, size: int, real_share: float | None) -> 
 
 
 def batches(
-    encoded: Sequence[list[int]], size: int, rng: np.random.Generator, n_real: int = 0, beside: int = 0
+    encoded: Encoded, size: int, rng: np.random.Generator, n_real: int = 0, beside: int = 0
 ) -> Iterator[tuple[torch.Tensor, torch.Tensor, np.ndarray]]:
     """Yield one epoch of (ids, mask, row numbers) in random order, rows of like length together.
 
@@ -119,15 +119,16 @@ def batches(
             and the real ones come as often as that takes.
     """
     first = n_real if beside else 0
+    sizes = lengths(encoded)
     order = first + rng.permutation(len(encoded) - first)
     real = _endless(n_real, rng)
     share = size - beside
     picks = []
     for i in range(0, len(order), BUCKET * share):
-        parts = _by_length(order[i : i + BUCKET * share], share, encoded)
+        parts = _by_length(order[i : i + BUCKET * share], share, sizes)
         if beside:
             drawn = np.fromiter((next(real) for _ in range(len(parts) * beside)), np.int64)
-            mixed = zip(parts, _by_length(drawn, beside, encoded), strict=True)
+            mixed = zip(parts, _by_length(drawn, beside, sizes), strict=True)
             parts = [np.concatenate(pair) for pair in mixed]
         picks += parts
     for place in rng.permutation(len(picks)):
@@ -135,8 +136,8 @@ def batches(
         yield ids, mask.float(), picks[place]
 
 
-def _by_length(rows: np.ndarray, size: int, encoded: Sequence[list[int]]) -> list[np.ndarray]:
-    by_length = np.array(sorted(rows, key=lambda i: len(encoded[i])))
+def _by_length(rows: np.ndarray, size: int, sizes: np.ndarray) -> list[np.ndarray]:
+    by_length = rows[np.argsort(sizes[rows], kind="stable")]
     return [by_length[i : i + size] for i in range(0, len(by_length), size)]
 
 

@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -27,9 +27,11 @@ from gendist.evaluation.runs import RunRow, write_run
 from gendist.students.architectures import build
 from gendist.students.data import Synthetic, TrainingRows, training_rows
 from gendist.students.filters import selection_of
+from gendist.students.pieces import Pieces
 from gendist.students.settings import Student, Training
 from gendist.students.subwords import Subwords, load_subwords
 from gendist.students.train import student_logits, train_student
+from gendist.synthetic.pool import BATCH
 from gendist.systems import parse_variant, system_name
 from gendist.texts.tables import read_texts
 
@@ -116,9 +118,13 @@ def fitted_student(
     return network
 
 
-def encode(subwords: Subwords, texts: list[str], max_pieces: int) -> list[list[int]]:
+def encode(subwords: Subwords, texts: Sequence[str], max_pieces: int) -> Pieces:
     """Tokenise and cut; a text without any known piece keeps one padding piece."""
-    return [ids[:max_pieces] or [0] for ids in subwords.encode(texts)]
+    parts = []
+    for first in range(0, len(texts), BATCH):
+        encoded = subwords.encode(texts[first : first + BATCH])
+        parts.append(Pieces.of([ids[:max_pieces] or [0] for ids in encoded]))
+    return Pieces.joined(parts)
 
 
 def save_student(

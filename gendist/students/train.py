@@ -2,13 +2,12 @@
 
 import logging
 import math
-from collections.abc import Sequence
 
 import numpy as np
 import torch
 
 from gendist.errors import GendistError
-from gendist.padding import padded
+from gendist.padding import Encoded, lengths, padded
 from gendist.progress import Progress
 from gendist.students.data import TrainingRows, batches, hide_pieces, per_batch
 from gendist.students.loss import distillation_loss, label_loss
@@ -19,7 +18,7 @@ log = logging.getLogger(__name__)
 
 def train_student(
     network: torch.nn.Module,
-    encoded: Sequence[list[int]],
+    encoded: Encoded,
     rows: TrainingRows,
     student: Student,
     training: Training,
@@ -71,10 +70,10 @@ def train_student(
 
 
 @torch.inference_mode()
-def student_logits(network: torch.nn.Module, encoded: Sequence[list[int]], batch_size: int = 256) -> np.ndarray:
+def student_logits(network: torch.nn.Module, encoded: Encoded, batch_size: int = 256) -> np.ndarray:
     """Return float32 logits (rows, classes) in the order of the rows."""
     network.eval()
-    order = sorted(range(len(encoded)), key=lambda i: len(encoded[i]))
+    order = np.argsort(lengths(encoded), kind="stable")
     parts = []
     for i in range(0, len(order), batch_size):
         ids, mask = padded([encoded[j] for j in order[i : i + batch_size]])

@@ -7,6 +7,7 @@ import typer
 from rich.console import Console
 
 from gendist.config import Study
+from gendist.config.plan import too_many_shards
 from gendist.errors import GendistError
 from gendist.storage import full, is_full
 from gendist.workflow.display import shown, summary
@@ -60,6 +61,8 @@ def run_jobs(config: Path, study: Study, arguments: Sequence[str]) -> int:
     if remove_stale():
         typer.echo("Removed the lock of a run that was killed.")
     remove_leftovers()
+    if advice := too_many_shards(study):
+        typer.echo(f"note: {advice}", err=True)
     with shown(Console()) as show:
         # Everything but the host's name goes to the file; the profile's quietness is meant for terminals.
         state, status, interrupted = follow(config, ["--quiet", "host", *arguments], output, show)
