@@ -17,7 +17,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check -q install -c constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help run workflow test test-all check format docs docs-serve pocket clean
+.PHONY: help run workflow test test-all test-slurm check format docs docs-serve pocket clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | awk -F'|' '{printf "%-17s %s\n", $$1, $$2}'
@@ -65,6 +65,9 @@ test: check ## check, then the tests that take minutes in all
 
 test-all: check ## check, then every test
 	@echo "== pytest"; $(BIN)/pytest
+
+test-slurm: $(VENV)/.test-stamp ## the tests on a real Slurm of one node; tests/slurm/install.sh installs it
+	@$(BIN)/pytest tests/slurm -rs
 
 format: $(VENV)/.test-stamp ## reformat the code and mend what ruff can
 	@$(BIN)/ruff check --fix .

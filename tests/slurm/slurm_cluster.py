@@ -71,6 +71,7 @@ class Cluster:
         self.folder, self.gpus, self.cpus = folder, gpus, cpus
         self.host = socket.gethostname().partition(".")[0]
         self.running: list[subprocess.Popen[bytes]] = []
+        self.controller: subprocess.Popen[bytes] | None = None
 
     @property
     def environment(self) -> Mapping[str, str]:
@@ -89,11 +90,18 @@ class Cluster:
         self._spawn("slurmd", "-D")
         self._wait(lambda: self.node() == "idle", "an idle node")
 
-    def start_controller(self) -> subprocess.Popen[bytes]:
+    def start_controller(self) -> None:
         """Start slurmctld, which recovers its state if it ran before."""
-        controller = self._spawn("slurmctld", "-D")
+        self.controller = self._spawn("slurmctld", "-D")
         self._wait(lambda: "is UP" in self.ask("scontrol", "ping", check=False), "an answer of slurmctld")
-        return controller
+
+    def restart_controller(self, pause: float = 10) -> None:
+        """Kill slurmctld, as a crash would; start it again after so many seconds."""
+        assert self.controller
+        self.controller.kill()
+        self.controller.wait()
+        time.sleep(pause)
+        self.start_controller()
 
     def _configure(self) -> None:
         for name in ("state", "spool", "bin"):
@@ -143,7 +151,7 @@ class Cluster:
 
     def stop(self) -> None:
         """Cancel all jobs, stop the daemons, and kill what is left."""
-        if self.running and self.running[-1].poll() is None:
+        if self.running and self.controller and self.controller.poll() is None:
             self.ask("scancel", "--user", getpass.getuser(), check=False)
             deadline = time.monotonic() + 15
             while self.queue("running,completing,suspended") and time.monotonic() < deadline:
