@@ -13,7 +13,6 @@ from gendist.config.files import require_files
 from gendist.errors import GendistError
 from gendist.eta import StudyClock
 from gendist.systems import BASELINES, WITH_SYNTHETIC, WITH_TEACHER, parse_variant
-from gendist.workflow.arrays import check_arrays
 from gendist.workflow.events import EventFile
 
 # A study named on the command line stands alone: Snakemake would merge it into config.yaml.
@@ -37,7 +36,6 @@ onstart:
     # every second for each job that it has started: a sixth of a core after a hundred jobs.
     if workflow.local_exec:
         workflow.scheduler.job_rate_limiter = None
-    check_arrays(workflow.scheduler, len(workflow.dag))
 
 
 RESULTS = STUDY.results

@@ -1,15 +1,13 @@
 """What can be known of profiles/slurm without a Slurm; tests/slurm has the rest."""
 
 import re
-import sys
-from types import SimpleNamespace
-from typing import Any
+from pathlib import Path
 
 import pytest
 import yaml
 from workflow_fixtures import ROOT, STUDY, Checkout
 
-from gendist.workflow import arrays
+from gendist.workflow.locks import queued_here
 
 SLURM = yaml.safe_load((ROOT / "profiles/slurm/profile.yaml").read_text())
 DEFAULT = yaml.safe_load((ROOT / "profiles/default/profile.yaml").read_text())
@@ -28,7 +26,7 @@ def test_the_profile_decides_on_reruns_as_the_default_one():
 def test_the_profile_and_the_local_rules_name_rules_that_exist():
     local = re.findall(r"^    (\w+),$", (ROOT / "rules/local.smk").read_text(), re.MULTILINE)
     assert len(local) > 10 and set(local) <= rules()
-    named = {*SLURM["set-resources"], *SLURM["slurm-array-jobs"].split(",")}
+    named = {*SLURM["set-resources"], *SLURM["groups"]}
     assert named <= rules() - set(local)
 
 
@@ -44,51 +42,18 @@ def test_snakemake_takes_the_profile(bare: Checkout):
     assert result.returncode == 0 and "generate_shard" in result.stdout, result.stdout
 
 
-def scheduler(monkeypatch: pytest.MonkeyPatch, age: int = 300, status: str = "squeue", **limits: int) -> Any:
-    """As much of Snakemake's scheduler as decides on arrays."""
-    monkeypatch.setattr(arrays, "min_job_age", lambda: age)
-    settings = SimpleNamespace(status_command=status, init_seconds_before_status_checks=40)
-    executor = SimpleNamespace(array_jobs={"generate_shard"}, workflow=SimpleNamespace(executor_settings=settings))
-    unlimited = dict.fromkeys(("_cores", "_nodes", "_job_count"), sys.maxsize)
-    return SimpleNamespace(_executor=executor, global_resources={**unlimited, **limits}, job_rate_limiter="100/1s")
+def test_a_group_of_shards_asks_for_one_gpu():
+    # Else the executor would add up what its members ask for, and no node may have so many.
+    assert set(SLURM["groups"].values()) == set(SLURM["group-components"])
+    assert SLURM["resources"] == {"gpu": 1} and SLURM["set-resource-scopes"] == {"gpu": "local"}
 
 
-@pytest.mark.parametrize("limits", [{}, {"gpu": 1000000}, {"_nodes": 50}, {"gpu": 50}], ids=str)
-def test_arrays_stay_where_nothing_holds_jobs_back(monkeypatch: pytest.MonkeyPatch, limits: dict[str, int]):
-    one = scheduler(monkeypatch, **limits)
-    arrays.check_arrays(one, 50)
-    assert one._executor.array_jobs == {"generate_shard"} and one.job_rate_limiter is None
-
-
-@pytest.mark.parametrize(
-    ("changed", "reason"),
-    [
-        ({"_nodes": 49}, "--jobs limits"),
-        ({"gpu": 2}, "--resources gpu limits"),
-        ({"mem_mb": 10**6}, "--resources mem_mb limits"),
-        ({"status": "sacct"}, "sacct follows the jobs"),
-        ({"age": 119}, "squeue forgets finished jobs after 119 seconds"),
-        ({"age": 0}, "squeue forgets"),
-    ],
-    ids=str,
-)
-def test_where_arrays_would_be_waited_for_or_misread_there_are_none(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, changed: dict[str, Any], reason: str
-):
-    one = scheduler(monkeypatch, **changed)
-    arrays.check_arrays(one, 50)
-    assert one._executor.array_jobs == set()
-    assert f"No arrays: {reason}" in caplog.text
-
-
-def test_other_executors_have_no_arrays_to_check():
-    arrays.check_arrays(SimpleNamespace(_executor=object(), job_rate_limiter=None), 50)
-
-
-def test_how_long_slurm_remembers_is_read_from_its_config(monkeypatch: pytest.MonkeyPatch):
-    def told(text: str) -> int:
-        monkeypatch.setattr(arrays.subprocess, "run", lambda *_, **__: SimpleNamespace(stdout=text))
-        return arrays.min_job_age()
-
-    assert told("MessageTimeout          = 10 sec\nMinJobAge               = 300 sec\n") == 300
-    assert told("slurm_load_ctl_conf error: Unable to contact slurm controller\n") == 0
+def test_jobs_in_the_queue_are_known_by_the_folder_they_work_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+    squeue = tmp_path / "squeue"
+    squeue.write_text(f"#!/bin/sh\necho '7|{tmp_path}'\necho '8|{tmp_path}/other'\necho '9_[2-3]|{tmp_path}'\n")
+    squeue.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert queued_here() == ["7", "9_[2-3]"]
+    squeue.unlink()
+    assert queued_here() == []  # a machine without Slurm

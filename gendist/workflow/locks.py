@@ -1,5 +1,6 @@
 """Snakemake's locks: which are in use, and which a killed run left behind."""
 
+import getpass
 import subprocess
 from pathlib import Path
 
@@ -29,6 +30,17 @@ def running_here() -> list[int]:
     return found
 
 
+def queued_here() -> list[str]:
+    """Return the ids of our Slurm jobs, waiting or running, that work in this directory; none without Slurm."""
+    squeue = ["squeue", "--user", getpass.getuser(), "--noheader", "--format=%i|%Z"]
+    try:
+        told = subprocess.run(squeue, capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=60)
+    except (OSError, subprocess.TimeoutExpired):
+        return []
+    jobs = [line.partition("|") for line in told.stdout.splitlines()]
+    return [job.strip() for job, _, folder in jobs if Path(folder.strip()) == Path.cwd()]
+
+
 def locked() -> bool:
     """Say whether there is any lock in the working directory."""
     return LOCKS.is_dir() and any(LOCKS.iterdir())
@@ -49,10 +61,15 @@ def remove_stale(config: Path) -> bool:
         Whether there were any.
 
     Raises:
-        GendistError: if Snakemake cannot remove them.
+        GendistError: if Snakemake cannot remove them, or jobs of that run are still in a queue.
     """
     if not locked() or running_here():
         return False
+    if ids := queued_here():
+        raise GendistError(
+            f"{Path.cwd()}: an earlier run was killed, but its jobs are still in Slurm's queue; "
+            f"wait for them (squeue), or cancel them: scancel {' '.join(ids)}"
+        )
     done = subprocess.run(command(config, "--unlock"), capture_output=True, text=True, stdin=subprocess.DEVNULL)
     if done.returncode:
         said = (done.stderr.strip() or done.stdout.strip() or "no message").splitlines()[-1]

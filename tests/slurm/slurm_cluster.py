@@ -11,9 +11,11 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
+
+import psutil
 
 DAEMONS = ("munged", "slurmctld", "slurmd")
 CLIENTS = ("sbatch", "scancel", "scontrol", "sinfo", "squeue", "srun")
@@ -113,9 +115,7 @@ class Cluster:
         values = {"host": self.host, "user": getpass.getuser(), "cpus": self.cpus, "gpus": self.gpus}
         values |= {"folder": self.folder, "ctld_port": ports[0], "slurmd_port": ports[1]}
         (self.folder / "slurm.conf").write_text(CONF.format(**values))
-        (self.folder / "gres.conf").write_text(
-            f"NodeName={self.host} Name=gpu File={','.join(DEVICES[: self.gpus])}\n"
-        )
+        (self.folder / "gres.conf").write_text(f"NodeName={self.host} Name=gpu File={','.join(DEVICES[: self.gpus])}\n")
         # The executor plugin takes all variables of Slurm from srun, SLURM_CONF included.
         srun = self.folder / "bin" / "srun"
         srun.write_text(f'#!/bin/sh\nSLURM_CONF={self.folder}/slurm.conf exec {shutil.which("srun", path=PATH)} "$@"\n')
@@ -124,12 +124,17 @@ class Cluster:
     def _spawn(self, *command: str) -> subprocess.Popen[bytes]:
         with (self.folder / f"{command[0]}.out").open("ab") as output:
             process = subprocess.Popen(
-                command, env=self.environment, stdin=subprocess.DEVNULL, stdout=output, stderr=output
+                command,
+                env=self.environment,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,  # Ctrl-C is for the tests, which then stop the daemons in order
             )
         self.running.append(process)
         return process
 
-    def _wait(self, ready, what: str, seconds: float = 60) -> None:
+    def _wait(self, ready: Callable[[], bool], what: str, seconds: float = 60) -> None:
         wait_for(ready, f"{what}; see {self.folder}/*.out and *.log", seconds)
 
     def ask(self, *command: str, check: bool = True) -> str:
@@ -150,8 +155,8 @@ class Cluster:
         return [line.split("|") for line in told.splitlines() if line.count("|") == 3]
 
     def stop(self) -> None:
-        """Cancel all jobs, stop the daemons, and kill what is left."""
-        if self.running and self.controller and self.controller.poll() is None:
+        """Cancel all jobs, stop the daemons, and kill what is left of either."""
+        if self.controller and self.controller.poll() is None:
             self.ask("scancel", "--user", getpass.getuser(), check=False)
             deadline = time.monotonic() + 15
             while self.queue("running,completing,suspended") and time.monotonic() < deadline:
@@ -165,9 +170,17 @@ class Cluster:
                 process.kill()
                 process.wait()
         self.running.clear()
+        self._kill_jobs()
+
+    def _kill_jobs(self) -> None:
+        """Kill processes of jobs that outlived the daemons; they are known by the folder in their environment."""
+        for process in psutil.process_iter():
+            with suppress(psutil.Error, OSError):
+                if process.environ().get("SLURM_CONF") == self.environment["SLURM_CONF"]:
+                    process.kill()
 
 
-def wait_for(ready, what: str, seconds: float = 60) -> None:
+def wait_for(ready: Callable[[], bool], what: str, seconds: float = 60) -> None:
     """Wait until something holds."""
     deadline = time.monotonic() + seconds
     while not ready():

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pyarrow.parquet as pq
 import pytest
 from slurm_cluster import Cluster, missing, started, wait_for
@@ -17,12 +18,20 @@ from workflow_fixtures import STUDY, Checkout
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(bool(missing()), reason=missing() or "Slurm is there")]
 
-QUICK = ["--slurm-init-seconds-before-status-checks", "1", "--max-status-checks-per-second", "2", "--latency-wait", "20"]
+QUICK = [
+    "--slurm-init-seconds-before-status-checks",
+    "1",
+    "--max-status-checks-per-second",
+    "2",
+    "--latency-wait",
+    "20",
+]
 """The profile's waits are those of a busy cluster."""
 POOL = "results/toy/synthetic/tiny/full"
 VISIBLE = re.compile(r"device: \w+ \(CUDA_VISIBLE_DEVICES=(.*)\)")
 TIMED = re.compile(r"(^|/)(logs|costs)(/|$)|timing\.json|costs\.parquet|costs\.(csv|md)|tradeoff\.|report\.html")
 """What is made of durations."""
+GENDIST = [sys.executable, "-c", "from gendist.cli.app import main; main()"]
 
 
 def small(shards: int, **changed: Any) -> dict[str, Any]:
@@ -68,7 +77,17 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
 @contextmanager
 def running(cluster: Cluster, checkout: Checkout, study: dict[str, Any], *arguments: str) -> Iterator[subprocess.Popen]:
     """A run on the cluster under way; whatever happens, it does not outlive the test."""
-    command = [sys.executable, "-c", "from gendist.cli.app import main; main()", "run", checkout.write(study), "--profile", "slurm", "--", *QUICK]
+    command = [
+        sys.executable,
+        "-c",
+        "from gendist.cli.app import main; main()",
+        "run",
+        checkout.write(study),
+        "--profile",
+        "slurm",
+        "--",
+        *QUICK,
+    ]
     process = subprocess.Popen(
         [*command, *arguments],
         cwd=checkout.folder,
@@ -134,7 +153,8 @@ def mid_shard(cluster: Cluster, checkout: Checkout, count: int = 1) -> list[str]
         return [job for job, state, what, _ in cluster.queue("running") if "generate_shard" in what]
 
     def at_work() -> bool:
-        begun = [path for path in logs.glob("shard-*.log") if "device:" in path.read_text()]
+        told = [path.read_text() for path in logs.glob("shard-*.log")]
+        begun = [text for text in told if "device:" in text and ".parquet:" not in text]
         return len(ids()) >= count and len(begun) >= count
 
     wait_for(at_work, f"{count} shards at work", 300)
@@ -144,8 +164,7 @@ def mid_shard(cluster: Cluster, checkout: Checkout, count: int = 1) -> list[str]
 def test_a_cancelled_shard_is_made_again(cluster: Cluster, ready: Checkout, tmp_path: Path):
     checkout = ready.copy(tmp_path / "cluster")
     with running(cluster, checkout, slow(2, 500), *shards(2)) as process:
-        first, second = mid_shard(cluster, checkout, 2)
-        assert first.split("_")[0] == second.split("_")[0]  # an array
+        first = mid_shard(cluster, checkout, 2)[0]
         cluster.ask("scancel", first)
         wait_for(lambda: [first, "CANCELLED"] in [job[:2] for job in cluster.queue()], "the cancelled job")
         log = said(process, checkout)
@@ -199,10 +218,32 @@ def test_a_controller_that_is_restarted_ends_no_run(cluster: Cluster, ready: Che
     assert [(checkout.folder / path).read_bytes() for path in shards(1)] == local_shards(ready, tmp_path / "l", 1, 400)
 
 
+def test_jobs_of_a_killed_run_are_not_made_twice(cluster: Cluster, ready: Checkout, tmp_path: Path):
+    checkout = ready.copy(tmp_path / "cluster")
+    node = ["scontrol", "update", f"nodename={cluster.host}"]
+    cluster.ask(*node, "state=drain", "reason=test")
+    try:
+        with running(cluster, checkout, small(1), *shards(1)) as process:
+            wait_for(lambda: len(cluster.queue("pending")) == 1, "a job in the queue", 300)
+            ((job, *_),) = cluster.queue("pending")
+            (snakemake,) = psutil.Process(process.pid).children()
+            snakemake.kill()
+            assert process.wait(60) != 0
+        with running(cluster, checkout, small(1), *shards(1)) as process:
+            output, _ = process.communicate(timeout=300)
+        assert process.returncode == 1 and f"or cancel them: scancel {job}\n" in output, output
+        cluster.ask("scancel", job)
+    finally:
+        cluster.ask(*node, "state=resume")
+    with running(cluster, checkout, small(1), *shards(1)) as process:
+        said(process, checkout)
+    assert [(checkout.folder / path).read_bytes() for path in shards(1)] == local_shards(ready, tmp_path / "l", 1, 4)
+
+
 def test_the_study_through_slurm_has_the_bytes_of_a_local_run(cluster: Cluster, own: Checkout, tmp_path: Path):
     local = own.copy(tmp_path / "local")
     local.run(small(4))
     with running(cluster, own, small(4)) as process:
-        log = said(process, own)
+        said(process, own)
     assert contents(own) == contents(local)
     assert len(contents(own)) > 40
