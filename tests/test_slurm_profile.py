@@ -7,6 +7,9 @@ import pytest
 import yaml
 from workflow_fixtures import ROOT, STUDY, Checkout
 
+from gendist.cli import extras
+from gendist.errors import GendistError
+from gendist.workflow.checkout import ways_to_run
 from gendist.workflow.locks import queued_here
 
 SLURM = yaml.safe_load((ROOT / "profiles/slurm/profile.yaml").read_text())
@@ -57,3 +60,20 @@ def test_jobs_in_the_queue_are_known_by_the_folder_they_work_in(tmp_path: Path, 
     assert queued_here() == ["7", "9_[2-3]"]
     squeue.unlink()
     assert queued_here() == []  # a machine without Slurm
+
+
+def test_a_machine_without_slurm_is_told_so_in_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(GendistError, match="no sbatch on this machine"):
+        ways_to_run(None, "slurm")
+    monkeypatch.setattr(extras, "find_spec", lambda _: None)
+    with pytest.raises(
+        GendistError, match=r"snakemake_executor_plugin_slurm not installed: pip install -e '.\[slurm\]'"
+    ):
+        extras.require_extra("slurm")
+
+
+def test_the_profile_brings_its_own_number_of_jobs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    (tmp_path / "sbatch").touch(mode=0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert ways_to_run(None, "slurm") == ["--profile", str(ROOT / "profiles/slurm")]

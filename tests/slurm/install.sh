@@ -22,11 +22,12 @@ if [ ! -e /usr/sbin/policy-rc.d ]; then
     trap 'rm -f /usr/sbin/policy-rc.d' EXIT
 fi
 export DEBIAN_FRONTEND=noninteractive
-if ! { apt-get update -qq && apt-get install -yqq --no-install-recommends slurm-wlm munge; } >/tmp/slurm-install.$$ 2>&1; then
-    tail -n 3 /tmp/slurm-install.$$
-    rm -f /tmp/slurm-install.$$
+told=$(mktemp)
+if ! { apt-get update -qq && apt-get install -yqq --no-install-recommends slurm-wlm munge; } >"$told" 2>&1; then
+    tail -n 3 "$told"
+    rm -f "$told"
     echo "Slurm could not be installed (above): its tests will skip. Packages: slurm-wlm, munge"
     exit 1
 fi
-rm -f /tmp/slurm-install.$$
+rm -f "$told"
 echo "Slurm installed: $(slurmctld -V)"

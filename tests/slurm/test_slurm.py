@@ -91,7 +91,7 @@ def running(cluster: Cluster, checkout: Checkout, study: dict[str, Any], *argume
     process = subprocess.Popen(
         [*command, *arguments],
         cwd=checkout.folder,
-        env={**cluster.environment, "HF_HUB_OFFLINE": "1"},
+        env={k: v for k, v in cluster.environment.items() if k != "PYTHONPATH"} | {"HF_HUB_OFFLINE": "1"},
         text=True,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -116,7 +116,8 @@ def said(process: subprocess.Popen, checkout: Checkout) -> str:
 def devices(checkout: Checkout) -> list[tuple[str, str, str]]:
     """What each job that asked for a GPU said in its log: the devices it saw, when it said so, when it ended."""
     found = []
-    for path in (checkout.folder / "results/logs").rglob("*.log"):
+    logs = checkout.folder / "results/logs"
+    for path in set(logs.rglob("*.log")) - {logs / "run.log"}:  # which repeats lines of failed jobs
         lines = path.read_text().splitlines()
         seen = [(match[1], line[:23]) for line in lines if (match := VISIBLE.search(line))]
         found += [(devices, begin, lines[-1][:23]) for devices, begin in seen]
