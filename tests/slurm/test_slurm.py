@@ -16,6 +16,9 @@ import pytest
 from slurm_cluster import Cluster, missing, started, wait_for
 from workflow_fixtures import STUDY, Checkout
 
+from gendist.synthetic.settings import Sampling
+from gendist.synthetic.shard import generate_shard
+
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(bool(missing()), reason=missing() or "Slurm is there")]
 
 QUICK = [
@@ -40,7 +43,7 @@ def small(shards: int, **changed: Any) -> dict[str, Any]:
     study["datasets"]["toy"]["synthetic"] = study["shard_rows"] * shards
     study["students"] = {"kim": STUDY["students"]["kim"]}
     study["samplings"] = {"full": {"max_tokens": 40, "batch_size": 64}}
-    return {**study, "systems": ["tfidf-svm", "teacher", "kim", "kim+gendist"], "counts": []}
+    return {**study, "systems": ["kim", "kim+gendist"], "counts": []}
 
 
 def slow(shards: int, rows: int) -> dict[str, Any]:
@@ -139,11 +142,13 @@ def ready(bare: Checkout, tmp_path_factory: pytest.TempPathFactory) -> Checkout:
     return checkout
 
 
-def local_shards(ready: Checkout, folder: Path, count: int, rows: int) -> list[bytes]:
-    """Shards as a local run makes them, quickly."""
-    checkout = ready.copy(folder)
-    checkout.run(small(count, shard_rows=rows), *shards(count))
-    return [(checkout.folder / path).read_bytes() for path in shards(count)]
+def undisturbed(ready: Checkout, folder: Path, count: int, rows: int) -> list[bytes]:
+    """The same shards made here, one after the other and many rows at a time."""
+    made = [folder / f"{i}.parquet" for i in range(count)]
+    sampling = Sampling(**small(1)["samplings"]["full"])
+    for i, path in enumerate(made):
+        generate_shard(ready.folder / "results/toy/generators/tiny", path, sampling, i, rows)
+    return [path.read_bytes() for path in made]
 
 
 def mid_shard(cluster: Cluster, checkout: Checkout, count: int = 1) -> list[str]:
@@ -170,14 +175,14 @@ def test_a_cancelled_shard_is_made_again(cluster: Cluster, ready: Checkout, tmp_
         wait_for(lambda: [first, "CANCELLED"] in [job[:2] for job in cluster.queue()], "the cancelled job")
         log = said(process, checkout)
     assert log.count("Trying to restart job") == 1
-    assert [(checkout.folder / path).read_bytes() for path in shards(2)] == local_shards(ready, tmp_path / "l", 2, 500)
+    assert [(checkout.folder / path).read_bytes() for path in shards(2)] == undisturbed(ready, tmp_path, 2, 500)
     assert_alone(devices(checkout))
 
 
 def test_a_drained_node_and_a_lost_one_only_delay_the_run(cluster: Cluster, ready: Checkout, tmp_path: Path):
     checkout = ready.copy(tmp_path / "cluster")
     node = ["scontrol", "update", f"nodename={cluster.host}"]
-    with running(cluster, checkout, slow(3, 400), *shards(3)) as process:
+    with running(cluster, checkout, slow(3, 300), *shards(3)) as process:
         mid_shard(cluster, checkout, 2)
         cluster.ask(*node, "state=drain", "reason=test")
         wait_for(lambda: cluster.node() == "drained", "the end of what ran", 300)
@@ -190,13 +195,13 @@ def test_a_drained_node_and_a_lost_one_only_delay_the_run(cluster: Cluster, read
         cluster.ask("scontrol", "update", f"jobid={lost}", "starttime=now")  # it would wait two minutes
         log = said(process, checkout)
     assert "Trying to restart" not in log  # the queue did it, at no attempt's cost
-    assert [(checkout.folder / path).read_bytes() for path in shards(3)] == local_shards(ready, tmp_path / "l", 3, 400)
+    assert [(checkout.folder / path).read_bytes() for path in shards(3)] == undisturbed(ready, tmp_path, 3, 300)
     assert_alone(devices(checkout))
 
 
 def test_a_job_killed_for_time_gets_more_of_it(cluster: Cluster, ready: Checkout, tmp_path: Path):
     checkout = ready.copy(tmp_path / "cluster")
-    with running(cluster, checkout, slow(1, 1600), *shards(1)) as process:
+    with running(cluster, checkout, slow(1, 1400), *shards(1)) as process:
         (job,) = mid_shard(cluster, checkout)
         assert cluster.queue("running")[0][3] == "2:00:00"
         # Limits are whole minutes; its end is brought forward to now.
@@ -206,7 +211,7 @@ def test_a_job_killed_for_time_gets_more_of_it(cluster: Cluster, ready: Checkout
         assert cluster.queue("running")[0][3] == "4:00:00"
         log = said(process, checkout)
     assert log.count("Trying to restart job") == 1
-    assert [(checkout.folder / path).read_bytes() for path in shards(1)] == local_shards(ready, tmp_path / "l", 1, 1600)
+    assert [(checkout.folder / path).read_bytes() for path in shards(1)] == undisturbed(ready, tmp_path, 1, 1400)
 
 
 def test_a_controller_that_is_restarted_ends_no_run(cluster: Cluster, ready: Checkout, tmp_path: Path):
@@ -216,7 +221,7 @@ def test_a_controller_that_is_restarted_ends_no_run(cluster: Cluster, ready: Che
         cluster.restart_controller()
         log = said(process, checkout)
     assert "Trying to restart" not in log
-    assert [(checkout.folder / path).read_bytes() for path in shards(1)] == local_shards(ready, tmp_path / "l", 1, 400)
+    assert [(checkout.folder / path).read_bytes() for path in shards(1)] == undisturbed(ready, tmp_path, 1, 400)
 
 
 def test_jobs_of_a_killed_run_are_not_made_twice(cluster: Cluster, ready: Checkout, tmp_path: Path):
@@ -238,7 +243,7 @@ def test_jobs_of_a_killed_run_are_not_made_twice(cluster: Cluster, ready: Checko
         cluster.ask(*node, "state=resume")
     with running(cluster, checkout, small(1), *shards(1)) as process:
         said(process, checkout)
-    assert [(checkout.folder / path).read_bytes() for path in shards(1)] == local_shards(ready, tmp_path / "l", 1, 4)
+    assert [(checkout.folder / path).read_bytes() for path in shards(1)] == undisturbed(ready, tmp_path, 1, 4)
 
 
 def test_the_study_through_slurm_has_the_bytes_of_a_local_run(cluster: Cluster, own: Checkout, tmp_path: Path):
