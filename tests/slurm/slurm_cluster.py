@@ -154,6 +154,11 @@ class Cluster:
         told = self.ask("squeue", "-h", f"--states={states}", "-o", "%i|%T|%k|%l", check=False)
         return [line.split("|") for line in told.splitlines() if line.count("|") == 3]
 
+    def is_on_the_node(self, job: str) -> bool:
+        """Whether the node still has steps of a job, whatever the controller thinks."""
+        titles = [" ".join(process.info["cmdline"] or []) for process in psutil.process_iter(["cmdline"])]
+        return any(title.startswith(f"slurmstepd: [{job}.") for title in titles)
+
     def stop(self) -> None:
         """Cancel all jobs, stop the daemons, and kill what is left of either."""
         if self.controller and self.controller.poll() is None:
