@@ -48,7 +48,7 @@ AccountingStorageType=accounting_storage/none
 SelectType=select/cons_tres
 SelectTypeParameters=CR_Core_Memory
 MpiDefault=none
-ReturnToService=2
+ReturnToService=1
 KillWait=5
 # Cores and memory are what is said below, whatever the machine has: the profile asks for a real study's memory.
 SlurmdParameters=config_overrides

@@ -182,7 +182,7 @@ def test_a_cancelled_shard_is_made_again(cluster: Cluster, ready: Checkout, tmp_
 def test_a_drained_node_and_a_lost_one_only_delay_the_run(cluster: Cluster, ready: Checkout, tmp_path: Path):
     checkout = ready.copy(tmp_path / "cluster")
     node = ["scontrol", "update", f"nodename={cluster.host}"]
-    with running(cluster, checkout, slow(3, 250), *shards(3)) as process:
+    with running(cluster, checkout, slow(3, 150), *shards(3)) as process:
         mid_shard(cluster, checkout, 2)
         cluster.ask(*node, "state=drain", "reason=test")
         wait_for(lambda: cluster.node() == "drained", "the end of what ran", 300)
@@ -197,7 +197,7 @@ def test_a_drained_node_and_a_lost_one_only_delay_the_run(cluster: Cluster, read
         cluster.ask("scontrol", "update", f"jobid={lost}", "starttime=now")
         log = said(process, checkout)
     assert "Trying to restart" not in log  # the queue did it, at no attempt's cost
-    assert [(checkout.folder / path).read_bytes() for path in shards(3)] == undisturbed(ready, tmp_path, 3, 250)
+    assert [(checkout.folder / path).read_bytes() for path in shards(3)] == undisturbed(ready, tmp_path, 3, 150)
     assert_alone(devices(checkout))
 
 
