@@ -19,7 +19,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check -q install -c constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help run workflow test test-all chaos check audit format docs docs-serve pocket clean
+.PHONY: help run workflow test test-all test-slurm chaos check audit format docs docs-serve pocket clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | awk -F'|' '{printf "%-17s %s\n", $$1, $$2}'
@@ -68,6 +68,9 @@ test: check ## check, then the tests that take minutes in all
 test-all: check ## check, then every test
 	@echo "== pytest"; $(BIN)/pytest
 
+test-slurm: $(VENV)/.test-stamp ## the tests on a real Slurm of one node; tests/slurm/install.sh installs it
+	@$(BIN)/pytest tests/slurm -rs
+
 # Apart from the tests: it asks PyPI's service about every pinned package. --strict, because what the service does not
 # know would otherwise be passed over, and a run without any answer would succeed.
 audit: $(VENV)/.run-stamp ## known vulnerabilities of the pinned packages; asks PyPI, so it needs the network
@@ -76,6 +79,7 @@ audit: $(VENV)/.run-stamp ## known vulnerabilities of the pinned packages; asks 
 		{ echo "$$found" | grep -vE '^( |Traceback|During|The above|WARNING|$$)'; \
 		echo "make audit: not clean: a vulnerability stands above, or PyPI's service could not be asked"; exit 1; }
 	@echo "make audit: no known vulnerability in constraints.txt"
+
 chaos: $(VENV)/.test-stamp ## kill a small study at 200 random moments and see that nothing is lost [KILLS=n SEED=n]
 	@KILLS=$(KILLS) SEED=$(SEED) $(BIN)/pytest -s tests/chaos
 

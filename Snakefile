@@ -26,6 +26,7 @@ include: "rules/export.smk"
 include: "rules/report.smk"
 include: "rules/cards.smk"
 include: "rules/tracking.smk"
+include: "rules/local.smk"
 
 
 report: "docs/report.rst"

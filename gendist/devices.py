@@ -1,9 +1,15 @@
 """Where computation runs: device, threads, precision, and repeatable randomness."""
 
 import ctypes
+import logging
+import os
 import platform
 
 import torch
+
+log = logging.getLogger(__name__)
+VISIBLE = "CUDA_VISIBLE_DEVICES"
+"""Environment variable with the GPUs that a process may use; a cluster sets it for every job."""
 
 
 def pick_device() -> torch.device:
@@ -16,6 +22,7 @@ def prepare(threads: int, seed: int) -> torch.device:
     torch.set_num_threads(threads)
     torch.manual_seed(seed)
     device = pick_device()
+    log.info("device: %s%s", device, f" ({VISIBLE}={os.environ[VISIBLE]})" if VISIBLE in os.environ else "")
     # A CPU repeats itself without being asked, and is slowed down by it.
     torch.use_deterministic_algorithms(device.type == "cuda", warn_only=True)
     _keep_memory()

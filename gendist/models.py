@@ -55,6 +55,8 @@ def load_tokenizer(model: str, revision: str | None = None) -> Any:
         raise GendistError(f"model {model}: has no tokenizer.json (a fast tokenizer)")
     backend.no_truncation()
     backend.no_padding()
+    # Saved with the tokenizer; true only where HF_HUB_OFFLINE is set, which must not change any bytes.
+    tokenizer.init_kwargs["local_files_only"] = False
     return tokenizer
 
 

@@ -104,6 +104,14 @@ def test_two_runs_give_the_same_bytes(encoder, train_texts, tmp_path):
     assert record["stage"] == "teacher" and list(record["source_models"]) == ["tiny-bert"]
 
 
+def test_a_machine_kept_from_the_network_saves_the_same_tokenizer(encoder, tmp_path, monkeypatch):
+    finetune.load_tokenizer(str(encoder)).save_pretrained(tmp_path / "online")
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    finetune.load_tokenizer(str(encoder)).save_pretrained(tmp_path / "offline")
+    one, other = ((tmp_path / name / "tokenizer_config.json").read_bytes() for name in ("online", "offline"))
+    assert one == other
+
+
 def test_the_head_may_learn_faster(encoder, train_texts):
     rows = read_texts(train_texts)
     settings = quick(encoder, learning_rate=1e-5, head_learning_rate=1e-3)

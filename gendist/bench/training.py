@@ -1,6 +1,5 @@
 """Training a student: ours against a plain PyTorch loop over padded batches."""
 
-from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
@@ -11,7 +10,7 @@ from torch.nn import functional
 from gendist import devices
 from gendist.bench.material import newsbriefs
 from gendist.bench.pairs import Case, Check
-from gendist.padding import padded
+from gendist.padding import Encoded, padded
 from gendist.pocket.packaged import packaged_subwords
 from gendist.students.architectures import build
 from gendist.students.data import TrainingRows
@@ -61,9 +60,7 @@ def _network(seed: int) -> torch.nn.Module:
     return build(subwords().vectors, STUDENT, len(newsbriefs()[0].label_names))
 
 
-def plain_loop(
-    network: torch.nn.Module, encoded: Sequence[list[int]], logits: torch.Tensor, steps: int, seed: int
-) -> None:
+def plain_loop(network: torch.nn.Module, encoded: Encoded, logits: torch.Tensor, steps: int, seed: int) -> None:
     """Train as a tutorial would: shuffled rows, each batch padded to its longest, Adam, the KL loss."""
     optimizer = torch.optim.Adam(network.parameters(), lr=1e-3)
     rng = np.random.default_rng(seed)

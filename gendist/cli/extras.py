@@ -6,6 +6,7 @@ from gendist.errors import GendistError
 
 NEEDED = {
     "predict": ("onnxruntime", "tokenizers"),
+    "slurm": ("snakemake_executor_plugin_slurm",),
     "study": ("pydantic", "yaml", "pyarrow", "scipy", "tokenizers", "snakemake"),
 }
 """Modules by which an extra is known to be there."""

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from gendist.cli.extras import require_extra
+from gendist.cli.extras import NEEDED, require_extra
 
 
 def run(
@@ -26,6 +26,8 @@ def run(
     then nothing is exported.
     """
     require_extra("study")
+    if profile in NEEDED:  # the extra of a cluster has its profile's name
+        require_extra(profile)
     from gendist.config import load_study
     from gendist.config.plan import exportable
     from gendist.workflow.checkout import require_config, ways_to_run

@@ -1,6 +1,7 @@
 """Where the workflow lies, and the command that starts it."""
 
 import os
+import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -53,7 +54,13 @@ def profile_folder(name: str) -> str:
 
 
 def ways_to_run(cores: int | None, profile: str | None, further: Sequence[str] = ()) -> list[str]:
-    """Return Snakemake's arguments for cores and profile; a profile may bring its own number of cores."""
+    """Return Snakemake's arguments for cores and profile; a profile may bring its own number of cores.
+
+    Raises:
+        GendistError: if the profile is for a cluster and this machine is not part of it.
+    """
+    if profile == "slurm" and not shutil.which("sbatch"):
+        raise GendistError("--profile slurm: no sbatch on this machine; start the run on a login node of the cluster")
     arguments = ["--profile", profile_folder(profile)] if profile else []
     if cores is not None or not profile:
         arguments += ["--cores", str(cores or available_cores())]

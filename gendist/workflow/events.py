@@ -52,6 +52,8 @@ class EventFile(logging.Handler):
                 self._write(event="plan", jobs=[_job(self.workflow, job) for job in self.workflow.dag.jobs])
         elif event == "JOB_STARTED":
             self._write(event="started", jobs=list(fields["jobs"]))
+        elif event == "GROUP_INFO":  # started too; above it goes by a name of its own
+            self._write(event="started", jobs=[self.workflow.dag.jobid(job) for job in fields["jobs"]])
         elif event == "JOB_FINISHED":
             self._write(event="finished", job=fields["job_id"])
         elif event == "JOB_ERROR":

@@ -4,7 +4,9 @@ Snakemake's own are files that outlive a crash, and two that start at once may b
 its ``run.log`` by ``flock``, which its jobs inherit with it and which ends with the last of them, however they end.
 """
 
+import getpass
 import shutil
+import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -37,6 +39,17 @@ def running_here() -> list[int]:
     return found
 
 
+def queued_here() -> list[str]:
+    """Return the ids of our Slurm jobs, waiting or running, that work in this directory; none without Slurm."""
+    squeue = ["squeue", "--user", getpass.getuser(), "--noheader", "--format=%i|%Z"]
+    try:
+        told = subprocess.run(squeue, capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=60)
+    except (OSError, subprocess.TimeoutExpired):
+        return []
+    jobs = [line.partition("|") for line in told.stdout.splitlines()]
+    return [job.strip() for job, _, folder in jobs if Path(folder.strip()) == Path.cwd()]
+
+
 def locked() -> bool:
     """Say whether there is any lock in the working directory."""
     return LOCKS.is_dir() and any(LOCKS.iterdir())
@@ -57,10 +70,15 @@ def remove_stale() -> bool:
         Whether there were any.
 
     Raises:
-        GendistError: if they cannot be removed.
+        GendistError: if they cannot be removed, or jobs of that run are still in a queue.
     """
     if not locked() or running_here():
         return False
+    if ids := queued_here():
+        raise GendistError(
+            f"{Path.cwd()}: an earlier run was killed, but its jobs are still in Slurm's queue; "
+            f"wait for them (squeue), or cancel them: scancel {' '.join(ids)}"
+        )
     try:
         shutil.rmtree(LOCKS)  # all that `snakemake --unlock` does, without the seconds that it takes to start
     except OSError as error:

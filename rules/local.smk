@@ -1,0 +1,28 @@
+"""Local rules: on a cluster, these stay on the machine where Snakemake runs.
+
+They take seconds, or reach out to the network or to the user's files, as nodes of a cluster often cannot.
+"""
+
+
+localrules:
+    write_run_config,
+    prepare_texts,
+    unpack_pocket,
+    fetch_bpemb,
+    evaluate_teacher,
+    collect_metrics,
+    collect_costs,
+    choose_student,
+    write_quality,
+    write_table1,
+    write_table2,
+    write_gains,
+    write_costs,
+    draw_quality,
+    draw_figure2,
+    draw_sampling,
+    draw_tradeoff,
+    draw_details,
+    write_report,
+    write_cards,
+    track_runs,
