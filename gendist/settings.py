@@ -1,6 +1,6 @@
 """What the settings of all stages have in common."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -9,6 +9,9 @@ Name = Annotated[
     Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$", max_length=64),
 ]
 """A name that becomes one component of a path."""
+
+Device = Literal["auto", "cpu", "gpu"]
+"""Where a job that can use a GPU computes: on one if there is one, on the CPU, or on a GPU and nowhere else."""
 
 
 class Settings(BaseModel):

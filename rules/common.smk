@@ -12,6 +12,7 @@ from gendist.config import Study, study_from
 from gendist.config.files import require_files
 from gendist.errors import GendistError
 from gendist.eta import StudyClock
+from gendist.gpus.present import visible_gpus
 from gendist.systems import BASELINES, WITH_SYNTHETIC, WITH_TEACHER, parse_variant
 from gendist.workflow.events import EventFile
 
@@ -24,8 +25,14 @@ if not workflow.overwrite_configfiles:
 try:
     STUDY = study_from(config, ", ".join(map(str, workflow.configfiles)))
     require_files(STUDY)
+    GPUS = len(visible_gpus()) if workflow.is_main_process and STUDY.device != "cpu" else 0
 except GendistError as error:
     sys.exit(f"error: {error}")
+
+# Snakemake gives out no more GPUs than it is told of. Told here, so that a run without any profile knows it too; not
+# for a cluster (which counts in nodes), not over the user's own word, and 0 would be the end of every such job.
+if GPUS and workflow.resource_settings.nodes is None and "gpu" not in workflow.global_resources:
+    workflow.register_resource("gpu", GPUS)
 
 StudyClock.attach()
 EventFile.attach(workflow)
@@ -84,6 +91,14 @@ def shard_paths(pattern, wildcards, count):
     """Paths of the shards that hold the first ``count`` rows of a pool."""
     shards = range(-(-int(count) // STUDY.shard_rows))
     return [pattern.format(**wildcards, shard=f"{shard:05d}") for shard in shards]
+
+
+# --- devices ---
+
+
+def gpus_wanted(wildcards):
+    """GPUs of a job that can use one; a resource, as is `device`: neither changes what is made, nor reruns it."""
+    return None if STUDY.device == "cpu" else 1
 
 
 # --- texts ---

@@ -12,4 +12,5 @@ with logged(snakemake.log[0], f"{snakemake.wildcards.dataset} generator {snakema
         Path(snakemake.output[0]).parent,
         Generator(**snakemake.params.generator),
         snakemake.threads,
+        snakemake.resources.device,
     )

@@ -12,4 +12,5 @@ with logged(snakemake.log[0], f"{snakemake.wildcards.dataset} teacher {snakemake
         Path(snakemake.output[0]).parent,
         Teacher(**snakemake.params.teacher),
         snakemake.threads,
+        snakemake.resources.device,
     )

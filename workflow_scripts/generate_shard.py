@@ -16,4 +16,5 @@ with logged(snakemake.log[0], f"{names.dataset} {names.generator}/{names.samplin
         snakemake.params.shard_rows,
         snakemake.threads,
         Path(snakemake.input.train) if snakemake.input.train else None,
+        snakemake.resources.device,
     )

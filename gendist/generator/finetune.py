@@ -20,6 +20,7 @@ from gendist.generator.settings import Generator
 from gendist.models import describe, load_causal_lm, load_tokenizer
 from gendist.padding import padded
 from gendist.progress import Progress
+from gendist.settings import Device
 from gendist.texts.tables import Texts, read_texts
 
 log = logging.getLogger(__name__)
@@ -28,7 +29,9 @@ SLICE_TOKENS = 256
 """Tokens that a CPU takes through the model at once."""
 
 
-def finetune_generator(train: Path, target: Path, settings: Generator, threads: int = 1) -> None:
+def finetune_generator(
+    train: Path, target: Path, settings: Generator, threads: int = 1, device: Device = "auto"
+) -> None:
     """Finetune ``settings.model`` on the texts of ``train`` and save it as a transformers folder.
 
     With ``settings.held_out`` a share of the rows is kept out; training stops when their
@@ -41,6 +44,7 @@ def finetune_generator(train: Path, target: Path, settings: Generator, threads: 
         target: folder to write: weights as safetensors, config and tokenizer.
         settings: model and schedule.
         threads: CPU threads.
+        device: where to compute; a GPU is claimed until this process ends.
 
     Raises:
         GendistError: if the model cannot be loaded or never ends a text, a label's name is longer than
@@ -59,16 +63,16 @@ def finetune_generator(train: Path, target: Path, settings: Generator, threads: 
             if settings.finetunes > 1:
                 log.info("model %d of %d", member + 1, settings.finetunes)
             seeded = settings.model_copy(update={"seed": settings.seed + member})
-            _finetune(texts, member_folder(folder, member), seeded, threads)
+            _finetune(texts, member_folder(folder, member), seeded, threads, device)
         names = tuple(texts.label_names) if settings.conditional else ()
         write_record(folder, Record(label_names=names, members=settings.finetunes))
 
 
-def _finetune(texts: Texts, folder: Path, settings: Generator, threads: int) -> None:
+def _finetune(texts: Texts, folder: Path, settings: Generator, threads: int, device: Device) -> None:
     """Finetune one model and save it, its tokenizer and the course of its training in ``folder``."""
-    device = devices.prepare(threads, settings.seed)
+    place = devices.prepare(threads, settings.seed, device)
     tokenizer = load_tokenizer(settings.model, settings.revision)
-    model = load_causal_lm(settings.model, settings.revision).to(device)
+    model = load_causal_lm(settings.model, settings.revision).to(place)
     start, end = boundary_tokens(model.config, tokenizer, settings.model)
     limit = min(settings.window, getattr(model.config, "max_position_embeddings", settings.window))
     prompts = [label_prompt(texts.label_names[label]) for label in texts.labels] if settings.conditional else None

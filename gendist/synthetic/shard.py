@@ -15,6 +15,7 @@ from gendist.generator.finetune import boundary_tokens
 from gendist.generator.folder import member_folder, read_record
 from gendist.models import load_causal_lm, load_tokenizer
 from gendist.progress import Progress
+from gendist.settings import Device
 from gendist.synthetic.prompts import Prompter
 from gendist.synthetic.sampler import Row, Sampler
 from gendist.synthetic.settings import Sampling
@@ -30,6 +31,7 @@ def generate_shard(
     shard_rows: int,
     threads: int = 1,
     train: Path | None = None,
+    device: Device = "auto",
 ) -> None:
     """Generate rows ``shard * shard_rows`` to ``(shard + 1) * shard_rows - 1`` of the pool.
 
@@ -46,11 +48,12 @@ def generate_shard(
         shard_rows: rows in a shard.
         threads: CPU threads.
         train: ``texts/train.parquet``, read only if ``settings.prompt_words``.
+        device: where to compute; a GPU is claimed until this process ends.
 
     Raises:
         GendistError: if the generator is incomplete, or the training texts are missing or of other labels.
     """
-    device = devices.prepare(threads, settings.seed)
+    place = devices.prepare(threads, settings.seed, device)
     record = read_record(generator)
     tokenizer = load_tokenizer(str(generator))
     prompter = Prompter(tokenizer, record, settings, train)
@@ -61,9 +64,9 @@ def generate_shard(
         numbers = [n for n in range(shard * shard_rows, (shard + 1) * shard_rows) if record.member_of(n) == member]
         if not numbers:
             continue
-        place = str(member_folder(generator, member))
-        model = load_causal_lm(place).to(device).eval()
-        start, end = boundary_tokens(model.config, tokenizer, place)
+        folder = str(member_folder(generator, member))
+        model = load_causal_lm(folder).to(place).eval()
+        start, end = boundary_tokens(model.config, tokenizer, folder)
         sampler = Sampler(model, start, end, tokenizer.all_special_ids, settings)
         prompts = prompter.prompts(numbers, sampler.context)
         for row in sampler.sample(numbers, [prompts[number].tokens for number in numbers]):

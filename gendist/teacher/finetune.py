@@ -20,13 +20,14 @@ from gendist.models import describe, load_classifier, load_tokenizer
 from gendist.padding import padded
 from gendist.pooled import contrastive_loss
 from gendist.progress import Progress
+from gendist.settings import Device
 from gendist.teacher.settings import Teacher
 from gendist.texts.tables import Texts, read_texts
 
 log = logging.getLogger(__name__)
 
 
-def finetune_teacher(train: Path, target: Path, settings: Teacher, threads: int = 1) -> None:
+def finetune_teacher(train: Path, target: Path, settings: Teacher, threads: int = 1, device: Device = "auto") -> None:
     """Finetune ``settings.model`` on ``train`` and save it as a transformers folder.
 
     A share of the real rows is held out by class to decide how many epochs are best
@@ -39,14 +40,16 @@ def finetune_teacher(train: Path, target: Path, settings: Teacher, threads: int 
         target: folder to write: weights as safetensors, config, tokenizer, history.
         settings: model and schedule.
         threads: CPU threads.
+        device: where to compute; a GPU is claimed until this process ends.
     """
+    devices.prepare(threads, settings.seed, device)  # before the clock starts: it may wait for a GPU
     began = time.monotonic()
     rows = read_texts(train)
     tokenizer = load_tokenizer(settings.model, settings.revision)
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token  # decoder-only checkpoints come without one
     kept, held_out = split(rows, settings)
-    model = _fresh(rows, settings, threads, tokenizer)
+    model = _fresh(rows, settings, threads, tokenizer, device)
     longest = passes(len(rows.texts), settings)
     history = []
     best, best_weights = float("inf"), {}
@@ -67,7 +70,7 @@ def finetune_teacher(train: Path, target: Path, settings: Teacher, threads: int 
         )
         best_weights = {}
         for member in range(settings.members):
-            model = _fresh(rows, settings, threads, tokenizer)
+            model = _fresh(rows, settings, threads, tokenizer, device)
             if member:
                 torch.manual_seed(settings.seed + member)  # dropout; the head is the same in all
             for train_loss in islice(_epochs(model, tokenizer, rows, longest, settings, member), epochs):
@@ -103,9 +106,9 @@ def _take(rows: Texts, picks: np.ndarray) -> Texts:
     return Texts(rows.ids[picks], [rows.texts[i] for i in picks], rows.labels[picks], rows.label_names)
 
 
-def _fresh(rows: Texts, settings: Teacher, threads: int, tokenizer: Any) -> Any:
-    device = devices.prepare(threads, settings.seed)
-    model = load_classifier(settings.model, rows.label_names, settings.revision, settings.pooling).to(device)
+def _fresh(rows: Texts, settings: Teacher, threads: int, tokenizer: Any, device: Device) -> Any:
+    place = devices.prepare(threads, settings.seed, device)
+    model = load_classifier(settings.model, rows.label_names, settings.revision, settings.pooling).to(place)
     if model.config.pad_token_id is None:
         model.config.pad_token_id = tokenizer.pad_token_id
     return model
