@@ -15,7 +15,7 @@ def main(seconds: float, forked: float) -> None:
     asked = time.monotonic()
     gpu = claim_gpu()
     began = time.monotonic()
-    print(gpu.name if gpu else "-", os.environ.get("CUDA_VISIBLE_DEVICES", "-"), asked, began, end=" ", flush=True)
+    print(gpu.name if gpu else "-", os.environ.get("CUDA_VISIBLE_DEVICES") or "-", asked, began, end=" ", flush=True)
     if forked:
         child = multiprocessing.get_context("fork").Process(target=time.sleep, args=(forked,))
         child.start()
