@@ -34,6 +34,18 @@ except GendistError as error:
 if GPUS and workflow.resource_settings.nodes is None and "gpu" not in workflow.global_resources:
     workflow.register_resource("gpu", GPUS)
 
+def in_place(path):
+    """The same path: what Snakemake is given in place of a copy in storage."""
+    return path
+
+
+# An executor that takes no shared file system for granted (Kubernetes) insists on a storage provider. Copies would
+# lack what a job leaves beside its declared outputs: parts to go on from, further files of a model. So all files stay
+# where they are, on a volume that every job sees, and the provider only carries the workflow's sources.
+if workflow.storage_settings.default_storage_provider not in (None, "fs"):
+    sys.exit("error: default-storage-provider: only fs is supported, with a folder that every job sees as its prefix")
+workflow.modifier.path_modifier.apply_default_storage = in_place
+
 StudyClock.attach()
 EventFile.attach(workflow)
 
