@@ -4,29 +4,69 @@ import ctypes
 import logging
 import os
 import platform
+from functools import cache
 
 import torch
 
+from gendist.errors import GendistError
+from gendist.gpus.claims import claim_gpu, held_gpu
+from gendist.gpus.present import VISIBLE
+from gendist.settings import Device
+
 log = logging.getLogger(__name__)
-VISIBLE = "CUDA_VISIBLE_DEVICES"
-"""Environment variable with the GPUs that a process may use; a cluster sets it for every job."""
+
+CPU = torch.device("cpu")
 
 
-def pick_device() -> torch.device:
-    """Return the first visible GPU, else the CPU."""
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+def prepare(threads: int, seed: int, choice: Device = "cpu") -> torch.device:
+    """Set the number of CPU threads, seed torch, ask for deterministic kernels; return the device.
 
+    Args:
+        threads: CPU threads.
+        seed: for torch.
+        choice: a GPU is claimed for this process until it ends if there is one (``auto``), or must be there
+            (``gpu``); or none is used (``cpu``).
 
-def prepare(threads: int, seed: int) -> torch.device:
-    """Set the number of CPU threads, seed torch, ask for deterministic kernels; return the device."""
+    Raises:
+        GendistError: if a GPU must be there and is not, or GPUs cannot be claimed.
+    """
     torch.set_num_threads(threads)
     torch.manual_seed(seed)
-    device = pick_device()
-    log.info("device: %s%s", device, f" ({VISIBLE}={os.environ[VISIBLE]})" if VISIBLE in os.environ else "")
+    device = CPU if choice == "cpu" else pick_device(choice)
     # A CPU repeats itself without being asked, and is slowed down by it.
     torch.use_deterministic_algorithms(device.type == "cuda", warn_only=True)
     _keep_memory()
     return device
+
+
+def pick_device(choice: Device) -> torch.device:
+    """Claim a GPU and return it, or the CPU where there is none; one line of the log says which.
+
+    Raises:
+        GendistError: as of ``prepare``.
+    """
+    # Where this process has used CUDA before, it is too late to choose.
+    gpu = held_gpu() if torch.cuda.is_initialized() else claim_gpu()
+    seen = f" ({VISIBLE}={os.environ[VISIBLE]})" if VISIBLE in os.environ else ""
+    name = f"{gpu.name} ({gpu.model})" if gpu else ""
+    if torch.cuda.is_available():
+        _tell(f"device: GPU {name or torch.cuda.get_device_name()}{seen}")
+        return torch.device("cuda")
+    if choice == "gpu":
+        raise GendistError("device is 'gpu', but PyTorch sees none; give the job one, or set device to auto or cpu")
+    _tell("device: CPU" + (f" in place of {name}, which PyTorch cannot use" if gpu else "") + seen)
+    return CPU
+
+
+def hide_gpus() -> None:
+    """Keep libraries that choose by themselves from GPUs; to be called before CUDA starts in this process."""
+    os.environ[VISIBLE] = ""
+
+
+@cache
+def _tell(line: str) -> None:
+    """Log a line once in a process: a job prepares anew for each model that it trains."""
+    log.info(line)
 
 
 def mixed_precision(device: torch.device) -> torch.autocast:

@@ -1,7 +1,7 @@
 """What the settings of all stages have in common."""
 
 from collections.abc import Iterator
-from typing import Annotated, Any, get_args
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
@@ -27,6 +27,8 @@ Name = Annotated[
 
 Seed = Annotated[int, Field(ge=0)]
 """A seed; generators of random numbers take none below 0."""
+Device = Literal["auto", "cpu", "gpu"]
+"""Where a job that can use a GPU computes: on one if there is one, on the CPU, or on a GPU and nowhere else."""
 
 
 class Settings(BaseModel):

@@ -124,6 +124,7 @@ rule fit_setfit:
         "../envs/cpu.yaml"
     threads: 1
     resources:
-        gpu=1,
+        gpu=gpus_wanted,
+        device=STUDY.device,
     script:
         "../workflow_scripts/fit_setfit.py"

@@ -14,6 +14,7 @@ from gendist.config.plan import too_many_shards
 from gendist.config.yaml_file import read_config
 from gendist.errors import GendistError
 from gendist.eta import StudyClock
+from gendist.gpus.present import visible_gpus
 from gendist.systems import BASELINES, WITH_SYNTHETIC, WITH_TEACHER, parse_variant
 from gendist.workflow import clock
 from gendist.workflow.events import EventFile
@@ -30,11 +31,30 @@ try:
         read_config(file)  # Snakemake takes the last of two equal keys without a word
     STUDY = study_from(config, ", ".join(map(str, workflow.configfiles)))
     require_files(STUDY)
+    GPUS = len(visible_gpus()) if workflow.is_main_process and STUDY.device != "cpu" else 0
 except GendistError as error:
     sys.exit(f"error: {error}")
 
 if (advice := too_many_shards(STUDY)) and workflow.is_main_process:
     print(f"note: {advice}", file=sys.stderr)
+
+# Snakemake gives out no more GPUs than it is told of. Told here, so that a run without any profile knows it too; not
+# for a cluster (which counts in nodes), not over the user's own word, and 0 would be the end of every such job.
+if GPUS and workflow.resource_settings.nodes is None and "gpu" not in workflow.global_resources:
+    workflow.register_resource("gpu", GPUS)
+
+
+def in_place(path):
+    """The same path: what Snakemake is given in place of a copy in storage."""
+    return path
+
+
+# An executor that takes no shared file system for granted (Kubernetes) insists on a storage provider. Copies would
+# lack what a job leaves beside its declared outputs: parts to go on from, further files of a model. So all files stay
+# where they are, on a volume that every job sees, and the provider only carries the workflow's sources.
+if workflow.storage_settings.default_storage_provider not in (None, "fs"):
+    sys.exit("error: default-storage-provider: only fs is supported, with a folder that every job sees as its prefix")
+workflow.modifier.path_modifier.apply_default_storage = in_place
 
 StudyClock.attach()
 clock.attach()
@@ -100,6 +120,14 @@ def shard_paths(pattern, wildcards, count):
     """Paths of the shards that hold the first ``count`` rows of a pool."""
     shards = range(-(-int(count) // STUDY.shard_rows))
     return [pattern.format(**wildcards, shard=f"{shard:05d}") for shard in shards]
+
+
+# --- devices ---
+
+
+def gpus_wanted(wildcards):
+    """GPUs of a job that can use one; a resource, as is `device`: neither changes what is made, nor reruns it."""
+    return None if STUDY.device == "cpu" else 1
 
 
 # --- texts ---

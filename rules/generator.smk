@@ -19,7 +19,8 @@ rule finetune_generator:
         "../envs/cpu.yaml"
     threads: 1
     resources:
-        gpu=1,
+        gpu=gpus_wanted,
+        device=STUDY.device,
     params:
         generator=generator_settings,
         work=WORK,

@@ -15,7 +15,8 @@ rule score_texts:
         "../envs/cpu.yaml"
     threads: 1
     resources:
-        gpu=1,
+        gpu=gpus_wanted,
+        device=STUDY.device,
     params:
         max_tokens=teacher_max_tokens,
     script:
@@ -38,7 +39,8 @@ rule score_shard:
         "../envs/cpu.yaml"
     threads: 1
     resources:
-        gpu=1,
+        gpu=gpus_wanted,
+        device=STUDY.device,
     params:
         max_tokens=teacher_max_tokens,
     script:

@@ -17,7 +17,8 @@ rule generate_shard:
         "../envs/cpu.yaml"
     threads: 1
     resources:
-        gpu=1,
+        gpu=gpus_wanted,
+        device=STUDY.device,
         batch_size=sampling_batch_size,
     params:
         sampling=sampling_settings,

@@ -24,7 +24,8 @@ rule finetune_teacher:
         "../envs/cpu.yaml"
     threads: 1
     resources:
-        gpu=1,
+        gpu=gpus_wanted,
+        device=STUDY.device,
     params:
         teacher=teacher_settings,
         work=WORK,

@@ -115,7 +115,7 @@ def test_a_machine_kept_from_the_network_saves_the_same_tokenizer(encoder, tmp_p
 def test_the_head_may_learn_faster(encoder, train_texts):
     rows = read_texts(train_texts)
     settings = quick(encoder, learning_rate=1e-5, head_learning_rate=1e-3)
-    model = finetune._fresh(rows, settings, 1, finetune.load_tokenizer(str(encoder)))
+    model = finetune._fresh(rows, settings, 1, finetune.load_tokenizer(str(encoder)), "cpu")
     body, head = finetune._parameter_groups(model, settings)
     assert (body["lr"], head["lr"]) == (1e-5, 1e-3) and [p.shape[0] for p in head["params"]] == [3, 3]
     assert len(body["params"]) + 2 == len(list(model.parameters()))

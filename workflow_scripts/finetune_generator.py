@@ -13,4 +13,5 @@ with logged(snakemake.log[0], f"{snakemake.wildcards.dataset} generator {snakema
         Generator(**snakemake.params.generator),
         snakemake.threads,
         Path(snakemake.params.work),
+        snakemake.resources.device,
     )

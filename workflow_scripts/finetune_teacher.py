@@ -13,4 +13,5 @@ with logged(snakemake.log[0], f"{snakemake.wildcards.dataset} teacher {snakemake
         Teacher(**snakemake.params.teacher),
         snakemake.threads,
         Path(snakemake.params.work),
+        snakemake.resources.device,
     )

@@ -13,4 +13,5 @@ with logged(snakemake.log[0], f"{snakemake.wildcards.dataset} setfit"):
         snakemake.wildcards.dataset,
         int(snakemake.wildcards.seed),
         threads=snakemake.threads,
+        device=snakemake.resources.device,
     )

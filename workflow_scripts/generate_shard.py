@@ -17,4 +17,5 @@ with logged(snakemake.log[0], f"{names.dataset} {names.generator}/{names.samplin
         snakemake.threads,
         Path(snakemake.input.train) if snakemake.input.train else None,
         Path(snakemake.params.work),
+        snakemake.resources.device,
     )

@@ -12,4 +12,5 @@ with logged(snakemake.log[0], f"{snakemake.wildcards.dataset} logits {snakemake.
         Path(snakemake.output[0]),
         snakemake.params.max_tokens,
         snakemake.threads,
+        snakemake.resources.device,
     )

@@ -17,6 +17,7 @@ from gendist.evaluation.predictor import Predictor
 from gendist.evaluation.runs import RunRow, write_run
 from gendist.models import MINILM, describe, load_tokenizer, locate
 from gendist.progress import Progress
+from gendist.settings import Device
 from gendist.texts.tables import Texts, read_texts
 
 BATCH = 16
@@ -34,6 +35,7 @@ def fit_setfit(
     model: str = MINILM,
     steps: int = STEPS,
     threads: int = 1,
+    device: Device = "auto",
 ) -> None:
     """Finetune on the training rows, predict the test rows and write the run and its model.
 
@@ -48,16 +50,19 @@ def fit_setfit(
         model: the encoder: embedded, or a transformers folder.
         steps: optimiser steps.
         threads: CPU threads.
+        device: where to compute; a GPU is claimed until this process ends.
 
     Raises:
         GendistError: if the library or a file is missing, or the training rows are of one class only.
     """
-    devices.prepare(threads, seed)
+    if device == "cpu":
+        devices.hide_gpus()  # the library's trainer would take one by itself
+    place = devices.prepare(threads, seed, device)
     rows, unseen = read_texts(train), read_texts(test)
     if len(set(rows.labels.tolist())) < 2:
         raise GendistError(f"{train}: system 'setfit' needs rows of two classes or more")
     began = time.perf_counter()
-    trained = _train(rows, model, steps, seed)
+    trained = _train(rows, model, steps, seed, str(place))
     seconds = time.perf_counter() - began
     provenance = Provenance(
         "baselines",
@@ -85,7 +90,7 @@ def load_setfit(folder: Path) -> Predictor:
     return encoder_predictor(Encoder(str(folder)), load_head(folder / HEAD), folder / HEAD)
 
 
-def _train(rows: Texts, model: str, steps: int, seed: int) -> Any:
+def _train(rows: Texts, model: str, steps: int, seed: int, place: str) -> Any:
     try:
         from datasets import Dataset
         from sentence_transformers import SentenceTransformer
@@ -115,9 +120,7 @@ def _train(rows: Texts, model: str, steps: int, seed: int) -> Any:
             show_progress_bar=False,
         )
         setfit = SetFitModel(
-            model_body=SentenceTransformer(
-                modules=[transformer, pooling, Normalize()], device=str(devices.pick_device())
-            ),
+            model_body=SentenceTransformer(modules=[transformer, pooling, Normalize()], device=place),
             model_head=LogisticRegression(**REGRESSION),
         )
         data = Dataset.from_dict({"text": rows.texts, "label": rows.labels.tolist()})

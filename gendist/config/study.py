@@ -6,7 +6,7 @@ from pydantic import Field, model_validator
 
 from gendist.export.settings import Export
 from gendist.generator.settings import POCKET, Generator
-from gendist.settings import Name, Seed, Settings
+from gendist.settings import Device, Name, Seed, Settings
 from gendist.students.names import unknown_architecture
 from gendist.students.settings import PAPER, Student, Training
 from gendist.synthetic.settings import Sampling
@@ -83,6 +83,9 @@ class Study(Settings):
     """Seeds of the students: a number of them, or a list."""
     shard_rows: Annotated[int, Field(ge=1)] = 500
     """Rows in a shard: the unit of generation and scoring jobs."""
+    device: Device = "auto"
+    """Where language models are finetuned, generate and score: on a GPU if the machine has one, each job on a free one
+    of its own; `cpu` never; `gpu` or not at all. Changing it reruns nothing that is finished."""
     export: Export = Export()
     """How `gendist export` chooses the student to deploy."""
     tracking: Tracking = Tracking()

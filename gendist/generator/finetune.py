@@ -20,13 +20,19 @@ from gendist.models import describe, load_causal_lm, load_tokenizer
 from gendist.resume.stamp import stamp_of
 from gendist.resume.training import Checkpoints
 from gendist.resume.work import WorkFolder
+from gendist.settings import Device
 from gendist.texts.tables import Texts, read_texts
 
 log = logging.getLogger(__name__)
 
 
 def finetune_generator(
-    train: Path, target: Path, settings: Generator, threads: int = 1, work: Path | None = None
+    train: Path,
+    target: Path,
+    settings: Generator,
+    threads: int = 1,
+    work: Path | None = None,
+    device: Device = "auto",
 ) -> None:
     """Finetune ``settings.model`` on the texts of ``train`` and save it as a transformers folder.
 
@@ -41,11 +47,13 @@ def finetune_generator(
         settings: model and schedule.
         threads: CPU threads.
         work: folder of all work folders, where checkpoints are kept; None keeps none.
+        device: where to compute; a GPU is claimed until this process ends.
 
     Raises:
         GendistError: if the model cannot be loaded or never ends a text, a label's name is longer than
             the window, or training diverges.
     """
+    place = devices.prepare(threads, settings.seed, device)
     texts = read_texts(train)
     provenance = Provenance(
         "generator",
@@ -54,32 +62,34 @@ def finetune_generator(
         settings.seed,
         describe(settings.model, settings.revision),
     )
-    stamp = stamp_of(provenance, __file__, threads=threads, device=devices.pick_device().type)
+    stamp = stamp_of(provenance, __file__, threads=threads, device=place.type)
     kept = WorkFolder(work, target, stamp)
     with model_folder(target, provenance) as folder, stopping.postponed():
         for member in range(settings.finetunes):
             if settings.finetunes > 1:
                 log.info("model %d of %d", member + 1, settings.finetunes)
             stopping.check()
-            name, place = f"member-{member}", member_folder(folder, member)
-            if kept.take_folder(name, place):
+            name, own = f"member-{member}", member_folder(folder, member)
+            if kept.take_folder(name, own):
                 log.info("going on after its finetuning, which was finished")
                 continue
             seeded = settings.model_copy(update={"seed": settings.seed + member})
             checkpoints = Checkpoints(kept, Course(), name)
-            _finetune(texts, place, seeded, threads, checkpoints)
-            kept.add_folder(name, place)
+            _finetune(texts, own, seeded, threads, device, checkpoints)
+            kept.add_folder(name, own)
             checkpoints.remove()
         names = tuple(texts.label_names) if settings.conditional else ()
         write_record(folder, Record(label_names=names, members=settings.finetunes))
     kept.finish()
 
 
-def _finetune(texts: Texts, folder: Path, settings: Generator, threads: int, checkpoints: Checkpoints[Course]) -> None:
+def _finetune(
+    texts: Texts, folder: Path, settings: Generator, threads: int, device: Device, checkpoints: Checkpoints[Course]
+) -> None:
     """Finetune one model and save it, its tokenizer and the course of its training in ``folder``."""
-    device = devices.prepare(threads, settings.seed)
+    place = devices.prepare(threads, settings.seed, device)
     tokenizer = load_tokenizer(settings.model, settings.revision)
-    model = load_causal_lm(settings.model, settings.revision).to(device)
+    model = load_causal_lm(settings.model, settings.revision).to(place)
     start, end = boundary_tokens(model.config, tokenizer, settings.model)
     limit = min(settings.window, getattr(model.config, "max_position_embeddings", settings.window))
     prompts = [label_prompt(texts.label_names[label]) for label in texts.labels] if settings.conditional else None

@@ -12,11 +12,12 @@ from gendist.logits.batches import predict_logits
 from gendist.logits.files import logits_column
 from gendist.models import class_names, load_classifier, load_tokenizer
 from gendist.packed import pack_linear_layers
+from gendist.settings import Device
 
 log = logging.getLogger(__name__)
 
 
-def score(teacher: Path, texts: Path, target: Path, max_tokens: int, threads: int = 1) -> None:
+def score(teacher: Path, texts: Path, target: Path, max_tokens: int, threads: int = 1, device: Device = "auto") -> None:
     """Write the teacher's logits (float32) for every row of ``texts``, in its order.
 
     Args:
@@ -25,13 +26,14 @@ def score(teacher: Path, texts: Path, target: Path, max_tokens: int, threads: in
         target: Parquet to write: the same key column, and logits: list<float32>[classes].
         max_tokens: longer texts are cut.
         threads: CPU threads.
+        device: where to compute; a GPU is claimed until this process ends.
     """
-    device = devices.prepare(threads, 0)
+    place = devices.prepare(threads, 0, device)
     key = "row" if "row" in column_names(texts) else "id"
     table = read_parquet(texts, {key: "whole numbers", "text": "texts"})
     tokenizer = load_tokenizer(str(teacher))
     names = class_names(teacher)
-    model = pack_linear_layers(load_classifier(str(teacher), names).to(device))
+    model = pack_linear_layers(load_classifier(str(teacher), names).to(place))
     logits = predict_logits(
         model, tokenizer, table["text"].to_pylist(), max_tokens, f"scoring {texts.name}", fixed=True
     )

@@ -17,6 +17,7 @@ from gendist.models import load_causal_lm, load_tokenizer
 from gendist.progress import Progress
 from gendist.resume.stamp import stamp_of
 from gendist.resume.work import WorkFolder
+from gendist.settings import Device
 from gendist.synthetic.kept import KeptRows
 from gendist.synthetic.prompts import Prompter
 from gendist.synthetic.sampler import Row, Sampler
@@ -34,6 +35,7 @@ def generate_shard(
     threads: int = 1,
     train: Path | None = None,
     work: Path | None = None,
+    device: Device = "auto",
 ) -> None:
     """Generate rows ``shard * shard_rows`` to ``(shard + 1) * shard_rows - 1`` of the pool.
 
@@ -51,11 +53,12 @@ def generate_shard(
         threads: CPU threads.
         train: ``texts/train.parquet``, read only if ``settings.prompt_words``.
         work: folder of all work folders, where rows are kept until the shard is whole; None keeps none.
+        device: where to compute; a GPU is claimed until this process ends.
 
     Raises:
         GendistError: if the generator is incomplete, or the training texts are missing or of other labels.
     """
-    device = devices.prepare(threads, settings.seed)
+    place = devices.prepare(threads, settings.seed, device)
     record = read_record(generator)
     tokenizer = load_tokenizer(str(generator))
     prompter = Prompter(tokenizer, record, settings, train)
@@ -80,9 +83,9 @@ def generate_shard(
         numbers = [n for n in sorted(kept.wanted - kept.rows.keys()) if record.member_of(n) == member]
         if not numbers:
             continue
-        place = str(member_folder(generator, member))
-        model = load_causal_lm(place).to(device).eval()
-        start, end = boundary_tokens(model.config, tokenizer, place)
+        folder = str(member_folder(generator, member))
+        model = load_causal_lm(folder).to(place).eval()
+        start, end = boundary_tokens(model.config, tokenizer, folder)
         sampler = Sampler(model, start, end, tokenizer.all_special_ids, settings)
         prompts = prompter.prompts(numbers, sampler.context)
         with kept.saved():

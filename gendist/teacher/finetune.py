@@ -23,6 +23,7 @@ from gendist.progress import Progress
 from gendist.resume.stamp import stamp_of
 from gendist.resume.training import Checkpoints
 from gendist.resume.work import WorkFolder
+from gendist.settings import Device
 from gendist.teacher.settings import Teacher
 from gendist.texts.tables import Texts, read_texts
 
@@ -56,7 +57,14 @@ class Course:
         self.part, self.epoch, self.batch, self.loss = self.part + 1, 0, 0, 0.0
 
 
-def finetune_teacher(train: Path, target: Path, settings: Teacher, threads: int = 1, work: Path | None = None) -> None:
+def finetune_teacher(
+    train: Path,
+    target: Path,
+    settings: Teacher,
+    threads: int = 1,
+    work: Path | None = None,
+    device: Device = "auto",
+) -> None:
     """Finetune ``settings.model`` on ``train`` and save it as a transformers folder.
 
     A share of the real rows is held out by class to decide how many epochs are best
@@ -70,10 +78,12 @@ def finetune_teacher(train: Path, target: Path, settings: Teacher, threads: int 
         settings: model and schedule.
         threads: CPU threads.
         work: folder of all work folders, where checkpoints are kept; None keeps none.
+        device: where to compute; a GPU is claimed until this process ends.
 
     Raises:
         GendistError: if the model cannot be loaded, training diverges, or memory does not suffice for it.
     """
+    place = devices.prepare(threads, settings.seed, device)  # before the clock starts: it may wait for a GPU
     provenance = Provenance(
         "teacher",
         {"train": hash_file(train)},
@@ -81,7 +91,7 @@ def finetune_teacher(train: Path, target: Path, settings: Teacher, threads: int 
         settings.seed,
         describe(settings.model, settings.revision),
     )
-    stamp = stamp_of(provenance, __file__, threads=threads, device=devices.pick_device().type)
+    stamp = stamp_of(provenance, __file__, threads=threads, device=place.type)
     kept = WorkFolder(work, target, stamp)
     with model_folder(target, provenance) as folder:
         if kept.take_folder("finished", folder):
@@ -89,13 +99,15 @@ def finetune_teacher(train: Path, target: Path, settings: Teacher, threads: int 
         else:
             checkpoints = Checkpoints(kept, Course())
             with stopping.postponed():
-                _finetune(read_texts(train), folder, settings, threads, checkpoints)
+                _finetune(read_texts(train), folder, settings, threads, device, checkpoints)
             kept.add_folder("finished", folder)
             checkpoints.remove()
     kept.finish()
 
 
-def _finetune(rows: Texts, folder: Path, settings: Teacher, threads: int, checkpoints: Checkpoints[Course]) -> None:
+def _finetune(
+    rows: Texts, folder: Path, settings: Teacher, threads: int, device: Device, checkpoints: Checkpoints[Course]
+) -> None:
     """Finetune a model and save it, its tokenizer, the course of its training and its time in ``folder``."""
     course = checkpoints.course
     tokenizer = load_tokenizer(settings.model, settings.revision)
@@ -104,7 +116,7 @@ def _finetune(rows: Texts, folder: Path, settings: Teacher, threads: int, checkp
     longest = passes(len(rows.texts), settings)
     progress = Progress("finetuning the teacher", longest * (1 + settings.refit * settings.members), "epochs")
     if course.part == 0:
-        model = _fresh(rows, settings, threads, tokenizer)
+        model = _fresh(rows, settings, threads, tokenizer, device)
         _choose_epochs(model, tokenizer, rows, longest, settings, checkpoints, progress)
         if settings.refit:
             checkpoints.weights = {}
@@ -113,7 +125,7 @@ def _finetune(rows: Texts, folder: Path, settings: Teacher, threads: int, checkp
         times = settings.members
         log.info("training again on all %d real rows for %d epochs, %d times", len(rows.texts), course.epochs, times)
         for member in range(course.part - 1, times):
-            model = _fresh(rows, settings, threads, tokenizer)
+            model = _fresh(rows, settings, threads, tokenizer, device)
             if member:
                 torch.manual_seed(settings.seed + member)  # dropout; the head is the same in all
             trained = _epochs(model, tokenizer, rows, longest, settings, checkpoints, member)
@@ -174,9 +186,9 @@ def _take(rows: Texts, picks: np.ndarray) -> Texts:
     return Texts(rows.ids[picks], [rows.texts[i] for i in picks], rows.labels[picks], rows.label_names)
 
 
-def _fresh(rows: Texts, settings: Teacher, threads: int, tokenizer: Any) -> Any:
-    device = devices.prepare(threads, settings.seed)
-    model = load_classifier(settings.model, rows.label_names, settings.revision, settings.pooling).to(device)
+def _fresh(rows: Texts, settings: Teacher, threads: int, tokenizer: Any, device: Device) -> Any:
+    place = devices.prepare(threads, settings.seed, device)
+    model = load_classifier(settings.model, rows.label_names, settings.revision, settings.pooling).to(place)
     if model.config.pad_token_id is None:
         model.config.pad_token_id = tokenizer.pad_token_id
     return model
