@@ -415,7 +415,8 @@ def test_any_damage_is_taken_or_told_in_one_line(
 
 def test_enough_distinct_inputs_are_refused():
     contents = {(suffix, content) for suffix, content, _ in BAD.values()}
-    assert len(contents) == len(BAD) >= 80
+    assert len(contents) == len(BAD) >= 90
+    # Each through the study, `gendist init` and `gendist predict`; beside them what test_bad_configs.py counts.
 
 
 def test_a_message_stays_one_line_whatever_it_quotes():
