@@ -1,6 +1,5 @@
-"""Malformed inputs: what every refusal must look like, and how the distinct ones are counted."""
+"""Malformed inputs: what every refusal must look like."""
 
-import hashlib
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -18,9 +17,6 @@ BOUNDED = settings(
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture, HealthCheck.data_too_large],
 )
 """Settings of every property."""
-
-SEEN: set[str] = set()
-"""Hashes of the malformed inputs that were refused in this process."""
 
 
 def listing(folder: Path) -> dict[str, tuple[int, int]]:
@@ -48,7 +44,6 @@ def refused(call: Callable[[], object], folder: Path, *named: str) -> str:
     for part in named:
         assert part in message, message
     assert listing(folder) == before, message
-    SEEN.add(hashlib.sha256(message.replace(os.fspath(folder), "").encode()).hexdigest())
     return message
 
 

@@ -347,3 +347,8 @@ def test_the_configs_that_ship_are_taken(path: Path):
     assert study_from(read_config(path), path.name)
     with pytest.raises(GendistError):
         study_from({**read_config(path), "sedes": 3}, path.name)
+
+
+def test_enough_distinct_configs_are_refused():
+    made = {repr(with_value(place, value)) for place, annotation in KEYS for value in wrong_values(annotation)}
+    assert len(made) >= 900  # each is refused above, by its key

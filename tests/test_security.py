@@ -255,7 +255,8 @@ class Page(html.parser.HTMLParser):
 def safe_page(text: str, scripts: int) -> None:
     page = Page(text)
     assert page.tags.count("script") == scripts
-    assert not {"iframe", "object", "embed", "form", "base", "link", "b", "i"} & set(page.tags)
+    assert not {"iframe", "object", "embed", "base", "link", "img"} & set(page.tags)
+    assert page.tags.count("form") == scripts  # the controls of the samples' page
     assert not [name for name, _ in page.attributes if name.startswith("on")]
     links = [value or "" for name, value in page.attributes if name in ("href", "src", "xlink:href", "action")]
     assert all(link.startswith("#") for link in links)
@@ -270,7 +271,7 @@ def number(cell: str) -> bool:
     return True
 
 
-@pytest.mark.parametrize("part", range(4))
+@pytest.mark.parametrize("part", [0, *(pytest.param(part, marks=pytest.mark.slow) for part in (1, 2, 3))])
 def test_hostile_texts_and_labels_stay_texts_in_every_file(part: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     for payload, other in zip(PAYLOADS[part::4], PAYLOADS[part + 1 :: 4] + PAYLOADS[:1], strict=False):
         folder = tmp_path / str(PAYLOADS.index(payload))
@@ -304,10 +305,9 @@ def every_writer(folder: Path, payload: str, other: str, monkeypatch: pytest.Mon
     for kind in ("csv", "md"):
         write_comparison(results / f"compare.{kind}", compare(studies), [payload, other], "accuracy")
     marks = dict.fromkeys(("duplicate_of", "near_duplicate_of", "copy_of", "near_copy_of"))
-    rows = [
-        {"row": i, "text": payload, "label": label, "confidence": 0.5, "asked": label, "entropy": 0.1, **marks}
-        for i in range(3)
-    ]
+    texts = {"text": payload, "nearest_text": payload, "predicted": label, "asked": payload, "nearest_label": label}
+    numbers = {"confidence": 0.5, "entropy": 0.1, "n_words": 3, "nearest_similarity": 0.5}
+    rows = [{"row": i, **texts, **numbers, **marks} for i in range(3)]
     names = {"dataset": payload, "generator": payload, "sampling": payload, "teacher": payload}
     (results / "samples.html").write_text(samples_page(rows, names, [label, other]), encoding="utf-8")
 
@@ -324,7 +324,7 @@ def check(path: Path) -> None:
         body = text.split("---\n", 2)[2] if path.name == "README.md" else text
         body = re.sub(r"^(`{3,}).*?^\1$", "", body, flags=re.MULTILINE | re.DOTALL)
         assert not TAG.search(body), (path, TAG.search(body))
-        assert not re.search(r"(?<!\\)\]\((javascript|http)", body) and "http://a.example" not in body, path
+        assert not re.search(r"(?<!\\)\]\((javascript|http:)", body) and "http://a.example" not in body, path
         assert not re.search(r"[\u202a-\u202e\u2066-\u2069\x1b\x07]", body), path
         tables = [line for line in body.splitlines() if line.startswith("|")]
         assert len({line.count(" | ") for line in tables} - {0}) < 9 and "# heading" not in body.splitlines()
