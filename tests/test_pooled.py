@@ -124,6 +124,7 @@ def test_a_damaged_head_is_named(teacher, tmp_path):
     for pooling in ("first", "mean"):  # never replaced by a fresh one without a word
         with pytest.raises(GendistError, match=r"classifier\.safetensors: damaged"):
             load_classifier(str(copied), NAMES, pooling=pooling)
+    (copied / "gendist.json").unlink()  # a folder of somebody else's
     save_file({"weight": torch.zeros(2, 5), "bias": torch.zeros(2)}, copied / HEAD)
     with pytest.raises(GendistError, match=r"classifier\.safetensors: does not hold 3 classes"):
         load_classifier(str(copied), NAMES)
