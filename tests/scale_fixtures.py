@@ -10,6 +10,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -39,9 +40,15 @@ class Files:
 def texts(count: int, seed: int) -> list[str]:
     """Random texts of a vocabulary in which, as in any language, few words are frequent."""
     rng = np.random.default_rng(seed)
-    vocabulary = np.array(["".join(rng.choice(list("abcdefghijklmnop"), 3 + i % 7)) for i in range(5000)])
     chosen = np.minimum(rng.zipf(1.3, (count, WORDS)) - 1, rng.integers(0, 5000, (count, WORDS)))
-    return [" ".join(row) for row in vocabulary[chosen]]
+    return [" ".join(row) for row in vocabulary()[chosen]]
+
+
+@cache
+def vocabulary() -> np.ndarray:
+    """Five thousand made-up words."""
+    rng = np.random.default_rng(0)
+    return np.array(["".join(rng.choice(list("abcdefghijklmnop"), 3 + i % 7)) for i in range(5000)])
 
 
 def write_study(folder: Path, rows: int, shard_rows: int) -> Files:

@@ -21,7 +21,7 @@ from gendist.students.pieces import Pieces
 from gendist.synthetic.pool import pool_batches, read_pool, rows_with_text, texts_of
 
 ROOT = Path(__file__).parent.parent
-LIMITS = {"table3": 60, "table4": 60, "memorisation": 200, "quality": 700, "repeats": 4000, "student": 3000}
+LIMITS = {"table3": 200, "table4": 200, "memorisation": 600, "quality": 3000, "repeats": 8000, "student": 2000}
 """Bytes of memory that a stage may take for one more row, of 270 characters; docs/scale.md has what was measured."""
 
 
