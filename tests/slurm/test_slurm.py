@@ -256,3 +256,4 @@ def test_the_study_through_slurm_has_the_bytes_of_a_local_run(cluster: Cluster, 
         said(process, own)
     assert contents(own) == contents(local)
     assert len(contents(own)) > 40
+    assert_alone(devices(own))
