@@ -251,12 +251,12 @@ def test_a_stamp_covers_code_and_packages_and_says_what_differs():
     now = json.loads(json.dumps(stamp))
     now["code"]["gendist/synthetic/noise.py"] = "another"
     now["packages"]["torch"] = "99"
-    now["place"]["threads"] = 2
+    now["further"]["threads"] = 2
     now["seed"] = 4
     told = differences(stamp, now)
     assert told == (
-        f"code changed: gendist/synthetic/noise.py; torch {torch.__version__} is now 99; "
-        "threads 1 is now 2; seed 3 is now 4"
+        "code changed: gendist/synthetic/noise.py; threads 1 is now 2; "
+        f"torch {torch.__version__} is now 99; seed 3 is now 4"
     )
 
 
@@ -371,7 +371,7 @@ def test_sigterm_saves_the_rows_and_ends_with_143(generator, tmp_path):
     log = (tmp_path / "results/logs/shard.log").read_text()
     kept = re.search(r"stopped after (\d+) of 3000 rows", log)
     assert kept and 0 < int(kept[1]) < 3000, log
-    assert "stopped by SIGTERM; what is done is kept" in log and "Traceback" not in log
+    assert "stopped by SIGTERM; to go on, run the same command again" in log and "Traceback" not in log
     assert not list(tmp_path.rglob("*.part")) and not (tmp_path / "results/shard.parquet").exists()
 
 

@@ -16,7 +16,7 @@ from gendist import devices, memory, stopping
 from gendist.artifacts import Provenance, hash_file, model_folder, write_json
 from gendist.errors import GendistError
 from gendist.logits.batches import encode, predict_logits
-from gendist.models import describe, load_classifier, load_tokenizer
+from gendist.models import content_of, describe, load_classifier, load_tokenizer
 from gendist.padding import padded
 from gendist.pooled import contrastive_loss
 from gendist.progress import Progress
@@ -81,7 +81,8 @@ def finetune_teacher(train: Path, target: Path, settings: Teacher, threads: int 
         settings.seed,
         describe(settings.model, settings.revision),
     )
-    stamp = stamp_of(provenance, __file__, threads=threads, device=devices.pick_device().type)
+    model = content_of(settings.model, settings.revision)
+    stamp = stamp_of(provenance, __file__, model=model, threads=threads, device=devices.pick_device().type)
     kept = WorkFolder(work, target, stamp)
     with model_folder(target, provenance) as folder:
         if kept.take_folder("finished", folder):
@@ -102,7 +103,9 @@ def _finetune(rows: Texts, folder: Path, settings: Teacher, threads: int, checkp
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token  # decoder-only checkpoints come without one
     longest = passes(len(rows.texts), settings)
-    progress = Progress("finetuning the teacher", longest * (1 + settings.refit * settings.members), "epochs")
+    before = course.epoch + (longest + (course.part - 1) * course.epochs if course.part else 0)
+    total = longest * (1 + settings.refit * settings.members)
+    progress = Progress("finetuning the teacher", total, "epochs", before=before)
     if course.part == 0:
         model = _fresh(rows, settings, threads, tokenizer)
         _choose_epochs(model, tokenizer, rows, longest, settings, checkpoints, progress)
