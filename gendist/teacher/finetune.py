@@ -3,7 +3,6 @@
 import logging
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -23,37 +22,11 @@ from gendist.progress import Progress
 from gendist.resume.stamp import stamp_of
 from gendist.resume.training import Checkpoints
 from gendist.resume.work import WorkFolder
+from gendist.teacher.course import Course
 from gendist.teacher.settings import Teacher
 from gendist.texts.tables import Texts, read_texts
 
 log = logging.getLogger(__name__)
-
-
-@dataclass
-class Course:
-    """How far a finetuning is and what it has measured: plain values, which a checkpoint keeps."""
-
-    part: int = 0
-    """Trainings that are over: the one that decides the number of epochs, then the refits."""
-    step: int = 0
-    """Optimiser steps of all parts."""
-    epoch: int = 0
-    """Epochs of this part that are over."""
-    batch: int = 0
-    """Batches of the epoch so far."""
-    loss: float = 0.0
-    """Summed loss of their rows."""
-    order: dict[str, Any] = field(default_factory=dict)
-    """State of the random generator of the rows' order at the start of the epoch."""
-    history: list[dict[str, float]] = field(default_factory=list)
-    best: float = math.inf
-    """Lowest held-out loss."""
-    epochs: int = 0
-    """Epochs after which it was reached."""
-
-    def end_part(self) -> None:
-        """Go on to the next training."""
-        self.part, self.epoch, self.batch, self.loss = self.part + 1, 0, 0, 0.0
 
 
 def finetune_teacher(train: Path, target: Path, settings: Teacher, threads: int = 1, work: Path | None = None) -> None:
