@@ -8,7 +8,7 @@ import torch
 from transformers import AutoConfig, AutoModel, AutoModelForCausalLM, AutoModelForSequenceClassification, AutoTokenizer
 from transformers.utils.logging import disable_progress_bar
 
-from gendist.artifacts import hash_file, require_intact_folder
+from gendist.artifacts import hash_file, hash_folder, require_intact_folder
 from gendist.errors import GendistError
 from gendist.pocket.encoder import encoder_folder
 from gendist.pooled import HEAD, PooledClassifier
@@ -45,6 +45,12 @@ def describe(model: str, revision: str | None) -> dict[str, str]:
         # The embedded generator's folder moves with `results`, its content does not.
         return {Path(model).name: hash_file(weights)}
     return {model: revision or "main"}
+
+
+def content_of(model: str, revision: str | None) -> str:
+    """Return one hash over a local model's files, its configuration and tokenizer included; of a hub model its name."""
+    place = Path(locate(model))
+    return hash_folder(place) if place.is_dir() else f"{model}@{revision or 'main'}"
 
 
 def load_tokenizer(model: str, revision: str | None = None) -> Any:

@@ -40,7 +40,7 @@ def logged(log_file: str, name: str) -> Iterator[None]:
         with stopping.listening():
             yield
     except stopping.Stopped as stop:
-        logging.info("stopped by %s; what is done is kept, the same command goes on from there", stop.signal)
+        logging.info("stopped by %s; to go on, run the same command again", stop.signal)
         raise
     except GendistError as error:
         logging.error("error: %s", error)

@@ -16,7 +16,7 @@ from gendist.generator import sequences
 from gendist.generator.folder import Record, label_prompt, member_folder, write_record
 from gendist.generator.settings import Generator
 from gendist.generator.training import Course, train_model
-from gendist.models import describe, load_causal_lm, load_tokenizer
+from gendist.models import content_of, describe, load_causal_lm, load_tokenizer
 from gendist.resume.stamp import stamp_of
 from gendist.resume.training import Checkpoints
 from gendist.resume.work import WorkFolder
@@ -62,7 +62,8 @@ def finetune_generator(
         settings.seed,
         describe(settings.model, settings.revision),
     )
-    stamp = stamp_of(provenance, __file__, threads=threads, device=place.type)
+    model = content_of(settings.model, settings.revision)
+    stamp = stamp_of(provenance, __file__, model=model, threads=threads, device=place.type)
     kept = WorkFolder(work, target, stamp)
     with model_folder(target, provenance) as folder, stopping.postponed():
         for member in range(settings.finetunes):

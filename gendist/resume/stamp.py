@@ -28,7 +28,7 @@ def stamp_of(provenance: Provenance, module: str, **further: Any) -> dict[str, A
         **provenance.to_record(),
         "code": code,
         "packages": {name: version(name) for name in PACKAGES},
-        "place": further,
+        "further": further,
     }
     plain: dict[str, Any] = json.loads(json.dumps(record))
     return plain

@@ -55,7 +55,9 @@ class Checkpoints(Generic[C]):
         self._file: Path | None = None
         found = [file for file in work.pieces(SUFFIX) if file.name.startswith(f"{name}-")]
         if found:
-            self._file = found[-1]
+            *older, self._file = found
+            for file in older:
+                file.unlink()
             with safe_open(self._file, "pt") as stored:
                 values = json.loads(stored.metadata()[COURSE])
                 self.seconds = values.pop(SECONDS)
@@ -85,6 +87,8 @@ class Checkpoints(Generic[C]):
         torch.set_rng_state(self._found["random.cpu"])
         if "random.cuda" in self._found:
             torch.cuda.set_rng_state(self._found["random.cuda"])
+        device = next(model.parameters()).device
+        self.weights = {name: value.to(device) for name, value in self.weights.items()}
         self._found = {}
         return True
 

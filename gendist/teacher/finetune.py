@@ -3,7 +3,6 @@
 import logging
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ from gendist import devices, memory, stopping
 from gendist.artifacts import Provenance, hash_file, model_folder, write_json
 from gendist.errors import GendistError
 from gendist.logits.batches import encode, predict_logits
-from gendist.models import describe, load_classifier, load_tokenizer
+from gendist.models import content_of, describe, load_classifier, load_tokenizer
 from gendist.padding import padded
 from gendist.pooled import contrastive_loss
 from gendist.progress import Progress
@@ -24,37 +23,11 @@ from gendist.resume.stamp import stamp_of
 from gendist.resume.training import Checkpoints
 from gendist.resume.work import WorkFolder
 from gendist.settings import Device
+from gendist.teacher.course import Course
 from gendist.teacher.settings import Teacher
 from gendist.texts.tables import Texts, read_texts
 
 log = logging.getLogger(__name__)
-
-
-@dataclass
-class Course:
-    """How far a finetuning is and what it has measured: plain values, which a checkpoint keeps."""
-
-    part: int = 0
-    """Trainings that are over: the one that decides the number of epochs, then the refits."""
-    step: int = 0
-    """Optimiser steps of all parts."""
-    epoch: int = 0
-    """Epochs of this part that are over."""
-    batch: int = 0
-    """Batches of the epoch so far."""
-    loss: float = 0.0
-    """Summed loss of their rows."""
-    order: dict[str, Any] = field(default_factory=dict)
-    """State of the random generator of the rows' order at the start of the epoch."""
-    history: list[dict[str, float]] = field(default_factory=list)
-    best: float = math.inf
-    """Lowest held-out loss."""
-    epochs: int = 0
-    """Epochs after which it was reached."""
-
-    def end_part(self) -> None:
-        """Go on to the next training."""
-        self.part, self.epoch, self.batch, self.loss = self.part + 1, 0, 0, 0.0
 
 
 def finetune_teacher(
@@ -91,7 +64,8 @@ def finetune_teacher(
         settings.seed,
         describe(settings.model, settings.revision),
     )
-    stamp = stamp_of(provenance, __file__, threads=threads, device=place.type)
+    model = content_of(settings.model, settings.revision)
+    stamp = stamp_of(provenance, __file__, model=model, threads=threads, device=place.type)
     kept = WorkFolder(work, target, stamp)
     with model_folder(target, provenance) as folder:
         if kept.take_folder("finished", folder):
@@ -114,7 +88,9 @@ def _finetune(
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token  # decoder-only checkpoints come without one
     longest = passes(len(rows.texts), settings)
-    progress = Progress("finetuning the teacher", longest * (1 + settings.refit * settings.members), "epochs")
+    before = course.epoch + (longest + (course.part - 1) * course.epochs if course.part else 0)
+    total = longest * (1 + settings.refit * settings.members)
+    progress = Progress("finetuning the teacher", total, "epochs", before=before)
     if course.part == 0:
         model = _fresh(rows, settings, threads, tokenizer, device)
         _choose_epochs(model, tokenizer, rows, longest, settings, checkpoints, progress)
