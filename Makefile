@@ -19,7 +19,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check -q install -c constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help run workflow test test-all test-slurm chaos check audit format docs docs-serve pocket clean
+.PHONY: help run workflow test test-all test-slurm chaos bench check audit format docs docs-serve pocket clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | awk -F'|' '{printf "%-17s %s\n", $$1, $$2}'
@@ -70,6 +70,9 @@ test-all: check ## check, then every test
 
 test-slurm: $(VENV)/.test-stamp ## the tests on a real Slurm of one node; tests/slurm/install.sh installs it
 	@$(BIN)/pytest tests/slurm -rs
+
+bench: $(VENV)/.test-stamp ## speeds beside what else one would use, as ratios, also in results/bench/ [ARGS="--rounds 3 inference"]
+	@$(BIN)/python -m gendist.bench $(ARGS)
 
 # Apart from the tests: it asks PyPI's service about every pinned package. --strict, because what the service does not
 # know would otherwise be passed over, and a run without any answer would succeed.

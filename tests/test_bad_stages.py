@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -316,7 +317,7 @@ def test_student_descriptions_that_make_no_sense(
 
 # --- exported models: anybody's ---
 
-EXPORT = ("gendist-model.json", "model.int8.onnx", "tokenizer.json")
+EXPORT = ("gendist-model.json", "model.int8.onnx", "look-up.safetensors", "tokenizer.json")
 
 
 def with_hashes(folder: Path, **changed: Any) -> Path:
@@ -333,14 +334,15 @@ def with_hashes(folder: Path, **changed: Any) -> Path:
 @pytest.mark.parametrize("file", EXPORT)
 def test_exported_models_by_damage(file: str, harm: str, exported: Path, tmp_path: Path):
     folder = harmed(exported, tmp_path / "model", file, harm)
-    refused(lambda: TextClassifier.load(folder), tmp_path, "model")
+    refused(lambda: TextClassifier.load(folder, tables=file != EXPORT[1]), tmp_path, "model")
 
 
 @pytest.mark.parametrize("harm", [harm for harm in HARM if harm != "missing"])
 @pytest.mark.parametrize("file", EXPORT[1:])
 def test_exported_models_by_intent(file: str, harm: str, exported: Path, tmp_path: Path):
     folder = with_hashes(harmed(exported, tmp_path / "model", file, harm))
-    refused(lambda: TextClassifier.load(folder).predict(["a wave"]), tmp_path, "model", "cannot be")
+    tables = file != EXPORT[1]
+    refused(lambda: TextClassifier.load(folder, tables=tables).predict(["a wave"]), tmp_path, "", "cannot be")
 
 
 @pytest.mark.parametrize(
@@ -373,6 +375,7 @@ def test_exported_models_by_intent(file: str, harm: str, exported: Path, tmp_pat
         {"files": []},
         {"files": {"../../../etc/passwd": "0"}},
         {"files": {"model.int8.onnx": 3, "tokenizer.json": 4}},
+        {"files": {"look-up.safetensors": 3, "tokenizer.json": 4}},
     ],
     ids=str,
 )
@@ -394,7 +397,9 @@ def test_a_network_that_does_not_fit_its_tokenizer_or_asks_for_other_files(expor
     words.pre_tokenizer = pre_tokenizers.Whitespace()
     words.save(str(folder / "tokenizer.json"))
     with_hashes(folder)
-    refused(lambda: TextClassifier.load(folder).predict(["a b"]), tmp_path, "cannot be run")
+    for tables in (False, True):
+        classifier = TextClassifier.load(folder, tables=tables)
+        refused(partial(classifier.predict, ["a b"]), tmp_path, "cannot be run")
     # Weights that lie in a file outside of the folder.
     (tmp_path / "secret.bin").write_bytes(b"\0" * 48)
     weights = TensorProto(name="w", data_type=TensorProto.FLOAT, dims=[4, 3], data_location=TensorProto.EXTERNAL)
@@ -416,7 +421,7 @@ def test_a_network_that_does_not_fit_its_tokenizer_or_asks_for_other_files(expor
     here = Path.cwd()
     os.chdir(folder)
     try:
-        refused(lambda: TextClassifier.load(folder), tmp_path, "the model cannot be loaded")
+        refused(lambda: TextClassifier.load(folder, tables=False), tmp_path, "the model cannot be loaded")
     finally:
         os.chdir(here)
 
@@ -427,11 +432,11 @@ def test_an_exported_model_is_no_pipe_and_not_endless(exported: Path, tmp_path: 
     for file in EXPORT:
         (folder / file).rename(folder / "kept")
         os.mkfifo(folder / file)
-        refused(lambda: TextClassifier.load(folder), tmp_path, f"{file}: is a pipe")
+        refused(partial(TextClassifier.load, folder, tables=file != EXPORT[1]), tmp_path, f"{file}: is a pipe")
         (folder / file).unlink()
         (folder / "kept").rename(folder / file)
     monkeypatch.setattr("gendist.predict.model.LARGE", 1000)
-    refused(lambda: TextClassifier.load(folder), tmp_path, "larger than 1,000 bytes")
+    refused(lambda: TextClassifier.load(folder, tables=False), tmp_path, "larger than 1,000 bytes")
 
 
 # --- any damage ---

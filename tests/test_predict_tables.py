@@ -117,9 +117,9 @@ def test_only_kim_has_tables():
 
 
 def test_a_file_of_other_weights_is_named(network: torch.nn.Module):
-    with pytest.raises(GendistError, match=r"look-up\.safetensors: does not fit the model"):
+    with pytest.raises(GendistError, match=r"look-up\.safetensors: cannot be used for this model"):
         read_look_up(save({"a": np.zeros(3)}), 3)
-    with pytest.raises(GendistError, match=r"look-up\.safetensors: does not fit the model"):
+    with pytest.raises(GendistError, match=r"look-up\.safetensors: cannot be used for this model"):
         read_look_up(b"nothing", 3)
     content = look_up_weights(network)
     assert content is not None

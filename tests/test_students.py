@@ -292,7 +292,7 @@ def test_test_labels_have_no_influence_on_the_weights(train_texts, test_texts, s
 
 
 def test_divergence_ends_in_one_line(train_texts, test_texts, subwords, pool, tmp_path):
-    training = Training(learning_rate=1e30, min_steps=20)
+    training = Training(min_steps=20).model_copy(update={"learning_rate": 1e30})  # more than a config takes
     with pytest.raises(GendistError, match="student training diverged; lower learning_rate"):
         distil(tmp_path / "run", "scratch", train_texts, test_texts, subwords, pool, training=training)
     assert not (tmp_path / "run").exists()

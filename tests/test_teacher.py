@@ -123,7 +123,8 @@ def test_the_head_may_learn_faster(encoder, train_texts):
 
 def test_divergence_ends_in_one_line_and_leaves_nothing(encoder, train_texts, tmp_path):
     with pytest.raises(GendistError, match=r"teacher: the loss is not finite; lower learning_rate \(now 1e\+30\)"):
-        finetune_teacher(train_texts, tmp_path / "out", quick(encoder, learning_rate=1e30, epochs=2))
+        settings = quick(encoder, epochs=2).model_copy(update={"learning_rate": 1e30})  # more than a config takes
+        finetune_teacher(train_texts, tmp_path / "out", settings)
     assert list(tmp_path.iterdir()) == []
 
 

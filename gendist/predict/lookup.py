@@ -39,6 +39,8 @@ class LookUp:
         products = {width: _products(embedding, weights, width) for width in self._widths}
         # The most that a filter can come to, over all texts.
         most = np.concatenate([np.abs(products[width]).max(1).sum(0) for width in self._widths])
+        if not np.isfinite(most).all():
+            raise ValueError("a weight is no number")
         scale = (LARGEST / np.maximum(most, 1e-12)).astype(np.float32)
         self._scale = 1 / scale
         self._bias = np.concatenate([weights[f"filters.{width}.bias"] for width in self._widths])
@@ -52,10 +54,17 @@ class LookUp:
         self._classifier_bias = weights["classifier.bias"]
 
     def logits(self, texts: Sequence[np.ndarray]) -> np.ndarray:
-        """Map ids of pieces, one or more to a text, to logits: (texts, classes) float32."""
+        """Map ids of pieces, one or more to a text, to logits: (texts, classes) float32.
+
+        Raises:
+            GendistError: if there is no such piece.
+        """
         largest = np.empty((len(texts), len(self._scale)), np.int16)
         for first in range(0, len(texts), TOGETHER):
-            self._pool(texts[first : first + TOGETHER], largest[first : first + TOGETHER])
+            try:
+                self._pool(texts[first : first + TOGETHER], largest[first : first + TOGETHER])
+            except IndexError as error:  # a tokenizer of more pieces than there are embeddings
+                raise GendistError(f"the model cannot be run ({error})") from None
         features = largest * self._scale
         features += self._bias
         np.maximum(features, 0, out=features)
@@ -69,10 +78,9 @@ class LookUp:
         for start, ids in zip(starts, texts, strict=False):
             padded[start : start + len(ids)] = ids
         count = len(padded) - gap
-        # "clip" because it checks no bounds: ids are the tokenizer's own.
-        sums = self._tables[0][1].take(padded[:count], 0, None, "clip")
+        sums = self._tables[0][1].take(padded[:count], 0)
         for place, (first, table) in enumerate(self._tables[1:], 1):
-            sums[:, first:] += table.take(padded[place : place + count], 0, None, "clip")
+            sums[:, first:] += table.take(padded[place : place + count], 0)
         for row, (start, ids) in enumerate(zip(starts, texts, strict=False)):
             sums[start : start + len(ids)].max(0, out=largest[row])
 
@@ -95,6 +103,6 @@ def read_look_up(content: bytes, classes: int) -> LookUp:
         if found == classes:
             return LookUp(weights)
         reason = f"{found} classes in place of {classes}"
-    except (SafetensorError, KeyError, IndexError, ValueError) as error:
+    except (SafetensorError, KeyError, IndexError, ValueError, TypeError, AttributeError) as error:
         reason = repr(error)
-    raise GendistError(f"{LOOK_UP}: does not fit the model ({reason}); export it again")
+    raise GendistError(f"{LOOK_UP}: cannot be used for this model ({reason}); export it again")

@@ -37,15 +37,28 @@ class OnnxNetwork:
         self._classes, self._batch_size = classes, batch_size
 
     def logits(self, texts: Sequence[np.ndarray]) -> np.ndarray:
-        """Map ids of pieces, one or more to a text, to logits: (texts, classes) float32."""
+        """Map ids of pieces, one or more to a text, to logits: (texts, classes) float32.
+
+        Raises:
+            GendistError: if the network cannot take these ids.
+        """
         logits = np.empty((len(texts), self._classes), np.float32)
         # Texts of like length together, so that little is padded.
         order = sorted(range(len(texts)), key=lambda i: len(texts[i]))
         for first in range(0, len(order), self._batch_size):
             picks = order[first : first + self._batch_size]
             ids, mask = _padded([texts[i] for i in picks])
-            logits[picks] = self._session.run(["logits"], {"ids": ids, "mask": mask})[0]
+            logits[picks] = self._run(ids, mask)
         return logits
+
+    def _run(self, ids: np.ndarray, mask: np.ndarray) -> np.ndarray:
+        try:
+            found: np.ndarray = self._session.run(["logits"], {"ids": ids, "mask": mask})[0]
+        except Exception as error:  # a tokenizer of more pieces than the network has embeddings, say
+            raise GendistError(f"the model cannot be run ({str(error).splitlines()[0]})") from None
+        if found.shape != (len(ids), self._classes):
+            raise GendistError(f"the model gives {found.shape} for {len(ids)} texts of {self._classes} classes")
+        return found
 
 
 def _padded(rows: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
