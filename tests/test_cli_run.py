@@ -122,7 +122,9 @@ def test_a_bad_config_and_a_missing_one_end_in_one_line(bare: Checkout):
     bare.write({**STUDY, "seedz": 3}, "bad.yaml")
     result = gendist(bare, "run", "bad.yaml")
     assert result.returncode == 1
-    assert result.stdout.startswith("error: bad.yaml: unknown key 'seedz'; accepted here: datasets,")
+    assert result.stdout.startswith(
+        "error: bad.yaml: unknown key 'seedz' (did you mean 'seeds'?); accepted here: datasets,"
+    )
     assert gendist(bare, "run", "none.yaml").stdout == "error: none.yaml: no such config file\n"
 
 

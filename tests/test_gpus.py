@@ -294,7 +294,9 @@ def test_a_job_says_once_what_it_computes_on(caplog: pytest.LogCaptureFixture):
     with caplog.at_level("INFO"):
         for _ in range(3):
             assert devices.prepare(1, 0, "auto").type == "cpu"
-    assert caplog.messages == ["device: CPU in place of FAKE-0 (fake), which PyTorch cannot use"]
+    assert caplog.messages == [
+        "device: CPU in place of FAKE-0 (fake), which PyTorch cannot use (CUDA_VISIBLE_DEVICES=FAKE-0)"
+    ]
 
 
 @pytest.mark.usefixtures("fresh")

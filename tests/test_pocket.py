@@ -14,7 +14,7 @@ from transformers import BertLMHeadModel
 
 from gendist.errors import GendistError
 from gendist.pocket import __main__ as cli
-from gendist.pocket import card, generator, unpack
+from gendist.pocket import card, generator, packaged
 from gendist.pocket.corpus import articles, corpus_files, paragraphs
 from gendist.pocket.evaluate import evaluate_files, nats_per_character
 from gendist.pocket.generator import pretrain
@@ -203,7 +203,7 @@ class TestCommandLine:
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(cli, "Pretraining", _short)
             assert cli.main(arguments) == 0
-            files = [tmp_path / n for n in (unpack.BODY, unpack.VECTORS)]
+            files = [tmp_path / n for n in (packaged.BODY, packaged.VECTORS)]
             times = [file.stat().st_mtime_ns for file in files]
             assert cli.main(arguments) == 0
         assert [file.stat().st_mtime_ns for file in files] == times

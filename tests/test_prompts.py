@@ -249,7 +249,7 @@ def test_rows_are_those_of_their_models(conditional, tmp_path):
     rows = rows_of(conditional, tmp_path, 18, 18)
     alone = []
     for k, folder in enumerate((conditional, conditional / "member-1")):
-        shutil.copytree(folder, tmp_path / str(k), ignore=shutil.ignore_patterns("member-*"))
+        shutil.copytree(folder, tmp_path / str(k), ignore=shutil.ignore_patterns("member-*", "gendist.json"))
         config = json.loads((tmp_path / str(k) / "config.json").read_text())
         (tmp_path / str(k) / "config.json").write_text(json.dumps({**config, KEY: {"label_names": NAMES}}))
         alone.append(rows_of(tmp_path / str(k), tmp_path, 18, 18))

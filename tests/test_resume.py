@@ -212,7 +212,7 @@ def test_every_change_discards_what_was_kept_and_is_named(generator, shard, whol
     generate_shard(generator, shard[0], other, 1, 10, work=shard[1])
     shard[0].unlink()
     changed_generator = tmp_path / "changed"
-    shutil.copytree(generator, changed_generator)
+    shutil.copytree(generator, changed_generator, ignore=shutil.ignore_patterns("gendist.json"))
     (changed_generator / "history.csv").write_text("")
     generate_shard(changed_generator, shard[0], SETTINGS, 1, 10, work=shard[1])
     place = shard[1] / "toy/synthetic/tiny/full/shard-00001.parquet"

@@ -309,7 +309,7 @@ def every_writer(folder: Path, payload: str, other: str, monkeypatch: pytest.Mon
     numbers = {"confidence": 0.5, "entropy": 0.1, "n_words": 3, "nearest_similarity": 0.5}
     rows = [{"row": i, **texts, **numbers, **marks} for i in range(3)]
     names = {"dataset": payload, "generator": payload, "sampling": payload, "teacher": payload}
-    (results / "samples.html").write_text(samples_page(rows, names, [label, other]), encoding="utf-8")
+    (results / "samples.html").write_text(samples_page(rows, len(rows), names, [label, other]), encoding="utf-8")
 
 
 def check(path: Path) -> None:

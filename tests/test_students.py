@@ -201,7 +201,7 @@ def test_files_that_do_not_fit_are_named(train_texts, test_texts, pool, tmp_path
     for regime, real_logits, synthetic, message in (
         ("dist", None, None, "regime 'dist' needs the teacher's logits of the real rows"),
         ("hard", scores, None, "regime 'hard' needs synthetic shards"),
-        ("gendist", scores, Synthetic(shards, logits, 13), "rows 0 to 12 expected, found 12 others"),
+        ("gendist", scores, Synthetic(shards, logits, 13), "rows 0 to 12 expected, found 12 rows"),
         ("gendist", scores, Synthetic(shards, logits[::-1], 12), "not the logits of rows 0 to 11"),
         ("gendist", scores, Synthetic(shards, logits[:1], 12), "not the logits of rows 0 to 11"),
     ):
