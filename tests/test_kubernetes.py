@@ -93,7 +93,8 @@ def cluster(own: Checkout, tmp_path: Path) -> Cluster:
 @pytest.mark.slow
 def test_jobs_run_in_pods_with_files_where_they_are(cluster: Cluster, bare: Checkout, tmp_path: Path):
     shard = "results/toy/synthetic/tiny/full/shard-00000.parquet"
-    result = cluster.run("--configfile", cluster.checkout.write(STUDY), "--", shard)
+    svm = "results/toy/baselines/tfidf-svm/seed0/metrics.json"
+    result = cluster.run("--configfile", cluster.checkout.write(STUDY), "--", shard, svm)
     assert result.returncode == 0, result.stdout + cluster.logs()
     local = bare.copy(tmp_path / "local")
     local.run(STUDY, shard)
@@ -103,7 +104,8 @@ def test_jobs_run_in_pods_with_files_where_they_are(cluster: Cluster, bare: Chec
     # Nothing lies about: the archive of the sources is gone, and no copy in storage.
     assert not list(cluster.checkout.folder.glob("snakemake-workflow-sources*"))
     jobs = cluster.jobs()
-    assert set(jobs) == {"prepare_texts", "finetune_generator", "generate_shard"}
+    # What reads the user's files stays in the pod where the command runs.
+    assert set(jobs) == {"fit_tfidf_svm", "finetune_generator", "generate_shard"}
     for rule, job in jobs.items():
         check_manifest(rule, job)
 
@@ -124,10 +126,10 @@ def check_manifest(rule: str, job: dict[str, Any]) -> None:
     assert {"name": "gendist", "mountPath": "/gendist"} in container["volumeMounts"]
     assert {"name": "gendist", "persistentVolumeClaim": {"claimName": "gendist"}} in pod["volumes"]
     asked, limits = container["resources"]["requests"], container["resources"]["limits"]
-    wants_gpu = rule != "prepare_texts"
+    wants_gpu = rule != "fit_tfidf_svm"
     assert asked.get("nvidia.com/gpu") == limits.get("nvidia.com/gpu") == ("1" if wants_gpu else None)
     assert bool(pod.get("tolerations")) == wants_gpu
-    memory = {"finetune_generator": "16000M", "generate_shard": "8000M", "prepare_texts": "4000M"}
+    memory = {"finetune_generator": "16000M", "generate_shard": "8000M", "fit_tfidf_svm": "4000M"}
     assert asked["memory"] == limits["memory"] == memory[rule]
     assert limits["cpu"] == "1000m" and asked["cpu"] == "950m"
 
