@@ -59,8 +59,6 @@ def load_tokenizer(model: str, revision: str | None = None) -> Any:
     backend = getattr(tokenizer, "backend_tokenizer", None)
     if backend is None:
         raise GendistError(f"model {model}: has no tokenizer.json (a fast tokenizer)")
-    # It would be saved with the tokenizer, and says only how it was loaded (HF_HUB_OFFLINE): equal inputs, equal bytes.
-    tokenizer.init_kwargs.pop("local_files_only", None)
     backend.no_truncation()
     backend.no_padding()
     # Saved with the tokenizer; true only where HF_HUB_OFFLINE is set, which must not change any bytes.

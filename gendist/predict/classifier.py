@@ -2,14 +2,17 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from gendist.errors import GendistError
 from gendist.predict.lookup import LookUp, read_look_up
 from gendist.predict.model import Model, read_model
-from gendist.predict.network import OnnxNetwork
 from gendist.predict.words import Encoder
+
+if TYPE_CHECKING:
+    from gendist.predict.network import OnnxNetwork
 
 BATCH = 64
 """Rows that the network gets at once; on one core, larger batches were no faster."""
@@ -26,12 +29,7 @@ class TextClassifier:
 
     def __init__(self, model: Model, threads: int = 1, batch_size: int = BATCH) -> None:
         """Make one from a model that has been read; see ``load``."""
-        classes = len(model.labels)
-        self._network: OnnxNetwork | LookUp
-        if model.look_up is None:
-            self._network = OnnxNetwork(model.network, classes, threads, batch_size)
-        else:
-            self._network = read_look_up(model.look_up, classes)
+        self._network = _network_of(model, threads, batch_size)
         try:
             self._encoder = Encoder(model.tokenizer)
         except Exception as error:  # the library raises nothing narrower
@@ -108,3 +106,11 @@ class TextClassifier:
         longest = self._model.max_pieces
         encoded = self._encoder.encode([text.strip() for text in texts])
         return [ids[:longest] if len(ids) else PADDING for ids in encoded]
+
+
+def _network_of(model: Model, threads: int, batch_size: int) -> "OnnxNetwork | LookUp":
+    if model.look_up is not None:
+        return read_look_up(model.look_up, len(model.labels))
+    from gendist.predict import network  # not above: tables need no ONNX runtime, which takes time to load
+
+    return network.OnnxNetwork(model.network, len(model.labels), threads, batch_size)
