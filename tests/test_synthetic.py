@@ -206,8 +206,8 @@ def test_the_margin_is_ten_times_the_rounding_error(model, request):
     with torch.inference_mode():
         for row in sampler.sample(range(20)):
             ids = torch.tensor([[sampler.start, *row.tokens]])
-            alone = sampler.model(input_ids=ids).logits
-            together = sampler.model(input_ids=ids.repeat(7, 1)).logits
+            alone = sampler.reader.model(input_ids=ids).logits
+            together = sampler.reader.model(input_ids=ids.repeat(7, 1)).logits
             for logits in (alone, together):
                 worst = max(worst, (logits.double() - exact(input_ids=ids).logits).abs().max().item())
     assert 0 < 10 * worst <= decision.MARGIN
@@ -226,9 +226,9 @@ def test_the_end_token_stops_a_row_and_is_no_part_of_it(generator):
 
 def test_rows_end_at_the_context_of_the_model(generator):
     sampler = sampler_of(generator, temperature=9.0)
-    sampler = Sampler(sampler.model, sampler.start, sampler.end, [], Sampling(max_tokens=4000, temperature=9.0))
+    sampler = Sampler(sampler.reader.model, sampler.start, sampler.end, [], Sampling(max_tokens=4000, temperature=9.0))
     lengths = [len(row.tokens) for row in sampler.sample(range(20))]
-    assert max(lengths) == sampler.model.config.max_position_embeddings - 1
+    assert max(lengths) == sampler.reader.model.config.max_position_embeddings - 1
 
 
 def test_seeds_are_pools_of_their_own(generator, tmp_path):

@@ -10,14 +10,12 @@ from gendist import devices
 from gendist.bench.material import gpt2
 from gendist.bench.pairs import Case, Check
 from gendist.generator.finetune import boundary_tokens
+from gendist.int8.decoder import Decoder
+from gendist.int8.divergence import LIMIT, divergence
 from gendist.models import load_causal_lm, load_tokenizer
 from gendist.pocket.unpack import unpack_generator
 from gendist.synthetic.sampler import Row, Sampler
 from gendist.synthetic.settings import Sampling
-
-KL_LIMIT = 0.01
-"""Nats per token that the fast model's distribution may be away from that of float32."""
-
 
 def cases(rows: int = 32, tokens: int = 64) -> list[Case]:
     """Return the pairs: the pocket generator, and GPT-2's 124 M shape with untrained weights.
@@ -40,7 +38,7 @@ def cases(rows: int = 32, tokens: int = 64) -> list[Case]:
 
 def _case(name: str, model: Any, ends: tuple[int, int], rows: int, tokens: int) -> Case:
     devices.prepare(1, 0)
-    sampler = Sampler(model, *ends, [], Sampling(max_tokens=tokens, batch_size=rows))
+    sampler = Sampler(model, *ends, [], Sampling(max_tokens=tokens, batch_size=rows, precision="int8"))
     passes = iter(range(1_000_000))
 
     def ours() -> float:
@@ -65,27 +63,14 @@ def _case(name: str, model: Any, ends: tuple[int, int], rows: int, tokens: int) 
 
     together = list(sampler.sample(range(rows)))
     checks = [
-        Check("KL to float32, nats per token", _divergence(model, sampler, together, ends[0]), KL_LIMIT),
+        Check("KL to float32, nats per token", divergence(model, Decoder(model), [[ends[0], *row.tokens] for row in together]), LIMIT),
         Check("rows that change with the batch", _unstable(model, ends, tokens, together), 0),
     ]
     return Case(name, "transformers generate, float32", "tokens", 6.0, ours, theirs, checks)
 
 
-@torch.inference_mode()
-def _divergence(model: Any, sampler: Sampler, rows: list[Row], start: int, at_most: int = 16) -> float:
-    """Return the mean Kullback-Leibler divergence of the next token, over all places of some rows."""
-    total, places = 0.0, 0
-    for row in rows[:at_most]:
-        ids = torch.tensor([[start, *row.tokens]])
-        exact = torch.log_softmax(model(input_ids=ids).logits[0].double(), 1)
-        fast = torch.log_softmax(sampler.fast_model(input_ids=ids).logits[0].double(), 1)
-        total += float((exact.exp() * (exact - fast)).sum())
-        places += ids.shape[1]
-    return total / places
-
-
 def _unstable(model: Any, ends: tuple[int, int], tokens: int, rows: list[Row], batch: int = 5) -> int:
     """Return how many of some rows come out otherwise in smaller batches."""
-    small = Sampler(model, *ends, [], Sampling(max_tokens=tokens, batch_size=batch))
+    small = Sampler(model, *ends, [], Sampling(max_tokens=tokens, batch_size=batch, precision="int8"))
     known = {row.number: row.tokens for row in rows}
     return sum(row.tokens != known[row.number] for row in small.sample(range(2 * batch)))

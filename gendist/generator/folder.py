@@ -20,6 +20,8 @@ class Record(Settings):
     """Labels whose names the rows are prompted with in turn; none if the model saw no labels."""
     members: Annotated[int, Field(ge=1)] = 1
     """Models in the folder."""
+    int8: bool = False
+    """Whether the models may be run in 8-bit integers: they say nearly the same then."""
 
     def label_of(self, row: int) -> int:
         """Return the label that a row of the pool is prompted with, as an index into ``label_names``."""

@@ -39,6 +39,7 @@ class TokenChooser:
         self.block = math.ceil(math.sqrt(vocabulary))
         self.blocks = math.ceil(vocabulary / self.block)
         self.forbidden = forbidden
+        self._memory = torch.empty(0, 0)
 
     def choose(self, logits: torch.Tensor, rows: np.ndarray, steps: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
         """Return the chosen tokens and whether each is safe, both of shape (rows,).
@@ -50,11 +51,21 @@ class TokenChooser:
         """
         draws = gumbel(self.settings.seed, rows, steps, self.blocks + self.block)
         noise = torch.from_numpy(draws).to(logits.device, logits.dtype)
-        scores = logits / self.settings.temperature
-        if self.forbidden:
-            scores[:, self.forbidden] = -torch.inf
+        scores = self._scores(logits)
         bounds = None if not self.settings.top_k and self.settings.top_p == 1.0 else self._bounds(scores)
         return self._draw(scores, bounds, noise)
+
+    def _scores(self, logits: torch.Tensor) -> torch.Tensor:
+        """Divide by the temperature; forbidden tokens have no chance. The result lasts until the next call."""
+        rows = len(logits)
+        if self._memory.shape[0] < rows or self._memory.dtype != logits.dtype or self._memory.device != logits.device:
+            # Whole blocks in one piece of memory: padding and fresh memory would take as long as the division.
+            self._memory = logits.new_full((rows, self.blocks * self.block), -torch.inf)
+        scores = self._memory[:rows, : self.vocabulary]
+        torch.div(logits, self.settings.temperature, out=scores)
+        if self.forbidden:
+            scores[:, self.forbidden] = -torch.inf
+        return scores
 
     def _draw(
         self, scores: torch.Tensor, bounds: tuple[torch.Tensor, ...] | None, noise: torch.Tensor
@@ -67,7 +78,10 @@ class TokenChooser:
         """
         row = torch.arange(len(scores), device=scores.device)
         block_noise, token_noise = noise[:, : self.blocks], noise[:, self.blocks :]
-        kept = self._blocks(scores if bounds is None else _at_least(scores, bounds[1]))
+        if bounds is None:
+            kept = self._memory[: len(scores)].unflatten(1, (self.blocks, self.block))
+        else:
+            kept = self._blocks(_at_least(scores, bounds[1]))
         totals = torch.logsumexp(kept, 2) + block_noise  # (rows, blocks)
         block = totals.argmax(1)
         within = kept[row, block] + token_noise  # (rows, tokens of the block)

@@ -1,6 +1,5 @@
 """Generate rows whose text depends on the pool seed and the row number alone."""
 
-import copy
 import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -8,12 +7,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from transformers import DynamicCache
 
 from gendist import memory, stopping
 from gendist.errors import GendistError
-from gendist.packed import pack_linear_layers
 from gendist.synthetic.decision import TokenChooser
+from gendist.synthetic.readers import FloatReader, IntegerReader
 from gendist.synthetic.settings import Sampling
 
 log = logging.getLogger(__name__)
@@ -35,9 +33,13 @@ class Sampler:
     """Samples rows of a pool from a causal language model, in batches of any size."""
 
     def __init__(self, model: Any, start: int, end: int, forbidden: Sequence[int], settings: Sampling) -> None:
-        """Take a float32 model in evaluation mode, the tokens that open and close a row, and those never drawn."""
-        self.model = model
-        self.fast_model = pack_linear_layers(copy.deepcopy(model)) if model.device.type == "cpu" else model
+        """Take a float32 model in evaluation mode, the tokens that open and close a row, and those never drawn.
+
+        Raises:
+            GendistError: if the settings ask for int8, and the model is of another architecture than GPT-2 and BERT.
+        """
+        self.device = model.device
+        self.reader = IntegerReader(model) if settings.precision == "int8" else FloatReader(model)
         self.start, self.end = start, end
         self.context: int | None = getattr(model.config, "max_position_embeddings", None)
         """Tokens that the model can read, if that is limited."""
@@ -46,7 +48,6 @@ class Sampler:
         self.batch_size = settings.batch_size
         self.settled = 0
         """Tokens that were too close to call in float32."""
-        self._exact_model: Any = None
 
     def sample(self, numbers: Sequence[int], prompts: Sequence[list[int]] | None = None) -> Iterator[Row]:
         """Yield the rows with these numbers, in batches; within a batch in the order in which they end.
@@ -90,21 +91,16 @@ class Sampler:
     @torch.inference_mode()
     def _batch(self, numbers: np.ndarray, before: list[list[int]]) -> Iterator[Row]:
         """Generate rows after the tokens ``before`` (rows, first): the start token and the prompt."""
-        device = self.model.device
-        cache = DynamicCache(config=self.model.config)
-        tokens = torch.tensor(before, device=device)  # (active, first + steps)
+        tokens = torch.tensor(before, device=self.device)  # (active, first + steps)
         first = tokens.shape[1]
-        if first > 1:  # without the output layer, whose logits of a prompt nobody needs
-            self.fast_model.base_model(input_ids=tokens[:, :-1], past_key_values=cache, use_cache=True)
-        finished = torch.zeros(len(numbers), dtype=torch.bool, device=device)
         limit = self.max_tokens if self.context is None else min(self.max_tokens, self.context - first)
+        self.reader.begin(tokens, first + limit)
+        finished = torch.zeros(len(numbers), dtype=torch.bool, device=self.device)
         for step in range(limit):
-            output = self.fast_model(input_ids=tokens[:, -1:], past_key_values=cache, use_cache=True)
-            cache = output.past_key_values
-            logits = output.logits[:, -1].float()
+            logits = self.reader.logits(tokens)
             chosen, safe = self.chooser.choose(logits, numbers, np.full(len(numbers), step))
             for i in torch.nonzero(~safe & ~finished).flatten().tolist():
-                chosen[i] = self._settle(tokens[i : i + 1], numbers[i : i + 1], step)
+                chosen[i] = self._settle(tokens[i : i + 1], logits[i : i + 1], numbers[i : i + 1], step)
             tokens = torch.cat([tokens, chosen[:, None]], 1)
             ended = (chosen == self.end) & ~finished
             for i in torch.nonzero(ended).flatten().tolist():
@@ -115,15 +111,12 @@ class Sampler:
                 return
             if len(active) <= SHRINK * len(finished):
                 tokens, numbers, finished = tokens[active], numbers[active.cpu().numpy()], finished[active]
-                cache.batch_select_indices(active)
+                self.reader.select(active)
         for i in torch.nonzero(~finished).flatten().tolist():
             yield Row(int(numbers[i]), tokens[i, first:].tolist(), False)
 
-    def _settle(self, tokens: torch.Tensor, number: np.ndarray, step: int) -> torch.Tensor:
-        """Decide one token from the whole prefix in float64, where batch and device leave no trace."""
-        if self._exact_model is None:
-            self._exact_model = copy.deepcopy(self.model).double()
+    def _settle(self, tokens: torch.Tensor, logits: torch.Tensor, number: np.ndarray, step: int) -> torch.Tensor:
+        """Decide one token in float64, where batch and device leave no trace."""
         self.settled += 1
-        logits = self._exact_model(input_ids=tokens, use_cache=False).logits[:, -1]
-        chosen, _ = self.chooser.choose(logits.double(), number, np.array([step]))
+        chosen, _ = self.chooser.choose(self.reader.exact_logits(tokens, logits), number, np.array([step]))
         return chosen[0]

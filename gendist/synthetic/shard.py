@@ -61,6 +61,8 @@ def generate_shard(
     place = devices.prepare(threads, settings.seed, device)
     record = read_record(generator)
     tokenizer = load_tokenizer(str(generator))
+    if settings.precision == "auto":
+        settings = settings.model_copy(update={"precision": "int8" if record.int8 else "float32"})
     prompter = Prompter(tokenizer, record, settings, train)
     inputs = {"generator": hash_folder(generator)}
     if train is not None and settings.prompt_words:

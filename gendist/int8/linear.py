@@ -1,0 +1,80 @@
+"""Linear layers in 8-bit integers, whose results are the same on every machine.
+
+Weights are rounded to 8 bits by output, activations by row (Dettmers et al. 2022, LLM.int8(), without its outliers).
+Sums of integers have no order: a row's result depends on neither its batch, nor threads, nor the kind of processor.
+What is left to rounding is done in float64, where it is far too small to change the next layer's integers.
+"""
+
+from typing import Any
+
+import torch
+from torch import nn
+from transformers.pytorch_utils import Conv1D
+
+LEVELS = 127
+"""Largest integer of weights and activations; the smallest is its negative."""
+ZERO = 128
+"""What stands for 0 in unsigned bytes, the form in which processors take activations."""
+ROWS = 32
+"""Rows that the packed layout is chosen for; others work as well."""
+EXACT = 2**24
+"""Integers up to here are exact in float32, and so are sums that stay below, in any order."""
+TINY = 1e-30
+
+
+def quantize_rows(x: torch.Tensor, levels: int = LEVELS) -> tuple[torch.Tensor, torch.Tensor]:
+    """Round the last dimension of ``x`` (..., n) to integers between -levels and levels.
+
+    Returns:
+        The integers, in the type of ``x``, and the size of a step (..., 1): their product is about ``x``.
+    """
+    step = x.abs().amax(-1, keepdim=True).clamp_min_(TINY).div_(levels)
+    return (x / step).round_(), step
+
+
+class IntegerLinear(nn.Module):
+    """A linear layer with frozen weights of 8 bits; takes and returns float64."""
+
+    def __init__(self, weight: torch.Tensor, bias: torch.Tensor | None) -> None:
+        """Round ``weight`` (outputs, inputs)."""
+        super().__init__()
+        codes, step = quantize_rows(weight.detach().double())
+        self.step = step[:, 0].float()  # (outputs,)
+        self.bias = None if bias is None else bias.detach().double()
+        self.inputs = weight.shape[1]
+        self.packed = self.plain = None
+        if weight.device.type == "cpu" and has_integer_products():
+            self.packed = torch.ops.onednn.qlinear_prepack(codes.to(torch.int8).contiguous(), [ROWS, self.inputs])
+            self.no_offsets = torch.zeros(len(codes), dtype=torch.int32)
+        else:
+            self.plain = codes.float().t().contiguous()
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Map (rows, inputs), float64, to (rows, outputs)."""
+        products, step = self.products(x)
+        output = products.double().mul_(step)
+        return output if self.bias is None else output.add_(self.bias)
+
+    def products(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return what the output is but for the bias and a factor by row: (rows, outputs) float32, (rows, 1) float64."""
+        step = x.abs().amax(1, keepdim=True).clamp_min_(TINY).div_(LEVELS)
+        # Rounded by the conversion, which cuts off what is behind the point.
+        codes = (x / step).add_(ZERO + 0.5).to(torch.uint8)
+        if self.packed is None:
+            return self._plain_products(codes), step
+        products: torch.Tensor = torch.ops.onednn.qlinear_pointwise(
+            codes, 1.0, ZERO, self.packed, self.step, self.no_offsets, None, 1.0, 0, torch.float32, "none", [], ""
+        )
+        return products, step
+
+    def _plain_products(self, codes: torch.Tensor) -> torch.Tensor:
+        """Multiply integers as float32, so few at a time that the sums are exact, for want of better instructions."""
+        at_once = EXACT // LEVELS**2
+        parts = (codes.float() - ZERO).split(at_once, 1), self.plain.split(at_once, 0)
+        total = torch.stack([(left @ right).double() for left, right in zip(*parts, strict=True)]).sum(0)
+        return total.float() * self.step
+
+
+def has_integer_products() -> bool:
+    """Say whether this processor multiplies bytes into sums of 32 bits; others would saturate at 16."""
+    return bool(torch.backends.mkldnn.is_available() and torch.cpu._is_vnni_supported())

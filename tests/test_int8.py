@@ -1,0 +1,165 @@
+"""Models in integers: near to float32, and the same whatever is computed beside them."""
+
+import copy
+
+import numpy as np
+import pytest
+import torch
+from scipy.stats import chisquare
+from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM
+
+from gendist import devices
+from gendist.errors import GendistError
+from gendist.generator.finetune import boundary_tokens
+from gendist.generator.folder import record_in
+from gendist.int8 import linear
+from gendist.int8.decoder import Decoder
+from gendist.int8.divergence import LIMIT, close_enough, divergence
+from gendist.int8.linear import IntegerLinear, quantize_rows
+from gendist.models import load_causal_lm, load_tokenizer
+from gendist.synthetic.sampler import Sampler
+from gendist.synthetic.settings import Sampling
+
+MODELS = ["generator", "bert_generator"]
+
+
+@pytest.fixture(params=MODELS)
+def folder(request):
+    return request.getfixturevalue(request.param)
+
+
+@pytest.fixture
+def model(folder):
+    return load_causal_lm(str(folder)).eval()
+
+
+@pytest.fixture(scope="module")
+def wide():
+    """A random GPT-2 with wide heads, and more places than the tiny ones."""
+    torch.manual_seed(3)
+    config = GPT2Config(vocab_size=500, n_positions=300, n_embd=256, n_layer=2, n_head=2, initializer_range=0.1)
+    return GPT2LMHeadModel(config).eval()
+
+
+def read(decoder, ids):
+    """The logits after each of some rows' tokens, (rows, places, vocabulary)."""
+    cache = decoder.empty_cache(*ids.shape)
+    with torch.inference_mode():
+        steps = [decoder.logits(decoder.step(ids[:, i], i, cache)) for i in range(ids.shape[1])]
+    return torch.stack(steps, 1)
+
+
+def test_rounding_is_by_row_and_to_half_a_step():
+    x = torch.tensor([[1.0, -0.3, 0.0], [0.0, 0.0, 0.0], [1e6, 4e3, -5e5]], dtype=torch.float64)
+    codes, step = quantize_rows(x)
+    assert codes.abs().max() == 127 and torch.equal(codes, codes.round())
+    assert ((codes * step - x).abs() <= step / 2 + 1e-12).all()
+
+
+def test_a_linear_layer_is_near_to_float32():
+    torch.manual_seed(0)
+    layer = torch.nn.Linear(300, 70)
+    x = torch.randn(9, 300, dtype=torch.float64)
+    ours = IntegerLinear(layer.weight, layer.bias)(x)
+    exact = copy.deepcopy(layer).double()(x)
+    assert 0 < (ours - exact).abs().mean() < 0.02 * exact.abs().mean()
+
+
+@pytest.mark.skipif(not linear.has_integer_products(), reason="this processor has no products of bytes")
+@pytest.mark.parametrize("inputs", [16, 768, 3072])
+def test_processors_without_products_of_bytes_compute_the_same(inputs, monkeypatch):
+    torch.manual_seed(0)
+    layer = torch.nn.Linear(inputs, 50)
+    x = 10 * torch.randn(33, inputs, dtype=torch.float64)
+    x[0] = x[0].abs().max()  # the largest sums that there can be
+    fast = IntegerLinear(layer.weight, layer.bias)
+    monkeypatch.setattr(linear, "has_integer_products", lambda: False)
+    plain = IntegerLinear(layer.weight, layer.bias)
+    assert fast.packed is not None and plain.packed is None
+    assert torch.equal(fast(x), plain(x))
+    assert torch.equal(fast(x)[7:8], fast(x[7:8]))
+
+
+def test_probabilities_are_near_to_those_of_float32(model):
+    torch.manual_seed(1)
+    ids = torch.randint(3, model.config.vocab_size, (6, 20)).tolist()
+    close, nats = close_enough(model, ids)
+    assert close and 0 < nats < LIMIT
+
+
+def test_a_damaged_layer_is_noticed(model):
+    broken = Decoder(model)
+    broken.layers[0].down.step.mul_(3)
+    ids = torch.randint(3, model.config.vocab_size, (6, 20)).tolist()
+    assert divergence(model, broken, ids) > 10 * divergence(model, Decoder(model), ids)
+
+
+def test_long_rows_of_wide_heads_stay_near(wide):
+    ids = torch.randint(0, 500, (2, 300))
+    with torch.inference_mode():
+        expected = torch.log_softmax(wide(input_ids=ids).logits.double(), 2)
+    found = torch.log_softmax(read(Decoder(wide), ids).double(), 2)
+    nats = (expected.exp() * (expected - found)).sum(2)
+    assert nats[:, 200:].mean() < 2 * nats[:, :100].mean() < 2 * LIMIT
+
+
+def test_logits_do_not_depend_on_the_batch_or_threads(wide):
+    decoder, ids = Decoder(wide), torch.randint(0, 500, (13, 40))
+    together = read(decoder, ids)
+    assert torch.equal(read(decoder, ids[4:5]), together[4:5])
+    try:
+        devices.prepare(2, 0)
+        assert torch.equal(read(decoder, ids), together)
+    finally:
+        devices.prepare(1, 0)
+
+
+def test_sums_in_attention_are_exact(wide, monkeypatch):
+    """Whatever order they are taken in: float64 gives the same."""
+    decoder, ids = Decoder(wide), torch.randint(0, 500, (3, 50))
+    expected, product = read(decoder, ids), torch.bmm
+
+    def reversed_sums(left, right):
+        return product(left.double().flip(2), right.double().flip(1)).float()
+
+    monkeypatch.setattr(torch, "bmm", reversed_sums)
+    assert torch.equal(read(decoder, ids), expected)
+
+
+def test_rows_do_not_depend_on_the_batch(folder, model):
+    ends = boundary_tokens(model.config, load_tokenizer(str(folder)), "")
+
+    def rows(batch_size, numbers, prompts=None, **settings):
+        sampler = Sampler(model, *ends, [3], Sampling(max_tokens=24, batch_size=batch_size, precision="int8", **settings))
+        return {row.number: (row.tokens, row.stopped) for row in sampler.sample(numbers, prompts)}
+
+    known = rows(40, range(40))
+    assert rows(7, range(40)) == known and rows(1, [5]) == {5: known[5]}
+    assert len({tuple(tokens) for tokens, _ in known.values()}) > 30
+    prompts = [[5, 6, 7][: i % 4] for i in range(12)]
+    after = rows(12, range(12), prompts, top_p=0.9)
+    assert rows(2, range(12), prompts, top_p=0.9) == after
+    assert after[0] == rows(1, [0], top_p=0.9)[0]
+
+
+def test_rows_follow_the_probabilities(wide):
+    """First tokens of many rows against the logits that they are drawn from."""
+    sampler = Sampler(wide, 0, 499, [], Sampling(max_tokens=1, batch_size=500, precision="int8"))
+    first = [(row.tokens or [499])[0] for row in sampler.sample(range(4000))]
+    expected = torch.softmax(read(Decoder(wide), torch.tensor([[0]]))[0, 0].double(), 0).numpy()
+    common = expected > 0.002
+    counts = np.bincount(first, minlength=500)[common]
+    both = np.append(counts, 4000 - counts.sum()), 4000 * np.append(expected[common], expected[~common].sum())
+    assert common.sum() > 20 and chisquare(*both).pvalue > 0.01
+
+
+def test_the_finetuned_generator_says_whether_it_may_be_run_in_integers(folder):
+    assert record_in(folder / "config.json").int8
+
+
+def test_other_architectures_stay_in_float32():
+    config = LlamaConfig(vocab_size=50, hidden_size=16, intermediate_size=16, num_hidden_layers=1, num_attention_heads=2)
+    model = LlamaForCausalLM(config).eval()
+    assert close_enough(model, [[1, 2, 3]]) == (False, float("inf"))
+    with pytest.raises(GendistError, match="'llama' cannot be run in int8; set precision"):
+        Sampler(model, 1, 2, [], Sampling(precision="int8"))
