@@ -130,7 +130,9 @@ def test_rows_do_not_depend_on_the_batch(folder, model):
     ends = boundary_tokens(model.config, load_tokenizer(str(folder)), "")
 
     def rows(batch_size, numbers, prompts=None, **settings):
-        sampler = Sampler(model, *ends, [3], Sampling(max_tokens=24, batch_size=batch_size, precision="int8", **settings))
+        sampler = Sampler(
+            model, *ends, [3], Sampling(max_tokens=24, batch_size=batch_size, precision="int8", **settings)
+        )
         return {row.number: (row.tokens, row.stopped) for row in sampler.sample(numbers, prompts)}
 
     known = rows(40, range(40))
@@ -158,7 +160,9 @@ def test_the_finetuned_generator_says_whether_it_may_be_run_in_integers(folder):
 
 
 def test_other_architectures_stay_in_float32():
-    config = LlamaConfig(vocab_size=50, hidden_size=16, intermediate_size=16, num_hidden_layers=1, num_attention_heads=2)
+    config = LlamaConfig(
+        vocab_size=50, hidden_size=16, intermediate_size=16, num_hidden_layers=1, num_attention_heads=2
+    )
     model = LlamaForCausalLM(config).eval()
     assert close_enough(model, [[1, 2, 3]]) == (False, float("inf"))
     with pytest.raises(GendistError, match="'llama' cannot be run in int8; set precision"):

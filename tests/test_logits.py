@@ -1,3 +1,4 @@
+import copy
 import json
 import shutil
 
@@ -13,11 +14,15 @@ from gendist.artifacts import Provenance, read_metadata, write_parquet
 from gendist.errors import GendistError
 from gendist.logits import batches
 from gendist.logits.batches import encode, predict_logits
+from gendist.logits.cascade import Cascade, int8_error
 from gendist.logits.files import logits_column, read_logits
 from gendist.logits.score import score
-from gendist.models import load_classifier, load_tokenizer
+from gendist.models import class_names, load_classifier, load_tokenizer
+from gendist.packed import pack_linear_layers
 from gendist.synthetic.settings import Sampling
 from gendist.synthetic.shard import generate_shard
+from gendist.teacher.finetune import finetune_teacher
+from gendist.teacher.settings import Teacher
 
 
 @pytest.fixture(scope="module")
@@ -56,11 +61,11 @@ def test_logits_are_those_of_each_text_alone(classifier, monkeypatch):
 def test_batches_of_fixed_shape_give_the_same_bits_in_any_company(classifier):
     model, tokenizer = load_classifier(str(classifier), NAMES), load_tokenizer(str(classifier))
     texts = [text * (1 + i % 4) for i, text in enumerate(TEXTS)]
-    expected = predict_logits(model, tokenizer, texts, 40, fixed=True)
+    expected = predict_logits(model, tokenizer, texts, 40, fixed=512)
     np.testing.assert_allclose(expected, predict_logits(model, tokenizer, texts, 40), atol=1e-5)
-    pieces = [predict_logits(model, tokenizer, texts[i : i + 3], 40, fixed=True) for i in range(0, len(texts), 3)]
+    pieces = [predict_logits(model, tokenizer, texts[i : i + 3], 40, fixed=512) for i in range(0, len(texts), 3)]
     assert np.array_equal(np.concatenate(pieces), expected)
-    assert np.array_equal(predict_logits(model, tokenizer, texts[::-1], 40, fixed=True), expected[::-1])
+    assert np.array_equal(predict_logits(model, tokenizer, texts[::-1], 40, fixed=512), expected[::-1])
 
 
 def test_long_texts_are_cut_to_what_setting_model_and_tokenizer_allow(classifier):
@@ -132,3 +137,68 @@ def test_logits_are_checked_when_read_back(tmp_path):
         read_logits([path], "id")
     with pytest.raises(GendistError, match="no logits files"):
         read_logits([], "row")
+
+
+def synthetic(path, texts):
+    """A shard of generated rows."""
+    table = pa.table({"row": pa.array(range(len(texts)), pa.int64()), "text": texts})
+    write_parquet(path, table, Provenance("synthetic"))
+    return path
+
+
+@pytest.fixture(scope="module")
+def integers(encoder, train_texts, tmp_path_factory):
+    """A finetuned teacher that knows by how much integers err, and one that shall not use them."""
+    folders = []
+    for precision in ("auto", "float32"):
+        folders.append(tmp_path_factory.mktemp("teachers") / precision)
+        settings = Teacher(model=str(encoder), epochs=6, refit=False, learning_rate=1e-3, precision=precision)
+        finetune_teacher(train_texts, folders[-1], settings, device="cpu")
+    return folders
+
+
+def test_the_teacher_records_by_how_much_integers_err(integers):
+    auto, plain = (json.loads((folder / "config.json").read_text()) for folder in integers)
+    assert 0 < auto["int8_error"] < 1 and "int8_error" not in plain
+
+
+def test_shards_are_scored_in_integers_and_close_rows_again(integers, tmp_path, caplog):
+    texts, _ = sentences(200, 5)
+    shard = synthetic(tmp_path / "shard.parquet", texts)
+    logits = []
+    with caplog.at_level("INFO"):
+        for i, folder in enumerate(integers):
+            score(folder, shard, tmp_path / f"{i}.parquet", 24, device="cpu")
+            logits.append(read_logits([tmp_path / f"{i}.parquet"], "row")[1])
+    assert "scored in int8, " in caplog.text
+    fast, exact = logits
+    assert not np.array_equal(fast, exact) and np.abs(fast - exact).mean() < 0.05 * exact.std()
+    assert np.array_equal(fast.argmax(1), exact.argmax(1))
+    # Which texts stand in the same shard makes no difference.
+    score(integers[0], synthetic(tmp_path / "part.parquet", texts[50:90]), tmp_path / "part-logits.parquet", 24)
+    assert np.array_equal(read_logits([tmp_path / "part-logits.parquet"], "row")[1], fast[50:90])
+
+
+def test_real_rows_are_scored_in_float32(integers, test_texts, tmp_path):
+    for i, folder in enumerate(integers):
+        score(folder, test_texts, tmp_path / f"{i}.parquet", 24, device="cpu")
+    auto, plain = (read_logits([tmp_path / f"{i}.parquet"], "id")[1] for i in range(2))
+    assert np.array_equal(auto, plain)
+
+
+def test_close_rows_are_those_of_float32(integers):
+    folder = integers[0]
+    model, tokenizer = load_classifier(str(folder), class_names(folder)).eval(), load_tokenizer(str(folder))
+    texts, _ = sentences(100, 6)
+    exact = predict_logits(pack_linear_layers(copy.deepcopy(model)), tokenizer, texts, 24, fixed=128)
+    logits, again = Cascade(copy.deepcopy(model), tokenizer, 24, error=1e9).logits(texts)
+    assert again == 100 and np.array_equal(logits, exact)
+    leads = np.sort(exact, 1)
+    median = float(np.median(leads[:, -1] - leads[:, -2]))
+    logits, again = Cascade(copy.deepcopy(model), tokenizer, 24, error=median).logits(texts)
+    assert 30 < again < 70 and (logits == exact).all(1).sum() >= again
+
+
+def test_other_architectures_record_nothing(gpt2):
+    model = load_classifier(str(gpt2), NAMES)
+    assert int8_error(model, None, [], 24) is None

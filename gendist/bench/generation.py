@@ -17,6 +17,7 @@ from gendist.pocket.unpack import unpack_generator
 from gendist.synthetic.sampler import Row, Sampler
 from gendist.synthetic.settings import Sampling
 
+
 def cases(rows: int = 32, tokens: int = 64) -> list[Case]:
     """Return the pairs: the pocket generator, and GPT-2's 124 M shape with untrained weights.
 
@@ -63,7 +64,11 @@ def _case(name: str, model: Any, ends: tuple[int, int], rows: int, tokens: int) 
 
     together = list(sampler.sample(range(rows)))
     checks = [
-        Check("KL to float32, nats per token", divergence(model, Decoder(model), [[ends[0], *row.tokens] for row in together]), LIMIT),
+        Check(
+            "KL to float32, nats per token",
+            divergence(model, Decoder(model), [[ends[0], *row.tokens] for row in together]),
+            LIMIT,
+        ),
         Check("rows that change with the batch", _unstable(model, ends, tokens, together), 0),
     ]
     return Case(name, "transformers generate, float32", "tokens", 6.0, ours, theirs, checks)

@@ -61,7 +61,9 @@ class Decoder:
         """
         if not can_decode(model.config):
             kind = model.config.model_type
-            raise GendistError(f"a generator of type '{kind}' cannot be run in int8; set precision of the sampling to float32")
+            raise GendistError(
+                f"a generator of type '{kind}' cannot be run in int8; set precision of the sampling to float32"
+            )
         parts = _gpt2(model) if model.config.model_type == "gpt2" else _bert(model)
         self.layers, self.first_norm, self.before_head, self.words, self.places, self.head, self.head_bias = parts
         self.norm_first = model.config.model_type == "gpt2"
@@ -79,12 +81,14 @@ class Decoder:
         if not self.norm_first:
             x = self.first_norm(x)
         for number, layer in enumerate(self.layers):
-            if self.norm_first:
-                x = x + layer.attention_out(self._attend(layer.attention_in(layer.attention_norm(x)), number, place, cache))
-                x = x + layer.down(_gelu(layer.up(layer.feed_norm(x))))
-            else:
-                x = layer.attention_norm(x + layer.attention_out(self._attend(layer.attention_in(x), number, place, cache)))
-                x = layer.feed_norm(x + layer.down(_gelu(layer.up(x))))
+            taken = layer.attention_norm(x) if self.norm_first else x
+            x = x + layer.attention_out(self._attend(layer.attention_in(taken), number, place, cache))
+            if not self.norm_first:
+                x = layer.attention_norm(x)
+            taken = layer.feed_norm(x) if self.norm_first else x
+            x = x + layer.down(_gelu(layer.up(taken)))
+            if not self.norm_first:
+                x = layer.feed_norm(x)
         return x
 
     def logits(self, states: torch.Tensor) -> torch.Tensor:
@@ -132,15 +136,15 @@ def _gelu(x: torch.Tensor) -> torch.Tensor:
     return functional.gelu(x, approximate="tanh")
 
 
-def _norm(layer: Any) -> Norm:
-    weight, bias = layer.weight.detach().double(), layer.bias.detach().double()
+def _norm(layer: Any, dtype: torch.dtype = torch.float64) -> Norm:
+    weight, bias = layer.weight.detach().to(dtype), layer.bias.detach().to(dtype)
     return lambda x: functional.layer_norm(x, weight.shape, weight, bias, layer.eps)
 
 
-def _linear(*layers: Any) -> IntegerLinear:
+def _linear(dtype: torch.dtype, *layers: Any) -> IntegerLinear:
     """Return linear layers side by side as one."""
     weight, bias = (torch.cat([getattr(layer, name).detach() for layer in layers]) for name in ("weight", "bias"))
-    return IntegerLinear(weight, bias)
+    return IntegerLinear(weight, bias, dtype)
 
 
 def _transposed(layer: Any) -> IntegerLinear:
@@ -165,22 +169,30 @@ def _gpt2(model: Any) -> tuple[Any, ...]:
     return layers, None, _norm(body.ln_f), body.wte.weight.detach(), body.wpe.weight.detach().double(), head, None
 
 
+def bert_layers(encoder: Any, dtype: torch.dtype = torch.float64) -> list[Layer]:
+    """Return the layers of BERT's encoder in integers; ``dtype`` is that of what is between them."""
+    return [
+        Layer(
+            _linear(dtype, *(getattr(block.attention.self, name) for name in ("query", "key", "value"))),
+            _linear(dtype, block.attention.output.dense),
+            _linear(dtype, block.intermediate.dense),
+            _linear(dtype, block.output.dense),
+            _norm(block.attention.output.LayerNorm, dtype),
+            _norm(block.output.LayerNorm, dtype),
+        )
+        for block in encoder.layer
+    ]
+
+
 def _bert(model: Any) -> tuple[Any, ...]:
     embeddings, predictions = model.bert.embeddings, model.cls.predictions
-    layers = [
-        Layer(
-            _linear(*(getattr(block.attention.self, name) for name in ("query", "key", "value"))),
-            _linear(block.attention.output.dense),
-            _linear(block.intermediate.dense),
-            _linear(block.output.dense),
-            _norm(block.attention.output.LayerNorm),
-            _norm(block.output.LayerNorm),
-        )
-        for block in model.bert.encoder.layer
-    ]
+    layers = bert_layers(model.bert.encoder)
     places = embeddings.position_embeddings.weight.detach().double()
     places = places + embeddings.token_type_embeddings.weight.detach()[0].double()
-    transform, transform_norm = _linear(predictions.transform.dense), _norm(predictions.transform.LayerNorm)
+    transform, transform_norm = (
+        _linear(torch.float64, predictions.transform.dense),
+        _norm(predictions.transform.LayerNorm),
+    )
     return (
         layers,
         _norm(embeddings.LayerNorm),

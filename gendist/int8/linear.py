@@ -5,11 +5,8 @@ Sums of integers have no order: a row's result depends on neither its batch, nor
 What is left to rounding is done in float64, where it is far too small to change the next layer's integers.
 """
 
-from typing import Any
-
 import torch
 from torch import nn
-from transformers.pytorch_utils import Conv1D
 
 LEVELS = 127
 """Largest integer of weights and activations; the smallest is its negative."""
@@ -33,16 +30,16 @@ def quantize_rows(x: torch.Tensor, levels: int = LEVELS) -> tuple[torch.Tensor, 
 
 
 class IntegerLinear(nn.Module):
-    """A linear layer with frozen weights of 8 bits; takes and returns float64."""
+    """A linear layer with frozen weights of 8 bits."""
 
-    def __init__(self, weight: torch.Tensor, bias: torch.Tensor | None) -> None:
-        """Round ``weight`` (outputs, inputs)."""
+    def __init__(self, weight: torch.Tensor, bias: torch.Tensor | None, dtype: torch.dtype = torch.float64) -> None:
+        """Round ``weight`` (outputs, inputs); ``dtype`` is that of what it takes and returns."""
         super().__init__()
         codes, step = quantize_rows(weight.detach().double())
         self.step = step[:, 0].float()  # (outputs,)
-        self.bias = None if bias is None else bias.detach().double()
+        self.bias = None if bias is None else bias.detach().to(dtype)
         self.inputs = weight.shape[1]
-        self.packed = self.plain = None
+        self.packed: torch.Tensor | None = None
         if weight.device.type == "cpu" and has_integer_products():
             self.packed = torch.ops.onednn.qlinear_prepack(codes.to(torch.int8).contiguous(), [ROWS, self.inputs])
             self.no_offsets = torch.zeros(len(codes), dtype=torch.int32)
@@ -50,13 +47,13 @@ class IntegerLinear(nn.Module):
             self.plain = codes.float().t().contiguous()
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Map (rows, inputs), float64, to (rows, outputs)."""
+        """Map (rows, inputs) to (rows, outputs)."""
         products, step = self.products(x)
-        output = products.double().mul_(step)
+        output = products.to(x.dtype).mul_(step)
         return output if self.bias is None else output.add_(self.bias)
 
     def products(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return what the output is but for the bias and a factor by row: (rows, outputs) float32, (rows, 1) float64."""
+        """Return what the output is but for the bias and a factor by row: (rows, outputs) float32, (rows, 1)."""
         step = x.abs().amax(1, keepdim=True).clamp_min_(TINY).div_(LEVELS)
         # Rounded by the conversion, which cuts off what is behind the point.
         codes = (x / step).add_(ZERO + 0.5).to(torch.uint8)

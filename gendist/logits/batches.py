@@ -16,8 +16,8 @@ log = logging.getLogger(__name__)
 
 TOKEN_BUDGET = 2048
 """Padded tokens in a batch: long texts come in small batches, short ones in large."""
-FIXED_BUDGET, STEP = 512, 16
-"""Batches of fixed shapes: tokens in a batch, and what the length of a text is rounded up to a multiple of."""
+STEP = 16
+"""In batches of fixed shapes, the length of a text is rounded up to a multiple of this."""
 
 
 def encode(tokenizer: Any, texts: Sequence[str], max_tokens: int, model: Any) -> list[list[int]]:
@@ -34,7 +34,7 @@ def longest_input(tokenizer: Any, max_tokens: int, model: Any) -> int:
 
 @torch.inference_mode()
 def predict_logits(
-    model: Any, tokenizer: Any, texts: Sequence[str], max_tokens: int, what: str = "", fixed: bool = False
+    model: Any, tokenizer: Any, texts: Sequence[str], max_tokens: int, what: str = "", fixed: int | None = None
 ) -> np.ndarray:
     """Return float32 logits of shape (texts, classes), in the order of the texts.
 
@@ -44,9 +44,9 @@ def predict_logits(
         texts: what to score.
         max_tokens: longer texts are cut.
         what: name in the progress lines; none are logged without it.
-        fixed: give batches a shape that depends on the text alone, filling them up. A matrix product is summed in
-            another order for another number of rows, so that on a CPU a text scores the same to the last digit
-            only in batches of one shape, whatever it is scored with.
+        fixed: tokens in a batch, if its shape shall depend on the text alone: it is filled up. A matrix product is
+            summed in another order for another number of rows, so that on a CPU a text scores the same to the last
+            digit only in batches of one shape, whatever it is scored with.
 
     When memory runs out, batches become half as big. Logits may then differ in their last digits.
 
@@ -59,7 +59,7 @@ def predict_logits(
     logits = np.empty((len(encoded), model.config.num_labels), np.float32)
     progress = Progress(what or "scoring", len(encoded), every=10.0 if what else float("inf"))
     longest = longest_input(tokenizer, max_tokens, model)
-    first, budget = 0, FIXED_BUDGET if fixed else TOKEN_BUDGET
+    first, budget = 0, fixed or TOKEN_BUDGET
     while first < len(order):
         width = min(-(-len(encoded[order[first]]) // STEP) * STEP, longest) if fixed else None
         last = first + 1

@@ -6,8 +6,8 @@ from typing import Any
 import torch
 from transformers import DynamicCache
 
-from gendist.packed import pack_linear_layers
 from gendist.int8.decoder import Decoder, KeysAndValues
+from gendist.packed import pack_linear_layers
 
 
 class FloatReader:

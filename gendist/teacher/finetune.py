@@ -15,6 +15,7 @@ from gendist import devices, memory, stopping
 from gendist.artifacts import Provenance, hash_file, model_folder, write_json
 from gendist.errors import GendistError
 from gendist.logits.batches import encode, predict_logits
+from gendist.logits.cascade import RECORD, int8_error
 from gendist.models import content_of, describe, load_classifier, load_tokenizer
 from gendist.padding import padded
 from gendist.pooled import contrastive_loss
@@ -116,6 +117,8 @@ def _finetune(
         "n_parameters": sum(p.numel() for p in model.parameters()),
         "history": course.history,
     }
+    if settings.precision == "auto":
+        setattr(model.config, RECORD, int8_error(model, tokenizer, rows.texts, settings.max_tokens))
     model.save_pretrained(folder, max_shard_size="100GB")
     tokenizer.save_pretrained(folder)
     write_json(folder / "history.json", record)

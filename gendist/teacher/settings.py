@@ -40,6 +40,9 @@ class Teacher(Settings):
     """Rows per optimiser step."""
     max_tokens: Annotated[int, Field(ge=4)] = 256
     """Longer texts are cut."""
+    precision: Literal["auto", "float32"] = "auto"
+    """What synthetic rows are scored in: float32, or on a CPU int8 for teachers of BERT's architecture, and float32
+    only where the two best classes are closer than int8 was seen to err on real rows. Real rows: always float32."""
     held_out: Annotated[float, Field(gt=0, lt=0.5)] = 0.1
     """Share of the real training rows, drawn by class, on which the number of epochs is decided."""
     refit: bool = True
