@@ -47,7 +47,7 @@ class Pieces:
         return np.diff(self.ends, prepend=0)
 
     def padded(self, texts: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return ids (int64) and mask (float32) of the texts of these numbers, each (texts, longest), 0 at the right."""
+        """Return ids (int64) and mask (float32) of these texts, each (texts, longest), zero past their ends."""
         lengths = self.lengths[texts]
         places = np.arange(lengths.max())
         inside = places < lengths[:, None]

@@ -16,6 +16,7 @@ def window_maxima(
     convolutions. What a filter's weights at one offset give for a piece is the same wherever the piece stands, so
     it is computed once for each different piece of the batch, and a window's response is a sum of rows of that
     table. And in the backward pass only the window that won has a gradient, one for each row and filter.
+    Under autocast the table is made in its precision; gradients are float32 always.
 
     Args:
         vectors: embeddings (vocabulary, width).
