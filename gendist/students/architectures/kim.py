@@ -44,6 +44,6 @@ class Kim(nn.Module):
 
     def pooled(self, ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         """Compute what ``convolved`` does, fast in training: a step takes a third of the time."""
-        parameters = list(self.convolutions.parameters())  # filters and bias of each width in turn
+        parameters: list[torch.Tensor] = list(self.convolutions.parameters())  # filters and bias of each width in turn
         maxima = window_maxima(self.embedding.weight, ids, mask, parameters[::2])
         return functional.relu(maxima + torch.cat(parameters[1::2]))
