@@ -70,7 +70,8 @@ class _Maxima(torch.autograd.Function):
         parts = to_weights.view(len(offsets), count, -1).split(ctx.spans)
         to_filters = [part.permute(1, 2, 0) for part in parts]
 
-        order = won.int().argsort(stable=True)  # half as wide, sorted twice as fast
+        narrow = torch.int16 if len(table) < 2**15 else torch.int32  # sorted three times as fast as int64
+        order = won.to(narrow).argsort(stable=True)
         ends = won.bincount(minlength=len(table)).cumsum(0)
         firsts = functional.pad(ends[:-1], (1, 0))
         of_order = torch.arange(len(weights)).repeat_interleave(rows).index_select(0, order)
