@@ -34,7 +34,8 @@ def prepare(threads: int, seed: int, choice: Device = "cpu") -> torch.device:
     torch.manual_seed(seed)
     device = CPU if choice == "cpu" else pick_device(choice)
     # A CPU repeats itself without being asked, and is slowed down by it.
-    torch.use_deterministic_algorithms(device.type == "cuda", warn_only=True)
+    if (wanted := device.type == "cuda") != torch.are_deterministic_algorithms_enabled():
+        torch.use_deterministic_algorithms(wanted, warn_only=True)  # imports PyTorch's compiler: a second
     _keep_memory()
     return device
 

@@ -1,25 +1,9 @@
 """Rows of different lengths as one tensor."""
 
 from collections.abc import Sequence
-from typing import Protocol
 
 import numpy as np
 import torch
-
-
-class Encoded(Protocol):
-    """Rows of ids, by number: a list of lists, or arrays cut from one."""
-
-    def __len__(self) -> int:
-        """Return the number of rows."""
-
-    def __getitem__(self, row: int, /) -> Sequence[int] | np.ndarray:
-        """Return the ids of one row."""
-
-
-def lengths(rows: Encoded) -> np.ndarray:
-    """Return the number of ids in each row, (rows,) int64."""
-    return np.fromiter((len(rows[i]) for i in range(len(rows))), np.int64)
 
 
 def padded(

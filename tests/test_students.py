@@ -322,7 +322,8 @@ paths = [Path(p) for p in sys.argv[1:]]
 synthetic = Synthetic(paths[5:7], paths[7:9], {COUNT})
 training = Training(epochs=1, min_steps=2)
 distil_student(paths[0], row, *paths[1:4], Student(filters=4), training, paths[4], synthetic)
-print([name for name in ("transformers", "sklearn", "scipy", "matplotlib", "gensim") if name in sys.modules])
+heavy = ("transformers", "sklearn", "scipy", "matplotlib", "gensim", "torch._dynamo")
+print([name for name in heavy if name in sys.modules])
 """
     files = [tmp_path / "run", train_texts, test_texts, subwords, pool[2], *pool[0], *pool[1]]
     command = [sys.executable, "-c", program, *map(str, files)]

@@ -10,10 +10,12 @@ from torch.nn import functional
 from gendist import devices
 from gendist.bench.material import newsbriefs
 from gendist.bench.pairs import Case, Check
-from gendist.padding import Encoded, padded
+from gendist.padding import padded
 from gendist.pocket.packaged import packaged_subwords
 from gendist.students.architectures import build
+from gendist.students.architectures.kim import Kim
 from gendist.students.data import TrainingRows
+from gendist.students.pieces import Encoded, Pieces
 from gendist.students.run import encode
 from gendist.students.settings import Student, Training
 from gendist.students.subwords import Subwords, load_subwords
@@ -38,7 +40,8 @@ def cases(accuracy: bool = True) -> list[Case]:
     devices.prepare(1, 0)
     train, test = newsbriefs()
     pool = encode(subwords(), [*train.texts, *test.texts], MAX_PIECES)
-    encoded = [pool[i % len(pool)] for i in range(ROWS)]
+    listed = [pool[i % len(pool)].tolist() for i in range(ROWS)]
+    encoded = Pieces.of(listed)  # as a student's run holds them
     logits = torch.randn(ROWS, len(train.label_names), generator=torch.Generator().manual_seed(0))
     rows = TrainingRows([""] * ROWS, None, logits, 0)
     settings = Training(batch_size=BATCH, min_steps=STEPS, max_steps=STEPS, token_dropout=0.0)
@@ -48,7 +51,7 @@ def cases(accuracy: bool = True) -> list[Case]:
         return BATCH * STEPS
 
     def theirs() -> float:
-        plain_loop(_network(0), encoded, logits, STEPS, 0)
+        plain_loop(_plain(0), listed, logits, STEPS, 0)
         return BATCH * STEPS
 
     checks = [Check("points of accuracy between the two, five seeds", _apart(), SPREAD)] if accuracy else []
@@ -58,6 +61,19 @@ def cases(accuracy: bool = True) -> list[Case]:
 def _network(seed: int) -> torch.nn.Module:
     torch.manual_seed(seed)
     return build(subwords().vectors, STUDENT, len(newsbriefs()[0].label_names))
+
+
+class PlainKim(Kim):
+    """Kim as a tutorial would write it."""
+
+    def forward(self, ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        """Map ids and mask (rows, pieces) to logits (rows, classes)."""
+        return self.classifier(self.dropout(self.convolved(ids, mask)))
+
+
+def _plain(seed: int) -> torch.nn.Module:
+    torch.manual_seed(seed)
+    return PlainKim(subwords().vectors, STUDENT, len(newsbriefs()[0].label_names))
 
 
 def plain_loop(network: torch.nn.Module, encoded: Encoded, logits: torch.Tensor, steps: int, seed: int) -> None:
@@ -90,7 +106,7 @@ def _apart(steps: int = 300) -> float:
     settings = Training(batch_size=BATCH, min_steps=steps, max_steps=steps, token_dropout=0.0)
     differences = []
     for seed in range(SEEDS):
-        mine, other = _network(seed), _network(seed)
+        mine, other = _network(seed), _plain(seed)
         train_student(mine, encoded, rows, STUDENT, settings, seed)
         plain_loop(other, encoded, targets, steps, seed)
         right = [float((student_logits(n, unseen).argmax(1) == test.labels).mean()) for n in (mine, other)]

@@ -9,8 +9,8 @@ import torch
 
 from gendist.errors import GendistError
 from gendist.logits.files import read_logits
-from gendist.padding import Encoded, lengths, padded
 from gendist.students.filters import ALL, Selection, kept_rows
+from gendist.students.pieces import Encoded, packed
 from gendist.synthetic.pool import read_pool
 from gendist.texts.tables import Texts
 
@@ -119,7 +119,8 @@ def batches(
             and the real ones come as often as that takes.
     """
     first = n_real if beside else 0
-    sizes = lengths(encoded)
+    encoded = packed(encoded)
+    sizes = encoded.lengths
     order = first + rng.permutation(len(encoded) - first)
     real = _endless(n_real, rng)
     share = size - beside
@@ -132,8 +133,7 @@ def batches(
             parts = [np.concatenate(pair) for pair in mixed]
         picks += parts
     for place in rng.permutation(len(picks)):
-        ids, mask = padded([encoded[i] for i in picks[place]])
-        yield ids, mask.float(), picks[place]
+        yield *encoded.padded(picks[place]), picks[place]
 
 
 def _by_length(rows: np.ndarray, size: int, sizes: np.ndarray) -> list[np.ndarray]:

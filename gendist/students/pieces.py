@@ -2,8 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from itertools import chain
 
 import numpy as np
+import torch
 
 
 @dataclass(frozen=True)
@@ -16,9 +19,9 @@ class Pieces:
     """(texts,) int64: where each text ends in ``ids``."""
 
     @classmethod
-    def of(cls, rows: Sequence[Sequence[int]]) -> "Pieces":
+    def of(cls, rows: Sequence[Sequence[int] | np.ndarray]) -> "Pieces":
         """Pack lists of ids."""
-        flat = np.fromiter((piece for row in rows for piece in row), np.int32)
+        flat = np.fromiter(chain.from_iterable(rows), np.int32)
         return cls(flat, np.cumsum([len(row) for row in rows], dtype=np.int64))
 
     @classmethod
@@ -37,3 +40,26 @@ class Pieces:
     def __getitem__(self, text: int) -> np.ndarray:
         """Return the ids of one text."""
         return self.ids[self.ends[text - 1] if text else 0 : self.ends[text]]
+
+    @cached_property
+    def lengths(self) -> np.ndarray:
+        """Return the number of pieces of each text, (texts,) int64."""
+        return np.diff(self.ends, prepend=0)
+
+    def padded(self, texts: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return ids (int64) and mask (float32) of these texts, each (texts, longest), zero past their ends."""
+        lengths = self.lengths[texts]
+        places = np.arange(lengths.max())
+        inside = places < lengths[:, None]
+        starts = self.ends[texts] - lengths
+        ids = np.where(inside, self.ids.take(starts[:, None] + places, mode="clip"), 0)
+        return torch.from_numpy(ids.astype(np.int64)), torch.from_numpy(inside.astype(np.float32))
+
+
+Encoded = Pieces | Sequence[Sequence[int] | np.ndarray]
+"""Piece ids of each text."""
+
+
+def packed(rows: Encoded) -> Pieces:
+    """Return the rows in one array."""
+    return rows if isinstance(rows, Pieces) else Pieces.of(rows)

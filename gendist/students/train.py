@@ -6,11 +6,13 @@ import math
 import numpy as np
 import torch
 
+from gendist import devices
 from gendist.errors import GendistError
-from gendist.padding import Encoded, lengths, padded
 from gendist.progress import Progress
+from gendist.students.adam import Adam
 from gendist.students.data import TrainingRows, batches, hide_pieces, per_batch
 from gendist.students.loss import distillation_loss, label_loss
+from gendist.students.pieces import Encoded, packed
 from gendist.students.settings import Student, Training
 
 log = logging.getLogger(__name__)
@@ -37,7 +39,8 @@ def train_student(
         training: schedule.
         seed: of the order of the rows (dropout and hidden pieces follow torch's own seed).
     """
-    optimizer = torch.optim.Adam(network.parameters(), lr=training.learning_rate, fused=True)
+    encoded = packed(encoded)
+    optimizer = Adam(network.parameters())
     rng = np.random.default_rng(seed)
     beside = per_batch(rows.n_real, len(encoded), training.batch_size, training.real_share)
     fresh = len(encoded) - rows.n_real if beside else len(encoded)
@@ -48,18 +51,16 @@ def train_student(
     step = 0
     while step < steps:
         for ids, mask, picks in batches(encoded, training.batch_size, rng, rows.n_real, beside):
-            for group in optimizer.param_groups:
-                group["lr"] = training.learning_rate * min(1.0, 2 * (steps - step) / steps)
             if training.token_dropout:
                 ids = hide_pieces(ids, mask, training.token_dropout)
-            logits = network(ids, mask)
+            with devices.mixed_precision(devices.CPU):
+                logits = network(ids, mask).float()
             if rows.logits is not None:
                 loss = distillation_loss(logits, rows.logits[picks], student.distillation_loss, training.temperature)
             elif rows.labels is not None:
                 loss = label_loss(logits, rows.labels[picks])
             loss.backward()
-            optimizer.step()
-            optimizer.zero_grad()
+            optimizer.step(training.learning_rate * min(1.0, 2 * (steps - step) / steps))
             step += 1
             progress.add(1)
             if step == steps:
@@ -73,10 +74,10 @@ def train_student(
 def student_logits(network: torch.nn.Module, encoded: Encoded, batch_size: int = 256) -> np.ndarray:
     """Return float32 logits (rows, classes) in the order of the rows."""
     network.eval()
-    order = np.argsort(lengths(encoded), kind="stable")
+    rows = packed(encoded)
+    order = np.argsort(rows.lengths, kind="stable")
     parts = []
     for i in range(0, len(order), batch_size):
-        ids, mask = padded([encoded[j] for j in order[i : i + batch_size]])
-        parts.append(network(ids, mask.float()).numpy())
+        parts.append(network(*rows.padded(order[i : i + batch_size])).numpy())
     logits = np.concatenate(parts)
     return logits[np.argsort(order)]
