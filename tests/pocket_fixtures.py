@@ -108,7 +108,7 @@ def recipe(trained: Pretraining, corpus: Path) -> Path:
     (out / "subwords").mkdir()
     tokenizer.save(str(out / packaged.PIECES))
     vectors = train_vectors(piece_stream(files, tokenizer), tokenizer, size=8)
-    save_vectors(out / "subwords", vectors, Provenance("pocket-subwords", settings={"window": 20}))
+    save_vectors(out / "subwords", vectors, Provenance("pocket-subwords", settings={"window": 5}))
     card.write_figures(out, {"news": {"rows": 7, "nats_per_character": 1.25}})
     return out
 

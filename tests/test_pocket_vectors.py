@@ -28,8 +28,8 @@ def test_pairs_are_those_of_each_text(ids: np.ndarray, window: int, chunk: int, 
     for text in "".join(map(chr, ids)).split(chr(BOUNDARY)):
         for i, left in enumerate(text):
             for distance, right in enumerate(text[i + 1 : i + 1 + window], 1):
-                expected[ord(left), ord(right)] += 1 / distance
-                expected[ord(right), ord(left)] += 1 / distance
+                expected[ord(left), ord(right)] += (window + 1 - distance) / window
+                expected[ord(right), ord(left)] += (window + 1 - distance) / window
     table = count_pairs(ids, BOUNDARY, VOCABULARY, window)
     assert table.dtype == np.float32
     np.testing.assert_allclose(table, expected, rtol=1e-5)

@@ -37,7 +37,7 @@ def thin_out(ids: np.ndarray, boundary: int, threshold: float = 1e-4, seed: int 
 def count_pairs(ids: np.ndarray, boundary: int, vocabulary: int, window: int) -> np.ndarray:
     """Count how often two pieces stand up to ``window`` apart in one text.
 
-    A pair counts 1 over its distance, as in GloVe (Pennington et al. 2014).
+    Neighbours count 1, the farthest pair 1 / ``window``: what word2vec's windows of random width come to.
 
     Args:
         ids: pieces of all texts, one after the other, uint16.
@@ -52,13 +52,14 @@ def count_pairs(ids: np.ndarray, boundary: int, vocabulary: int, window: int) ->
     ids, text = ids[ids != boundary], text[ids != boundary]
     table = np.zeros(vocabulary * vocabulary, dtype=np.float32)
     for distance in range(1, window + 1):
+        weight = np.float32((window + 1 - distance) / window)
         for start in range(0, len(ids) - distance, CHUNK):
             left = slice(start, min(start + CHUNK, len(ids) - distance))
             right = slice(left.start + distance, left.stop + distance)
             within = text[left] == text[right]
             codes = ids[left][within].astype(np.uint32) * np.uint32(vocabulary) + ids[right][within]
             pairs, times = np.unique(codes, return_counts=True)
-            table[pairs] += times.astype(np.float32) / np.float32(distance)
+            table[pairs] += weight * times.astype(np.float32)
     square = table.reshape(vocabulary, vocabulary)
     return square + square.T
 
