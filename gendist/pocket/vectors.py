@@ -59,7 +59,7 @@ def piece_stream(files: Sequence[Path], tokenizer: Tokenizer, limit: int | None 
     Raises:
         GendistError: if the corpus holds no paragraph.
     """
-    pad = tokenizer.token_to_id(PAD)
+    pad = tokenizer.get_vocab()[PAD]
     ids = token_stream(paragraphs(articles(files, limit=limit)), tokenizer, pad, pad, sys.maxsize)
     if not len(ids):
         raise GendistError(f"{files[0].parent}: the corpus holds no paragraph of 80 characters or more")
@@ -80,7 +80,7 @@ def train_vectors(
         window: pieces of context on either side.
         seed: of the frequent pieces left out, and of the factorisation's start.
     """
-    pad, vocabulary = tokenizer.token_to_id(PAD), tokenizer.get_vocab_size()
+    pad, vocabulary = tokenizer.get_vocab()[PAD], tokenizer.get_vocab_size()
     table = count_pairs(thin_out(ids, pad, seed=seed), pad, vocabulary, window)
     seen = table.any(axis=1)
     vectors = factorise(mutual_information(table), size, seed)
