@@ -11,13 +11,13 @@ from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processor
 from transformers import BertConfig, BertLMHeadModel, BertModel
 
 from gendist.artifacts import Provenance
-from gendist.pocket import card
+from gendist.pocket import card, packaged
 from gendist.pocket.checkpoint import load_checkpoint
 from gendist.pocket.corpus import articles, corpus_files
 from gendist.pocket.generator import pretrain
 from gendist.pocket.model import warm_start
 from gendist.pocket.settings import Pretraining
-from gendist.pocket.vectors import save_vectors, train_tokenizer, train_vectors, write_pieces
+from gendist.pocket.vectors import piece_stream, save_vectors, train_tokenizer, train_vectors
 
 WORDS = (
     *("the", "a", "river", "mountain", "city", "player", "won", "lost", "match", "in", "of", "and"),
@@ -105,9 +105,10 @@ def recipe(trained: Pretraining, corpus: Path) -> Path:
     out = trained.out.parent
     files = corpus_files(corpus)
     tokenizer = train_tokenizer(files, size=100)
-    write_pieces(files, tokenizer, out / "pieces.txt")
-    vectors = train_vectors(out / "pieces.txt", tokenizer, size=8, epochs=1, workers=1)
-    save_vectors(out / "subwords", tokenizer, vectors, Provenance("pocket-subwords", settings={"epochs": 1}))
+    (out / "subwords").mkdir()
+    tokenizer.save(str(out / packaged.PIECES))
+    vectors = train_vectors(piece_stream(files, tokenizer), tokenizer, size=8)
+    save_vectors(out / "subwords", vectors, Provenance("pocket-subwords", settings={"window": 5}))
     card.write_figures(out, {"news": {"rows": 7, "nats_per_character": 1.25}})
     return out
 

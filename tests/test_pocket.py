@@ -5,6 +5,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import torch
 from safetensors import safe_open
@@ -20,7 +22,7 @@ from gendist.pocket.evaluate import evaluate_files, nats_per_character
 from gendist.pocket.generator import pretrain
 from gendist.pocket.model import TiedCrossEntropy, encoder_tokenizer, trained_parameters, warm_start
 from gendist.pocket.settings import Pretraining
-from gendist.pocket.vectors import train_tokenizer, train_vectors, write_pieces
+from gendist.pocket.vectors import SPREAD, WINDOW, piece_stream, train_subwords, train_tokenizer, train_vectors
 
 pytest_plugins = ["pocket_fixtures"]
 
@@ -39,23 +41,37 @@ class TestSubwords:
         assert vectors.shape == (tokenizer.get_vocab_size(), 8) and vectors.dtype == torch.float16
         assert not vectors[0].any() and vectors[1:].any(dim=1).all()
 
-    def test_pieces_are_written_by_name(self, recipe: Path, corpus: Path, tmp_path: Path):
+    def test_pieces_are_those_of_the_first_articles_paragraph_by_paragraph(self, recipe: Path, corpus: Path):
         tokenizer = Tokenizer.from_file(str(recipe / "subwords/tokenizer.json"))
-        count = write_pieces(corpus_files(corpus), tokenizer, tmp_path / "pieces.txt", limit=5)
-        lines = (tmp_path / "pieces.txt").read_text().splitlines()
-        first = next(paragraphs(articles(corpus_files(corpus))))
-        assert lines[0].split(" ") == tokenizer.encode(first).tokens
-        assert len(lines) == 5 * 3 and count == len(" ".join(lines).split(" "))
+        ids = piece_stream(corpus_files(corpus), tokenizer, limit=5)
+        lines = [tokenizer.encode(text).ids for text in paragraphs(articles(corpus_files(corpus), limit=5))]
+        assert ids.tolist() == [i for line in lines for i in (0, *line, 0)] and len(lines) == 5 * 3
 
-    def test_every_piece_of_the_corpus_is_trained_and_equal_seeds_agree(self, recipe: Path):
+    def test_runs_agree_and_pieces_never_seen_have_vectors_too(self, recipe: Path, corpus: Path):
         tokenizer = Tokenizer.from_file(str(recipe / "subwords/tokenizer.json"))
-        pieces = recipe / "pieces.txt"
-        one, again = (train_vectors(pieces, tokenizer, size=8, epochs=1, workers=1) for _ in range(2))
-        longer = train_vectors(pieces, tokenizer, size=8, epochs=2, workers=1)
-        assert np.array_equal(one, again)
-        seen = {tokenizer.token_to_id(piece) for piece in pieces.read_text().split()}
-        changed = {row for row in range(len(one)) if not np.array_equal(one[row], longer[row])}
-        assert changed == seen and len(seen) > 20
+        ids = piece_stream(corpus_files(corpus), tokenizer)
+        seen = np.setdiff1d(ids, [0])
+        vectors, again = (train_vectors(ids, tokenizer, size=8) for _ in range(2))
+        assert vectors.tobytes() == again.tobytes() and vectors.dtype == np.float32
+        assert 20 < len(seen) < len(vectors) - 1
+        assert vectors[seen].std() == pytest.approx(SPREAD, rel=1e-3)
+        assert not vectors[0].any() and vectors[1:].any(axis=1).all()
+
+    def test_vectors_are_made_anew_for_the_pieces_that_are_there(self, recipe: Path, corpus: Path, tmp_path: Path):
+        tokenizer = (recipe / packaged.PIECES).read_bytes()
+        Tokenizer.from_str(tokenizer.decode()).save(str(tmp_path / "tokenizer.json"))
+        train_subwords(corpus_files(corpus), tmp_path, 100, None, seed=0)
+        assert (tmp_path / "tokenizer.json").read_bytes() == tokenizer
+        assert sorted(file.name for file in tmp_path.iterdir()) == ["tokenizer.json", "vectors.safetensors"]
+        with safe_open(tmp_path / "vectors.safetensors", "pt") as stored:
+            made = json.loads(stored.metadata()["gendist"])
+        assert set(made["inputs"]) == {"part-0.parquet", "part-1.parquet", "tokenizer.json"}
+
+    def test_an_empty_corpus_is_one_line(self, recipe: Path, tmp_path: Path):
+        pq.write_table(pa.table({"text": ["too short"]}), tmp_path / "a.parquet")
+        tokenizer = Tokenizer.from_file(str(recipe / "subwords/tokenizer.json"))
+        with pytest.raises(GendistError, match="holds no paragraph of 80 characters or more"):
+            piece_stream(corpus_files(tmp_path), tokenizer)
 
 
 class TestPretraining:
@@ -198,7 +214,7 @@ class TestCommandLine:
         self, corpus: Path, base: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
     ):
         arguments = ["--corpus", str(corpus), "--out", str(tmp_path), "--base", str(base), "--workers", "1"]
-        arguments += ["--tokens", "1e3", "--pieces", "100", "--epochs", "1", "--articles", "20"]
+        arguments += ["--tokens", "1e3", "--pieces", "100", "--articles", "20"]
         arguments += ["--evaluate", str(corpus / "part-0.parquet"), "--evaluate-rows", "2"]
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(cli, "Pretraining", _short)
@@ -209,7 +225,7 @@ class TestCommandLine:
         assert [file.stat().st_mtime_ns for file in files] == times
         assert f"{corpus.name}: " in capsys.readouterr().out
         figures = json.loads((tmp_path / "figures.json").read_text())
-        assert figures["subwords"]["settings"] == {"pieces": 100, "articles": 20, "epochs": 1}
+        assert figures["subwords"]["settings"] == {"pieces": 99, "articles": 20, "window": WINDOW, "spread": SPREAD}
 
     def test_mistakes_are_one_line(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
         assert cli.main(["--corpus", str(tmp_path), "--out", str(tmp_path / "out")]) == 1

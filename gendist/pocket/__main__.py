@@ -56,7 +56,6 @@ def parser() -> argparse.ArgumentParser:
         "--workers", type=count, metavar="N", default=defaults.workers, help="processes, or GPUs (%(default)s)"
     )
     top.add_argument("--articles", type=count, metavar="N", help="vectors: articles to train on (all)")
-    top.add_argument("--epochs", type=count, metavar="N", default=2, help="vectors: passes over them (%(default)s)")
     top.add_argument("--pieces", type=count, metavar="N", default=10_000, help="subword vocabulary (%(default)s)")
     top.add_argument("--seed", type=count, metavar="N", default=defaults.seed, help="(%(default)s)")
     top.add_argument(
@@ -91,9 +90,7 @@ def train(args: argparse.Namespace) -> None:
         args.out / "subwords",
         pieces=args.pieces,
         n_articles=args.articles,
-        epochs=args.epochs,
         seed=args.seed,
-        workers=args.workers,
     )
     body = pretrain(settings)
     scores = {}
@@ -111,7 +108,6 @@ def train(args: argparse.Namespace) -> None:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Parse the command line and run it; mistakes of the user end in one line."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    logging.getLogger("gensim").setLevel(logging.WARNING)  # several lines a second otherwise
     top = parser()
     args = top.parse_args(arguments)
     try:

@@ -6,6 +6,7 @@ off, so that spacing around it ("U.S. - based" from a generator) changes nothing
 """
 
 import logging
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -17,13 +18,18 @@ from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, tr
 from gendist.artifacts import Provenance, hash_file
 from gendist.artifacts.provenance import KEY
 from gendist.errors import GendistError
-from gendist.pocket.corpus import articles, paragraphs
+from gendist.pocket.corpus import articles, paragraphs, token_stream
+from gendist.pocket.pairs import count_pairs, factorise, mutual_information, thin_out
 
 log = logging.getLogger(__name__)
 
 PAD, UNKNOWN = "[PAD]", "[UNK]"
 TOKENIZER_ARTICLES = 60_000
 """Articles that the pieces are learned from; more change little."""
+WINDOW = 5
+"""Pieces of context on either side."""
+SPREAD = 0.45
+"""Standard deviation of the vectors' components. They are finetuned at one rate: the wider, the more of them stays."""
 
 
 def train_tokenizer(files: Sequence[Path], size: int = 10_000, limit: int | None = TOKENIZER_ARTICLES) -> Tokenizer:
@@ -47,116 +53,76 @@ def train_tokenizer(files: Sequence[Path], size: int = 10_000, limit: int | None
     return tokenizer
 
 
-def write_pieces(files: Sequence[Path], tokenizer: Tokenizer, target: Path, limit: int | None = None) -> int:
-    """Write the corpus as text, one paragraph of space-separated pieces a line; return the number of pieces.
+def piece_stream(files: Sequence[Path], tokenizer: Tokenizer, limit: int | None = None) -> np.ndarray:
+    """Return the pieces of the first ``limit`` articles as uint16 ids, padding on both sides of each paragraph.
 
     Raises:
         GendistError: if the corpus holds no paragraph.
     """
-    names = [piece for piece, _ in sorted(tokenizer.get_vocab().items(), key=lambda item: item[1])]
-    count = 0
-    batch: list[str] = []
-    with target.open("w", encoding="utf-8") as stream:
-
-        def flush() -> int:
-            written = 0
-            # Names from ids: the fast encoding leaves its own list of pieces blank.
-            for encoding in tokenizer.encode_batch_fast(batch):
-                stream.write(" ".join([names[i] for i in encoding.ids]) + "\n")
-                written += len(encoding.ids)
-            batch.clear()
-            return written
-
-        for paragraph in paragraphs(articles(files, limit=limit)):
-            batch.append(paragraph)
-            if len(batch) == 1000:
-                count += flush()
-        count += flush()
-    if not count:
+    pad = tokenizer.get_vocab()[PAD]
+    ids = token_stream(paragraphs(articles(files, limit=limit)), tokenizer, pad, pad, sys.maxsize)
+    if not len(ids):
         raise GendistError(f"{files[0].parent}: the corpus holds no paragraph of 80 characters or more")
-    return count
+    return ids
 
 
 def train_vectors(
-    pieces: Path,
-    tokenizer: Tokenizer,
-    size: int = 100,
-    window: int = 5,
-    epochs: int = 3,
-    seed: int = 0,
-    workers: int = 2,
+    ids: np.ndarray, tokenizer: Tokenizer, size: int = 100, window: int = WINDOW, seed: int = 0
 ) -> np.ndarray:
-    """Skip-gram with negative sampling over pieces; returns (vocabulary, size) in tokenizer order.
+    """Factorise the pieces' mutual information; returns float32 (vocabulary, size) in tokenizer order.
 
-    The padding row is zero; pieces that the corpus never shows get small random vectors.
+    The padding row is zero; pieces that the corpus never shows get random vectors.
 
     Args:
-        pieces: file from ``write_pieces``.
+        ids: from ``piece_stream``.
         tokenizer: names the rows.
         size: width of the vectors.
         window: pieces of context on either side.
-        epochs: passes over the corpus.
-        seed: of initialisation and negative samples.
-        workers: threads; more than one makes the result differ a little from run to run.
+        seed: of the frequent pieces left out, and of the factorisation's start.
     """
-    from gensim.models import Word2Vec
-
-    model = Word2Vec(
-        corpus_file=str(pieces),
-        vector_size=size,
-        window=window,
-        epochs=epochs,
-        sg=1,
-        negative=5,
-        sample=1e-4,
-        min_count=1,
-        seed=seed,
-        workers=workers,
-    )
-    vocabulary = tokenizer.get_vocab()
-    rng = np.random.default_rng(seed)
-    vectors = rng.normal(0.0, 0.1, (len(vocabulary), size)).astype(np.float32)
-    known = [(row, model.wv[piece]) for piece, row in vocabulary.items() if piece in model.wv]
-    for row, vector in known:
-        vectors[row] = vector
-    vectors[vocabulary[PAD]] = 0.0
-    log.info("%d of %d pieces occur in the corpus", len(known), len(vocabulary))
+    pad, vocabulary = tokenizer.get_vocab()[PAD], tokenizer.get_vocab_size()
+    table = count_pairs(thin_out(ids, pad, seed=seed), pad, vocabulary, window)
+    seen = table.any(axis=1)
+    vectors = factorise(mutual_information(table), size, seed)
+    vectors *= SPREAD / vectors[seen].std()
+    vectors[~seen] = np.random.default_rng(seed).normal(0.0, 0.1, ((~seen).sum(), size))
+    vectors[pad] = 0.0
+    log.info("%d of %d pieces occur in the corpus", seen.sum(), vocabulary)
     return vectors
 
 
-def save_vectors(folder: Path, tokenizer: Tokenizer, vectors: np.ndarray, provenance: Provenance) -> None:
-    """Write ``tokenizer.json`` and ``vectors.safetensors`` (float16), the vectors last and at once.
+def save_vectors(folder: Path, vectors: np.ndarray, provenance: Provenance) -> None:
+    """Write ``vectors.safetensors`` (float16), at once.
 
     Args:
-        folder: where to; made if need be.
-        tokenizer: the pieces.
+        folder: where to.
         vectors: one row per piece, shape (vocabulary, size).
-        provenance: what made them; kept in the vectors' metadata.
+        provenance: what made them; kept in the file's metadata.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    tokenizer.save(str(folder / "tokenizer.json"))
     part = folder / "vectors.part"
     save_file({"vectors": torch.from_numpy(vectors).half()}, part, metadata={KEY: provenance.to_json()})
     part.replace(folder / "vectors.safetensors")
 
 
-def train_subwords(
-    files: Sequence[Path], folder: Path, pieces: int, n_articles: int | None, epochs: int, seed: int, workers: int
-) -> None:
-    """Train tokenizer and vectors into ``folder``, or leave them be if they are there.
+def train_subwords(files: Sequence[Path], folder: Path, pieces: int, n_articles: int | None, seed: int) -> None:
+    """Train tokenizer and vectors into ``folder``, leaving be what is there.
 
-    With more than one worker the vectors differ a little from run to run: gensim's threads
-    update them without waiting for each other.
+    So vectors can be made anew for the pieces of an earlier run: which rare letters are among
+    the pieces changes from run to run, and models that were trained on pieces go with no others.
     """
     if (folder / "vectors.safetensors").exists():
         return
-    log.info("training %d pieces", pieces)
-    tokenizer = train_tokenizer(files, pieces, min(n_articles or TOKENIZER_ARTICLES, TOKENIZER_ARTICLES))
-    folder.mkdir(parents=True, exist_ok=True)
-    corpus = folder / "corpus.txt"
-    log.info("%d pieces in the corpus", write_pieces(files, tokenizer, corpus, n_articles))
-    vectors = train_vectors(corpus, tokenizer, epochs=epochs, seed=seed, workers=workers)
-    corpus.unlink()
-    settings = {"pieces": pieces, "articles": n_articles or "all", "epochs": epochs}
-    inputs = {file.name: hash_file(file) for file in files}
-    save_vectors(folder, tokenizer, vectors, Provenance("pocket-subwords", inputs, settings, seed))
+    file = folder / "tokenizer.json"
+    if not file.exists():
+        log.info("training %d pieces", pieces)
+        folder.mkdir(parents=True, exist_ok=True)
+        tokenizer = train_tokenizer(files, pieces, min(n_articles or TOKENIZER_ARTICLES, TOKENIZER_ARTICLES))
+        tokenizer.save(str(folder / "tokenizer.part"))
+        (folder / "tokenizer.part").replace(file)
+    tokenizer = Tokenizer.from_file(str(file))
+    ids = piece_stream(files, tokenizer, n_articles)
+    log.info("%d pieces in the corpus", np.count_nonzero(ids))
+    vectors = train_vectors(ids, tokenizer, seed=seed)
+    settings = {"pieces": len(vectors), "articles": n_articles or "all", "window": WINDOW, "spread": SPREAD}
+    inputs = {source.name: hash_file(source) for source in [*files, file]}
+    save_vectors(folder, vectors, Provenance("pocket-subwords", inputs, settings, seed))
