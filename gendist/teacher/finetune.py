@@ -212,7 +212,7 @@ def _epochs(
     """
     encoded = encode(tokenizer, rows.texts, settings.max_tokens, model)
     labels = torch.from_numpy(rows.labels)
-    optimizer = torch.optim.AdamW(_parameter_groups(model, settings), weight_decay=settings.weight_decay)
+    optimizer = torch.optim.AdamW(_parameter_groups(model, settings), weight_decay=settings.weight_decay, fused=True)
     per_epoch = -(-len(encoded) // settings.batch_size)
     steps = per_epoch * epochs
     warmup = settings.warmup * steps
