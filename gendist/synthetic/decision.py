@@ -13,6 +13,7 @@ import math
 
 import numpy as np
 import torch
+from torch.nn import functional
 
 from gendist.synthetic.noise import gumbel
 from gendist.synthetic.settings import Sampling
@@ -20,11 +21,8 @@ from gendist.synthetic.settings import Sampling
 MARGIN = 1e-3
 """Nats. Over 10 times the float32 error of the logits of GPT-2 and BERT shapes (a test measures it);
 about one token in 700 falls below it."""
-
-
-NOTHING = -60.0
-"""Score of what is not kept, from its bound: no noise of 32 bits makes up for it, and its exponential is still an
-ordinary number, which exponentials of infinities are not, at a price in time."""
+NEAR = 1e-5
+"""Nats below its bound at which a token still counts as reaching it: bounds come by another way than shares do."""
 HEAD = 4096
 """Scores of a row that are sorted first to find a nucleus."""
 
@@ -39,7 +37,8 @@ class TokenChooser:
         self.block = math.ceil(math.sqrt(vocabulary))
         self.blocks = math.ceil(vocabulary / self.block)
         self.forbidden = forbidden
-        self._memory = torch.empty(0, 0)
+        self._memory = self._shares = self._total = torch.empty(0, 0)
+        """Scores and probabilities of the last call, in whole blocks, and the logarithms of what they were divided by."""
 
     def choose(self, logits: torch.Tensor, rows: np.ndarray, steps: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
         """Return the chosen tokens and whether each is safe, both of shape (rows,).
@@ -59,12 +58,14 @@ class TokenChooser:
         """Divide by the temperature; forbidden tokens have no chance. The result lasts until the next call."""
         rows = len(logits)
         if self._memory.shape[0] < rows or self._memory.dtype != logits.dtype or self._memory.device != logits.device:
-            # Whole blocks in one piece of memory: padding and fresh memory would take as long as the division.
+            # In memory that stays: padding, and fresh memory, would take as long as the division.
             self._memory = logits.new_full((rows, self.blocks * self.block), -torch.inf)
         scores = self._memory[:rows, : self.vocabulary]
         torch.div(logits, self.settings.temperature, out=scores)
         if self.forbidden:
             scores[:, self.forbidden] = -torch.inf
+        self._shares = torch.softmax(self._memory[:rows], 1)
+        self._total = scores.amax(1, keepdim=True) - self._shares.amax(1, keepdim=True).log()
         return scores
 
     def _draw(
@@ -78,66 +79,77 @@ class TokenChooser:
         """
         row = torch.arange(len(scores), device=scores.device)
         block_noise, token_noise = noise[:, : self.blocks], noise[:, self.blocks :]
-        if bounds is None:
-            kept = self._memory[: len(scores)].unflatten(1, (self.blocks, self.block))
-        else:
-            kept = self._blocks(_at_least(scores, bounds[1]))
-        totals = torch.logsumexp(kept, 2) + block_noise  # (rows, blocks)
+        totals = self._totals(None if bounds is None else bounds[1]) + block_noise  # (rows, blocks)
         block = totals.argmax(1)
-        within = kept[row, block] + token_noise  # (rows, tokens of the block)
+        inside = self._memory[: len(scores)].unflatten(1, (self.blocks, self.block))[row, block]
+        within = _reaching(inside, None if bounds is None else bounds[1]) + token_noise  # (rows, tokens of the block)
         place = within.argmax(1)
         low_total, high_totals, low_score, high_scores = totals[row, block], totals, within[row, place], within
         if bounds is not None:
             surely, _, possibly = bounds
-            low = _at_least(self._blocks(scores)[row, block], surely)
-            high = self._blocks(_at_least(scores, possibly))
-            low_total = torch.logsumexp(low, 1) + block_noise[row, block]
-            high_totals = torch.logsumexp(high, 2) + block_noise
-            low_score = low[row, place] + token_noise[row, place]
-            high_scores = high[row, block] + token_noise
+            low_total = torch.logsumexp(_reaching(inside, surely), 1) - self._total[:, 0] + block_noise[row, block]
+            high_totals = self._totals(possibly) + block_noise
+            low_score = (_reaching(inside, surely) + token_noise)[row, place]
+            high_scores = _reaching(inside, possibly) + token_noise
         lead = torch.minimum(low_total - _best_other(high_totals, block), low_score - _best_other(high_scores, place))
         return block * self.block + place, lead > self.margin
+
+    def _totals(self, bound: torch.Tensor | None) -> torch.Tensor:
+        """Return the log probability of the tokens of each block, (rows, blocks), that reach a bound, or of all."""
+        shares = self._shares.unflatten(1, (self.blocks, self.block))
+        if bound is None:
+            return shares.sum(2).log()
+        least = torch.exp(bound - NEAR - self._total).clamp_min(1e-30)  # below, no noise of 32 bits makes up for it
+        # The one operation that picks fast: where and masked_fill take ten times as long on a CPU.
+        reaching = functional.threshold(shares / least[..., None], 1.0, 0.0)
+        return (reaching.sum(2) * least).log()
 
     @property
     def margin(self) -> float:
         """``MARGIN`` of the logits, in scores: a temperature below 1 spreads the rounding error too."""
         return MARGIN / min(1.0, self.settings.temperature)
 
-    def _blocks(self, scores: torch.Tensor) -> torch.Tensor:
-        padding = self.blocks * self.block - self.vocabulary
-        return torch.nn.functional.pad(scores, (0, padding), value=-torch.inf).unflatten(1, (self.blocks, self.block))
-
     def _bounds(self, scores: torch.Tensor) -> tuple[torch.Tensor, ...]:
         """Return the least scores, (rows, 1), that top-k and top-p keep whatever the rounding, keep here, may keep."""
-        limit = self.settings.top_k or self.vocabulary
-        counts = [torch.full((len(scores), 1), limit, device=scores.device)] * 3
-        # A nucleus is mostly small: no more than the head of the distribution is sorted, unless that falls short.
-        for head in (limit,) if self.settings.top_k else (min(HEAD, limit), limit):
-            ordered = _descending(scores, min(head + 1, self.vocabulary))
-            if self.settings.top_p < 1.0:
-                # Top-p shares out what top-k has left; the most probable token always stays.
-                total = torch.logsumexp(ordered[:, :head] if self.settings.top_k else scores, 1, keepdim=True)
-                probabilities = torch.exp(ordered[:, :head] - total)
-                before = torch.cumsum(probabilities, 1) - probabilities
-                slacks = before.new_tensor([-self.margin, 0.0, self.margin]) + self.settings.top_p
-                found = torch.searchsorted(before, slacks.expand(len(before), 3).contiguous())  # how many are below
-                counts = list(found.clamp_min(1).split(1, dim=1))
-            if int(counts[-1].max()) < head:
-                break
-        fewest, exact, most = (count.clamp_max(self.vocabulary) for count in counts)
-        first_out = torch.nn.functional.pad(ordered, (0, 1), value=-torch.inf).gather(1, fewest)
+        if self.settings.top_k:
+            return self._bounds_within(scores, self._total, min(self.settings.top_k, self.vocabulary))[:3]
+        # A nucleus is mostly small: only where the head of the distribution falls short, all of it is sorted.
+        *bounds, counts = self._bounds_within(scores, self._total, min(HEAD, self.vocabulary))
+        short = torch.nonzero(counts[:, 0] >= HEAD).flatten()
+        if len(short):
+            wide = self._bounds_within(scores[short], self._total[short], self.vocabulary)
+            for bound, found in zip(bounds, wide, strict=False):
+                bound[short] = found
+        return tuple(bounds)
+
+    def _bounds_within(self, scores: torch.Tensor, total: torch.Tensor, head: int) -> tuple[torch.Tensor, ...]:
+        """Return the bounds, each (rows, 1), as far as the ``head`` highest scores tell, and how many may be kept."""
+        ordered = _descending(scores, min(head + 1, self.vocabulary))
+        fewest = exact = most = torch.full((len(scores), 1), head, device=scores.device)
+        if self.settings.top_p < 1.0:
+            # Top-p shares out what top-k has left; the most probable token always stays.
+            if self.settings.top_k:
+                total = torch.logsumexp(ordered[:, :head], 1, keepdim=True)
+            probabilities = torch.exp(ordered[:, :head] - total)
+            before = torch.cumsum(probabilities, 1) - probabilities
+            slacks = before.new_tensor([-self.margin, 0.0, self.margin]) + self.settings.top_p
+            found = torch.searchsorted(before, slacks.expand(len(before), 3).contiguous())  # how many are below
+            fewest, exact, most = found.clamp_min(1).split(1, dim=1)
+        if ordered.shape[1] == head:  # nothing is left out
+            ordered = functional.pad(ordered, (0, 1), value=-torch.inf)
         # Where all is kept, down to minus infinity, a bound far below the best does as well and can be added to.
         low = ordered[:, :1] - 100
-        bounds = first_out + self.margin, ordered.gather(1, exact - 1), ordered.gather(1, most - 1) - self.margin
-        return tuple(torch.maximum(bound, low) for bound in bounds)
+        bounds = (
+            ordered.gather(1, fewest) + self.margin,
+            ordered.gather(1, exact - 1),
+            ordered.gather(1, most - 1) - self.margin,
+        )
+        return *(torch.maximum(bound, low) for bound in bounds), most
 
 
-def _at_least(scores: torch.Tensor, bound: torch.Tensor) -> torch.Tensor:
-    """Return the scores (rows, tokens) that reach their row's bound (rows, 1), and next to nothing for others.
-
-    With the one operation that does this fast: ``where`` and ``masked_fill`` take ten times as long on a CPU.
-    """
-    return torch.nn.functional.threshold(scores - bound, -1e-12, NOTHING) + bound
+def _reaching(scores: torch.Tensor, bound: torch.Tensor | None) -> torch.Tensor:
+    """Return the scores (rows, tokens) that reach their row's bound (rows, 1), and minus infinity for others."""
+    return scores if bound is None else scores.masked_fill(scores < bound - NEAR, -torch.inf)
 
 
 def _descending(scores: torch.Tensor, count: int) -> torch.Tensor:
