@@ -38,7 +38,7 @@ class TokenChooser:
         self.blocks = math.ceil(vocabulary / self.block)
         self.forbidden = forbidden
         self._memory = self._shares = self._total = torch.empty(0, 0)
-        """Scores and probabilities of the last call, in whole blocks, and the logarithms of what they were divided by."""
+        """Of the last call: scores and probabilities in whole blocks, and the logarithm of each row's sum."""
 
     def choose(self, logits: torch.Tensor, rows: np.ndarray, steps: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
         """Return the chosen tokens and whether each is safe, both of shape (rows,).
