@@ -159,7 +159,13 @@ def integers(encoder, train_texts, tmp_path_factory):
 
 def test_the_teacher_records_by_how_much_integers_err(integers):
     auto, plain = (json.loads((folder / "config.json").read_text()) for folder in integers)
-    assert 0 < auto["int8_error"] < 1 and "int8_error" not in plain
+    assert 0 < auto["int8_error"] < 1 and plain["int8_error"] is None
+
+
+def test_a_teacher_forgets_the_record_of_the_one_that_it_was_finetuned_from(integers, train_texts, tmp_path):
+    settings = Teacher(model=str(integers[0]), epochs=1, refit=False, precision="float32")
+    finetune_teacher(train_texts, tmp_path / "again", settings, device="cpu")
+    assert json.loads((tmp_path / "again/config.json").read_text())["int8_error"] is None
 
 
 def test_shards_are_scored_in_integers_and_close_rows_again(integers, tmp_path, caplog):

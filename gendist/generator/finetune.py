@@ -110,7 +110,8 @@ def _finetune(
                 module.p = settings.dropout
     train_model(model, kept, held_out, limit, start, rng, settings, checkpoints)
     suits, nats = close_enough(model.eval(), held_out or kept)
-    log.info("in int8 the generator is %.4f nats per token from float32", nats)
+    if math.isfinite(nats):
+        log.info("in int8 the generator is %.4f nats per token from float32", nats)
     model.config.bos_token_id, model.config.eos_token_id = start, end
     model.generation_config.bos_token_id, model.generation_config.eos_token_id = start, end
     model.save_pretrained(folder, max_shard_size="100GB")

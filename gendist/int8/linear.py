@@ -25,8 +25,12 @@ def quantize_rows(x: torch.Tensor, levels: int = LEVELS) -> tuple[torch.Tensor, 
     Returns:
         The integers, in the type of ``x``, and the size of a step (..., 1): their product is about ``x``.
     """
-    step = x.abs().amax(-1, keepdim=True).clamp_min_(TINY).div_(levels)
+    step = _step(x, levels)
     return (x / step).round_(), step
+
+
+def _step(x: torch.Tensor, levels: int) -> torch.Tensor:
+    return x.abs().amax(-1, keepdim=True).clamp_min_(TINY).div_(levels)
 
 
 class IntegerLinear(nn.Module):
@@ -54,7 +58,7 @@ class IntegerLinear(nn.Module):
 
     def products(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Return what the output is but for the bias and a factor by row: (rows, outputs) float32, (rows, 1)."""
-        step = x.abs().amax(1, keepdim=True).clamp_min_(TINY).div_(LEVELS)
+        step = _step(x, LEVELS)
         # Rounded by the conversion, which cuts off what is behind the point.
         codes = (x / step).add_(ZERO + 0.5).to(torch.uint8)
         if self.packed is None:

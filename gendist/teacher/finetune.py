@@ -117,8 +117,9 @@ def _finetune(
         "n_parameters": sum(p.numel() for p in model.parameters()),
         "history": course.history,
     }
-    if settings.precision == "auto":
-        setattr(model.config, RECORD, int8_error(model, tokenizer, rows.texts, settings.max_tokens))
+    exact = settings.precision == "float32"
+    # Set in any case: the folder that it was finetuned from may bring a record of its own.
+    setattr(model.config, RECORD, None if exact else int8_error(model, tokenizer, rows.texts, settings.max_tokens))
     model.save_pretrained(folder, max_shard_size="100GB")
     tokenizer.save_pretrained(folder)
     write_json(folder / "history.json", record)
