@@ -16,13 +16,19 @@ NEWSBRIEFS = Path(__file__).parents[2] / "data" / "newsbriefs"
 CLASSES = 6
 
 
+def prepared(folder: Path) -> tuple[Path, Path]:
+    """Prepare the embedded dataset in a folder; return the files of its training and test rows."""
+    settings = Dataset(train=str(NEWSBRIEFS / "train.csv"), test=str(NEWSBRIEFS / "test.csv"))
+    train, test = folder / "train.parquet", folder / "test.parquet"
+    prepare_texts(settings, train, test)
+    return train, test
+
+
 @cache
 def newsbriefs() -> tuple[Texts, Texts]:
     """Return the training and the test rows of the embedded dataset."""
-    settings = Dataset(train=str(NEWSBRIEFS / "train.csv"), test=str(NEWSBRIEFS / "test.csv"))
     with tempfile.TemporaryDirectory(prefix="gendist-") as folder:
-        train, test = Path(folder, "train.parquet"), Path(folder, "test.parquet")
-        prepare_texts(settings, train, test)
+        train, test = prepared(Path(folder))
         return read_texts(train), read_texts(test)
 
 

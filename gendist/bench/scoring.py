@@ -9,16 +9,14 @@ import numpy as np
 from transformers import TextClassificationPipeline
 
 from gendist import devices
-from gendist.bench.material import NEWSBRIEFS, bert_base, newsbriefs
+from gendist.bench.material import bert_base, newsbriefs, prepared
 from gendist.bench.pairs import Case, Check
 from gendist.logits.batches import predict_logits
-from gendist.logits.cascade import RECORD, Cascade
+from gendist.logits.cascade import RECORD, Cascade, leads
 from gendist.models import class_names, load_classifier, load_tokenizer
 from gendist.packed import pack_linear_layers
 from gendist.teacher.finetune import finetune_teacher
 from gendist.teacher.settings import Teacher
-from gendist.texts.prepare import prepare_texts
-from gendist.texts.settings import Dataset
 
 MAX_TOKENS = 128
 CHANGED = 0.002
@@ -41,20 +39,17 @@ def cases(rows: int = 96) -> list[Case]:
 
 def _finetuned() -> tuple[Any, Any]:
     """Return MiniLM, finetuned on the embedded dataset, and its tokenizer."""
-    data = Dataset(train=str(NEWSBRIEFS / "train.csv"), test=str(NEWSBRIEFS / "test.csv"))
     settings = Teacher(model="minilm", epochs=3, learning_rate=1e-4, refit=False, max_tokens=MAX_TOKENS)
     with tempfile.TemporaryDirectory(prefix="gendist-") as folder:
-        train, teacher = Path(folder, "train.parquet"), Path(folder, "teacher")
-        prepare_texts(data, train, Path(folder, "test.parquet"))
+        train, _ = prepared(Path(folder))
+        teacher = Path(folder, "teacher")
         finetune_teacher(train, teacher, settings, device="cpu")
         return load_classifier(str(teacher), class_names(teacher)).eval(), load_tokenizer(str(teacher))
 
 
 def _leads(model: Any, tokenizer: Any, texts: list[str]) -> np.ndarray:
     """Return by how much each text's best class leads, in float32."""
-    best = np.sort(predict_logits(pack_linear_layers(copy.deepcopy(model)), tokenizer, texts, MAX_TOKENS), 1)
-    leads: np.ndarray = best[:, -1] - best[:, -2]
-    return leads
+    return leads(predict_logits(pack_linear_layers(copy.deepcopy(model)), tokenizer, texts, MAX_TOKENS))
 
 
 def _case(name: str, model: Any, tokenizer: Any, texts: list[str], error: float) -> Case:

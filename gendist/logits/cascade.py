@@ -52,6 +52,13 @@ def int8_error(model: Any, tokenizer: Any, texts: Sequence[str], max_tokens: int
     return float(f"{np.abs(change - best[:, None]).max():.3g}")
 
 
+def leads(logits: np.ndarray) -> np.ndarray:
+    """Return by how much each text's best class is ahead of the next, (texts,), from logits (texts, classes)."""
+    best = np.sort(logits, 1)
+    ahead: np.ndarray = best[:, -1] - best[:, -2]
+    return ahead
+
+
 class Cascade:
     """A classifier in integers, and in float32 behind it."""
 
@@ -73,8 +80,7 @@ class Cascade:
         A text scores the same whatever it is scored with. With a name, ``what``, progress is logged.
         """
         logits = predict_logits(self._fast, self._tokenizer, texts, self._max_tokens, what, FIXED)
-        best = np.sort(logits, 1)
-        close = np.flatnonzero(best[:, -1] - best[:, -2] < self._error).tolist()
+        close = np.flatnonzero(leads(logits) < self._error).tolist()
         if close:
             again = [texts[i] for i in close]
             logits[close] = predict_logits(self._exact, self._tokenizer, again, self._max_tokens, fixed=FIXED_AGAIN)

@@ -17,7 +17,7 @@ class FloatReader:
         """Take a model in evaluation mode; it is not changed."""
         self.model = model
         self.fast_model = pack_linear_layers(copy.deepcopy(model)) if model.device.type == "cpu" else model
-        self._cache = DynamicCache(config=model.config)
+        self._cache: DynamicCache
         self._exact_model: Any = None
 
     def begin(self, tokens: torch.Tensor, places: int) -> None:
