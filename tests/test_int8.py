@@ -15,6 +15,7 @@ from gendist.generator.folder import record_in
 from gendist.int8 import linear
 from gendist.int8.decoder import Decoder
 from gendist.int8.divergence import LIMIT, close_enough, divergence
+from gendist.int8.fused import FusedDecoder, decoder_for
 from gendist.int8.linear import IntegerLinear, quantize_rows
 from gendist.models import load_causal_lm, load_tokenizer
 from gendist.synthetic.sampler import Sampler
@@ -103,8 +104,9 @@ def test_long_rows_of_wide_heads_stay_near(wide):
     assert nats[:, 200:].mean() < 2 * nats[:, :100].mean() < 2 * LIMIT
 
 
-def test_logits_do_not_depend_on_the_batch_or_threads(wide):
-    decoder, ids = Decoder(wide), torch.randint(0, 500, (13, 40))
+@pytest.mark.parametrize("kind", [Decoder, FusedDecoder])
+def test_logits_do_not_depend_on_the_batch_or_threads(kind, wide):
+    decoder, ids = kind(wide), torch.randint(0, 500, (13, 40))
     together = read(decoder, ids)
     assert torch.equal(read(decoder, ids[4:5]), together[4:5])
     try:
@@ -112,6 +114,27 @@ def test_logits_do_not_depend_on_the_batch_or_threads(wide):
         assert torch.equal(read(decoder, ids), together)
     finally:
         devices.prepare(1, 0)
+
+
+def test_the_compiled_decoder_computes_the_same(model, wide):
+    for network, places in ((model, 20), (wide, 140)):  # more places than attention takes at once
+        plain, ours = Decoder(network), decoder_for(network)
+        assert isinstance(ours, FusedDecoder)
+        ids = torch.randint(0, network.config.vocab_size, (5, places))
+        assert torch.equal(read(ours, ids), read(plain, ids))
+
+
+def test_the_compiled_decoder_goes_on_with_some_of_the_rows(wide):
+    ids, kept = torch.randint(0, 500, (6, 12)), torch.tensor([4, 1])
+    decoder = FusedDecoder(wide)
+    expected, cache = read(decoder, ids), decoder.empty_cache(6, 12)
+    with torch.inference_mode():
+        for place in range(6):
+            decoder.step(ids[:, place], place, cache)
+        cache.select(kept)
+        for place in range(6, 12):
+            found = decoder.logits(decoder.step(ids[kept, place], place, cache))
+            assert torch.equal(found, expected[kept, place])
 
 
 def test_sums_in_attention_are_exact(wide, monkeypatch):

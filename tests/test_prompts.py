@@ -19,7 +19,7 @@ from gendist.generator import sequences
 from gendist.generator.finetune import finetune_generator
 from gendist.generator.folder import KEY, Record, read_record
 from gendist.models import load_causal_lm, load_tokenizer
-from gendist.synthetic import decision
+from gendist.synthetic import weights
 from gendist.synthetic.noise import gumbel, picks
 from gendist.synthetic.prompts import Prompter, first_words
 from gendist.synthetic.settings import Sampling
@@ -235,7 +235,7 @@ def test_prompted_rows_depend_on_nothing_else(model, settings, train_texts, tmp_
 def test_settling_every_token_sees_the_prompt(model, train_texts, tmp_path, monkeypatch, request):
     folder = request.getfixturevalue(model)
     expected = rows_of(folder, tmp_path, 9, 9, train_texts, prompt_words=2)
-    monkeypatch.setattr(decision, "MARGIN", 1e9)
+    monkeypatch.setattr(weights, "MARGIN", 1e9)
     assert rows_of(folder, tmp_path, 9, 9, train_texts, prompt_words=2) == expected
 
 

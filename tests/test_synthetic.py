@@ -14,8 +14,9 @@ from gendist.artifacts import Provenance, read_metadata, write_parquet
 from gendist.errors import GendistError
 from gendist.generator.finetune import boundary_tokens
 from gendist.models import load_causal_lm, load_tokenizer
-from gendist.synthetic import decision
+from gendist.synthetic import weights
 from gendist.synthetic.decision import TokenChooser
+from gendist.synthetic.fused import FusedWeigher
 from gendist.synthetic.noise import gumbel, philox4x32
 from gendist.synthetic.pool import read_pool
 from gendist.synthetic.sampler import Row, Sampler
@@ -99,15 +100,49 @@ def test_extremes_of_top_k_and_top_p_are_the_best_token_or_no_filter():
         assert torch.equal(chosen, free)
 
 
-@pytest.mark.parametrize("strategy", ["nucleus", "all"])
-def test_a_nucleus_wider_than_the_sorted_head_is_found_too(strategy, monkeypatch):
-    logits = torch.from_numpy(np.random.default_rng(2).normal(0, 1, (300, 40))).float()
-    chooser = TokenChooser(Sampling(**STRATEGIES[strategy]), 40, [])
-    whole = chooser.choose(logits, np.arange(300), np.zeros(300))
-    for head in (2, 30):  # too narrow for every row, wide enough for some
-        monkeypatch.setattr(decision, "HEAD", head)
-        found = chooser.choose(logits, np.arange(300), np.zeros(300))
-        assert torch.equal(whole[0], found[0]) and torch.equal(whole[1], found[1])
+SHAPES = [(0.1, 40), (1.0, 40), (3.0, 5000), (8.0, 5000)]
+"""Spread of the logits in nats, and the vocabulary: from nearly even to nearly certain."""
+FILTERS = [
+    {},
+    {"top_p": 0.95},
+    {"top_p": 0.5, "temperature": 0.6},
+    {"top_p": 0.0005},
+    {"top_p": 0.9, "temperature": 1.5},
+    {"top_p": 0.9995},
+]
+
+
+@pytest.mark.parametrize("settings", FILTERS, ids=str)
+@pytest.mark.parametrize("spread, vocabulary", SHAPES)
+def test_compiled_weights_are_those_of_torch(settings, spread, vocabulary):
+    logits = torch.from_numpy(np.random.default_rng(2).normal(0, spread, (400, vocabulary))).float()
+    chooser = TokenChooser(Sampling(**settings), vocabulary, [0, 3])
+    assert chooser.fused_weigher.takes(logits) and not chooser.fused_weigher.takes(logits.double())
+    rows = np.arange(400)
+    expected, _ = chooser.choose(logits.double(), rows, np.zeros(400))
+    found, safe = chooser.choose(logits, rows, np.zeros(400))
+    assert torch.equal(found[safe], expected[safe])
+    assert (~safe).float().mean() < 0.05
+    plain, ours = chooser.weigher(logits.double()), chooser.fused_weigher(logits)
+    assert torch.allclose(ours.total.double(), plain.total, atol=1e-5)
+    assert torch.allclose(ours.scores.double(), plain.scores, atol=1e-5)
+    for theirs, same in ((plain.totals, ours.totals), (plain.most, ours.most)):
+        # One token more or less where float32 cannot tell which of them the share ends with.
+        assert ((theirs.exp() - same.exp()).abs().amax(1) < 1e-5).float().mean() > 0.98
+
+
+def test_bounds_hold_whatever_the_rounding_keeps():
+    """Surely kept tokens are in the smallest nucleus there could be, all of the largest are possibly kept."""
+    logits = torch.from_numpy(np.random.default_rng(5).normal(0, 3, (200, 3000))).float()
+    weighed = FusedWeigher(Sampling(top_p=0.9), 3000, 55, 55, [])(logits)
+    surely, here, possibly = weighed.bounds
+    p = torch.softmax(logits.double(), 1)
+    order = p.argsort(1, descending=True)
+    before = torch.empty_like(p).scatter_(1, order, p.gather(1, order).cumsum(1) - p.gather(1, order))
+    assert ((logits >= surely) <= (before < 0.9 - 1e-3)).all()
+    assert ((logits >= possibly) >= (before < 0.9 + 1e-3)).all()
+    assert ((logits >= here) == (before < 0.9)).double().mean() > 0.999
+    assert (logits >= surely).sum() > 0.9 * (logits >= here).sum()
 
 
 def test_close_calls_are_reported():
@@ -187,7 +222,7 @@ def test_rows_do_not_depend_on_the_process(generator, tmp_path):
 def test_settling_every_token_in_float64_gives_the_same_rows(strategy, generator, tmp_path, monkeypatch):
     expected = rows_of(generator, tmp_path, 12, 12, **STRATEGIES[strategy])
     sampler = sampler_of(generator, **STRATEGIES[strategy])
-    monkeypatch.setattr(decision, "MARGIN", 1e9)
+    monkeypatch.setattr(weights, "MARGIN", 1e9)
     assert rows_of(generator, tmp_path, 12, 4, batch_size=3, **STRATEGIES[strategy]) == expected
     rows = list(sampler.sample(range(3)))
     assert sampler.settled == sum(len(row.tokens) + row.stopped for row in rows)
@@ -210,7 +245,7 @@ def test_the_margin_is_ten_times_the_rounding_error(model, request):
             together = sampler.reader.model(input_ids=ids.repeat(7, 1)).logits
             for logits in (alone, together):
                 worst = max(worst, (logits.double() - exact(input_ids=ids).logits).abs().max().item())
-    assert 0 < 10 * worst <= decision.MARGIN
+    assert 0 < 10 * worst <= weights.MARGIN
 
 
 def test_the_end_token_stops_a_row_and_is_no_part_of_it(generator):

@@ -1,5 +1,6 @@
 """Sampling from a language model: ours against transformers' ``generate``."""
 
+import copy
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -10,8 +11,8 @@ from gendist import devices
 from gendist.bench.material import gpt2
 from gendist.bench.pairs import Case, Check
 from gendist.generator.finetune import boundary_tokens
-from gendist.int8.decoder import Decoder
 from gendist.int8.divergence import LIMIT, divergence
+from gendist.int8.fused import decoder_for
 from gendist.models import load_causal_lm, load_tokenizer
 from gendist.pocket.unpack import unpack_generator
 from gendist.synthetic.sampler import Row, Sampler
@@ -66,16 +67,17 @@ def _case(name: str, model: Any, ends: tuple[int, int], rows: int, tokens: int) 
     checks = [
         Check(
             "KL to float32, nats per token",
-            divergence(model, Decoder(model), [[ends[0], *row.tokens] for row in together]),
+            divergence(model, decoder_for(model), [[ends[0], *row.tokens] for row in together]),
             LIMIT,
         ),
-        Check("rows that change with the batch", _unstable(model, ends, tokens, together), 0),
+        Check("rows that change with the batch", _unstable(sampler, together), 0),
     ]
     return Case(name, "transformers generate, float32", "tokens", 6.0, ours, theirs, checks)
 
 
-def _unstable(model: Any, ends: tuple[int, int], tokens: int, rows: list[Row], batch: int = 5) -> int:
+def _unstable(sampler: Sampler, rows: list[Row], batch: int = 5) -> int:
     """Return how many of some rows come out otherwise in smaller batches."""
-    small = Sampler(model, *ends, [], Sampling(max_tokens=tokens, batch_size=batch, precision="int8"))
+    small = copy.copy(sampler)
+    small.batch_size = batch
     known = {row.number: row.tokens for row in rows}
     return sum(row.tokens != known[row.number] for row in small.sample(range(2 * batch)))

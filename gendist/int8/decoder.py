@@ -4,9 +4,8 @@ All that is summed over more than a few numbers is summed in integers, also in a
 Logits therefore do not depend on what else is computed beside a row, nor on where.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch.nn import functional
@@ -19,7 +18,25 @@ QUERY_LEVELS = 2047
 WEIGHTS = 2**16
 """What attention's weights of a row add up to as integers."""
 
-Norm = Callable[[torch.Tensor], torch.Tensor]
+
+@dataclass(frozen=True)
+class Norm:
+    """A layer normalisation."""
+
+    weight: torch.Tensor
+    bias: torch.Tensor
+    eps: float
+
+    def __call__(self, x: torch.Tensor) -> torch.Tensor:
+        """Normalise states (..., width)."""
+        return functional.layer_norm(x, self.weight.shape, self.weight, self.bias, self.eps)
+
+
+class Cache(Protocol):
+    """What the rows of a batch have been read as so far."""
+
+    def select(self, rows: torch.Tensor) -> None:
+        """Keep some of the rows."""
 
 
 class KeysAndValues:
@@ -65,17 +82,18 @@ class Decoder:
                 f"a generator of type '{kind}' cannot be run in int8; set precision of the sampling to float32"
             )
         parts = _gpt2(model) if model.config.model_type == "gpt2" else _bert(model)
-        self.layers, self.first_norm, self.before_head, self.words, self.places, self.head, self.head_bias = parts
+        self.layers, self.first_norm, self.transform, self.head_norm = parts[:4]
+        self.words, self.places, self.head, self.head_bias = parts[4:]
         self.norm_first = model.config.model_type == "gpt2"
         self.heads = model.config.num_attention_heads
         self.width = model.config.hidden_size // self.heads
         self.query_levels = min(QUERY_LEVELS, EXACT // (LEVELS * self.width))
 
-    def empty_cache(self, rows: int, places: int) -> KeysAndValues:
+    def empty_cache(self, rows: int, places: int) -> Any:
         """Return a cache for this many rows and tokens."""
         return KeysAndValues(len(self.layers), rows, self.heads, places, self.width, self.words.device)
 
-    def step(self, tokens: torch.Tensor, place: int, cache: KeysAndValues) -> torch.Tensor:
+    def step(self, tokens: torch.Tensor, place: int, cache: Any) -> torch.Tensor:
         """Read one more token of each row, (rows,), at ``place``; return the last layer's states (rows, width)."""
         x = self.words[tokens].double() + self.places[place]
         if not self.norm_first:
@@ -93,7 +111,9 @@ class Decoder:
 
     def logits(self, states: torch.Tensor) -> torch.Tensor:
         """Map states (rows, width) to logits (rows, vocabulary), float32."""
-        products, step = self.head.products(self.before_head(states))
+        if self.transform is not None:
+            states = _gelu(self.transform(states))
+        products, step = self.head.products(self.head_norm(states))
         output = products.mul_(step.float())
         return output if self.head_bias is None else output.add_(self.head_bias)
 
@@ -137,8 +157,7 @@ def _gelu(x: torch.Tensor) -> torch.Tensor:
 
 
 def _norm(layer: Any, dtype: torch.dtype = torch.float64) -> Norm:
-    weight, bias = layer.weight.detach().to(dtype), layer.bias.detach().to(dtype)
-    return lambda x: functional.layer_norm(x, weight.shape, weight, bias, layer.eps)
+    return Norm(layer.weight.detach().to(dtype), layer.bias.detach().to(dtype), layer.eps)
 
 
 def _linear(dtype: torch.dtype, *layers: Any) -> IntegerLinear:
@@ -166,7 +185,8 @@ def _gpt2(model: Any) -> tuple[Any, ...]:
         for block in body.h
     ]
     head = IntegerLinear(model.lm_head.weight, None)
-    return layers, None, _norm(body.ln_f), body.wte.weight.detach(), body.wpe.weight.detach().double(), head, None
+    words, places = body.wte.weight.detach(), body.wpe.weight.detach().double()
+    return layers, None, None, _norm(body.ln_f), words, places, head, None
 
 
 def bert_layers(encoder: Any, dtype: torch.dtype = torch.float64) -> list[Layer]:
@@ -189,14 +209,11 @@ def _bert(model: Any) -> tuple[Any, ...]:
     layers = bert_layers(model.bert.encoder)
     places = embeddings.position_embeddings.weight.detach().double()
     places = places + embeddings.token_type_embeddings.weight.detach()[0].double()
-    transform, transform_norm = (
-        _linear(torch.float64, predictions.transform.dense),
-        _norm(predictions.transform.LayerNorm),
-    )
     return (
         layers,
         _norm(embeddings.LayerNorm),
-        lambda x: transform_norm(_gelu(transform(x))),
+        _linear(torch.float64, predictions.transform.dense),
+        _norm(predictions.transform.LayerNorm),
         embeddings.word_embeddings.weight.detach(),
         places,
         IntegerLinear(predictions.decoder.weight, None),

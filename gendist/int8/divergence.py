@@ -6,6 +6,7 @@ from typing import Any
 import torch
 
 from gendist.int8.decoder import Decoder, can_decode
+from gendist.int8.fused import decoder_for
 from gendist.padding import padded
 
 LIMIT = 0.01
@@ -26,7 +27,7 @@ def close_enough(model: Any, rows: Sequence[list[int]]) -> tuple[bool, float]:
     """
     if not can_decode(model.config):
         return False, float("inf")
-    nats = divergence(model, Decoder(model), rows)
+    nats = divergence(model, decoder_for(model), rows)
     return nats < LIMIT, nats
 
 

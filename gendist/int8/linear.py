@@ -60,13 +60,16 @@ class IntegerLinear(nn.Module):
         """Return what the output is but for the bias and a factor by row: (rows, outputs) float32, (rows, 1)."""
         step = _step(x, LEVELS)
         # Rounded by the conversion, which cuts off what is behind the point.
-        codes = (x / step).add_(ZERO + 0.5).to(torch.uint8)
+        return self.multiply((x / step).add_(ZERO + 0.5).to(torch.uint8)), step
+
+    def multiply(self, codes: torch.Tensor) -> torch.Tensor:
+        """Return the products, (rows, outputs) float32, of inputs that are rounded: bytes, with ``ZERO`` for 0."""
         if self.packed is None:
-            return self._plain_products(codes), step
+            return self._plain_products(codes)
         products: torch.Tensor = torch.ops.onednn.qlinear_pointwise(
             codes, 1.0, ZERO, self.packed, self.step, self.no_offsets, None, 1.0, 0, torch.float32, "none", [], ""
         )
-        return products, step
+        return products
 
     def _plain_products(self, codes: torch.Tensor) -> torch.Tensor:
         """Multiply integers as float32, so few at a time that the sums are exact, for want of better instructions."""

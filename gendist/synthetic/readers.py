@@ -6,7 +6,8 @@ from typing import Any
 import torch
 from transformers import DynamicCache
 
-from gendist.int8.decoder import Decoder, KeysAndValues
+from gendist.int8.decoder import Cache
+from gendist.int8.fused import decoder_for
 from gendist.packed import pack_linear_layers
 
 
@@ -53,8 +54,8 @@ class IntegerReader:
         Raises:
             GendistError: if it is of another architecture.
         """
-        self.decoder = Decoder(model)
-        self._cache: KeysAndValues
+        self.decoder = decoder_for(model)
+        self._cache: Cache
 
     def begin(self, tokens: torch.Tensor, places: int) -> None:
         """Read all but the last of some tokens (rows, n), of rows that will have ``places`` tokens at most."""

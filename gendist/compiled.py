@@ -1,0 +1,49 @@
+"""Functions compiled for the processor at hand (Numba), where passes over memory cost more than arithmetic."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numba
+import numpy as np
+
+LOOSE = {"arcp", "contract", "nnan", "nsz", "reassoc"}
+"""Sums may be taken in any order and divisions be made products: what comes of it is the last digit of a number."""
+
+_LOG2_E, _LN2_HIGH, _LN2_LOW = 1.4426950408889634, 6.93147180369123816490e-01, 1.90821492927058770002e-10
+_LN2_HIGH_32, _LN2_LOW_32 = np.float32(0.693359375), np.float32(-2.12194440e-4)
+
+
+def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Compile at the first call, and keep the result for later processes where a folder can be written to."""
+    try:
+        return numba.njit(cache=True, fastmath=LOOSE, error_model="numpy")(function)
+    except RuntimeError:  # neither beside the module nor in the user's cache
+        return numba.njit(fastmath=LOOSE, error_model="numpy")(function)
+
+
+# The compiler makes vector instructions of these, and none of the mathematical library's.
+
+
+@numba.njit(error_model="numpy")
+def exp64(x: float) -> float:
+    """Return e to the power of a float64 between -700 and 700, with an error of 1e-14 of it."""
+    x = min(max(x, -700.0), 700.0)
+    whole = np.rint(x * _LOG2_E)
+    r = (x - whole * _LN2_HIGH) - whole * _LN2_LOW
+    tail = 1 / 40320 + r * (1 / 362880 + r * (1 / 3628800 + r * (1 / 39916800 + r * (1 / 479001600 + r / 6227020800))))
+    head = 1 / 6 + r * (1 / 24 + r * (1 / 120 + r * (1 / 720 + r * (1 / 5040 + r * tail))))
+    power_of_two = np.int64((np.int64(whole) + 1023) << 52).view(np.float64)
+    result: float = (1.0 + r * (1.0 + r * (0.5 + r * head))) * power_of_two
+    return result
+
+
+@numba.njit(error_model="numpy")
+def exp32(x: np.float32) -> np.float32:
+    """Return e to the power of a float32 of at most 88, with an error of 1e-5 of it; below -87, zero."""
+    bounded = max(x, np.float32(-87.0))
+    whole = np.rint(bounded * np.float32(_LOG2_E))
+    r = (bounded - whole * _LN2_HIGH_32) - whole * _LN2_LOW_32
+    tail = np.float32(1 / 24) + r * (np.float32(1 / 120) + r * (np.float32(1 / 720) + r * np.float32(1 / 5040)))
+    series = np.float32(1) + r * (np.float32(1) + r * (np.float32(0.5) + r * (np.float32(1 / 6) + r * tail)))
+    power_of_two = np.int32((np.int32(whole) + np.int32(127)) << np.int32(23)).view(np.float32)
+    return series * power_of_two if x > np.float32(-87.0) else np.float32(0)

@@ -1,0 +1,185 @@
+"""What lies between the linear layers of a transformer in integers, a row at a time.
+
+Each function computes what the decoder says in torch (``decoder.py``), in float64; its integers are the same.
+Dimensions: rows, width (of a state or a layer's output), places (tokens of a row). ``codes`` are unsigned bytes with
+``ZERO`` for 0, and ``steps`` (rows,) is what one of them is worth. ``products`` are what a linear layer gives but for
+the step of its input and its bias, the ``addend``.
+"""
+
+import numpy as np
+
+from gendist.compiled import compiled, exp64
+from gendist.int8.linear import LEVELS, TINY, ZERO
+
+GELU_SLOPE, GELU_CUBE = 1.5957691216057308, 0.044715
+"""2 sqrt(2 / pi), and the share of the cube, in GELU's tanh form (Hendrycks and Gimpel 2016)."""
+CHUNK = 64
+"""Places that attention takes at once: of a number that the compiler knows it makes vector instructions."""
+
+
+@compiled
+def _largest(values: np.ndarray) -> float:
+    largest = TINY
+    for i in range(values.shape[0]):
+        largest = max(largest, abs(values[i]))
+    return largest
+
+
+@compiled
+def _write_codes(values: np.ndarray, codes: np.ndarray) -> float:
+    """Round a vector to bytes; return what one of them is worth."""
+    step = _largest(values) / LEVELS
+    for i in range(values.shape[0]):
+        codes[i] = np.uint8(np.int32(values[i] / step + (ZERO + 0.5)))  # the conversion cuts off
+    return step
+
+
+@compiled
+def _normalize(x: np.ndarray, weight: np.ndarray, bias: np.ndarray, eps: float, output: np.ndarray) -> None:
+    """Layer normalisation of a vector."""
+    width = x.shape[0]
+    total = 0.0
+    for i in range(width):
+        total += x[i]
+    mean = total / width
+    squares = 0.0
+    for i in range(width):
+        squares += (x[i] - mean) ** 2
+    scale = 1.0 / np.sqrt(squares / width + eps)
+    for i in range(width):
+        output[i] = (x[i] - mean) * scale * weight[i] + bias[i]
+
+
+@compiled
+def _scores(query: np.ndarray, keys: np.ndarray, sums: np.ndarray) -> None:
+    """Multiply a query by ``CHUNK`` keys; the integers are small enough for exact sums in float32."""
+    sums[:] = 0
+    for i in range(query.shape[0]):
+        for p in range(CHUNK):
+            sums[p] += query[i] * np.float32(keys[i, p])
+
+
+@compiled
+def quantize(x: np.ndarray, codes: np.ndarray, steps: np.ndarray) -> None:
+    """Round states (rows, width)."""
+    for row in range(x.shape[0]):
+        steps[row] = _write_codes(x[row], codes[row])
+
+
+@compiled
+def normalize(
+    x: np.ndarray, weight: np.ndarray, bias: np.ndarray, eps: float, codes: np.ndarray, steps: np.ndarray
+) -> None:
+    """Layer normalisation of states (rows, width), rounded; the states stay."""
+    normal = np.empty(x.shape[1])
+    for row in range(x.shape[0]):
+        _normalize(x[row], weight, bias, eps, normal)
+        steps[row] = _write_codes(normal, codes[row])
+
+
+@compiled
+def add_and_normalize(
+    x: np.ndarray,
+    products: np.ndarray,
+    addend: np.ndarray,
+    weight: np.ndarray,
+    bias: np.ndarray,
+    eps: float,
+    replace: bool,
+    codes: np.ndarray,
+    steps: np.ndarray,
+) -> None:
+    """Add a linear layer's output to states (rows, width), normalise, and round.
+
+    ``replace`` says whether the states become the normalised ones (BERT), or stay as they were added up (GPT-2).
+    """
+    normal = np.empty(x.shape[1])
+    for row in range(x.shape[0]):
+        for i in range(x.shape[1]):
+            x[row, i] += products[row, i] * steps[row] + addend[i]
+        _normalize(x[row], weight, bias, eps, normal)
+        if replace:
+            x[row] = normal
+        steps[row] = _write_codes(normal, codes[row])
+
+
+@compiled
+def gelu(products: np.ndarray, addend: np.ndarray, output: np.ndarray, codes: np.ndarray, steps: np.ndarray) -> None:
+    """GELU of a linear layer's output: (rows, width) of ``output``, and rounded."""
+    for row in range(products.shape[0]):
+        for i in range(products.shape[1]):
+            x = products[row, i] * steps[row] + addend[i]
+            output[row, i] = x / (1.0 + exp64(-GELU_SLOPE * (x + GELU_CUBE * x * x * x)))
+        steps[row] = _write_codes(output[row], codes[row])
+
+
+@compiled
+def attend(
+    products: np.ndarray,
+    addend: np.ndarray,
+    keys: np.ndarray,
+    values: np.ndarray,
+    worth: np.ndarray,
+    place: int,
+    query_levels: int,
+    weights_total: int,
+    codes: np.ndarray,
+    steps: np.ndarray,
+) -> None:
+    """Attention of the token at ``place``, whose keys and values join the others.
+
+    Args:
+        products: of queries, keys and values side by side, (rows, 3 width).
+        addend: their biases.
+        keys: (rows, heads, width of a head, places), signed bytes; places a multiple of ``CHUNK``.
+        values: (rows, heads, places, width of a head), signed bytes.
+        worth: of keys and of values, (2, rows, heads, places).
+        place: which place the token has.
+        query_levels: the largest integer of a query.
+        weights_total: what attention's weights of a row and head add up to.
+        codes: written: what was read (rows, width).
+        steps: of ``products``; written: of ``codes``.
+    """
+    heads, size, places = keys.shape[1:]
+    width = heads * size
+    joined, read = np.empty(3 * width), np.empty(width)
+    query = np.empty(size, np.float32)
+    sums, shares = np.empty(places, np.float32), np.empty(places)
+    mixed = np.empty(size, np.float32)
+    for row in range(products.shape[0]):
+        for i in range(3 * width):
+            joined[i] = products[row, i] * steps[row] + addend[i]
+        for head in range(heads):
+            begin = head * size
+            query_step = _largest(joined[begin : begin + size]) / query_levels
+            key_step = _largest(joined[width + begin : width + begin + size]) / LEVELS
+            value_step = _largest(joined[2 * width + begin : 2 * width + begin + size]) / LEVELS
+            worth[0, row, head, place], worth[1, row, head, place] = key_step, value_step
+            for i in range(size):
+                query[i] = np.rint(joined[begin + i] / query_step)
+                keys[row, head, i, place] = np.int8(np.rint(joined[width + begin + i] / key_step))
+                values[row, head, place, i] = np.int8(np.rint(joined[2 * width + begin + i] / value_step))
+            for first in range(0, place + 1, CHUNK):
+                _scores(query, keys[row, head, :, first : first + CHUNK], sums[first : first + CHUNK])
+            scale = query_step * size**-0.5
+            highest = -np.inf
+            for p in range(place + 1):
+                shares[p] = sums[p] * scale * worth[0, row, head, p]
+                highest = max(highest, shares[p])
+            total = 0.0
+            for p in range(place + 1):
+                shares[p] = exp64(shares[p] - highest)
+                total += shares[p]
+            rest = 0.0
+            for p in range(place + 1):
+                shares[p] = shares[p] / total * worth[1, row, head, p]
+                rest += shares[p]
+            unit = rest / weights_total
+            mixed[:] = 0
+            for p in range(place + 1):
+                weight = np.float32(np.rint(shares[p] / unit))
+                for i in range(size):
+                    mixed[i] += weight * np.float32(values[row, head, p, i])
+            for i in range(size):
+                read[begin + i] = mixed[i] * unit
+        steps[row] = _write_codes(read, codes[row])

@@ -1,0 +1,48 @@
+"""Compiled functions: exponentials, and where the compiled code is kept."""
+
+import os
+import subprocess
+import sys
+
+import numpy as np
+
+from gendist.compiled import compiled, exp32, exp64
+
+
+@compiled
+def _both(x, wide, narrow):
+    for i in range(x.shape[0]):
+        wide[i] = exp64(x[i])
+        narrow[i] = exp32(np.float32(x[i]))
+
+
+def test_exponentials_are_exact_to_the_last_digits():
+    x = np.append(np.linspace(-87, 80, 100_001), [0.0, -0.0, 1e-30])
+    wide, narrow = np.empty_like(x), np.empty(len(x), np.float32)
+    _both(x, wide, narrow)
+    assert np.abs(wide / np.exp(x) - 1).max() < 1e-14
+    assert np.abs(narrow / np.exp(x.astype(np.float32).astype(float)) - 1).max() < 1e-5
+
+
+def test_exponentials_far_below_are_nothing():
+    x = np.array([-np.inf, -1e4, -88.0])
+    wide, narrow = np.empty(3), np.empty(3, np.float32)
+    _both(x, wide, narrow)
+    assert (narrow == 0).all() and (wide < 1e-38).all()
+
+
+def test_code_is_compiled_anew_where_no_folder_can_be_written_to(tmp_path):
+    program = (
+        "import numba.core.caching as c\n"
+        "c.CacheImpl._locator_classes = []\n"  # as where neither the module's folder nor the home is writable
+        "from gendist.compiled import compiled\n"
+        "print(compiled(lambda x: x + 1)(41))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ, "HOME": str(tmp_path)},
+    )
+    assert done.stdout.strip() == "42"
