@@ -1,13 +1,21 @@
 """Functions compiled for the processor at hand (Numba), where passes over memory cost more than arithmetic."""
 
+import hashlib
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numba
 import numpy as np
+from numba.extending import overload
 
 LOOSE = {"arcp", "contract", "nnan", "nsz", "reassoc"}
 """Sums may be taken in any order and divisions be made products: what comes of it is the last digit of a number."""
+
+if not numba.config.CACHE_DIR:
+    # Numba compiles a function anew when its own file has changed; what is here is compiled into functions of others.
+    _contents = hashlib.sha256(Path(__file__).read_bytes()).hexdigest()[:12]
+    numba.config.CACHE_DIR = str(Path(__file__).parent / "__pycache__" / f"compiled-{_contents}")
 
 _LOG2_E, _LN2_HIGH, _LN2_LOW = 1.4426950408889634, 6.93147180369123816490e-01, 1.90821492927058770002e-10
 _LN2_HIGH_32, _LN2_LOW_32 = np.float32(0.693359375), np.float32(-2.12194440e-4)
@@ -39,11 +47,23 @@ def exp64(x: float) -> float:
 
 @numba.njit(error_model="numpy")
 def exp32(x: np.float32) -> np.float32:
-    """Return e to the power of a float32 of at most 88, with an error of 1e-6 of it; from -87 down, zero."""
-    bounded = max(x, np.float32(-87.0))
+    """Return e to the power of a float32 of at most 88, with an error of 1e-6 of it; of less than -87, zero."""
+    bounded = min(max(x, np.float32(-87.0)), np.float32(88.0))
     whole = np.rint(bounded * np.float32(_LOG2_E))
     r = (bounded - whole * _LN2_HIGH_32) - whole * _LN2_LOW_32
     tail = np.float32(1 / 24) + r * (np.float32(1 / 120) + r * (np.float32(1 / 720) + r * np.float32(1 / 5040)))
     series = np.float32(1) + r * (np.float32(1) + r * (np.float32(0.5) + r * (np.float32(1 / 6) + r * tail)))
     power_of_two = np.int32((np.int32(whole) + np.int32(127)) << np.int32(23)).view(np.float32)
     return series * power_of_two if x > np.float32(-87.0) else np.float32(0)
+
+
+def exp(x: float) -> float:
+    """Return e to the power of ``x`` in its own precision; for compiled functions alone."""
+    raise NotImplementedError
+
+
+@overload(exp)
+def _exp(x):  # type: ignore[no-untyped-def]  # the compiler wants both signatures alike
+    if x == numba.types.float32:
+        return lambda x: exp32(x)
+    return lambda x: exp64(x)

@@ -24,11 +24,12 @@ def test_exponentials_are_exact_to_the_last_digits():
     assert np.abs(narrow / np.exp(x.astype(np.float32).astype(float)) - 1).max() < 1e-6
 
 
-def test_exponentials_far_below_are_nothing():
-    x = np.array([-np.inf, -1e4, -88.0])
-    wide, narrow = np.empty(3), np.empty(3, np.float32)
+def test_exponentials_far_off_stay_in_range():
+    x = np.array([-np.inf, -1e4, -88.0, 1e4, np.inf])
+    wide, narrow = np.empty(5), np.empty(5, np.float32)
     _both(x, wide, narrow)
-    assert (narrow == 0).all() and (wide < 1e-38).all()
+    assert (narrow[:3] == 0).all() and (wide[:3] < 1e-38).all()
+    assert (narrow[3:] > 1e38).all() and (wide[3:] > 1e300).all()
 
 
 def test_code_is_compiled_anew_where_no_folder_can_be_written_to(tmp_path):

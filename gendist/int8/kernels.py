@@ -1,6 +1,7 @@
 """What lies between the linear layers of a transformer in integers, a row at a time.
 
-Each function computes what the decoder says in torch (``decoder.py``), in float64; its integers are the same.
+Each function computes what the decoder says in torch (``decoder.py``): in float64 its integers are the same. The
+encoder takes float32.
 Dimensions: rows, width (of a state or a layer's output), places (tokens of a row). ``codes`` are unsigned bytes with
 ``ZERO`` for 0, and ``steps`` (rows,) is what one of them is worth. ``products`` are what a linear layer gives but for
 the step of its input and its bias, the ``addend``.
@@ -8,18 +9,20 @@ the step of its input and its bias, the ``addend``.
 
 import numpy as np
 
-from gendist.compiled import compiled, exp64
+from gendist.compiled import compiled, exp
 from gendist.int8.linear import LEVELS, TINY, ZERO
 
 GELU_SLOPE, GELU_CUBE = 1.5957691216057308, 0.044715
 """2 sqrt(2 / pi), and the share of the cube, in GELU's tanh form (Hendrycks and Gimpel 2016)."""
 CHUNK = 64
 """Places that attention takes at once: of a number that the compiler knows it makes vector instructions."""
+LANES, TOGETHER = 16, 4
+"""Numbers in a vector instruction, and vectors that are added up at once."""
 
 
 @compiled
 def _largest(values: np.ndarray) -> float:
-    largest = TINY
+    largest = values.dtype.type(TINY)
     for i in range(values.shape[0]):
         largest = max(largest, abs(values[i]))
     return largest
@@ -28,25 +31,26 @@ def _largest(values: np.ndarray) -> float:
 @compiled
 def _write_codes(values: np.ndarray, codes: np.ndarray) -> float:
     """Round a vector to bytes; return what one of them is worth."""
-    step = _largest(values) / LEVELS
+    number = values.dtype.type
+    step = _largest(values) / number(LEVELS)
     for i in range(values.shape[0]):
-        codes[i] = np.uint8(np.int32(values[i] / step + (ZERO + 0.5)))  # the conversion cuts off
+        codes[i] = np.uint8(np.int32(values[i] / step + number(ZERO + 0.5)))  # the conversion cuts off
     return step
 
 
 @compiled
 def _normalize(x: np.ndarray, weight: np.ndarray, bias: np.ndarray, eps: float, output: np.ndarray) -> None:
     """Layer normalisation of a vector."""
-    width = x.shape[0]
-    total = 0.0
-    for i in range(width):
+    number = x.dtype.type
+    width, total = number(x.shape[0]), number(0)
+    for i in range(x.shape[0]):
         total += x[i]
     mean = total / width
-    squares = 0.0
-    for i in range(width):
-        squares += (x[i] - mean) ** 2
-    scale = 1.0 / np.sqrt(squares / width + eps)
-    for i in range(width):
+    squares = number(0)
+    for i in range(x.shape[0]):
+        squares += (x[i] - mean) * (x[i] - mean)
+    scale = number(1) / np.sqrt(squares / width + number(eps))
+    for i in range(x.shape[0]):
         output[i] = (x[i] - mean) * scale * weight[i] + bias[i]
 
 
@@ -57,6 +61,32 @@ def _scores(query: np.ndarray, keys: np.ndarray, sums: np.ndarray) -> None:
     for i in range(query.shape[0]):
         for p in range(CHUNK):
             sums[p] += query[i] * np.float32(keys[i, p])
+
+
+@compiled
+def _weighted_sum(weights: np.ndarray, vectors: np.ndarray, total: np.ndarray) -> None:
+    """Add up vectors (count, length), count a multiple of ``TOGETHER``: that many in one pass over the sums."""
+    total[:] = 0
+    for first in range(0, vectors.shape[0], TOGETHER):
+        a, b, c, d = weights[first], weights[first + 1], weights[first + 2], weights[first + 3]
+        for i in range(total.shape[0]):
+            total[i] += (a * vectors[first, i] + b * vectors[first + 1, i]) + (
+                c * vectors[first + 2, i] + d * vectors[first + 3, i]
+            )
+
+
+@compiled
+def _softmax(scores: np.ndarray, scale: np.float32, count: int) -> None:
+    """Turn the first ``count`` scores, times a scale, into shares, and the others into nothing."""
+    best, total = scores[0], np.float32(0)
+    for i in range(count):
+        best = max(best, scores[i])
+    scores[count:] = -np.inf
+    for i in range(scores.shape[0]):
+        scores[i] = exp(scale * (scores[i] - best))
+        total += scores[i]
+    for i in range(scores.shape[0]):
+        scores[i] /= total
 
 
 @compiled
@@ -71,7 +101,7 @@ def normalize(
     x: np.ndarray, weight: np.ndarray, bias: np.ndarray, eps: float, codes: np.ndarray, steps: np.ndarray
 ) -> None:
     """Layer normalisation of states (rows, width), rounded; the states stay."""
-    normal = np.empty(x.shape[1])
+    normal = np.empty(x.shape[1], x.dtype)
     for row in range(x.shape[0]):
         _normalize(x[row], weight, bias, eps, normal)
         steps[row] = _write_codes(normal, codes[row])
@@ -93,7 +123,7 @@ def add_and_normalize(
 
     ``replace`` says whether the states become the normalised ones (BERT), or stay as they were added up (GPT-2).
     """
-    normal = np.empty(x.shape[1])
+    normal = np.empty(x.shape[1], x.dtype)
     for row in range(x.shape[0]):
         for i in range(x.shape[1]):
             x[row, i] += products[row, i] * steps[row] + addend[i]
@@ -106,10 +136,12 @@ def add_and_normalize(
 @compiled
 def gelu(products: np.ndarray, addend: np.ndarray, output: np.ndarray, codes: np.ndarray, steps: np.ndarray) -> None:
     """GELU of a linear layer's output: (rows, width) of ``output``, and rounded."""
+    number = output.dtype.type
+    slope, cube, one = number(-GELU_SLOPE), number(GELU_CUBE), number(1)
     for row in range(products.shape[0]):
         for i in range(products.shape[1]):
             x = products[row, i] * steps[row] + addend[i]
-            output[row, i] = x / (1.0 + exp64(-GELU_SLOPE * (x + GELU_CUBE * x * x * x)))
+            output[row, i] = x / (one + exp(slope * (x + cube * x * x * x)))
         steps[row] = _write_codes(output[row], codes[row])
 
 
@@ -168,7 +200,7 @@ def attend(
                 highest = max(highest, shares[p])
             total = 0.0
             for p in range(place + 1):
-                shares[p] = exp64(shares[p] - highest)
+                shares[p] = exp(shares[p] - highest)
                 total += shares[p]
             rest = 0.0
             for p in range(place + 1):
@@ -183,3 +215,49 @@ def attend(
             for i in range(size):
                 read[begin + i] = mixed[i] * unit
         steps[row] = _write_codes(read, codes[row])
+
+
+@compiled
+def attend_within(
+    products: np.ndarray,
+    addend: np.ndarray,
+    begins: np.ndarray,
+    heads: int,
+    codes: np.ndarray,
+    steps: np.ndarray,
+) -> None:
+    """Attention within whole texts, float32.
+
+    Args:
+        products: of queries, keys and values side by side, (tokens, 3 width), those of a text one after the other.
+        addend: their biases.
+        begins: where each text begins, and the last one ends, (texts + 1,).
+        heads: heads of attention, each of a multiple of ``TOGETHER`` numbers.
+        codes: written: what was read (tokens, width).
+        steps: of ``products``; written: of ``codes``.
+    """
+    width = codes.shape[1]
+    size = width // heads
+    scale = np.float32(size**-0.5)
+    for text in range(len(begins) - 1):
+        first, tokens = begins[text], begins[text + 1] - begins[text]
+        padded = -(-tokens // LANES) * LANES
+        joined, read = np.empty((tokens, 3 * width), np.float32), np.empty((tokens, width), np.float32)
+        keys, values = np.zeros((size, padded), np.float32), np.zeros((padded, size), np.float32)
+        weights, mixed = np.empty(padded, np.float32), np.empty(size, np.float32)
+        for t in range(tokens):
+            for i in range(3 * width):
+                joined[t, i] = products[first + t, i] * steps[first + t] + addend[i]
+        for head in range(heads):
+            begin = head * size
+            for t in range(tokens):
+                for i in range(size):
+                    keys[i, t] = joined[t, width + begin + i]
+                    values[t, i] = joined[t, 2 * width + begin + i]
+            for t in range(tokens):
+                _weighted_sum(joined[t, begin : begin + size], keys, weights)
+                _softmax(weights, scale, tokens)
+                _weighted_sum(weights, values, mixed)
+                read[t, begin : begin + size] = mixed
+        for t in range(tokens):
+            steps[first + t] = _write_codes(read[t], codes[first + t])
