@@ -1,6 +1,7 @@
 """Functions compiled for the processor at hand (Numba), where passes over memory cost more than arithmetic."""
 
 import hashlib
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,10 +13,12 @@ from numba.extending import overload
 LOOSE = {"arcp", "contract", "nnan", "nsz", "reassoc"}
 """Sums may be taken in any order and divisions be made products: what comes of it is the last digit of a number."""
 
-if not numba.config.CACHE_DIR:
+if not os.environ.get("NUMBA_CACHE_DIR"):
     # Numba compiles a function anew when its own file has changed; what is here is compiled into functions of others.
     _contents = hashlib.sha256(Path(__file__).read_bytes()).hexdigest()[:12]
-    numba.config.CACHE_DIR = str(Path(__file__).parent / "__pycache__" / f"compiled-{_contents}")
+    numba.config.CACHE_DIR = str(  # type: ignore[attr-defined]
+        Path(__file__).parent / "__pycache__" / f"compiled-{_contents}"
+    )
 
 _LOG2_E, _LN2_HIGH, _LN2_LOW = 1.4426950408889634, 6.93147180369123816490e-01, 1.90821492927058770002e-10
 _LN2_HIGH_32, _LN2_LOW_32 = np.float32(0.693359375), np.float32(-2.12194440e-4)
@@ -67,3 +70,35 @@ def _exp(x):  # type: ignore[no-untyped-def]  # the compiler wants both signatur
     if x == numba.types.float32:
         return lambda x: exp32(x)
     return lambda x: exp64(x)
+
+
+# Of comparisons of floating-point numbers the compiler makes no vector instructions. Their bits, as integers, are in
+# the same order; those of negative numbers once they are turned round.
+
+
+@numba.njit(error_model="numpy")
+def largest(values: np.ndarray) -> np.float32:
+    """Return the largest of some float32 numbers that lie side by side."""
+    bits, best = values.view(np.int32), np.int32(-(2**31))
+    for i in range(bits.shape[0]):
+        best = max(best, np.int32(bits[i] ^ ((bits[i] >> np.int32(31)) & np.int32(0x7FFFFFFF))))
+    return np.int32(best ^ ((best >> np.int32(31)) & np.int32(0x7FFFFFFF))).view(np.float32)
+
+
+def largest_size(values: np.ndarray) -> float:
+    """Return the largest of some numbers that lie side by side, without their signs; for compiled functions alone."""
+    raise NotImplementedError
+
+
+@overload(largest_size)
+def _largest_size(values):  # type: ignore[no-untyped-def]
+    integer, real = (np.int32, np.float32) if values.dtype == numba.types.float32 else (np.int64, np.float64)
+    positive = integer(np.iinfo(integer).max)
+
+    def find(values):  # type: ignore[no-untyped-def]
+        bits, best = values.view(integer), integer(0)
+        for i in range(bits.shape[0]):
+            best = max(best, integer(bits[i] & positive))
+        return integer(best).view(real)
+
+    return find

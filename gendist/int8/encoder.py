@@ -5,9 +5,9 @@ Unlike the decoder's, sums outside of the linear layers are those of float32.
 
 from typing import Any
 
-import numpy as np
 import torch
 from torch import nn
+from torch.nn import functional
 from transformers.modeling_outputs import BaseModelOutputWithPastAndCrossAttentions
 
 from gendist.int8 import kernels
@@ -30,24 +30,27 @@ class IntegerEncoder(nn.Module):
     ) -> BaseModelOutputWithPastAndCrossAttentions:
         """Map states (rows, tokens, width) to states; those of tokens that the mask leaves out are zero.
 
-        The mask broadcasts to (rows, heads, tokens, tokens), and each row's tokens come before what fills it up.
+        The mask broadcasts to (rows, heads, tokens, tokens), and leaves out the same tokens everywhere in a row.
         """
-        rows, tokens = hidden_states.shape[:2]
+        rows, tokens, width = hidden_states.shape
         inside = torch.ones(rows, tokens, dtype=torch.bool)
         if attention_mask is not None:
             allowed = attention_mask if attention_mask.dtype == torch.bool else attention_mask > -1
             inside = allowed[:, 0, 0].expand(rows, tokens)
-        begins = np.append(0, inside.sum(1).cumsum(0).numpy())
-        count = begins[-1]
-        # All tokens (filled up, width): oneDNN compiles its products anew for every number of rows.
-        states = hidden_states.new_zeros(-(-count // ROWS) * ROWS, hidden_states.shape[2])
-        states[:count] = hidden_states[inside]
-        x = Rounded(states)
+        where = torch.nonzero(inside.flatten())[:, 0]
+        # What fills texts up is left out; oneDNN compiles its products anew for every number of rows.
+        states = hidden_states.new_zeros(-(-len(where) // ROWS) * ROWS, width)
+        states[: len(where)] = hidden_states.reshape(-1, width)[where]
+        x, joined = Rounded(states), hidden_states.new_zeros(rows * tokens, 3 * width)
         x.round(None)
         for layer in self.layers:
-            kernels.attend_within(*times(x.codes, layer.attention_in), begins, self.heads, x.codes.numpy(), x.steps)
+            kernels.spread(*times(x.codes, layer.attention_in), x.steps, where.numpy(), joined.numpy())
+            query, key, value = joined.view(rows, tokens, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
+            read = functional.scaled_dot_product_attention(query, key, value, attention_mask)
+            read = read.transpose(1, 2).reshape(-1, width)
+            kernels.quantize_some(read.numpy(), where.numpy(), x.codes.numpy(), x.steps)
             x.add(layer.attention_out, x.codes, layer.attention_norm, replace=True)
             x.add(layer.down, x.activate(layer.up)[1], layer.feed_norm, replace=True)
         output = torch.zeros_like(hidden_states)
-        output[inside] = states[:count]
+        output.view(-1, width)[where] = states[: len(where)]
         return BaseModelOutputWithPastAndCrossAttentions(last_hidden_state=output)

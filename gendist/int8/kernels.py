@@ -9,30 +9,26 @@ the step of its input and its bias, the ``addend``.
 
 import numpy as np
 
-from gendist.compiled import compiled, exp
+from gendist.compiled import compiled, exp, largest_size
 from gendist.int8.linear import LEVELS, TINY, ZERO
 
 GELU_SLOPE, GELU_CUBE = 1.5957691216057308, 0.044715
 """2 sqrt(2 / pi), and the share of the cube, in GELU's tanh form (Hendrycks and Gimpel 2016)."""
 CHUNK = 64
 """Places that attention takes at once: of a number that the compiler knows it makes vector instructions."""
-LANES, TOGETHER = 16, 4
-"""Numbers in a vector instruction, and vectors that are added up at once."""
 
 
 @compiled
-def _largest(values: np.ndarray) -> float:
-    largest = values.dtype.type(TINY)
-    for i in range(values.shape[0]):
-        largest = max(largest, abs(values[i]))
-    return largest
+def _step(values: np.ndarray, levels: int) -> float:
+    """Return what an integer is worth if the largest are ``levels``."""
+    number = values.dtype.type
+    return max(largest_size(values), number(TINY)) / number(levels)
 
 
 @compiled
 def _write_codes(values: np.ndarray, codes: np.ndarray) -> float:
     """Round a vector to bytes; return what one of them is worth."""
-    number = values.dtype.type
-    step = _largest(values) / number(LEVELS)
+    number, step = values.dtype.type, _step(values, LEVELS)
     for i in range(values.shape[0]):
         codes[i] = np.uint8(np.int32(values[i] / step + number(ZERO + 0.5)))  # the conversion cuts off
     return step
@@ -61,32 +57,6 @@ def _scores(query: np.ndarray, keys: np.ndarray, sums: np.ndarray) -> None:
     for i in range(query.shape[0]):
         for p in range(CHUNK):
             sums[p] += query[i] * np.float32(keys[i, p])
-
-
-@compiled
-def _weighted_sum(weights: np.ndarray, vectors: np.ndarray, total: np.ndarray) -> None:
-    """Add up vectors (count, length), count a multiple of ``TOGETHER``: that many in one pass over the sums."""
-    total[:] = 0
-    for first in range(0, vectors.shape[0], TOGETHER):
-        a, b, c, d = weights[first], weights[first + 1], weights[first + 2], weights[first + 3]
-        for i in range(total.shape[0]):
-            total[i] += (a * vectors[first, i] + b * vectors[first + 1, i]) + (
-                c * vectors[first + 2, i] + d * vectors[first + 3, i]
-            )
-
-
-@compiled
-def _softmax(scores: np.ndarray, scale: np.float32, count: int) -> None:
-    """Turn the first ``count`` scores, times a scale, into shares, and the others into nothing."""
-    best, total = scores[0], np.float32(0)
-    for i in range(count):
-        best = max(best, scores[i])
-    scores[count:] = -np.inf
-    for i in range(scores.shape[0]):
-        scores[i] = exp(scale * (scores[i] - best))
-        total += scores[i]
-    for i in range(scores.shape[0]):
-        scores[i] /= total
 
 
 @compiled
@@ -183,9 +153,9 @@ def attend(
             joined[i] = products[row, i] * steps[row] + addend[i]
         for head in range(heads):
             begin = head * size
-            query_step = _largest(joined[begin : begin + size]) / query_levels
-            key_step = _largest(joined[width + begin : width + begin + size]) / LEVELS
-            value_step = _largest(joined[2 * width + begin : 2 * width + begin + size]) / LEVELS
+            query_step = _step(joined[begin : begin + size], query_levels)
+            key_step = _step(joined[width + begin : width + begin + size], LEVELS)
+            value_step = _step(joined[2 * width + begin : 2 * width + begin + size], LEVELS)
             worth[0, row, head, place], worth[1, row, head, place] = key_step, value_step
             for i in range(size):
                 query[i] = np.rint(joined[begin + i] / query_step)
@@ -218,46 +188,15 @@ def attend(
 
 
 @compiled
-def attend_within(
-    products: np.ndarray,
-    addend: np.ndarray,
-    begins: np.ndarray,
-    heads: int,
-    codes: np.ndarray,
-    steps: np.ndarray,
-) -> None:
-    """Attention within whole texts, float32.
+def spread(products: np.ndarray, addend: np.ndarray, steps: np.ndarray, where: np.ndarray, output: np.ndarray) -> None:
+    """Write a linear layer's output of some tokens (tokens, width) to their rows, ``where``, among others."""
+    for token in range(len(where)):
+        for i in range(products.shape[1]):
+            output[where[token], i] = products[token, i] * steps[token] + addend[i]
 
-    Args:
-        products: of queries, keys and values side by side, (tokens, 3 width), those of a text one after the other.
-        addend: their biases.
-        begins: where each text begins, and the last one ends, (texts + 1,).
-        heads: heads of attention, each of a multiple of ``TOGETHER`` numbers.
-        codes: written: what was read (tokens, width).
-        steps: of ``products``; written: of ``codes``.
-    """
-    width = codes.shape[1]
-    size = width // heads
-    scale = np.float32(size**-0.5)
-    for text in range(len(begins) - 1):
-        first, tokens = begins[text], begins[text + 1] - begins[text]
-        padded = -(-tokens // LANES) * LANES
-        joined, read = np.empty((tokens, 3 * width), np.float32), np.empty((tokens, width), np.float32)
-        keys, values = np.zeros((size, padded), np.float32), np.zeros((padded, size), np.float32)
-        weights, mixed = np.empty(padded, np.float32), np.empty(size, np.float32)
-        for t in range(tokens):
-            for i in range(3 * width):
-                joined[t, i] = products[first + t, i] * steps[first + t] + addend[i]
-        for head in range(heads):
-            begin = head * size
-            for t in range(tokens):
-                for i in range(size):
-                    keys[i, t] = joined[t, width + begin + i]
-                    values[t, i] = joined[t, 2 * width + begin + i]
-            for t in range(tokens):
-                _weighted_sum(joined[t, begin : begin + size], keys, weights)
-                _softmax(weights, scale, tokens)
-                _weighted_sum(weights, values, mixed)
-                read[t, begin : begin + size] = mixed
-        for t in range(tokens):
-            steps[first + t] = _write_codes(read[t], codes[first + t])
+
+@compiled
+def quantize_some(x: np.ndarray, where: np.ndarray, codes: np.ndarray, steps: np.ndarray) -> None:
+    """Round some rows, ``where``, of many (rows, width) to codes (tokens, width)."""
+    for token in range(len(where)):
+        steps[token] = _write_codes(x[where[token]], codes[token])

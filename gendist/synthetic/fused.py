@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from gendist.compiled import compiled, exp32
+from gendist.compiled import compiled, exp32, largest
 from gendist.synthetic.weights import FAR, NEAR, Weighed, Weigher, margin
 
 STRIDE, HALVINGS = 2, 12
@@ -157,9 +157,7 @@ def _weigh(
             scores[row, i] = logits[row, i] * sharpness
         for i in forbidden:
             scores[row, i] = -np.inf
-        best = scores[row, 0]
-        for i in range(vocabulary):
-            best = max(best, scores[row, i])
+        best = largest(scores[row])
         for i in range(scores.shape[1]):
             shares[i] = exp32(scores[row, i] - best)
         mass = 0.0
