@@ -80,11 +80,11 @@ def fit_model2vec(train: Path, test: Path, static: Path, folder: Path, dataset: 
         GendistError: if the library or a file is missing, or the training rows are of one class only.
     """
     rows, unseen = read_texts(train), read_texts(test)
-    embeddings = _load_static(static)
+    embeddings = load_static(static)
     began = time.perf_counter()
-    head = fit_head(_embed(embeddings, rows.texts), rows.labels, len(rows.label_names), train)
+    head = fit_head(embed(embeddings, rows.texts), rows.labels, len(rows.label_names), train)
     seconds = time.perf_counter() - began
-    logits = head.logits(_embed(embeddings, unseen.texts))
+    logits = head.logits(embed(embeddings, unseen.texts))
     provenance = Provenance(
         "baselines",
         inputs={"train": hash_file(train), "test": hash_file(test), "static": hash_folder(static)},
@@ -98,12 +98,17 @@ def fit_model2vec(train: Path, test: Path, static: Path, folder: Path, dataset: 
 
 def load_model2vec(folder: Path, static: Path) -> Predictor:
     """Load the classifier of a run folder onto its static embeddings."""
-    embeddings, head = _load_static(static), load_head(folder / HEAD)
+    embeddings, head = load_static(static), load_head(folder / HEAD)
     files = [folder / HEAD, *(static / name for name in STATIC_FILES)]
-    return Predictor(lambda texts: head.logits(_embed(embeddings, texts)).argmax(1), files, "model2vec")
+    return Predictor(lambda texts: head.logits(embed(embeddings, texts)).argmax(1), files, "model2vec")
 
 
-def _load_static(folder: Path) -> Any:
+def load_static(folder: Path) -> Any:
+    """Read the static embeddings that ``distil_static`` wrote: the library's ``StaticModel``.
+
+    Raises:
+        GendistError: if the library is missing, or the folder holds no embeddings or damaged ones.
+    """
     try:
         from model2vec import StaticModel
     except ImportError:
@@ -120,7 +125,12 @@ def _load_static(folder: Path) -> Any:
         raise GendistError(f"{folder}: static embeddings are damaged ({reason}); delete it and run again") from None
 
 
-def _embed(embeddings: Any, texts: Sequence[str]) -> np.ndarray:
-    """Return unit vectors (texts, width); zeros for a text without any known piece."""
+def embed(embeddings: Any, texts: Sequence[str]) -> np.ndarray:
+    """Return the mean of each text's pieces, made a unit vector: float32 (texts, width).
+
+    Args:
+        embeddings: from ``load_static``.
+        texts: any; one without a known piece becomes zeros.
+    """
     vectors: np.ndarray = embeddings.encode(list(texts), use_multiprocessing=False).astype(np.float32)
     return vectors

@@ -36,6 +36,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         top.error(f"unknown group '{unknown[0]}'; accepted: {', '.join(GROUPS)}")
     if args.rounds < 1:
         top.error("--rounds must be at least 1")
+    if args.out.exists() and not args.out.is_dir():
+        top.error(f"--out {args.out} is no folder")
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
     logging.getLogger("transformers").setLevel(logging.ERROR)
     from gendist.bench.pairs import run_case
@@ -46,10 +48,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for case in _cases(group)():
             print(f"{case.name}, against {case.baseline} ...", file=sys.stderr, flush=True)
             outcomes.append(run_case(case, args.rounds))
+    print(markdown(outcomes), flush=True)
     write_outcomes(outcomes, args.out)
-    print(markdown(outcomes))
     print(f"Also in {args.out}/: bench.parquet, bench.md, bench.svg, bench.png")
-    return int(not all(check.passed for outcome in outcomes for check in outcome.case.checks))
+    failed = [(outcome.case, check) for outcome in outcomes for check in outcome.case.checks if not check.passed]
+    for case, check in failed:
+        told = f"{check.what} {check.value:.3g}, accepted are at most {check.limit:g}"
+        print(f"error: check failed: {case.name}, against {case.baseline}: {told}", file=sys.stderr)
+    return int(bool(failed))
 
 
 def _cases(group: str) -> "Callable[[], list[Case]]":

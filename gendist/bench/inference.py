@@ -119,14 +119,14 @@ def _floret() -> Predict:
 
 
 def _model2vec() -> Predict:
-    from gendist.baselines.model2vec import _embed, _load_static, distil_static
+    from gendist.baselines.model2vec import distil_static, embed, load_static
 
     train, _ = newsbriefs()
     with tempfile.TemporaryDirectory(prefix="gendist-") as folder:
         distil_static(Path(folder) / "static")
-        embeddings = _load_static(Path(folder) / "static")
-    regression = LogisticRegression(max_iter=1000).fit(_embed(embeddings, train.texts), train.labels)
-    return lambda texts: regression.predict(_embed(embeddings, texts))
+        embeddings = load_static(Path(folder) / "static")
+    regression = LogisticRegression(max_iter=1000).fit(embed(embeddings, train.texts), train.labels)
+    return lambda texts: regression.predict(embed(embeddings, texts))
 
 
 def _encoder() -> Predict:
