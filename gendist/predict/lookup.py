@@ -5,7 +5,7 @@ With frozen weights all of them (places x vocabulary x filters) fit into tables,
 then takes look-ups, additions and a maximum (Kim 2014 for the network).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 from safetensors import SafetensorError
@@ -14,14 +14,16 @@ from safetensors.numpy import load
 from gendist.errors import GendistError
 from gendist.predict.model import LOOK_UP
 
-TOGETHER = 8
-"""Texts that go through the tables at once: few enough for a core's own cache."""
+WINDOWS = 512
+"""Windows of texts that are summed at once, unless one text has more: their sums stay in a core's own cache."""
 LARGEST = 32_000
 """What the largest possible sum is scaled to, so that no sum of 16-bit numbers overflows."""
+NEVER = -(2**15)
+"""What a window of nothing comes to, for it to be no maximum: less than any sum."""
 
 
 class LookUp:
-    """The tables of one network."""
+    """The table of one network."""
 
     def __init__(self, weights: Mapping[str, np.ndarray]) -> None:
         """Multiply the weights out.
@@ -33,7 +35,7 @@ class LookUp:
         """
         embedding = weights["embedding"] * weights["embedding.scale"][:, None]
         self._nothing = len(embedding)
-        """Number of a piece of zeros, which follows every text."""
+        """Number of a piece that follows every text and adds nothing to a window."""
         embedding = np.concatenate([embedding, np.zeros_like(embedding[:1])])
         self._widths = sorted(int(name.split(".")[1]) for name in weights if name.count(".") == 1 and "filters" in name)
         products = {width: _products(embedding, weights, width) for width in self._widths}
@@ -44,12 +46,15 @@ class LookUp:
         scale = (LARGEST / np.maximum(most, 1e-12)).astype(np.float32)
         self._scale = 1 / scale
         self._bias = np.concatenate([weights[f"filters.{width}.bias"] for width in self._widths])
-        self._tables: list[tuple[int, np.ndarray]] = []
-        """For each place in a window: the first filter that reaches so far, and (vocabulary, those filters) int16."""
-        for place in range(self._widths[-1]):
+        self._places = self._widths[-1]
+        table = np.zeros((len(embedding), self._places, len(scale)), np.int16)
+        for place in range(self._places):
             part = np.concatenate([products[width][place] for width in self._widths if width > place], 1)
-            first = len(scale) - part.shape[1]
-            self._tables.append((first, np.ascontiguousarray(np.rint(part * scale[first:]).astype(np.int16))))
+            first = len(scale) - part.shape[1]  # narrower filters do not reach so far
+            table[:, place, first:] = np.rint(part * scale[first:])
+        table[self._nothing, 0] = NEVER
+        # What a piece adds lies together for all places, since most of the time goes by waiting for memory.
+        self._table = table.reshape(-1, len(scale))
         self._classifier = np.ascontiguousarray(weights["classifier"].T)
         self._classifier_bias = weights["classifier.bias"]
 
@@ -59,30 +64,58 @@ class LookUp:
         Raises:
             GendistError: if there is no such piece.
         """
+        if not texts:
+            return np.empty((0, len(self._classifier_bias)), np.float32)
+        unknown = np.concatenate(texts).max()
+        if unknown >= self._nothing:  # the tokenizer is of another model
+            raise GendistError(f"the model cannot be run (it has {self._nothing} pieces, no piece {unknown})")
+        order = sorted(range(len(texts)), key=lambda row: len(texts[row]))
         largest = np.empty((len(texts), len(self._scale)), np.int16)
-        for first in range(0, len(texts), TOGETHER):
-            try:
-                self._pool(texts[first : first + TOGETHER], largest[first : first + TOGETHER])
-            except IndexError as error:  # a tokenizer of more pieces than there are embeddings
-                raise GendistError(f"the model cannot be run ({error})") from None
+        largest[order] = self._largest([texts[row] for row in order])
         features = largest * self._scale
         features += self._bias
         np.maximum(features, 0, out=features)
         return features @ self._classifier + self._classifier_bias
 
-    def _pool(self, texts: Sequence[np.ndarray], largest: np.ndarray) -> None:
-        """Write the largest value of each filter over the windows that start in a text, (texts, filters) int16."""
-        gap = self._widths[-1] - 1  # so much nothing after each text that no window reaches the next
-        starts = np.cumsum([0, *(len(ids) + gap for ids in texts)])
-        padded = np.full(starts[-1], self._nothing, np.intp)
-        for start, ids in zip(starts, texts, strict=False):
-            padded[start : start + len(ids)] = ids
-        count = len(padded) - gap
-        sums = self._tables[0][1].take(padded[:count], 0)
-        for place, (first, table) in enumerate(self._tables[1:], 1):
-            sums[:, first:] += table.take(padded[place : place + count], 0)
-        for row, (start, ids) in enumerate(zip(starts, texts, strict=False)):
-            sums[start : start + len(ids)].max(0, out=largest[row])
+    def _largest(self, texts: Sequence[np.ndarray]) -> np.ndarray:
+        """Return the largest value of each filter over the windows that start in a text, (texts, filters) int16."""
+        filters, longest = len(self._scale), len(texts[-1])
+        largest = np.empty((len(texts), filters), np.int16)
+        room = np.empty((2, max(longest, min(WINDOWS, longest * len(texts))), filters), np.int16)
+        for first, last in _alike([len(ids) for ids in texts]):
+            windows = len(texts[last - 1]) * (last - first)
+            rows = self._rows(texts[first:last])
+            sums, added = room[:, :windows]
+            # Every row is in the table; "clip" only spares NumPy a copy.
+            self._table.take(rows[:windows], 0, sums, "clip")
+            for place in range(1, self._places):
+                rows += 1
+                begin = place * (last - first)
+                self._table.take(rows[begin : begin + windows], 0, added, "clip")
+                sums += added
+            np.maximum.reduce(sums.reshape(-1, (last - first) * filters), 0, None, largest[first:last].reshape(-1))
+        return largest
+
+    def _rows(self, texts: Sequence[np.ndarray]) -> np.ndarray:
+        """Return the table's rows for the first place in a window, ((longest + places - 1) x texts) intp.
+
+        The first pieces of all texts come first, then their second ones: sums and maxima run over all texts at a
+        stretch.
+        """
+        ids = np.full((len(texts[-1]) + self._places - 1, len(texts)), self._nothing, np.intp)
+        for column, text in enumerate(texts):
+            ids[: len(text), column] = text
+        return ids.ravel() * self._places
+
+
+def _alike(lengths: Sequence[int]) -> Iterator[tuple[int, int]]:
+    """Cut texts, shorter ones first, into runs that have no more than ``WINDOWS`` once they are padded."""
+    first = 0
+    for last, length in enumerate(lengths):
+        if last > first and (last + 1 - first) * length > WINDOWS:
+            yield first, last
+            first = last
+    yield first, len(lengths)
 
 
 def _products(embedding: np.ndarray, weights: Mapping[str, np.ndarray], width: int) -> list[np.ndarray]:
