@@ -1,6 +1,7 @@
 """The fast way from texts to labels: words looked up in a table, and Kim's network as sums of table entries."""
 
 import json
+import sys
 
 import numpy as np
 import pytest
@@ -13,8 +14,10 @@ from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
 from gendist.errors import GendistError
 from gendist.export.look_up import look_up_weights
 from gendist.pocket.packaged import packaged_subwords
-from gendist.predict import words
+from gendist.predict import classifier, words
+from gendist.predict.classifier import TextClassifier
 from gendist.predict.lookup import LookUp, read_look_up
+from gendist.predict.model import Model
 from gendist.predict.words import Encoder, goes_by_word
 from gendist.students.architectures import build
 from gendist.students.settings import Student
@@ -79,12 +82,14 @@ def network() -> torch.nn.Module:
     return build(0.3 * torch.randn(50, 12), Student(filters=7), 4).eval()
 
 
-def test_sums_of_table_entries_are_the_network(network: torch.nn.Module):
+@pytest.mark.parametrize("compiled", [False, True])
+def test_sums_of_table_entries_are_the_network(network: torch.nn.Module, compiled: bool):
     content = look_up_weights(network)
     assert content is not None
     rng = np.random.default_rng(0)
     texts = [rng.integers(0, 50, length).astype(np.int32) for length in [1, 2, 3, 4, 5, 40, 128, 1, 7, 9, 11]]
-    found = read_look_up(content, 4).logits(texts)
+    look_up = read_look_up(content, 4, compiled)
+    found = look_up.logits(texts)
     # The same network with the weights as they were rounded: the tables add less than a thousandth to that.
     weights = load(content)
     with torch.no_grad():
@@ -96,8 +101,80 @@ def test_sums_of_table_entries_are_the_network(network: torch.nn.Module):
         wanted = [network(torch.from_numpy(ids)[None].long(), torch.ones(1, len(ids)))[0].numpy() for ids in texts]
     np.testing.assert_allclose(found, wanted, atol=1e-3)
     assert np.ptp(found, 0).min() > 0.1  # rows that all come out alike would pass for anything
-    alone = np.concatenate([read_look_up(content, 4).logits([ids]) for ids in texts])
+    alone = np.concatenate([look_up.logits([ids]) for ids in texts])
     np.testing.assert_allclose(alone, found, atol=1e-5)
+
+
+@pytest.mark.parametrize("bias", [-5.0, 0.0, 5.0])
+def test_integer_sums_are_the_same_alone_together_and_compiled(bias: float):
+    torch.manual_seed(2)
+    # A bias of the vectors makes most sums negative, or positive: a window of nothing must win against neither.
+    weights = load(look_up_weights(build(bias + torch.randn(50, 12), Student(filters=7), 4)) or b"")
+    by_numpy, compiled = LookUp(weights), LookUp(weights, compiled=True)
+    rng = np.random.default_rng(0)
+    lengths = [1, 700, 1, *rng.integers(1, 90, 60), 513, 512, 511, 2]
+    texts = [rng.integers(0, 50, length).astype(np.int32) for length in lengths]
+    texts += [texts[5]] * 40
+    # The definition, written out: each window of each filter, in 64 bits.
+    table = by_numpy._table.reshape(51, 5, 21).astype(np.int64)
+    table[50] = 0
+    wanted = []
+    for ids in texts:
+        padded = np.concatenate([ids, [50] * 4])
+        wanted.append(sum(table[padded[p : p + len(ids)], p] for p in range(5)).max(0))
+    np.testing.assert_array_equal(by_numpy._largest(texts), wanted)
+    np.testing.assert_array_equal(compiled._largest(texts), wanted)
+    np.testing.assert_array_equal(np.concatenate([by_numpy._largest([ids]) for ids in texts]), wanted)
+    assert by_numpy.logits([]).shape == compiled.logits([]).shape == (0, 4)
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+def test_labels_of_many_texts_are_those_of_each_alone(monkeypatch: pytest.MonkeyPatch, compiled: bool):
+    torch.manual_seed(3)
+    network = build(torch.randn(EXACT.get_vocab_size(), 8), Student(filters=5), 3).eval()
+    model = Model(b"", look_up_weights(network), POCKET, ["a", "b", "c"], 1.0, 20, ["text"], " ")
+    several = TextClassifier(model, compiled=compiled)
+    texts = [
+        "",
+        "the sea",
+        "  ",
+        "qzxqv \U0001f600 \u0301",
+        "море и 海 中国",
+        "the wave " * 300,
+        "\0 \n a",
+        *["tide"] * 5,
+    ]
+    texts += [f"{word} of the {number}{word}" for number in range(9) for word in ("sea", "tide", "storm")]
+    alone = np.concatenate([TextClassifier(model).logits([text]) for text in texts])
+    monkeypatch.setattr(classifier, "AT_ONCE", 7)
+    np.testing.assert_allclose(several.logits(texts), alone, atol=1e-5)
+    assert several.logits([]).shape == (0, 3)
+    for text, found in zip(texts, alone, strict=True):
+        ids = EXACT.encode(text.strip(), add_special_tokens=False).ids[:20] or [0]
+        with torch.no_grad():
+            wanted = network(torch.tensor([ids]), torch.ones(1, len(ids)))[0].numpy()
+        np.testing.assert_allclose(found, wanted, atol=0.02)  # for rounding to 8 bits
+    assert np.ptp(alone, 0).min() > 0.3
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+def test_a_piece_without_an_embedding_is_named(network: torch.nn.Module, compiled: bool):
+    look_up = LookUp(load(look_up_weights(network) or b""), compiled)
+    look_up.logits([np.array([49], np.int32)])
+    with pytest.raises(GendistError, match=r"it has 50 pieces, no piece 50"):
+        look_up.logits([np.array([1], np.int32), np.array([3, 50], np.int32)])
+
+
+def test_compiled_sums_need_numba_and_the_usual_windows(network: torch.nn.Module, monkeypatch: pytest.MonkeyPatch):
+    weights = load(look_up_weights(network) or b"")
+    narrow = {name: values for name, values in weights.items() if not name.startswith("filters.5")}
+    narrow["classifier"] = weights["classifier"][:, :14]
+    assert LookUp(narrow).logits([np.arange(9, dtype=np.int32)]).shape == (1, 4)
+    with pytest.raises(GendistError, match=r"no compiled sums for windows of \[3, 4\] pieces"):
+        LookUp(narrow, compiled=True)
+    monkeypatch.setitem(sys.modules, "numba", None)
+    with pytest.raises(GendistError, match="pip install numba"):
+        LookUp(weights, compiled=True)
 
 
 def test_extreme_weights_do_not_overflow():

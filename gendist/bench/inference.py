@@ -34,11 +34,12 @@ SIZE_LIMIT = 1.2e6
 
 
 def cases() -> list[Case]:
-    """Return the pairs: one text at a time and 200 at once, against every other classifier."""
+    """Return the pairs: one text at a time and 200 at once, by NumPy and compiled, against every other classifier."""
     devices.prepare(1, 0)
     train, test = newsbriefs()
     texts = test.texts[:TEXTS]
-    student, checks = _student()
+    model, checks = _student()
+    students = {"": TextClassifier(model), ", compiled": TextClassifier(model, compiled=True)}
     others = {
         "TF-IDF + linear SVM": make_pipeline(TfidfVectorizer(sublinear_tf=True), LinearSVC())
         .fit(train.texts, train.labels)
@@ -49,20 +50,11 @@ def cases() -> list[Case]:
     }
     made = []
     for name, predict in others.items():
-        made.append(
-            Case(
-                "inference, one text",
-                name,
-                "texts",
-                1.0,
-                _singly(student.predict, texts),
-                _singly(predict, texts),
-                checks,
-            )
-        )
-        made.append(
-            Case("inference, 200 texts", name, "texts", 1.0, _at_once(student.predict, texts), _at_once(predict, texts))
-        )
+        for how, student in students.items():
+            ours, theirs = _singly(student.predict, texts), _singly(predict, texts)
+            made.append(Case(f"inference, one text{how}", name, "texts", 1.0, ours, theirs, checks))
+            ours, theirs = _at_once(student.predict, texts), _at_once(predict, texts)
+            made.append(Case(f"inference, 200 texts{how}", name, "texts", 1.0, ours, theirs))
     return made
 
 
@@ -83,7 +75,7 @@ def _at_once(predict: Predict, texts: Sequence[str]) -> Callable[[], float]:
     return work
 
 
-def _student(steps: int = 300) -> tuple[TextClassifier, list[Check]]:
+def _student(steps: int = 300) -> tuple[Model, list[Check]]:
     """Train Kim on the real rows and export it; the checks are of the export."""
     train, test = newsbriefs()
     torch.manual_seed(0)
@@ -95,12 +87,15 @@ def _student(steps: int = 300) -> tuple[TextClassifier, list[Check]]:
     if content is None:
         raise TypeError("Kim has lost its tables")
     pieces = (Path(packaged_subwords()) / "tokenizer.json").read_text(encoding="utf-8")
-    student = TextClassifier(Model(b"", content, pieces, train.label_names, 1.0, MAX_PIECES, ["text"], " "))
+    model = Model(b"", content, pieces, train.label_names, 1.0, MAX_PIECES, ["text"], " ")
     exact = student_logits(network, encode(subwords(), test.texts, MAX_PIECES)).argmax(1)
-    changed = float(np.mean(student.logits(test.texts).argmax(1) != exact))
-    return student, [
+    logits = TextClassifier(model).logits(test.texts)
+    changed = float(np.mean(logits.argmax(1) != exact))
+    apart = float(np.abs(TextClassifier(model, compiled=True).logits(test.texts) - logits).max())
+    return model, [
         Check("bytes of the 8-bit file", float(len(content)), SIZE_LIMIT),
         Check("share of texts of another class than PyTorch's", changed, 0.005),
+        Check("logits, compiled and not", apart, 0.0),
     ]
 
 
