@@ -127,8 +127,8 @@ class Starter:
 
         No thread gets lost, the code is what lies on the disk, and no library has numbers near zero rounded to it.
         """
-        threads = {Path(task.path, "comm").read_text().strip() for task in os.scandir("/proc/self/task")}
-        alone = threads - FORK_SAFE == {Path("/proc/self/comm").read_text().strip()}
+        threads = [Path(task.path, "comm").read_text().strip() for task in os.scandir("/proc/self/task")]
+        alone = sum(name not in FORK_SAFE for name in threads) == 1
         return alone and sys.float_info.min / 2 > 0 and all(state(file) == was for file, was in self.states.items())
 
 
