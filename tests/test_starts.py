@@ -7,10 +7,12 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from snakemake.benchmark import BenchmarkRecord
 from study_bytes import differences, fingerprint
 from workflow_fixtures import SMALL_STUDY, Checkout
 
@@ -105,6 +107,15 @@ def test_a_job_finds_what_python_gives_a_script(client: Client, tmp_path: Path):
 )
 def test_the_status_is_that_of_the_job(client: Client, tmp_path: Path, text: str, status: int):
     assert client.run(job(tmp_path, text), environment(), False) == status
+
+
+def test_a_rule_s_benchmark_is_of_the_job(client: Client, tmp_path: Path):
+    record, text = (
+        BenchmarkRecord(),
+        "import time; end = time.process_time() + 0.7\nwhile time.process_time() < end: pass",
+    )
+    assert client.run(job(tmp_path, text), environment(), False, partial(starts.measured, record)) == 0
+    assert record.running_time > 0.5 and record.max_rss > 1 and record.cpu_time > 0.1
 
 
 def test_ends_of_a_script_are_run(client: Client, tmp_path: Path):
@@ -216,7 +227,7 @@ def test_the_starter_ends_with_the_process_that_asked_for_it(tmp_path: Path):
 
 
 def test_what_needs_another_environment_is_left_to_snakemake():
-    plain = {"container_img": None, "conda_env": None, "env_modules": None, "shadow_dir": None, "bench_record": None}
+    plain = {"container_img": None, "conda_env": None, "env_modules": None, "shadow_dir": None}
     starts = Starts(None, gpus=1)
     for name in plain:
         assert not starts.run(SimpleNamespace(**{**plain, name: "another"}, resources={}), "job.py")

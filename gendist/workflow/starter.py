@@ -27,7 +27,6 @@ from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
-STARTED = b"started"
 MESSAGE = 1 << 20
 """Bytes of the longest message."""
 IGNORED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -41,8 +40,8 @@ class Starter:
     """Serves requests until the other end of ``control`` is closed and all jobs have ended.
 
     A request is a JSON object (``script``, ``environment``, and ``again`` if there will be others like it) with a
-    socket for the answer: ``STARTED``, and at the end the exit status as a shell tells it. A request
-    that is not answered has started nothing.
+    socket for the answer: the process's id, and at the end the exit status as a shell tells it. A
+    request that is not answered has started nothing.
     """
 
     def __init__(self, control: socket.socket) -> None:
@@ -87,7 +86,7 @@ class Starter:
         self.jobs[watched] = child, answer
         self.ready.register(watched, selectors.EVENT_READ)
         with suppress(OSError):
-            answer.send(STARTED)
+            answer.send(str(child).encode())
 
     def _leave(self) -> None:
         """Be a job: let go of what is the starter's, but hold this job's own socket, which tells that it lives."""

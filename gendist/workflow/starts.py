@@ -9,12 +9,13 @@ import subprocess
 import sys
 import threading
 from collections import Counter
-from contextlib import suppress
-from functools import cached_property
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext, suppress
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
-from gendist.workflow.starter import MESSAGE, STARTED
+from gendist.workflow.starter import MESSAGE
 
 PLAIN = "GENDIST_PLAIN_START"
 """Environment variable that, if set, has every job started as a new Python."""
@@ -73,7 +74,7 @@ class Starts:
             CalledProcessError: if it failed.
         """
         elsewhere = script.container_img or script.conda_env or script.env_modules or script.shadow_dir
-        if elsewhere or script.bench_record is not None or (self.gpus and script.resources.get("gpu")):
+        if elsewhere or (self.gpus and script.resources.get("gpu")):
             return False
         environment = environment_of(script)
         with self.lock:
@@ -85,7 +86,7 @@ class Starts:
         # Libraries read the number of threads while they are loaded.
         if not client or client.threads != environment["OMP_NUM_THREADS"]:
             return False
-        status = client.run(file, environment, again)
+        status = client.run(file, environment, again, partial(measured, script.bench_record))
         if status:
             # As Snakemake's own: its words are shown to the user.
             raise subprocess.CalledProcessError(status, f"set -euo pipefail; {sys.executable} {shlex.quote(file)}")
@@ -115,13 +116,20 @@ class Client:
             command = [sys.executable, "-P", "-c", program, str(theirs.fileno()), file]
             self.process = subprocess.Popen(command, env=environment, pass_fds=[theirs.fileno()])
 
-    def run(self, file: str, environment: dict[str, str], again: bool) -> int | None:
+    def run(
+        self,
+        file: str,
+        environment: dict[str, str],
+        again: bool,
+        during: Callable[[int], AbstractContextManager[object]] = nullcontext,
+    ) -> int | None:
         """Run a script; return its exit status as a shell tells it, or None if it was not started.
 
         Args:
             file: the script.
             environment: all variables.
             again: whether others like it will follow.
+            during: entered with the process's id while it runs.
         """
         request = json.dumps({"script": file, "environment": environment, "again": again}).encode()
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -131,16 +139,26 @@ class Client:
                     socket.send_fds(self.control, [request], [theirs.fileno()])
                 except OSError:  # it has ended, or the environment is too large
                     return None
-            if ours.recv(MESSAGE) != STARTED:
+            if not (process := ours.recv(MESSAGE)):
                 return None
-            # The job holds the other end, too: if its starter was killed, it is waited for all the same.
-            return int(ours.recv(MESSAGE) or KILLED)
+            with during(int(process)):
+                # The job holds the other end, too: if its starter was killed, it is waited for all the same.
+                return int(ours.recv(MESSAGE) or KILLED)
 
     def close(self) -> None:
         """Let the process end, after its jobs."""
         self.control.close()
         with suppress(subprocess.TimeoutExpired):
             self.process.wait(5)
+
+
+def measured(record: Any, process: int) -> AbstractContextManager[object]:
+    """Take a process's time and memory down in Snakemake's record for ``benchmark:``, if the rule has one."""
+    if record is None:
+        return nullcontext()
+    from snakemake.benchmark import benchmarked
+
+    return benchmarked(process, record)
 
 
 def environment_of(script: Any) -> dict[str, str]:
