@@ -70,7 +70,7 @@ class Starter:
                     self._answer()
 
     def _answer(self) -> None:
-        message, files, _, _ = socket.recv_fds(self.control, MESSAGE, 1)
+        message, files, _, _ = socket.recv_fds(self.control, MESSAGE, 1, socket.MSG_CMSG_CLOEXEC)
         if not message:
             self.ready.unregister(self.control)
             self.control.close()

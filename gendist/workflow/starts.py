@@ -19,7 +19,15 @@ from gendist.workflow.starter import MESSAGE
 
 PLAIN = "GENDIST_PLAIN_START"
 """Environment variable that, if set, has every job started as a new Python."""
-PROGRAM = "import sys; sys.path.extend({}); from gendist.workflow.starter import main; main()"
+PROGRAM = """
+import sys
+sys.path.extend({})
+try:
+    from gendist.workflow.starter import main
+except ImportError:  # an older package is installed; scripts would find the same
+    sys.exit()
+main()
+"""
 LIBRARIES = ("OMP", "GOTO", "OPENBLAS", "MKL", "NUMEXPR")
 KILLED = 128 + 9
 
