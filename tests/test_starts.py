@@ -76,8 +76,8 @@ def test_imports_are_done_once_and_every_job_is_a_process_with_modules_of_its_ow
 def test_what_a_job_imports_on_its_way_is_there_for_the_next(client: Client, tmp_path: Path):
     job(tmp_path, f"open({str(tmp_path / 'imports')!r}, 'a').write('x')", "late.py")
     script = job(tmp_path, "def work():\n    import late\nwork()")
-    for again in (True, True, False):
-        assert client.run(script, environment(), again) == 0
+    for more in (True, True, False):
+        assert client.run(script, environment(), more) == 0
     assert (tmp_path / "imports").read_text() == "xx"  # by the first job, and by the starter
 
 

@@ -39,7 +39,7 @@ PACKAGE = Path(__file__).parent.parent
 class Starter:
     """Serves requests until the other end of ``control`` is closed and all jobs have ended.
 
-    A request is a JSON object (``script``, ``environment``, and ``again`` if there will be others like it) with a
+    A request is a JSON object (``script``, ``environment``, and ``more`` if there will be others) with a
     socket for the answer: the process's id, and at the end the exit status as a shell tells it. A
     request that is not answered has started nothing.
     """
@@ -81,7 +81,7 @@ class Starter:
             return
         if not (child := os.fork()):
             self._leave()
-            become(request["script"], request["environment"], self.tell if request["again"] else None)
+            become(request["script"], request["environment"], self.tell if request["more"] else None)
         watched = os.pidfd_open(child)
         self.jobs[watched] = child, answer
         self.ready.register(watched, selectors.EVENT_READ)

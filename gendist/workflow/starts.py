@@ -8,7 +8,6 @@ import socket
 import subprocess
 import sys
 import threading
-from collections import Counter
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext, suppress
 from functools import cached_property, partial
@@ -67,9 +66,9 @@ class Starts:
         atexit.register(starts.close)
 
     @cached_property
-    def waiting(self) -> Counter[str]:
-        """Jobs of each rule that have not begun."""
-        return Counter(job.rule.name for job in self.workflow.dag.needrun_jobs())
+    def waiting(self) -> int:
+        """Jobs that have not begun."""
+        return sum(1 for _ in self.workflow.dag.needrun_jobs())
 
     def run(self, script: Any, file: str) -> bool:
         """Run a job's script, or say that it must be started otherwise.
@@ -86,15 +85,15 @@ class Starts:
             return False
         environment = environment_of(script)
         with self.lock:
-            self.waiting[script.rulename] -= 1
-            again = self.waiting[script.rulename] > 0
-            if not self.client and self.waiting.total() > 0:  # one job alone gains nothing
+            self.waiting -= 1
+            more = self.waiting > 0
+            if more and not self.client:  # one job alone gains nothing
                 self.client = Client(environment, file)
             client = self.client
         # Libraries read the number of threads while they are loaded.
         if not client or client.threads != environment["OMP_NUM_THREADS"]:
             return False
-        status = client.run(file, environment, again, partial(measured, script.bench_record))
+        status = client.run(file, environment, more, partial(measured, script.bench_record))
         if status:
             # As Snakemake's own: its words are shown to the user.
             raise subprocess.CalledProcessError(status, f"set -euo pipefail; {sys.executable} {shlex.quote(file)}")
@@ -128,7 +127,7 @@ class Client:
         self,
         file: str,
         environment: dict[str, str],
-        again: bool,
+        more: bool,
         during: Callable[[int], AbstractContextManager[object]] = nullcontext,
     ) -> int | None:
         """Run a script; return its exit status as a shell tells it, or None if it was not started.
@@ -136,10 +135,10 @@ class Client:
         Args:
             file: the script.
             environment: all variables.
-            again: whether others like it will follow.
+            more: whether others will follow, which may need what it imports on its way.
             during: entered with the process's id while it runs.
         """
-        request = json.dumps({"script": file, "environment": environment, "again": again}).encode()
+        request = json.dumps({"script": file, "environment": environment, "more": more}).encode()
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with ours:
             with theirs, self.lock:
