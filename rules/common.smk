@@ -19,6 +19,7 @@ from gendist.systems import BASELINES, WITH_SYNTHETIC, WITH_TEACHER, parse_varia
 from gendist.workflow import clock
 from gendist.workflow.events import EventFile
 from gendist.workflow.leftovers import Leftovers
+from gendist.workflow.starts import Starts
 
 # A study named on the command line stands alone: Snakemake would merge it into config.yaml.
 if not workflow.overwrite_configfiles:
@@ -59,6 +60,7 @@ workflow.modifier.path_modifier.apply_default_storage = in_place
 StudyClock.attach()
 clock.attach()
 EventFile.attach(workflow)
+Starts.attach(workflow, GPUS)
 
 
 onstart:
