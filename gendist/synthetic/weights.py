@@ -15,6 +15,8 @@ NEAR = 1e-5
 FAR = 100
 """Nats below the best score under which a bound is not set: such tokens are never drawn."""
 
+Bounds = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
+
 
 @dataclass(frozen=True)
 class Weighed:
@@ -28,7 +30,7 @@ class Weighed:
     """Log probability of each block's tokens that are kept here, (rows, blocks)."""
     most: torch.Tensor
     """The same of those that may be kept, whatever the rounding."""
-    bounds: tuple[torch.Tensor, torch.Tensor, torch.Tensor] | None
+    bounds: Bounds | None
     """Least scores, (rows, 1), that are surely kept, kept here, and possibly kept; none if all are."""
 
 
@@ -63,10 +65,10 @@ class Weigher:
         total = scores.amax(1, keepdim=True) - shares.amax(1, keepdim=True).log()
         folded = memory.unflatten(1, (self.blocks, self.block)), total
         shares = shares.unflatten(1, (self.blocks, self.block))
-        if not self.settings.top_k and self.settings.top_p == 1.0:
+        bounds = None if not self.settings.top_k and self.settings.top_p == 1.0 else self._bounds(scores, total)
+        if bounds is None:
             totals = shares.sum(2).log()
             return Weighed(*folded, totals, totals, None)
-        bounds = self._bounds(scores, total)
         totals, most = (_totals(shares, bound, total) for bound in bounds[1:])
         return Weighed(*folded, totals, most, bounds)
 
@@ -80,7 +82,7 @@ class Weigher:
             self._memory = logits.new_full((rows, size), -torch.inf)
         return self._memory[:rows]
 
-    def _bounds(self, scores: torch.Tensor, total: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    def _bounds(self, scores: torch.Tensor, total: torch.Tensor) -> Bounds:
         """Return the least scores, (rows, 1), that top-k and top-p keep whatever the rounding, keep here, may keep."""
         head = min(self.settings.top_k or self.vocabulary, self.vocabulary)
         ordered = torch.topk(scores, min(head + 1, self.vocabulary), dim=1).values
