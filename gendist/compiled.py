@@ -11,7 +11,7 @@ import numpy as np
 from numba.extending import overload
 
 LOOSE = {"arcp", "contract", "nnan", "nsz", "reassoc"}
-"""Sums may be taken in any order and divisions be made products: what comes of it is the last digit of a number."""
+"""What loosely compiled functions may do: take sums in any order, make products of divisions."""
 
 if not os.environ.get("NUMBA_CACHE_DIR"):
     # Numba compiles a function anew when its own file has changed; what is here is compiled into functions of others.
@@ -25,11 +25,26 @@ _LN2_HIGH_32, _LN2_LOW_32 = np.float32(0.693359375), np.float32(-2.12194440e-4)
 
 
 def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Compile at the first call, and keep the result for later processes where a folder can be written to."""
+    """Compile at the first call, and keep the result for later processes where a folder can be written to.
+
+    Numbers are computed as they are written down: the same on all processors, to the last digit.
+    """
+    return _compiled(function, fastmath=False)
+
+
+def compiled_loosely(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Compile likewise, for sums that are exact, or whose last digits do not matter.
+
+    These may differ from one process to the next: what is compiled now and what was kept are not the same code.
+    """
+    return _compiled(function, fastmath=LOOSE)
+
+
+def _compiled(function: Callable[..., Any], **options: Any) -> Callable[..., Any]:
     try:
-        return numba.njit(cache=True, fastmath=LOOSE, error_model="numpy")(function)
+        return numba.njit(cache=True, error_model="numpy", **options)(function)
     except RuntimeError:  # neither beside the module nor in the user's cache
-        return numba.njit(fastmath=LOOSE, error_model="numpy")(function)
+        return numba.njit(error_model="numpy", **options)(function)
 
 
 # The compiler makes vector instructions of these, and none of the mathematical library's.

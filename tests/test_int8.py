@@ -1,6 +1,9 @@
 """Models in integers: near to float32, and the same whatever is computed beside them."""
 
 import copy
+import os
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -190,3 +193,40 @@ def test_other_architectures_stay_in_float32():
     assert close_enough(model, [[1, 2, 3]]) == (False, float("inf"))
     with pytest.raises(GendistError, match="'llama' cannot be run in int8; set precision"):
         Sampler(model, 1, 2, [], Sampling(precision="int8"))
+
+
+NUMBERS = """
+import hashlib
+import sys
+import numpy as np
+from gendist.int8 import kernels
+seen = hashlib.sha256()
+for number in (np.float32, np.float64):
+    rng = np.random.default_rng(0)
+    products = rng.standard_normal((9, 84)).astype(np.float32)
+    x, addend, weight = rng.standard_normal((9, 84)).astype(number), *rng.random((2, 84)).astype(number)
+    codes, steps, output = np.zeros((9, 84), np.uint8), rng.random(9).astype(number), np.empty((9, 84), number)
+    for replace in (True, False):
+        kernels.add_and_normalize(x, products, addend, weight, addend, 1e-12, replace, codes, steps)
+        seen.update(x.tobytes() + codes.tobytes() + steps.tobytes())
+    kernels.gelu(products, addend, output, codes, steps)
+    seen.update(output.tobytes() + codes.tobytes() + steps.tobytes())
+past = np.zeros((9, 7, 4, 64), np.int8), np.zeros((9, 7, 64, 4), np.int8), np.zeros((2, 9, 7, 64))
+read = np.zeros((9, 28), np.uint8)
+for place in range(30):
+    kernels.attend(np.roll(products, place, 1), addend, *past, place, 2047, 65536, read, steps)
+    seen.update(read.tobytes() + steps.tobytes())
+print(seen.hexdigest())
+"""
+
+
+def test_numbers_do_not_depend_on_the_processor_or_on_what_was_compiled_before(tmp_path):
+    """A processor of the oldest kind, one like this, and code that an earlier process has compiled."""
+    found = []
+    for name, cache in (("generic", "old"), ("", "new"), ("", "new")):
+        environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path / cache), "NUMBA_CPU_NAME": name}
+        done = subprocess.run(
+            [sys.executable, "-c", NUMBERS], capture_output=True, text=True, check=True, env=environment
+        )
+        found.append(done.stdout)
+    assert found[0] == found[1] == found[2]

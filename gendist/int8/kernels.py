@@ -9,7 +9,7 @@ the step of its input and its bias, the ``addend``.
 
 import numpy as np
 
-from gendist.compiled import compiled, exp, largest_size
+from gendist.compiled import compiled, compiled_loosely, exp, largest_size
 from gendist.int8.linear import LEVELS, TINY, ZERO
 
 GELU_SLOPE, GELU_CUBE = 1.5957691216057308, 0.044715
@@ -29,34 +29,54 @@ def _step(values: np.ndarray, levels: int) -> float:
 def _write_codes(values: np.ndarray, codes: np.ndarray) -> float:
     """Round a vector to bytes; return what one of them is worth."""
     number, step = values.dtype.type, _step(values, LEVELS)
+    share = number(1) / step
     for i in range(values.shape[0]):
-        codes[i] = np.uint8(np.int32(values[i] / step + number(ZERO + 0.5)))  # the conversion cuts off
+        codes[i] = np.uint8(np.int32(values[i] * share + number(ZERO + 0.5)))  # the conversion cuts off
     return step
+
+
+@compiled
+def _sum(values: np.ndarray) -> float:
+    """Return the sum of a vector, which is used up: halves are added up, for which there are vector instructions."""
+    count = values.shape[0]
+    while count > 1:
+        half = count // 2
+        for i in range(half):
+            values[i] += values[count - half + i]
+        count -= half
+    return values[0]
 
 
 @compiled
 def _normalize(x: np.ndarray, weight: np.ndarray, bias: np.ndarray, eps: float, output: np.ndarray) -> None:
     """Layer normalisation of a vector."""
     number = x.dtype.type
-    width, total = number(x.shape[0]), number(0)
+    width = number(x.shape[0])
+    output[:] = x
+    mean = _sum(output) / width
     for i in range(x.shape[0]):
-        total += x[i]
-    mean = total / width
-    squares = number(0)
-    for i in range(x.shape[0]):
-        squares += (x[i] - mean) * (x[i] - mean)
-    scale = number(1) / np.sqrt(squares / width + number(eps))
+        output[i] = (x[i] - mean) * (x[i] - mean)
+    scale = number(1) / np.sqrt(_sum(output) / width + number(eps))
     for i in range(x.shape[0]):
         output[i] = (x[i] - mean) * scale * weight[i] + bias[i]
 
 
-@compiled
+@compiled_loosely
 def _scores(query: np.ndarray, keys: np.ndarray, sums: np.ndarray) -> None:
     """Multiply a query by ``CHUNK`` keys; the integers are small enough for exact sums in float32."""
     sums[:] = 0
     for i in range(query.shape[0]):
         for p in range(CHUNK):
             sums[p] += query[i] * np.float32(keys[i, p])
+
+
+@compiled_loosely
+def _mix(weights: np.ndarray, count: int, values: np.ndarray, mixed: np.ndarray) -> None:
+    """Add up the first ``count`` vectors of integers with integer weights; these sums are exact, too."""
+    mixed[:] = 0
+    for p in range(count):
+        for i in range(mixed.shape[0]):
+            mixed[i] += weights[p] * np.float32(values[p, i])
 
 
 @compiled
@@ -158,9 +178,9 @@ def attend(
             value_step = _step(joined[2 * width + begin : 2 * width + begin + size], LEVELS)
             worth[0, row, head, place], worth[1, row, head, place] = key_step, value_step
             for i in range(size):
-                query[i] = np.rint(joined[begin + i] / query_step)
-                keys[row, head, i, place] = np.int8(np.rint(joined[width + begin + i] / key_step))
-                values[row, head, place, i] = np.int8(np.rint(joined[2 * width + begin + i] / value_step))
+                query[i] = np.rint(joined[begin + i] * (1 / query_step))
+                keys[row, head, i, place] = np.int8(np.rint(joined[width + begin + i] * (1 / key_step)))
+                values[row, head, place, i] = np.int8(np.rint(joined[2 * width + begin + i] * (1 / value_step)))
             for first in range(0, place + 1, CHUNK):
                 _scores(query, keys[row, head, :, first : first + CHUNK], sums[first : first + CHUNK])
             scale = query_step * size**-0.5
@@ -177,11 +197,9 @@ def attend(
                 shares[p] = shares[p] / total * worth[1, row, head, p]
                 rest += shares[p]
             unit = rest / weights_total
-            mixed[:] = 0
             for p in range(place + 1):
-                weight = np.float32(np.rint(shares[p] / unit))
-                for i in range(size):
-                    mixed[i] += weight * np.float32(values[row, head, p, i])
+                sums[p] = np.rint(shares[p] / unit)
+            _mix(sums, place + 1, values[row, head], mixed)
             for i in range(size):
                 read[begin + i] = mixed[i] * unit
         steps[row] = _write_codes(read, codes[row])

@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from gendist.compiled import compiled, exp32, largest
+from gendist.compiled import compiled_loosely, exp32, largest
 from gendist.synthetic.weights import FAR, NEAR, Weighed, Weigher, margin
 
 STRIDE, HALVINGS = 2, 12
@@ -47,7 +47,7 @@ class FusedWeigher(Weigher):
         )
 
 
-@compiled
+@compiled_loosely
 def _sum(values: np.ndarray) -> np.float32:
     total = np.float32(0)
     for i in range(values.shape[0]):
@@ -55,7 +55,7 @@ def _sum(values: np.ndarray) -> np.float32:
     return total
 
 
-@compiled
+@compiled_loosely
 def _sum_of_reaching(values: np.ndarray, scores: np.ndarray, bound: np.float32) -> np.float32:
     total = np.float32(0)
     for i in range(values.shape[0]):
@@ -63,7 +63,7 @@ def _sum_of_reaching(values: np.ndarray, scores: np.ndarray, bound: np.float32) 
     return total
 
 
-@compiled
+@compiled_loosely
 def _pick(scores: np.ndarray, low: np.float32, high: np.float32, kept: np.ndarray) -> int:
     """Copy the scores from ``low`` to below ``high`` to the front of ``kept``, which is longer; return how many."""
     count = 0
@@ -73,7 +73,7 @@ def _pick(scores: np.ndarray, low: np.float32, high: np.float32, kept: np.ndarra
     return count
 
 
-@compiled
+@compiled_loosely
 def _between(
     scores: np.ndarray, shares: np.ndarray, low: np.float32, high: np.float32, wanted: float
 ) -> tuple[np.float32, np.float32]:
@@ -87,7 +87,7 @@ def _between(
     return low, high
 
 
-@compiled
+@compiled_loosely
 def _nucleus(
     scores: np.ndarray,
     shares: np.ndarray,
@@ -135,7 +135,7 @@ def _nucleus(
         bounds[i] = max(bounds[i], lowest)
 
 
-@compiled
+@compiled_loosely
 def _weigh(
     logits: np.ndarray,
     sharpness: np.float32,
