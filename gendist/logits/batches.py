@@ -69,8 +69,8 @@ def predict_logits(
             last += 1
         picks = order[first:last]
         batch = [encoded[i] for i in picks]
-        if width:
-            batch += batch[:1] * (budget // width - len(batch))
+        if width:  # with the shortest texts there are, which a model in integers has the least work with
+            batch += [batch[0][:1]] * (budget // width - len(batch))
         scores = _batch_logits(model, batch, tokenizer.pad_token_id or 0, width)
         if scores is None:
             budget = _halved(len(batch), width or len(batch[-1]))
