@@ -12,6 +12,8 @@ import numpy as np
 from gendist.compiled import compiled, compiled_loosely, exp, largest_size
 from gendist.int8.linear import LEVELS, TINY, ZERO
 
+# Rows are taken out of their tables before a loop over their numbers: only then are there vector instructions for it.
+
 GELU_SLOPE, GELU_CUBE = 1.5957691216057308, 0.044715
 """2 sqrt(2 / pi), and the share of the cube, in GELU's tanh form (Hendrycks and Gimpel 2016)."""
 CHUNK = 64
@@ -37,14 +39,18 @@ def _write_codes(values: np.ndarray, codes: np.ndarray) -> float:
 
 @compiled
 def _sum(values: np.ndarray) -> float:
-    """Return the sum of a vector, which is used up: halves are added up, for which there are vector instructions."""
-    count = values.shape[0]
-    while count > 1:
-        half = count // 2
-        for i in range(half):
-            values[i] += values[count - half + i]
-        count -= half
-    return values[0]
+    """Return the sum of a vector, which is used up: quarters are added up, for which there are vector instructions."""
+    count, total = values.shape[0], values.dtype.type(0)
+    while count >= 16:
+        part = count // 4
+        for i in range(4 * part, count):
+            total += values[i]
+        for i in range(part):
+            values[i] = (values[i] + values[part + i]) + (values[2 * part + i] + values[3 * part + i])
+        count = part
+    for i in range(count):
+        total += values[i]
+    return total
 
 
 @compiled
@@ -52,7 +58,8 @@ def _normalize(x: np.ndarray, weight: np.ndarray, bias: np.ndarray, eps: float, 
     """Layer normalisation of a vector."""
     number = x.dtype.type
     width = number(x.shape[0])
-    output[:] = x
+    for i in range(x.shape[0]):
+        output[i] = x[i]
     mean = _sum(output) / width
     for i in range(x.shape[0]):
         output[i] = (x[i] - mean) * (x[i] - mean)
@@ -115,11 +122,13 @@ def add_and_normalize(
     """
     normal = np.empty(x.shape[1], x.dtype)
     for row in range(x.shape[0]):
-        for i in range(x.shape[1]):
-            x[row, i] += products[row, i] * steps[row] + addend[i]
-        _normalize(x[row], weight, bias, eps, normal)
+        state, added, step = x[row], products[row], steps[row]
+        for i in range(state.shape[0]):
+            state[i] += added[i] * step + addend[i]
+        _normalize(state, weight, bias, eps, normal)
         if replace:
-            x[row] = normal
+            for i in range(state.shape[0]):
+                state[i] = normal[i]
         steps[row] = _write_codes(normal, codes[row])
 
 
@@ -129,10 +138,11 @@ def gelu(products: np.ndarray, addend: np.ndarray, output: np.ndarray, codes: np
     number = output.dtype.type
     slope, cube, one = number(-GELU_SLOPE), number(GELU_CUBE), number(1)
     for row in range(products.shape[0]):
-        for i in range(products.shape[1]):
-            x = products[row, i] * steps[row] + addend[i]
-            output[row, i] = x / (one + exp(slope * (x + cube * x * x * x)))
-        steps[row] = _write_codes(output[row], codes[row])
+        inputs, step, outputs = products[row], steps[row], output[row]
+        for i in range(inputs.shape[0]):
+            x = inputs[i] * step + addend[i]
+            outputs[i] = x / (one + exp(slope * (x + cube * x * x * x)))
+        steps[row] = _write_codes(outputs, codes[row])
 
 
 @compiled
@@ -169,36 +179,46 @@ def attend(
     sums, shares = np.empty(places, np.float32), np.empty(places)
     mixed = np.empty(size, np.float32)
     for row in range(products.shape[0]):
+        inputs, step = products[row], steps[row]
         for i in range(3 * width):
-            joined[i] = products[row, i] * steps[row] + addend[i]
+            joined[i] = inputs[i] * step + addend[i]
         for head in range(heads):
             begin = head * size
-            query_step = _step(joined[begin : begin + size], query_levels)
-            key_step = _step(joined[width + begin : width + begin + size], LEVELS)
-            value_step = _step(joined[2 * width + begin : 2 * width + begin + size], LEVELS)
-            worth[0, row, head, place], worth[1, row, head, place] = key_step, value_step
+            asked = joined[begin : begin + size]
+            key = joined[width + begin : width + begin + size]
+            value = joined[2 * width + begin : 2 * width + begin + size]
+            own_keys, own_value = keys[row, head], values[row, head, place]
+            key_worth, value_worth = worth[0, row, head], worth[1, row, head]
+            query_step = _step(asked, query_levels)
+            key_worth[place], value_worth[place] = _step(key, LEVELS), _step(value, LEVELS)
+            per_query, per_key, per_value = 1 / query_step, 1 / key_worth[place], 1 / value_worth[place]
             for i in range(size):
-                query[i] = np.rint(joined[begin + i] * (1 / query_step))
-                keys[row, head, i, place] = np.int8(np.rint(joined[width + begin + i] * (1 / key_step)))
-                values[row, head, place, i] = np.int8(np.rint(joined[2 * width + begin + i] * (1 / value_step)))
+                query[i] = np.rint(asked[i] * per_query)
+            for i in range(size):
+                own_keys[i, place] = np.int8(np.rint(key[i] * per_key))
+            for i in range(size):
+                own_value[i] = np.int8(np.rint(value[i] * per_value))
             for first in range(0, place + 1, CHUNK):
-                _scores(query, keys[row, head, :, first : first + CHUNK], sums[first : first + CHUNK])
+                _scores(query, own_keys[:, first : first + CHUNK], sums[first : first + CHUNK])
             scale = query_step * size**-0.5
-            highest = -np.inf
             for p in range(place + 1):
-                shares[p] = sums[p] * scale * worth[0, row, head, p]
+                shares[p] = sums[p] * scale * key_worth[p]
+            highest = shares[0]
+            for p in range(place + 1):
                 highest = max(highest, shares[p])
-            total = 0.0
             for p in range(place + 1):
                 shares[p] = exp(shares[p] - highest)
-                total += shares[p]
-            rest = 0.0
+            total = 0.0
             for p in range(place + 1):
-                shares[p] = shares[p] / total * worth[1, row, head, p]
+                total += shares[p]
+            per_total, rest = 1 / total, 0.0
+            for p in range(place + 1):
+                shares[p] = shares[p] * per_total * value_worth[p]
                 rest += shares[p]
             unit = rest / weights_total
+            per_unit = 1 / unit
             for p in range(place + 1):
-                sums[p] = np.rint(shares[p] / unit)
+                sums[p] = np.rint(shares[p] * per_unit)
             _mix(sums, place + 1, values[row, head], mixed)
             for i in range(size):
                 read[begin + i] = mixed[i] * unit
@@ -209,8 +229,9 @@ def attend(
 def spread(products: np.ndarray, addend: np.ndarray, steps: np.ndarray, where: np.ndarray, output: np.ndarray) -> None:
     """Write a linear layer's output of some tokens (tokens, width) to their rows, ``where``, among others."""
     for token in range(len(where)):
-        for i in range(products.shape[1]):
-            output[where[token], i] = products[token, i] * steps[token] + addend[i]
+        inputs, step, outputs = products[token], steps[token], output[where[token]]
+        for i in range(inputs.shape[0]):
+            outputs[i] = inputs[i] * step + addend[i]
 
 
 @compiled
