@@ -6,7 +6,7 @@ import sys
 
 import numpy as np
 
-from gendist.compiled import compiled, exp32, exp64
+from gendist.compiled import compiled, exp, exp32, exp64, largest, largest_size
 
 
 @compiled
@@ -47,3 +47,20 @@ def test_code_is_compiled_anew_where_no_folder_can_be_written_to(tmp_path):
         env={**os.environ, "HOME": str(tmp_path)},
     )
     assert done.stdout.strip() == "42"
+
+
+@compiled
+def _largest_of(values):
+    return largest(values), largest_size(values), exp(values[0])
+
+
+def test_largest_numbers_are_found_whatever_their_signs():
+    rng = np.random.default_rng(0)
+    for shift in (-3, 0, 3):
+        values = (rng.standard_normal(1000) + shift).astype(np.float32)
+        found = _largest_of(values)
+        assert found[:2] == (values.max(), np.abs(values).max()) and found[2] == exp32(values[0])
+        assert largest_size(values) == np.abs(values).max()
+    assert largest(np.array([-np.inf, -2, -np.inf], np.float32)) == -2
+    assert largest(np.array([-0.0, -1], np.float32)) == 0
+    assert exp(2.0) == np.exp(2.0)
