@@ -29,10 +29,8 @@ class TokenChooser:
         self.block = math.ceil(math.sqrt(vocabulary))
         self.blocks = math.ceil(vocabulary / self.block)
         sizes = vocabulary, self.blocks, self.block
-        self.weigher, self.fused_weigher = (
-            Weigher(settings, *sizes, forbidden),
-            FusedWeigher(settings, *sizes, forbidden),
-        )
+        self.weigher = Weigher(settings, *sizes, forbidden)
+        self.fused_weigher = FusedWeigher(settings, *sizes, forbidden)
 
     def choose(self, logits: torch.Tensor, rows: np.ndarray, steps: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
         """Return the chosen tokens and whether each is safe, both of shape (rows,).

@@ -164,10 +164,11 @@ def _weigh(
         for b in range(totals.shape[1]):
             totals[row, b] = _sum(shares[b * block : (b + 1) * block])
             mass += totals[row, b]
-        for b in range(totals.shape[1]):
-            totals[row, b] /= mass
         total[row] = best + np.log(mass)
-        if top_p < 1.0:
+        if top_p == 1.0:
+            for b in range(totals.shape[1]):
+                totals[row, b] /= mass
+        else:
             _nucleus(scores[row], shares, best, mass, top_p, margin, bounds[:, row])
             for b in range(totals.shape[1]):
                 part = slice(b * block, (b + 1) * block)
