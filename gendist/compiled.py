@@ -118,3 +118,36 @@ def _largest_size(values):  # type: ignore[no-untyped-def]
         return integer(best).view(real)
 
     return find
+
+
+# NumPy has no bf16: such numbers are held as their 16 bits, the upper half of a float32's.
+
+
+def widened(x: float) -> float:
+    """Return a number of an array of float32, or of bf16 held as uint16, as float32; for compiled functions."""
+    return x
+
+
+@overload(widened)
+def _widened(x):  # type: ignore[no-untyped-def]
+    if x == numba.types.uint16:
+        return lambda x: np.int32(np.int32(x) << np.int32(16)).view(np.float32)
+    return lambda x: x
+
+
+def narrowed(x: float, array: np.ndarray) -> float:
+    """Return a float32 as an array of float32, or of bf16 held as uint16, holds it; for compiled functions."""
+    return x
+
+
+@overload(narrowed)
+def _narrowed(x, array):  # type: ignore[no-untyped-def]
+    if array.dtype == numba.types.uint16:
+
+        def to_even(x, array):  # type: ignore[no-untyped-def]
+            bits = np.float32(x).view(np.int32)
+            half = np.int32(0x7FFF) + ((bits >> np.int32(16)) & np.int32(1))
+            return np.uint16(np.int32(bits + half) >> np.int32(16))
+
+        return to_even
+    return lambda x, array: x

@@ -75,11 +75,12 @@ def mixed_precision(device: torch.device) -> torch.autocast:
 
     For training only: emulated bf16 is slower than float32, and scores are always float32.
     """
-    native = torch.cuda.is_bf16_supported() if device.type == "cuda" else _cpu_has_bf16()
+    native = torch.cuda.is_bf16_supported() if device.type == "cuda" else cpu_has_bf16()
     return torch.autocast(device.type, torch.bfloat16, enabled=native)
 
 
-def _cpu_has_bf16() -> bool:
+def cpu_has_bf16() -> bool:
+    """Say whether the processor multiplies bf16 itself."""
     return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
 
 

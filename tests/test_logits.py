@@ -14,7 +14,7 @@ from gendist.artifacts import Provenance, read_metadata, write_parquet
 from gendist.errors import GendistError
 from gendist.logits import batches
 from gendist.logits.batches import encode, predict_logits
-from gendist.logits.cascade import Cascade, int8_error
+from gendist.logits.cascade import Cascade, in_integers, int8_error
 from gendist.logits.files import logits_column, read_logits
 from gendist.logits.score import score
 from gendist.models import class_names, load_classifier, load_tokenizer
@@ -203,6 +203,12 @@ def test_close_rows_are_those_of_float32(integers):
     median = float(np.median(leads[:, -1] - leads[:, -2]))
     logits, again = Cascade(copy.deepcopy(model), tokenizer, 24, error=median).logits(texts)
     assert 30 < again < 70 and (logits == exact).all(1).sum() >= again
+
+
+def test_integers_take_texts_that_are_filled_up_at_their_end(integers):
+    model = in_integers(load_classifier(str(integers[0]), class_names(integers[0])))
+    with pytest.raises(ValueError, match="at their end"):
+        model(input_ids=torch.tensor([[0, 5, 6]]), attention_mask=torch.tensor([[0, 1, 1]]))
 
 
 def test_other_architectures_record_nothing(gpt2):

@@ -7,10 +7,9 @@ from typing import Any
 
 import torch
 from torch import nn
-from torch.nn import functional
 from transformers.modeling_outputs import BaseModelOutputWithPastAndCrossAttentions
 
-from gendist.int8 import kernels
+from gendist.int8.attention import Attention
 from gendist.int8.decoder import bert_layers
 from gendist.int8.linear import ROWS
 from gendist.int8.rounded import Rounded, times
@@ -28,27 +27,26 @@ class IntegerEncoder(nn.Module):
     def forward(
         self, hidden_states: torch.Tensor, attention_mask: torch.Tensor | None = None, **_: Any
     ) -> BaseModelOutputWithPastAndCrossAttentions:
-        """Map states (rows, tokens, width) to states; those of tokens that the mask leaves out are zero.
+        """Map states (rows, tokens, width) to states; those of filler are zero.
 
-        The mask broadcasts to (rows, heads, tokens, tokens), and leaves out the same tokens everywhere in a row.
+        The mask broadcasts to (rows, heads, tokens, tokens), and leaves out what fills a row up at its end.
         """
         rows, tokens, width = hidden_states.shape
         inside = torch.ones(rows, tokens, dtype=torch.bool)
         if attention_mask is not None:
             allowed = attention_mask if attention_mask.dtype == torch.bool else attention_mask > -1
             inside = allowed[:, 0, 0].expand(rows, tokens)
+        lengths = inside.sum(1)
+        if not torch.equal(inside, torch.arange(tokens) < lengths[:, None]):
+            raise ValueError("texts must be filled up at their end")
         where = torch.nonzero(inside.flatten())[:, 0]
         # What fills texts up is left out; oneDNN compiles its products anew for every number of rows.
         states = hidden_states.new_zeros(-(-len(where) // ROWS) * ROWS, width)
         states[: len(where)] = hidden_states.reshape(-1, width)[where]
-        x, joined = Rounded(states), hidden_states.new_zeros(rows * tokens, 3 * width)
+        x, attend = Rounded(states), Attention(lengths.numpy(), tokens, self.heads, width // self.heads)
         x.round(None)
         for layer in self.layers:
-            kernels.spread(*times(x.codes, layer.attention_in), x.steps, where.numpy(), joined.numpy())
-            query, key, value = joined.view(rows, tokens, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
-            read = functional.scaled_dot_product_attention(query, key, value, attention_mask)
-            read = read.transpose(1, 2).reshape(-1, width)
-            kernels.quantize_some(read.numpy(), where.numpy(), x.codes.numpy(), x.steps)
+            attend(*times(x.codes, layer.attention_in), x.steps, x.codes.numpy())
             x.add(layer.attention_out, x.codes, layer.attention_norm, replace=True)
             x.add(layer.down, x.activate(layer.up)[1], layer.feed_norm, replace=True)
         output = torch.zeros_like(hidden_states)

@@ -28,7 +28,7 @@ def _step(values: np.ndarray, levels: int) -> float:
 
 
 @compiled
-def _write_codes(values: np.ndarray, codes: np.ndarray) -> float:
+def write_codes(values: np.ndarray, codes: np.ndarray) -> float:
     """Round a vector to bytes; return what one of them is worth."""
     number, step = values.dtype.type, _step(values, LEVELS)
     share = number(1) / step
@@ -38,7 +38,7 @@ def _write_codes(values: np.ndarray, codes: np.ndarray) -> float:
 
 
 @compiled
-def _sum(values: np.ndarray) -> float:
+def sum_up(values: np.ndarray) -> float:
     """Return the sum of a vector, which is used up: quarters are added up, for which there are vector instructions."""
     count, total = values.shape[0], values.dtype.type(0)
     while count >= 16:
@@ -60,10 +60,10 @@ def _normalize(x: np.ndarray, weight: np.ndarray, bias: np.ndarray, eps: float, 
     width = number(x.shape[0])
     for i in range(x.shape[0]):
         output[i] = x[i]
-    mean = _sum(output) / width
+    mean = sum_up(output) / width
     for i in range(x.shape[0]):
         output[i] = (x[i] - mean) * (x[i] - mean)
-    scale = number(1) / np.sqrt(_sum(output) / width + number(eps))
+    scale = number(1) / np.sqrt(sum_up(output) / width + number(eps))
     for i in range(x.shape[0]):
         output[i] = (x[i] - mean) * scale * weight[i] + bias[i]
 
@@ -90,7 +90,7 @@ def _mix(weights: np.ndarray, count: int, values: np.ndarray, mixed: np.ndarray)
 def quantize(x: np.ndarray, codes: np.ndarray, steps: np.ndarray) -> None:
     """Round states (rows, width)."""
     for row in range(x.shape[0]):
-        steps[row] = _write_codes(x[row], codes[row])
+        steps[row] = write_codes(x[row], codes[row])
 
 
 @compiled
@@ -101,7 +101,7 @@ def normalize(
     normal = np.empty(x.shape[1], x.dtype)
     for row in range(x.shape[0]):
         _normalize(x[row], weight, bias, eps, normal)
-        steps[row] = _write_codes(normal, codes[row])
+        steps[row] = write_codes(normal, codes[row])
 
 
 @compiled
@@ -129,7 +129,7 @@ def add_and_normalize(
         if replace:
             for i in range(state.shape[0]):
                 state[i] = normal[i]
-        steps[row] = _write_codes(normal, codes[row])
+        steps[row] = write_codes(normal, codes[row])
 
 
 @compiled
@@ -142,7 +142,7 @@ def gelu(products: np.ndarray, addend: np.ndarray, output: np.ndarray, codes: np
         for i in range(inputs.shape[0]):
             x = inputs[i] * step + addend[i]
             outputs[i] = x / (one + exp(slope * (x + cube * x * x * x)))
-        steps[row] = _write_codes(outputs, codes[row])
+        steps[row] = write_codes(outputs, codes[row])
 
 
 @compiled
@@ -222,20 +222,4 @@ def attend(
             _mix(sums, place + 1, values[row, head], mixed)
             for i in range(size):
                 read[begin + i] = mixed[i] * unit
-        steps[row] = _write_codes(read, codes[row])
-
-
-@compiled
-def spread(products: np.ndarray, addend: np.ndarray, steps: np.ndarray, where: np.ndarray, output: np.ndarray) -> None:
-    """Write a linear layer's output of some tokens (tokens, width) to their rows, ``where``, among others."""
-    for token in range(len(where)):
-        inputs, step, outputs = products[token], steps[token], output[where[token]]
-        for i in range(inputs.shape[0]):
-            outputs[i] = inputs[i] * step + addend[i]
-
-
-@compiled
-def quantize_some(x: np.ndarray, where: np.ndarray, codes: np.ndarray, steps: np.ndarray) -> None:
-    """Round some rows, ``where``, of many (rows, width) to codes (tokens, width)."""
-    for token in range(len(where)):
-        steps[token] = _write_codes(x[where[token]], codes[token])
+        steps[row] = write_codes(read, codes[row])
