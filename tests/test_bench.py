@@ -245,7 +245,7 @@ def tiny_scoring(toy, encoder, monkeypatch):
     setattr(model.config, RECORD, int8_error(model, tokenizer, toy[1].texts, 24))
     monkeypatch.setattr(scoring, "MAX_TOKENS", 24)
     monkeypatch.setattr(scoring, "_finetuned", lambda: (model, tokenizer))
-    monkeypatch.setattr(scoring, "bert_base", lambda: copy.deepcopy(model))
+    monkeypatch.setattr(scoring, "bert", lambda: copy.deepcopy(model))
 
 
 @pytest.mark.usefixtures("tiny_scoring")

@@ -64,7 +64,7 @@ def test_blocks_alone_are_trained(model, train_texts, tmp_path, request):
 
 def test_gradient_checkpointing_saves_memory_not_weights(gpt2, train_texts, tmp_path):
     model = load_causal_lm(str(gpt2))
-    finetune._freeze(model, Generator())
+    finetune.freeze(model, Generator())
     assert any(getattr(module, "gradient_checkpointing", False) for module in model.modules())
     for name, on in (("on", True), ("off", False)):
         settings = quick(gpt2, epochs=1, gradient_checkpointing=on, trainable="blocks")

@@ -32,15 +32,26 @@ def newsbriefs() -> tuple[Texts, Texts]:
         return read_texts(train), read_texts(test)
 
 
-def gpt2() -> Any:
-    """Return GPT-2 of 124 M weights, untrained: right for timing, never for text."""
-    torch.manual_seed(0)
-    return GPT2LMHeadModel(GPT2Config()).eval()
+GPT2 = {
+    "small": {"n_embd": 768, "n_layer": 12, "n_head": 12},
+    "medium": {"n_embd": 1024, "n_layer": 24, "n_head": 16},
+}
+"""Shapes of 124 M and 355 M weights; papers of the time call the latter 345M (Radford et al. 2019)."""
+BERT = {
+    "base": {},
+    "large": {"hidden_size": 1024, "num_hidden_layers": 24, "num_attention_heads": 16, "intermediate_size": 4096},
+}
 
 
-def bert_base() -> Any:
-    """Return BERT-base with a classifier, untrained."""
+def gpt2(size: str = "small") -> Any:
+    """Return an untrained GPT-2: right for timing, never for text."""
     torch.manual_seed(0)
-    config = BertConfig()
-    config.num_labels = CLASSES
+    return GPT2LMHeadModel(GPT2Config(**GPT2[size])).eval()
+
+
+def bert(size: str = "base", classes: int = CLASSES) -> Any:
+    """Return an untrained BERT with a classifier."""
+    torch.manual_seed(0)
+    config = BertConfig(**BERT[size])
+    config.num_labels = classes
     return BertForSequenceClassification(config).eval()

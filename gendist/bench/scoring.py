@@ -9,7 +9,7 @@ import numpy as np
 from transformers import TextClassificationPipeline
 
 from gendist import devices
-from gendist.bench.material import bert_base, newsbriefs, prepared
+from gendist.bench.material import bert, newsbriefs, prepared
 from gendist.bench.pairs import Case, Check
 from gendist.logits.batches import predict_logits
 from gendist.logits.cascade import RECORD, Cascade, leads
@@ -28,12 +28,12 @@ def cases(rows: int = 96) -> list[Case]:
     minilm, tokenizer = _finetuned()
     texts = newsbriefs()[1].texts
     share = float((_leads(minilm, tokenizer, texts) < getattr(minilm.config, RECORD)).mean())
-    bert = bert_base()
+    large = bert()
     # What is close to call is a matter of training; untrained, as large a share of the rows is taken to be.
-    error = float(np.quantile(_leads(bert, tokenizer, texts[:rows]), share))
+    error = float(np.quantile(_leads(large, tokenizer, texts[:rows]), share))
     return [
         _case("scoring, MiniLM", minilm, tokenizer, texts, getattr(minilm.config, RECORD)),
-        _case("scoring, BERT-base shape", bert, tokenizer, texts[:rows], error),
+        _case("scoring, BERT-base shape", large, tokenizer, texts[:rows], error),
     ]
 
 

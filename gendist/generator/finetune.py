@@ -103,7 +103,7 @@ def _finetune(
     n_held_out = math.ceil(settings.held_out * len(rows))
     held_out = [rows[i] for i in order[:n_held_out]]
     kept = [rows[i] for i in np.sort(order[n_held_out:])]
-    _freeze(model, settings)
+    freeze(model, settings)
     if settings.dropout is not None:
         for module in model.modules():
             if isinstance(module, torch.nn.Dropout):
@@ -136,7 +136,8 @@ def boundary_tokens(config: Any, tokenizer: Any, name: str) -> tuple[int, int]:
     return (end if start is None else start), end
 
 
-def _freeze(model: Any, settings: Generator) -> None:
+def freeze(model: Any, settings: Generator) -> None:
+    """Leave trainable what the settings say, and recompute activations if they say so."""
     if settings.trainable == "blocks":
         # Transformers keeps the blocks, and nothing else, in a numbered list: transformer.h.0.attn...
         for name, parameter in model.named_parameters():

@@ -105,7 +105,7 @@ def _finetune(
             model = _fresh(rows, settings, threads, tokenizer, device)
             if member:
                 torch.manual_seed(settings.seed + member)  # dropout; the head is the same in all
-            trained = _epochs(model, tokenizer, rows, longest, settings, checkpoints, member)
+            trained = trained_epochs(model, tokenizer, rows, longest, settings, checkpoints, member)
             for train_loss in islice(trained, course.epochs - course.epoch):
                 log.info("refit %d: train loss %.3f", member, train_loss)
                 progress.add(1)
@@ -138,7 +138,7 @@ def _choose_epochs(
     """Train without the held-out rows; set the weights aside that they find best."""
     kept, held_out = split(rows, settings)
     course = checkpoints.course
-    for train_loss in _epochs(model, tokenizer, kept, longest, settings, checkpoints):
+    for train_loss in trained_epochs(model, tokenizer, kept, longest, settings, checkpoints):
         epoch = course.epoch + 1
         loss, accuracy = held_out_scores(model, tokenizer, held_out, settings.max_tokens)
         course.history.append(
@@ -197,7 +197,7 @@ def averaged(mean: dict[str, torch.Tensor], model: Any, members: int) -> dict[st
     }
 
 
-def _epochs(
+def trained_epochs(
     model: Any,
     tokenizer: Any,
     rows: Texts,

@@ -1,0 +1,94 @@
+"""How long the paper's study would take: what it asks for, and stages that are measured with small models."""
+
+import pyarrow.parquet as pq
+import pytest
+import torch
+from transformers import BertConfig, BertForSequenceClassification, GPT2Config, GPT2LMHeadModel
+
+from gendist import devices
+from gendist.bench import finetuning, paper
+from gendist.bench.pairs import LeftOutError
+from gendist.bench.paper import SIZES, Shapes, Stage, amounts, stages, table
+from gendist.config.load import load_study
+
+REAL = {"ag_news": 400, "dbpedia": 1400, "yahoo_answers": 1000}
+
+
+@pytest.fixture(scope="module")
+def study():
+    return load_study(paper.CONFIG)
+
+
+def small_gpt2():
+    return GPT2LMHeadModel(GPT2Config(n_embd=16, n_layer=1, n_head=2, vocab_size=99, n_positions=128)).eval()
+
+
+def small_bert():
+    config = BertConfig(hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16)
+    return BertForSequenceClassification(config).eval()
+
+
+def test_what_the_paper_asks_for_is_counted(study):
+    found = amounts(study, SIZES)
+    rows = 13_600 + 2 * 25_000
+    assert found["generate, full"] == 100 * rows
+    assert found["generate, cool"] == found["generate, nucleus"] == 100 * 3 * 5000
+    assert found["score synthetic rows"] == rows + 3 * 3 * 5000
+    assert found["score real rows"] == 2800 + 7600 + 70_000 + 60_000
+    assert found["finetune generators"] == 100 * 2800
+    assert found["finetune teachers"] == pytest.approx(2800 * 10 * 1.9)
+    # Five seeds on three datasets: blend alone and distilled, res in three ways.
+    assert found["test students, blend"] == 2 * 5 * 137_600
+    assert found["test students, res"] == 3 * 5 * 137_600
+    # 400 rows in batches of 32 make 13 steps; eight epochs of them are fewer than the 300 at least.
+    blend = sum(max(300, min(8 * -(-rows // 32), 1500)) for rows in REAL.values())
+    assert found["train students, blend"] == 2 * 5 * blend
+
+
+def test_every_stage_is_measured(study, monkeypatch):
+    few = {"students": {"kim": study.students["kim"]}, "samplings": {"full": study.samplings["full"]}, "seeds": 2}
+    study = study.model_copy(update=few)
+    monkeypatch.setattr(paper, "TOKENS", 5)
+    shapes = Shapes(small_gpt2, small_bert, rows=8)
+    monkeypatch.setattr(paper, "amounts", lambda *_: dict.fromkeys(paper.rates(study, devices.CPU, shapes), 100.0))
+    made = stages(study, devices.CPU, shapes, SIZES)
+    assert {stage.stage for stage in made} == {
+        "generate, full",
+        "finetune generators",
+        "finetune teachers",
+        "score real rows",
+        "score synthetic rows",
+        "train students, kim",
+        "test students, kim",
+    }
+    assert all(0 < stage.rate < 1e7 for stage in made)
+    assert [s.seconds for s in made] == sorted((s.seconds for s in made), reverse=True)
+
+
+def test_the_table_sums_up():
+    text = table([Stage("generate, full", "tokens", 7200.0, 1.0), Stage("score", "rows", 100.0, 10.0)])
+    assert "| generate, full | 7,200 tokens | 1 | 2:00:00 |" in text
+    assert text.endswith("| one after the other | | | 2:00:10 |\n")
+
+
+def test_the_command_writes_what_it_prints(monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(paper, "stages", lambda *_: [Stage("score", "rows", 100.0, 10.0)])
+    assert paper.main(["--device", "cpu", "--out", str(tmp_path)]) == 0
+    assert "| score | 100 rows | 10 | 0:10 |" in capsys.readouterr().out
+    assert pq.read_table(tmp_path / "paper.parquet").to_pylist() == [
+        {"stage": "score", "unit": "rows", "amount": 100.0, "rate": 10.0, "seconds": 10.0}
+    ]
+
+
+def test_finetuning_is_timed_against_a_plain_loop(monkeypatch):
+    monkeypatch.setattr(finetuning, "gpt2", lambda size: small_gpt2())
+    (pair,) = finetuning.cases(torch.device("cpu"), windows=2)
+    assert pair.wall and not pair.checks  # memory is counted on a GPU
+    assert pair.ours() == pair.theirs() == 2 * 128
+
+
+def test_finetuning_is_left_out_without_a_gpu():
+    if torch.cuda.is_available():
+        pytest.skip("there is a GPU")
+    with pytest.raises(LeftOutError, match="no GPU"):
+        finetuning.cases()
