@@ -18,6 +18,26 @@ def distillation_loss(student: torch.Tensor, teacher: torch.Tensor, kind: str, t
     return functional.kl_div(predicted, target, reduction="batchmean", log_target=True) * temperature**2
 
 
+def row_losses(
+    student: torch.Tensor, targets: torch.Tensor, kind: str | None = None, temperature: float = 1.0
+) -> torch.Tensor:
+    """Return what the other losses are means of, for each row: (..., rows, classes) to (..., rows).
+
+    Args:
+        student: logits.
+        targets: the teacher's logits of the same shape; or labels (..., rows), where no ``kind`` is given.
+        kind: distillation loss.
+        temperature: of ``kl``.
+    """
+    if kind is None:
+        return -functional.log_softmax(student, -1).gather(-1, targets[..., None]).squeeze(-1)
+    if kind == "mae":
+        return (student - targets).abs().mean(-1)
+    target = functional.log_softmax(targets / temperature, -1)
+    predicted = functional.log_softmax(student / temperature, -1)
+    return functional.kl_div(predicted, target, reduction="none", log_target=True).sum(-1) * temperature**2
+
+
 def label_loss(student: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
     """Return the mean cross-entropy of gold or hard labels (rows,)."""
     return functional.cross_entropy(student, labels)
