@@ -114,9 +114,7 @@ def batches(
         yield *encoded.padded(picks), picks
 
 
-def epoch(
-    sizes: np.ndarray, size: int, rng: np.random.Generator, n_real: int = 0, beside: int = 0
-) -> list[np.ndarray]:
+def epoch(sizes: np.ndarray, size: int, rng: np.random.Generator, n_real: int = 0, beside: int = 0) -> list[np.ndarray]:
     """Return the row numbers of each batch of one epoch in random order, rows of like length together.
 
     Args:

@@ -48,7 +48,7 @@ def train_side_by_side(
         GendistError: if a loss is no number.
     """
     stack = Stack(networks, device)
-    optimizer = Adam(stack.weights.values())  # type: ignore[arg-type]  # leaves as parameters are
+    optimizer = Adam(stack.weights.values())
     held = _Held.of(packed(encoded), rows, device)
     kind = None if rows.logits is None else student.distillation_loss
     sizes = packed(encoded).lengths

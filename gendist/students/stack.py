@@ -61,7 +61,7 @@ class Stack:
 
 
 def stackable(network: nn.Module) -> bool:
-    """Say whether networks like this one can be stacked: those whose every layer has a rule for it (LSTMs have none)."""
+    """Say whether networks like this one can be stacked: PyTorch has no rule for some layers, such as LSTMs."""
     ids = torch.zeros(1, 2, 3, dtype=torch.long)
     try:
         Stack([network], torch.device("cpu")).forward(ids, torch.ones(ids.shape))
