@@ -30,7 +30,7 @@ def row_losses(
         temperature: of ``kl``.
     """
     if kind is None:
-        return -functional.log_softmax(student, -1).gather(-1, targets[..., None]).squeeze(-1)
+        return functional.cross_entropy(student.flatten(0, -2), targets.flatten(), reduction="none").view(targets.shape)
     if kind == "mae":
         return (student - targets).abs().mean(-1)
     target = functional.log_softmax(targets / temperature, -1)
