@@ -9,9 +9,11 @@ import torch
 from gendist import devices
 from gendist.errors import GendistError
 from gendist.padding import padded
+from gendist.students import side_by_side
 from gendist.students.architectures import build
 from gendist.students.data import TrainingRows, hide_pieces
 from gendist.students.loss import distillation_loss, label_loss, row_losses
+from gendist.students.pieces import Pieces
 from gendist.students.settings import Student, Training
 from gendist.students.side_by_side import train_side_by_side
 from gendist.students.stack import Stack, stackable
@@ -132,6 +134,15 @@ def test_losses_of_rows_average_to_those_of_a_batch():
         torch.testing.assert_close(found, torch.stack(expected))
     found = row_losses(mine, labels).mean(1)
     torch.testing.assert_close(found, torch.stack([label_loss(mine[i], labels[i]) for i in range(2)]))
+
+
+def test_rows_on_a_device_are_padded_as_others_are():
+    pieces, given = Pieces.of(rows()[0]), rows()[1]
+    held = side_by_side._Held.of(pieces, given, devices.CPU)
+    picks = np.array([[3, 44, 0], [44, 44, 7]])
+    for found, expected in zip(held.padded(torch.from_numpy(picks), 25), pieces.padded(picks.ravel()), strict=True):
+        wide = torch.nn.functional.pad(expected, (0, 25 - expected.shape[1])).view(2, 3, 25)
+        assert torch.equal(found, wide) and found.dtype == wide.dtype
 
 
 def test_which_networks_can_be_stacked():
