@@ -198,3 +198,22 @@ def test_divergence_of_one_network_ends_in_one_line():
         broken[1].classifier.bias[0] = float("nan")
     with pytest.raises(GendistError, match="student training diverged; lower learning_rate"):
         train_side_by_side(broken, *rows(), student(), EXACT, SEEDS, devices.CPU)
+
+
+@pytest.mark.parametrize(("name", "labels"), [("kim", False), ("res", True), ("blend", False), ("bag", True)])
+def test_nothing_is_read_from_the_device_within_an_epoch(name, labels, monkeypatch):
+    """On a device that holds no numbers: whatever looks at one fails, and so does what mixes it with the CPU."""
+    steps = []
+
+    def step(self, rate):
+        assert all(t.device.type == "meta" for state in self._states for t in (*state, state[0].grad))
+        steps.append(rate)
+
+    monkeypatch.setattr(side_by_side.Adam, "step", step)
+    monkeypatch.setattr(devices, "mixed_precision", lambda device: torch.autocast("cpu", enabled=False))
+    monkeypatch.setattr(torch, "is_autocast_enabled", lambda kind: False)  # there is none for this device
+    training = EXACT.model_copy(update={"token_dropout": 0.2})
+    settings = student(name, dropout=0.5)
+    with pytest.raises((RuntimeError, NotImplementedError), match=r"item\(\) cannot be called on meta tensors"):
+        train_side_by_side(networks(settings), *rows(labels), settings, training, SEEDS, torch.device("meta"))
+    assert len(steps) == 6  # batches of 8 of 45 rows: the loss is looked at after them
