@@ -16,6 +16,7 @@ WEIGHTS = {
     "score_texts": 15.0,
     "score_shard": 10.0,
     "distil_student": 12.0,
+    "distil_seeds": 40.0,
 }
 """Typical seconds of a job on a laptop; only their proportions matter, and only until a rule's first job has ended."""
 OTHERS = 4.0

@@ -280,6 +280,11 @@ def training_settings(wildcards):
     return values
 
 
+def every_seed(pattern):
+    """Fill a path for every seed of the study."""
+    return expand(pattern, seed=STUDY.seed_list, allow_missing=True)
+
+
 def student_repeats(wildcards):
     """What the synthetic rows repeat, where the run's way of training drops such rows."""
     names = parse_variant(wildcards.variant)

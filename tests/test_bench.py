@@ -15,10 +15,11 @@ import torch
 from toy_texts import NAMES, sentences
 from transformers import GPT2Config, GPT2LMHeadModel
 
+from gendist import devices
 from gendist.artifacts import KEY, read_metadata
-from gendist.bench import generation, pairs, scoring, training
+from gendist.bench import generation, many_seeds, pairs, scoring, training
 from gendist.bench.__main__ import GROUPS, main
-from gendist.bench.pairs import Case, Check, Outcome, run_case
+from gendist.bench.pairs import Case, Check, LeftOutError, Outcome, run_case
 from gendist.bench.table import SCHEMA, markdown, write_outcomes
 from gendist.errors import GendistError
 from gendist.logits.cascade import RECORD, Cascade, int8_error
@@ -82,6 +83,22 @@ def test_rates_are_units_per_second_in_turns_after_a_round_that_does_not_count(c
     assert outcome.ours == [200.0] * 3 and outcome.theirs == [50.0] * 3
     assert outcome.ratios == [4.0] * 3 and outcome.ratio == 4.0  # ours is faster: above 1
     assert turns == ["ours", "theirs", "theirs", "ours", "ours", "theirs", "theirs", "ours"]
+
+
+def test_what_a_gpu_does_is_timed_by_the_clock(clock):
+    wall = SimpleNamespace(now=0.0)
+    pairs.time.perf_counter = lambda: wall.now
+
+    def work(seconds):
+        def run():
+            clock.now += 7.0
+            wall.now += seconds
+            return 10.0
+
+        return run
+
+    outcome = run_case(Case("adding", "slowly", "sums", None, work(0.5), work(2.0), wall=True), 2)
+    assert outcome.ours == [20.0] * 2 and outcome.theirs == [5.0] * 2
 
 
 def test_the_ratio_is_the_median_over_rounds_and_its_range_that_of_rounds(tmp_path):
@@ -160,6 +177,20 @@ def test_the_command_times_the_groups_named_or_all(cases_of, tmp_path, capsys):
     assert pq.read_table(tmp_path / "all/bench.parquet")["what"].to_pylist() == list(GROUPS)
 
 
+def test_a_group_that_needs_what_is_not_there_is_left_out_with_its_reason(cases_of, tmp_path, monkeypatch, capsys):
+    cases_of()
+
+    def cases():
+        raise LeftOutError("PyTorch sees no GPU")
+
+    monkeypatch.setattr(many_seeds, "cases", cases)
+    assert main(["many_seeds", "scoring", "--rounds", "1", "--out", str(tmp_path / "some")]) == 0
+    assert "many_seeds left out: PyTorch sees no GPU\n" in capsys.readouterr().err
+    assert pq.read_table(tmp_path / "some/bench.parquet")["what"].to_pylist() == ["scoring"]
+    assert main(["many_seeds", "--out", str(tmp_path / "none")]) == 0
+    assert "left out" in capsys.readouterr().err and not (tmp_path / "none").exists()
+
+
 def test_a_failed_check_fails_the_command_and_is_named(cases_of, tmp_path, capsys):
     cases_of(Check("rows that differ", 0.25, 0.002), Check("bytes", 1.0, 2.0))
     assert main(["training", "--rounds", "1", "--out", str(tmp_path)]) == 1
@@ -177,7 +208,10 @@ def test_a_failed_check_fails_the_command_and_is_named(cases_of, tmp_path, capsy
         (["--rounds", "0"], "--rounds must be at least 1"),
         (["--rounds", "-2"], "--rounds must be at least 1"),
         (["--rounds", "few"], "argument --rounds: invalid int value: 'few'"),
-        (["training", "drawing"], "unknown group 'drawing'; accepted: generation, scoring, training, inference"),
+        (
+            ["training", "drawing"],
+            f"unknown group 'drawing'; accepted: {', '.join(GROUPS)}",
+        ),
         (["--out", __file__], f"--out {__file__} is no folder"),
     ],
 )
@@ -268,8 +302,10 @@ def test_scores_of_other_classes_are_noticed(monkeypatch):
 @pytest.fixture
 def tiny_training(toy, monkeypatch):
     """A few rows and steps."""
-    for name, value in (("ROWS", 48), ("BATCH", 8), ("STEPS", 4), ("SEEDS", 1)):
+    for name, value in (("ROWS", 48), ("BATCH", 8), ("STEPS", 4), ("SEEDS", 1), ("REAL_STEPS", 300)):
         monkeypatch.setattr(training, name, value)
+    for name, value in (("BATCH", 8), ("STEPS", 4), ("SEEDS", 2)):
+        monkeypatch.setattr(many_seeds, name, value)
 
 
 @pytest.mark.usefixtures("tiny_training")
@@ -282,3 +318,28 @@ def test_a_student_that_does_not_learn_is_noticed(monkeypatch):
     monkeypatch.setattr(training, "train_student", lambda *_: None)
     (pair,) = training.cases()
     assert not pair.checks[0].passed
+
+
+@pytest.mark.usefixtures("tiny_training")
+def test_many_seeds_on_a_few_rows():
+    (pair,) = many_seeds.cases(devices.CPU)
+    assert pair.wall and pair.goal == 5 and pair.ours() == 2 * 32 and pair.theirs() == 32
+    assert all(check.passed for check in pair.checks), pair.checks
+    assert run_case(pair, 1).ratio > 0
+
+
+@pytest.mark.usefixtures("tiny_training")
+def test_many_seeds_of_which_one_does_not_learn_are_noticed(monkeypatch):
+    def all_but_one(networks, encoded, rows, student, settings, seeds, device):
+        right(networks[1:], encoded, rows, student, settings, seeds[1:], device)
+
+    right = many_seeds.train_side_by_side
+    monkeypatch.setattr(many_seeds, "train_side_by_side", all_but_one)
+    (pair,) = many_seeds.cases(devices.CPU)
+    assert not pair.checks[0].passed
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_many_seeds_are_left_out_without_a_gpu():
+    with pytest.raises(LeftOutError, match="PyTorch sees no GPU"):
+        many_seeds.cases()

@@ -104,6 +104,7 @@ from gendist.config.study import PAPER_SYSTEMS
             id="sampling batch size",
         ),
         pytest.param(changed(device="cpu"), {"write_run_config": 1, "write_report": 1}, id="device"),
+        pytest.param(changed(seeds_together=True), {"write_run_config": 1, "write_report": 1}, id="seeds together"),
         pytest.param(
             changed(systems=[s for s in PAPER_SYSTEMS if s != "blend+dist"]),
             REPORT,

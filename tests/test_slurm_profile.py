@@ -18,7 +18,7 @@ DEFAULT = yaml.safe_load((ROOT / "profiles/default/profile.yaml").read_text())
 
 def rules() -> set[str]:
     text = "".join(path.read_text() for path in (ROOT / "rules").glob("*.smk"))
-    return set(re.findall(r"^rule (\w+):", text, re.MULTILINE))
+    return set(re.findall(r"^\s*(?:rule|use rule \w+ as) (\w+)(?::| with:)", text, re.MULTILINE))
 
 
 def test_the_profile_decides_on_reruns_as_the_default_one():

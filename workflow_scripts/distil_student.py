@@ -1,17 +1,19 @@
-"""Train and evaluate one student."""
+"""Train and evaluate one student, with one seed or with all seeds of the study."""
 
 from pathlib import Path
 
 from gendist.script import logged
 from gendist.students.data import Synthetic
-from gendist.students.run import distil_student, student_row
+from gendist.students.run import distil_seeds, student_row
 from gendist.students.settings import Student, Training
 
 names = snakemake.wildcards
-row = student_row(names.dataset, names.student, names.regime, names.variant, int(names.n_synthetic), int(names.seed))
-with logged(snakemake.log[0], f"{names.dataset} {row.system} n{names.n_synthetic} seed {names.seed}"):
-    distil_student(
-        Path(snakemake.output[0]).parent,
+folders = {int(folder.name.removeprefix("seed")): folder for folder in (Path(p).parent for p in snakemake.output)}
+row = student_row(names.dataset, names.student, names.regime, names.variant, int(names.n_synthetic), min(folders))
+seeds = f"seed{'s' if len(folders) > 1 else ''} {' '.join(map(str, folders))}"
+with logged(snakemake.log[0], f"{names.dataset} {row.system} n{names.n_synthetic} {seeds}"):
+    distil_seeds(
+        folders,
         row,
         Path(snakemake.input.train),
         Path(snakemake.input.test),
@@ -26,4 +28,5 @@ with logged(snakemake.log[0], f"{names.dataset} {row.system} n{names.n_synthetic
             Path(snakemake.input.repeats) if snakemake.input.repeats else None,
         ),
         snakemake.threads,
+        snakemake.resources.get("device", "cpu"),
     )

@@ -26,7 +26,7 @@ SCHEMA = pa.schema(
         ("checks", pa.list_(pa.struct([("what", pa.string()), ("value", pa.float64()), ("limit", pa.float64())]))),
     ]
 )
-"""Rates in units per second of CPU time, medians over the rounds; ratios are ours / theirs."""
+"""Rates in units per second of CPU time, on GPUs of the clock, medians over the rounds; ratios are ours / theirs."""
 
 
 def write_outcomes(outcomes: Sequence[Outcome], folder: Path) -> None:

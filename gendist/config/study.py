@@ -86,6 +86,10 @@ class Study(Settings):
     device: Device = "auto"
     """Where language models are finetuned, generate and score: on a GPU if the machine has one, each job on a free one
     of its own; `cpu` never; `gpu` or not at all. Changing it reruns nothing that is finished."""
+    seeds_together: bool = False
+    """Whether one job trains all seeds of a student, side by side on a GPU where `device` gives it one; if not, each
+    seed is a job of one CPU core. Changing it reruns nothing that is finished; one more seed then trains the others
+    again (docs/scale.md)."""
     export: Export = Export()
     """How `gendist export` chooses the student to deploy."""
     tracking: Tracking = Tracking()

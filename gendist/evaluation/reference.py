@@ -105,7 +105,10 @@ def column_meanings() -> dict[str, str]:
         if score is not None:
             sentence = re.split("[.;]", _prose(score))[0].removeprefix("The ")
             known[name] = f"[{sentence[0].upper()}{sentence[1:]}](#{name})."
-    known["train_seconds"] = "Wall time of the training in seconds, from `timing.json`; loading Python is left out."
+    known["train_seconds"] = (
+        "Wall time of the training in seconds, from `timing.json`; loading Python is left out. Of seeds that one job "
+        "trained (`seeds_together`), each has an equal share."
+    )
     return {name: known[name] for name in SCHEMA.names}
 
 

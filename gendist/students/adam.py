@@ -15,7 +15,9 @@ class Adam:
 
     def __init__(self, parameters: Iterable[torch.nn.Parameter]) -> None:
         """Start with moments of zero."""
-        self._states = [(p, torch.zeros_like(p), torch.zeros_like(p), torch.zeros(())) for p in parameters]
+        self._states = [
+            (p, torch.zeros_like(p), torch.zeros_like(p), torch.zeros((), device=p.device)) for p in parameters
+        ]
 
     def step(self, learning_rate: float) -> None:
         """Change the weights that have a gradient, and drop the gradients."""

@@ -108,10 +108,17 @@ def per_batch(n_real: int, n_rows: int, size: int, real_share: float | None) -> 
 def batches(
     encoded: Encoded, size: int, rng: np.random.Generator, n_real: int = 0, beside: int = 0
 ) -> Iterator[tuple[torch.Tensor, torch.Tensor, np.ndarray]]:
-    """Yield one epoch of (ids, mask, row numbers) in random order, rows of like length together.
+    """Yield one epoch of (ids, mask, row numbers), batch by batch as ``epoch`` draws them."""
+    encoded = packed(encoded)
+    for picks in epoch(encoded.lengths, size, rng, n_real, beside):
+        yield *encoded.padded(picks), picks
+
+
+def epoch(sizes: np.ndarray, size: int, rng: np.random.Generator, n_real: int = 0, beside: int = 0) -> list[np.ndarray]:
+    """Return the row numbers of each batch of one epoch in random order, rows of like length together.
 
     Args:
-        encoded: piece ids of each row, the real ones first.
+        sizes: (rows,) pieces of each row, the real ones first.
         size: rows in a batch.
         rng: decides the order.
         n_real: real rows; looked at only with ``beside``.
@@ -119,9 +126,7 @@ def batches(
             and the real ones come as often as that takes.
     """
     first = n_real if beside else 0
-    encoded = packed(encoded)
-    sizes = encoded.lengths
-    order = first + rng.permutation(len(encoded) - first)
+    order = first + rng.permutation(len(sizes) - first)
     real = _endless(n_real, rng)
     share = size - beside
     picks = []
@@ -132,8 +137,7 @@ def batches(
             mixed = zip(parts, _by_length(drawn, beside, sizes), strict=True)
             parts = [np.concatenate(pair) for pair in mixed]
         picks += parts
-    for place in rng.permutation(len(picks)):
-        yield *encoded.padded(picks[place]), picks[place]
+    return [picks[place] for place in rng.permutation(len(picks))]
 
 
 def _by_length(rows: np.ndarray, size: int, sizes: np.ndarray) -> list[np.ndarray]:
@@ -150,8 +154,8 @@ def _endless(count: int, rng: np.random.Generator) -> Iterator[int]:
 def hide_pieces(ids: torch.Tensor, mask: torch.Tensor, share: float) -> torch.Tensor:
     """Replace pieces by id 0 at random, each row at a rate of its own between 0 and twice ``share``.
 
-    Ids and mask are (rows, pieces). Id 0 (padding, BPEmb's unknown piece) has a vector that learns what
+    Ids and mask are (..., rows, pieces). Id 0 (padding, BPEmb's unknown piece) has a vector that learns what
     "something stood here" means; real padding stays masked.
     """
-    rate = 2 * share * torch.rand(len(ids), 1)
-    return ids.masked_fill((torch.rand(ids.shape) < rate) & (mask > 0), 0)
+    rate = 2 * share * torch.rand(*ids.shape[:-1], 1, device=ids.device)
+    return ids.masked_fill((torch.rand(ids.shape, device=ids.device) < rate) & (mask > 0), 0)

@@ -1,6 +1,7 @@
 """What a student is trained to do: match labels, or match the teacher."""
 
 import torch
+from torch.func import vmap
 from torch.nn import functional
 
 
@@ -15,9 +16,32 @@ def distillation_loss(student: torch.Tensor, teacher: torch.Tensor, kind: str, t
         return (student - teacher).abs().mean()
     target = functional.log_softmax(teacher / temperature, 1)
     predicted = functional.log_softmax(student / temperature, 1)
-    return functional.kl_div(predicted, target, reduction="batchmean", log_target=True) * temperature**2
+    # Not functional.kl_div, which has no rule for networks that are stacked; the numbers are the same.
+    divergence = (target.exp() * (target - predicted)).sum() / len(target)
+    return divergence * temperature**2
 
 
 def label_loss(student: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
     """Return the mean cross-entropy of gold or hard labels (rows,)."""
     return functional.cross_entropy(student, labels)
+
+
+def row_losses(
+    student: torch.Tensor, targets: torch.Tensor, kind: str | None = None, temperature: float = 1.0
+) -> torch.Tensor:
+    """Return the loss of each row alone, of which those of batches are means: (..., rows, classes) to (..., rows).
+
+    Args:
+        student: logits.
+        targets: the teacher's logits of the same shape; or labels (..., rows), where no ``kind`` is given.
+        kind: distillation loss.
+        temperature: of the distillation loss.
+    """
+
+    def of_one(logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+        if kind is None:
+            return label_loss(logits[None], target[None])
+        return distillation_loss(logits[None], target[None], kind, temperature)
+
+    losses: torch.Tensor = vmap(of_one)(student.flatten(0, -2), targets.flatten(0, student.ndim - 2))
+    return losses.view(student.shape[:-1])

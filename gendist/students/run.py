@@ -24,13 +24,15 @@ from gendist.artifacts import (
 )
 from gendist.errors import GendistError
 from gendist.evaluation.runs import RunRow, write_run
+from gendist.settings import Device
 from gendist.students.architectures import build
 from gendist.students.data import Synthetic, TrainingRows, training_rows
 from gendist.students.filters import selection_of
 from gendist.students.pieces import Pieces
+from gendist.students.seeds import device_for, fitted_seeds, logits_of_seeds
 from gendist.students.settings import Student, Training
 from gendist.students.subwords import Subwords, load_subwords
-from gendist.students.train import student_logits, train_student
+from gendist.students.train import train_student
 from gendist.synthetic.pool import BATCH
 from gendist.systems import parse_variant, system_name
 from gendist.texts.tables import read_texts
@@ -68,13 +70,33 @@ def distil_student(
     synthetic: Synthetic | None = None,
     threads: int = 1,
 ) -> None:
-    """Train one student and write its folder: weights, metrics and predictions.
+    """Train one student on the CPU and write its folder: ``distil_seeds`` of one seed."""
+    seeds = {row.seed or 0: folder}
+    distil_seeds(seeds, row, train, test, embeddings, student, training, train_logits, synthetic, threads)
 
-    The test rows are read only after the training has ended.
+
+def distil_seeds(
+    folders: Mapping[int, Path],
+    row: RunRow,
+    train: Path,
+    test: Path,
+    embeddings: Path,
+    student: Student,
+    training: Training,
+    train_logits: Path | None = None,
+    synthetic: Synthetic | None = None,
+    threads: int = 1,
+    device: Device = "cpu",
+) -> None:
+    """Train one student with several seeds and write their folders: weights, metrics and predictions.
+
+    On a GPU they are trained side by side. On a CPU, where that is slower, one after the other, as are networks
+    that cannot be stacked; each then has the bytes that it would have alone. The test rows are read only
+    after the training has ended.
 
     Args:
-        folder: run folder to fill.
-        row: from ``student_row``; the numbers of real rows and parameters are filled in.
+        folders: run folder to fill, by seed.
+        row: from ``student_row``; seed and the numbers of real rows and parameters are filled in.
         train: real rows.
         test: test rows.
         embeddings: folder with the subword tokenizer and vectors.
@@ -83,30 +105,38 @@ def distil_student(
         train_logits: teacher logits of the real rows (dist, gendist).
         synthetic: shards and their logits (gendist, synthetic, hard).
         threads: CPU threads.
+        device: where to compute.
     """
     began = time.monotonic()
-    devices.prepare(threads, row.seed or 0)
+    place = devices.prepare(threads, 0, device)
     real = read_texts(train)
     subwords = load_subwords(embeddings)
     rows = training_rows(row.regime or "scratch", real, train_logits, synthetic, selection_of(row.variant, training))
-    network = fitted_student(rows, subwords, len(real.label_names), student, training, row.seed or 0)
-    seconds = time.monotonic() - began
+    classes = len(real.label_names)
+
+    def build_one() -> torch.nn.Module:
+        return build(subwords.vectors, student, classes)
+
+    place = device_for(build_one, place)
+    encoded = encode(subwords, rows.texts, training.max_pieces)
+    networks = fitted_seeds(build_one, encoded, rows, student, training, list(folders), place)
+    seconds = (time.monotonic() - began) / len(folders)  # of seeds that were trained together, each its share
     tested = read_texts(test)
     if tested.label_names != real.label_names:
         raise GendistError(f"{test}: label names differ from those of {train}")
-    logits = student_logits(network, encode(subwords, tested.texts, training.max_pieces))
-    provenance = Provenance(
-        "students",
-        input_hashes({"train": train, "test": test}, embeddings, train_logits, synthetic),
-        {"student": student.model_dump(mode="json"), "training": training.model_dump(mode="json")},
-        row.seed,
-    )
+    scores = logits_of_seeds(networks, encode(subwords, tested.texts, training.max_pieces), place)
+    hashes = input_hashes({"train": train, "test": test}, embeddings, train_logits, synthetic)
+    described = {"student": student.model_dump(mode="json"), "training": training.model_dump(mode="json")}
     counts = {"real": rows.n_real, "synthetic": len(rows.texts) - rows.n_real}
-    save_student(folder, network, student, real.label_names, training.max_pieces, counts, provenance)
-    n_parameters = sum(p.numel() for p in network.parameters())
+    n_parameters = sum(p.numel() for p in networks[0].parameters())
     row = replace(row, n_real=len(real.texts) if row.regime != "synthetic" else 0, n_parameters=n_parameters)
-    metrics = write_run(folder, row, tested.ids, tested.labels, logits.argmax(1), logits, provenance, seconds)
-    log.info("%s: accuracy %.4f on %d test rows", row.system, metrics["accuracy"], len(tested.texts))
+    for (seed, folder), network, logits in zip(folders.items(), networks, scores, strict=True):
+        provenance = Provenance("students", hashes, described, seed)
+        save_student(folder, network, student, real.label_names, training.max_pieces, counts, provenance)
+        of_seed = replace(row, seed=seed)
+        metrics = write_run(folder, of_seed, tested.ids, tested.labels, logits.argmax(1), logits, provenance, seconds)
+        told = f" of seed {seed}" if len(folders) > 1 else ""
+        log.info("%s: accuracy %.4f%s on %d test rows", row.system, metrics["accuracy"], told, len(tested.texts))
 
 
 def fitted_student(

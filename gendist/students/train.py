@@ -2,6 +2,7 @@
 
 import logging
 import math
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -16,6 +17,35 @@ from gendist.students.pieces import Encoded, packed
 from gendist.students.settings import Student, Training
 
 log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """Steps of a training: they follow from the number of rows."""
+
+    steps: int
+    beside: int
+    """Real rows that each batch has beside synthetic ones; 0 where rows come as they are."""
+    first_rate: float
+
+    @classmethod
+    def of(cls, n_rows: int, n_real: int, training: Training) -> "Schedule":
+        """Plan the training on so many rows."""
+        beside = per_batch(n_real, n_rows, training.batch_size, training.real_share)
+        fresh = n_rows - n_real if beside else n_rows
+        steps = training.epochs * math.ceil(fresh / (training.batch_size - beside))
+        steps = max(training.min_steps, min(steps, training.max_steps or steps))
+        return cls(steps, beside, training.learning_rate)
+
+    def learning_rate(self, step: int) -> float:
+        """Return the learning rate of a step; it falls linearly to zero over the last half."""
+        return self.first_rate * min(1.0, 2 * (self.steps - step) / self.steps)
+
+
+def require_finite(loss: float, training: Training) -> None:
+    """Raise a ``GendistError`` for a loss that is no number."""
+    if not math.isfinite(loss):
+        raise GendistError(f"student training diverged; lower learning_rate (now {training.learning_rate})")
 
 
 def train_student(
@@ -42,15 +72,12 @@ def train_student(
     encoded = packed(encoded)
     optimizer = Adam(network.parameters())
     rng = np.random.default_rng(seed)
-    beside = per_batch(rows.n_real, len(encoded), training.batch_size, training.real_share)
-    fresh = len(encoded) - rows.n_real if beside else len(encoded)
-    steps = training.epochs * math.ceil(fresh / (training.batch_size - beside))
-    steps = max(training.min_steps, min(steps, training.max_steps or steps))
-    progress = Progress("training the student", steps, "steps")
+    schedule = Schedule.of(len(encoded), rows.n_real, training)
+    progress = Progress("training the student", schedule.steps, "steps")
     network.train()
     step = 0
-    while step < steps:
-        for ids, mask, picks in batches(encoded, training.batch_size, rng, rows.n_real, beside):
+    while step < schedule.steps:
+        for ids, mask, picks in batches(encoded, training.batch_size, rng, rows.n_real, schedule.beside):
             if training.token_dropout:
                 ids = hide_pieces(ids, mask, training.token_dropout)
             with devices.mixed_precision(devices.CPU):
@@ -60,14 +87,13 @@ def train_student(
             elif rows.labels is not None:
                 loss = label_loss(logits, rows.labels[picks])
             loss.backward()
-            optimizer.step(training.learning_rate * min(1.0, 2 * (steps - step) / steps))
+            optimizer.step(schedule.learning_rate(step))
             step += 1
             progress.add(1)
-            if step == steps:
+            if step == schedule.steps:
                 break
-        if not math.isfinite(loss.item()):
-            raise GendistError(f"student training diverged; lower learning_rate (now {training.learning_rate})")
-    log.info("%d steps over %d rows, last loss %.4f", steps, len(encoded), loss.item())
+        require_finite(loss.item(), training)
+    log.info("%d steps over %d rows, last loss %.4f", schedule.steps, len(encoded), loss.item())
 
 
 @torch.inference_mode()

@@ -18,6 +18,9 @@ class Kim(nn.Module):
     With a 10,000 x 100 embedding and 100 filters: 1,124,514 parameters at 14 classes.
     """
 
+    dense = False
+    """Whether training, too, takes ``convolved``, as stacked networks do; ``pooled`` is made for CPUs."""
+
     def __init__(self, vectors: torch.Tensor, settings: Student, classes: int) -> None:
         """Build over pretrained vectors (vocabulary, width), which are copied and finetuned."""
         super().__init__()
@@ -28,7 +31,7 @@ class Kim(nn.Module):
 
     def forward(self, ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         """Map ids and mask (rows, pieces) to logits (rows, classes)."""
-        pooled = self.pooled(ids, mask) if self.training else self.convolved(ids, mask)
+        pooled = self.pooled(ids, mask) if self.training and not self.dense else self.convolved(ids, mask)
         return self.classifier(self.dropout(pooled))
 
     def convolved(self, ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
