@@ -67,14 +67,14 @@ def test_two_rows_of_a_class_are_enough(encoder, tmp_path):
 
 def test_the_best_epoch_is_kept_or_trained_again_on_all_rows(encoder, train_texts, tmp_path, monkeypatch):
     seen = []
-    original = finetune._epochs
+    original = finetune.trained_epochs
 
     def spy(model, tokenizer, rows, *rest):
         for done, loss in enumerate(original(model, tokenizer, rows, *rest), 1):
             seen.append((len(rows.texts), done))
             yield loss
 
-    monkeypatch.setattr(finetune, "_epochs", spy)
+    monkeypatch.setattr(finetune, "trained_epochs", spy)
     losses = iter([0.9, 0.5, 0.7] * 3)
     monkeypatch.setattr(finetune, "held_out_scores", lambda *_: (next(losses), 0.5))
     finetune_teacher(train_texts, tmp_path / "refit", quick(encoder, epochs=3))

@@ -65,7 +65,7 @@ def stream(windows: int, window: int, config: Any) -> list[list[int]]:
 def finetuned(model: Any, rows: list[list[int]], settings: Generator) -> float:
     """Finetune as the stage does, for one epoch; return the tokens."""
     end = model.config.vocab_size - 1
-    kept: Checkpoints[Course] = Checkpoints(WorkFolder(None, Path("generator"), "bench"), Course())
+    kept: Checkpoints[Course] = Checkpoints(WorkFolder(None, Path("generator"), {}), Course())
     train_model(model, rows, [], len(rows[0]), end, np.random.default_rng(0), settings, kept)
     return float(kept.course.step * len(rows[0]))
 

@@ -32,12 +32,12 @@ def newsbriefs() -> tuple[Texts, Texts]:
         return read_texts(train), read_texts(test)
 
 
-GPT2 = {
+GPT2: dict[str, dict[str, Any]] = {
     "small": {"n_embd": 768, "n_layer": 12, "n_head": 12},
     "medium": {"n_embd": 1024, "n_layer": 24, "n_head": 16},
 }
 """Shapes of 124 M and 355 M weights; papers of the time call the latter 345M (Radford et al. 2019)."""
-BERT = {
+BERT: dict[str, dict[str, Any]] = {
     "base": {},
     "large": {"hidden_size": 1024, "num_hidden_layers": 24, "num_attention_heads": 16, "intermediate_size": 4096},
 }

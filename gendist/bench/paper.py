@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +54,10 @@ TOKENS = 100
 SCHEMA = pa.schema(
     [(name, pa.string()) for name in ("stage", "unit")] + [(n, pa.float64()) for n in ("amount", "rate", "seconds")]
 )
+
+
+Rates = dict[str, tuple[str, float]]
+"""Unit, and how many of them a second, by stage."""
 
 
 @dataclass(frozen=True)
@@ -110,25 +115,28 @@ def _schedule(study: Study, run: Run, n_real: int) -> Schedule:
     return Schedule.of(kept + count, kept, study.trainings[study.training])
 
 
-def rates(study: Study, device: torch.device, shapes: Shapes) -> dict[str, tuple[str, float]]:
+def rates(study: Study, device: torch.device, shapes: Shapes) -> Rates:
     """Measure each stage on a device; returns unit and rate per second by stage."""
-    found: dict[str, tuple[str, float]] = {}
     texts = _texts(shapes.rows)
-    generator = shapes.generator().to(device)
-    for name, sampling in study.samplings.items():
-        settings = sampling.model_copy(update={"max_tokens": TOKENS})
-        if settings.precision == "auto":
-            settings = settings.model_copy(update={"precision": "int8"})
-        sampler = Sampler(generator.eval(), *[generator.config.vocab_size - 1] * 2, [], settings)
-        found[f"generate, {name}"] = "tokens", _rate(lambda: _generated(sampler, shapes.rows))  # noqa: B023
-    tuning = study.generators[study.generator]
-    freeze(generator, tuning)
-    rows = stream(2, tuning.window, generator.config)
-    found["finetune generators"] = "tokens", _rate(lambda: finetuned(generator, rows, tuning))
-    del generator
-    found |= _teacher_rates(study, device, shapes, texts)
+    found = _generator_rates(study, device, shapes) | _teacher_rates(study, device, shapes, texts)
     for name in study.students:
         found |= _student_rates(study, name, device, texts)
+    return found
+
+
+def _generator_rates(study: Study, device: torch.device, shapes: Shapes) -> Rates:
+    found = {}
+    model = shapes.generator().to(device)
+    end = model.config.vocab_size - 1
+    for name, sampling in study.samplings.items():
+        precision = "int8" if sampling.precision == "auto" else sampling.precision
+        settings = sampling.model_copy(update={"max_tokens": TOKENS, "precision": precision})
+        sampler = Sampler(model, end, end, [], settings)
+        found[f"generate, {name}"] = "tokens", _rate(partial(_generated, sampler, shapes.rows))
+    tuning = study.generators[study.generator]
+    freeze(model, tuning)
+    rows = stream(2, tuning.window, model.config)
+    found["finetune generators"] = "tokens", _rate(lambda: finetuned(model, rows, tuning))
     return found
 
 
@@ -142,9 +150,7 @@ def _generated(sampler: Sampler, rows: int) -> float:
     return float(sum(len(row.tokens) + row.stopped for row in sampler.sample(range(rows))))
 
 
-def _teacher_rates(
-    study: Study, device: torch.device, shapes: Shapes, texts: list[str]
-) -> dict[str, tuple[str, float]]:
+def _teacher_rates(study: Study, device: torch.device, shapes: Shapes, texts: list[str]) -> Rates:
     settings, tokenizer = study.teachers[study.teacher], load_tokenizer("minilm")  # BERT's vocabulary
     model = shapes.teacher().to(device)
     labels = np.arange(len(texts)) % model.config.num_labels
@@ -167,7 +173,7 @@ def _teacher_rates(
     return found
 
 
-def _student_rates(study: Study, name: str, device: torch.device, texts: list[str]) -> dict[str, tuple[str, float]]:
+def _student_rates(study: Study, name: str, device: torch.device, texts: list[str]) -> Rates:
     """Measure students with as many seeds as the study has: side by side on a GPU, else one after the other."""
     student, classes = study.students[name], 10
     training = study.trainings[study.training].model_copy(update={"min_steps": 30, "max_steps": 30})
