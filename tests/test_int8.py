@@ -49,7 +49,7 @@ def read(decoder, ids):
     """The logits after each of some rows' tokens, (rows, places, vocabulary)."""
     cache = decoder.empty_cache(*ids.shape)
     with torch.inference_mode():
-        steps = [decoder.logits(decoder.step(ids[:, i], i, cache)) for i in range(ids.shape[1])]
+        steps = [decoder.logits(decoder.step(ids[:, i], torch.full((len(ids),), i), cache)) for i in range(ids.shape[1])]
     return torch.stack(steps, 1)
 
 
@@ -127,17 +127,28 @@ def test_the_compiled_decoder_computes_the_same(model, wide):
         assert torch.equal(read(ours, ids), read(plain, ids))
 
 
-def test_the_compiled_decoder_goes_on_with_some_of_the_rows(wide):
-    ids, kept = torch.randint(0, 500, (6, 12)), torch.tensor([4, 1])
-    decoder = FusedDecoder(wide)
-    expected, cache = read(decoder, ids), decoder.empty_cache(6, 12)
+@pytest.mark.parametrize("kind", [Decoder, FusedDecoder])
+def test_rows_come_and_go_in_slots(kind, wide):
+    """Rows of several lengths begin at any time, in slots that others have left."""
+    decoder, ids, rng = kind(wide), torch.randint(0, 500, (9, 90)), np.random.default_rng(0)
+    expected, cache, lengths = read(Decoder(wide), ids), decoder.empty_cache(3, 90), rng.integers(1, 90, 9)
+    waiting, held, places, seen = list(range(9)), [-1] * 3, [0] * 3, 0
     with torch.inference_mode():
-        for place in range(6):
-            decoder.step(ids[:, place], place, cache)
-        cache.select(kept)
-        for place in range(6, 12):
-            found = decoder.logits(decoder.step(ids[kept, place], place, cache))
-            assert torch.equal(found, expected[kept, place])
+        while waiting or any(row >= 0 for row in held):
+            for slot in range(3):
+                if held[slot] < 0 and waiting and rng.random() < 0.3:
+                    held[slot], places[slot] = waiting.pop(), 0
+            slots = torch.tensor([slot for slot in (2, 0, 1) if held[slot] >= 0], dtype=torch.long)
+            if not len(slots):
+                continue
+            rows, at = torch.tensor(held)[slots], torch.tensor(places)[slots]
+            found = decoder.logits(decoder.step(ids[rows, at], at, cache, slots))
+            assert torch.equal(found, expected[rows, at])
+            for slot in slots.tolist():
+                places[slot], seen = places[slot] + 1, seen + 1
+                if places[slot] == lengths[held[slot]]:
+                    held[slot] = -1
+    assert seen == lengths.sum()
 
 
 def test_sums_in_attention_are_exact(wide, monkeypatch):
@@ -212,9 +223,10 @@ for number in (np.float32, np.float64):
     kernels.gelu(products, addend, output, codes, steps)
     seen.update(output.tobytes() + codes.tobytes() + steps.tobytes())
 past = np.zeros((9, 7, 4, 64), np.int8), np.zeros((9, 7, 64, 4), np.int8), np.zeros((2, 9, 7, 64))
+slots = np.arange(9)
 read = np.zeros((9, 28), np.uint8)
 for place in range(30):
-    kernels.attend(np.roll(products, place, 1), addend, *past, place, 2047, 65536, read, steps)
+    kernels.attend(np.roll(products, place, 1), addend, *past, slots, np.full(9, place), 2047, 65536, read, steps)
     seen.update(read.tobytes() + steps.tobytes())
 print(seen.hexdigest())
 """
