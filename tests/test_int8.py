@@ -49,7 +49,8 @@ def read(decoder, ids):
     """The logits after each of some rows' tokens, (rows, places, vocabulary)."""
     cache = decoder.empty_cache(*ids.shape)
     with torch.inference_mode():
-        steps = [decoder.logits(decoder.step(ids[:, i], torch.full((len(ids),), i), cache)) for i in range(ids.shape[1])]
+        places = torch.arange(ids.shape[1]).expand_as(ids)
+        steps = [decoder.logits(decoder.step(*at, cache)) for at in zip(ids.t(), places.t(), strict=True)]
     return torch.stack(steps, 1)
 
 
@@ -82,6 +83,20 @@ def test_processors_without_products_of_bytes_compute_the_same(inputs, monkeypat
     assert fast.packed is not None and plain.packed is None
     assert torch.equal(fast(x), plain(x))
     assert torch.equal(fast(x)[7:8], fast(x[7:8]))
+
+
+@pytest.mark.parametrize(("rows", "inputs", "outputs"), [(1, 20, 50), (17, 16, 32), (40, 3072, 77)])
+def test_matrices_of_bytes_give_the_same_products_as_on_a_gpu(rows, inputs, outputs, monkeypatch):
+    """PyTorch has the operation that a GPU takes on CPUs too."""
+    torch.manual_seed(0)
+    layer = torch.nn.Linear(inputs, outputs)
+    x = 10 * torch.randn(rows, inputs, dtype=torch.float64)
+    x[0] = x[0].abs().max()
+    assert linear.has_whole_products(torch.device("cpu"))
+    ours, expected = IntegerLinear(layer.weight, layer.bias), IntegerLinear(layer.weight, layer.bias)(x)
+    ours.whole = linear.whole_weights(quantize_rows(layer.weight.detach().double())[0])
+    monkeypatch.setattr(torch.ops.onednn, "qlinear_pointwise", None)
+    assert torch.equal(ours(x), expected)
 
 
 def test_probabilities_are_near_to_those_of_float32(model):

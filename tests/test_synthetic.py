@@ -262,9 +262,10 @@ def test_the_end_token_stops_a_row_and_is_no_part_of_it(generator):
 
 def test_rows_end_at_the_context_of_the_model(generator):
     sampler = sampler_of(generator, temperature=9.0)
-    sampler = Sampler(sampler.steps.reader.model, sampler.start, sampler.end, [], Sampling(max_tokens=4000, temperature=9.0))
+    model = sampler.steps.reader.model
+    sampler = Sampler(model, sampler.start, sampler.end, [], Sampling(max_tokens=4000, temperature=9.0))
     lengths = [len(row.tokens) for row in sampler.sample(range(20))]
-    assert max(lengths) == sampler.steps.reader.model.config.max_position_embeddings - 1
+    assert max(lengths) == model.config.max_position_embeddings - 1
 
 
 def test_seeds_are_pools_of_their_own(generator, tmp_path):

@@ -2,9 +2,9 @@
 
 Each function computes what the decoder says in torch (``decoder.py``): in float64 its integers are the same. The
 encoder takes float32.
-Dimensions: rows, width (of a state or a layer's output), places (tokens of a row), slots (for rows that are read). ``codes`` are unsigned bytes with
-``ZERO`` for 0, and ``steps`` (rows,) is what one of them is worth. ``products`` are what a linear layer gives but for
-the step of its input and its bias, the ``addend``.
+Dimensions: rows, width (of a state or a layer's output), places (tokens of a row), slots (of which each holds a row's
+places). ``codes`` are unsigned bytes with ``ZERO`` for 0, and ``steps`` (rows,) is what one of them is worth.
+``products`` are what a linear layer gives but for the step of its input and its bias, the ``addend``.
 """
 
 import numpy as np

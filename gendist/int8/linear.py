@@ -48,7 +48,7 @@ class IntegerLinear(nn.Module):
         self.inputs = weight.shape[1]
         self.packed: torch.Tensor | None = None
         self.whole: torch.Tensor | None = None
-        if weight.device.type == "cuda" and has_whole_products(weight.device):
+        if weight.device.type != "cpu" and has_whole_products(weight.device):
             self.whole = whole_weights(codes)
         elif weight.device.type == "cpu" and has_integer_products():
             self.packed = torch.ops.onednn.qlinear_prepack(codes.to(torch.int8).contiguous(), [ROWS, self.inputs])

@@ -14,8 +14,8 @@ import math
 import numpy as np
 import torch
 
-from gendist.synthetic.fused import FusedWeigher
 from gendist.synthetic.device_noise import gumbel_on_device
+from gendist.synthetic.fused import FusedWeigher
 from gendist.synthetic.noise import gumbel
 from gendist.synthetic.settings import Sampling
 from gendist.synthetic.weights import Weighed, Weigher, margin, reaching

@@ -72,14 +72,15 @@ class Sampler:
             prompts: tokens between the start token and each row, which the row continues; none by default.
         """
         tasks = [
-            self._task(number, prompt)
-            for number, prompt in zip(numbers, prompts or [[]] * len(numbers), strict=True)
+            self._task(number, prompt) for number, prompt in zip(numbers, prompts or [[]] * len(numbers), strict=True)
         ]
+        yield from (Row(task.number, [], False) for task in tasks if not task.most)
+        tasks = [task for task in tasks if task.most]
         if self.steps.refills:
             yield from self._all(tasks)
             return
-        tasks.sort(key=lambda task: len(task.prompt))
-        for _, group in groupby(tasks, lambda task: len(task.prompt)):
+        tasks.sort(key=_prompt_length)
+        for _, group in groupby(tasks, _prompt_length):
             yield from self._all(list(group))
 
     def _task(self, number: int, prompt: list[int]) -> Task:
@@ -130,3 +131,7 @@ class Sampler:
                 return
             self.settled += self.steps.advance(slots)
             yield from slots.take()
+
+
+def _prompt_length(task: Task) -> int:
+    return len(task.prompt)

@@ -1,4 +1,4 @@
-"""Where rows are written side by side: each slot holds a row, at a place of its own, until it ends and another comes."""
+"""Where rows are written side by side: a slot holds a row, at a place of its own, until that ends and another comes."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ class Task:
     prompt: list[int]
     """The start token, and the tokens that the row continues."""
     most: int
-    """Tokens of the row, the prompt not counted, after which it is cut."""
+    """Tokens of the row, the prompt not counted, after which it is cut; at least one."""
 
 
 class Slots:
@@ -75,7 +75,7 @@ class Slots:
         self.texts[where] = torch.from_numpy(texts).to(self.device)
         self.numbers[where], self.prompts[where], self.limits[where] = torch.from_numpy(numbers).to(self.device)
         self.places[where], self.ended[where], self.doubtful[where] = 0, False, False
-        self.running[where] = self.prompts[where] < self.limits[where]
+        self.running[where] = True
         self.taken[slots] = True
         self.seen[:, slots] = np.array([1, 0, 0, 0])[:, None]
 

@@ -1,8 +1,8 @@
 """Rows go on by steps that are functions of tensors of fixed sizes: the way of a GPU.
 
 A step reads a token of every slot, chooses the next, and writes it down, all on the device; nothing in it waits for the
-CPU, so a CUDA graph replays its thousand small kernels at once. Rows that have ended meanwhile stay where they are, as do
-those whose choice was too close to call: being exact, what they read again is what they have read before.
+CPU, so a CUDA graph replays its thousands of small kernels at once. Rows that have ended meanwhile stay where they are,
+as do those whose choice was too close to call: being exact, what they read again is what they have read before.
 """
 
 import logging
@@ -32,11 +32,9 @@ class StaticSteps:
 
     refills = True
 
-    def __init__(
-        self, decoder: Decoder, chooser: TokenChooser, device: torch.device, together: int = TOGETHER
-    ) -> None:
-        """Take the decoder, of PyTorch's operations alone, and what chooses; ``together`` are the steps between looks."""
-        self.decoder, self.chooser, self.device, self.together = decoder, chooser, device, together
+    def __init__(self, decoder: Decoder, chooser: TokenChooser, device: torch.device) -> None:
+        """Take the decoder, of PyTorch's operations alone, and what chooses."""
+        self.decoder, self.chooser, self.device = decoder, chooser, device
         self.graphs = device.type == "cuda"
         """Whether steps are captured; not any more if that has failed."""
         self._cache: KeysAndValues
@@ -51,9 +49,9 @@ class StaticSteps:
         """Let every row go on by some tokens, and look; return how many were settled in float64."""
         self._shrink(slots)
         # One place more than was seen: a row whose token was settled after the last look is further than that.
-        length = int(slots.seen[3, slots.taken].max()) + 1 + self.together
+        length = int(slots.seen[3, slots.taken].max()) + 1 + TOGETHER
         logits = torch.empty(0)
-        for _ in range(self.together):
+        for _ in range(TOGETHER):
             logits = self._step(slots, self._rounded_up(length))
         slots.look()
         return self._settle(slots, logits)
