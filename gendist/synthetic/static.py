@@ -47,14 +47,15 @@ class StaticSteps:
 
     def advance(self, slots: Slots) -> int:
         """Let every row go on by some tokens, and look; return how many were settled in float64."""
-        self._shrink(slots)
-        # One place more than was seen: a row whose token was settled after the last look is further than that.
-        length = int(slots.seen[3, slots.taken].max()) + 1 + TOGETHER
-        logits = torch.empty(0)
-        for _ in range(TOGETHER):
-            logits = self._step(slots, self._rounded_up(length))
-        slots.look()
-        return self._settle(slots, logits)
+        with _any_order():
+            self._shrink(slots)
+            # One place more than was seen: a row whose token was settled after the last look is further than that.
+            length = self._rounded_up(int(slots.seen[3, slots.taken].max()) + 1 + TOGETHER)
+            logits = torch.empty(0)
+            for _ in range(TOGETHER):
+                logits = self._step(slots, length)
+            slots.look()
+            return self._settle(slots, logits)
 
     def _settle(self, slots: Slots, logits: torch.Tensor) -> int:
         """Choose in float64 where it was too close to call, from the logits of the last step."""
@@ -95,8 +96,7 @@ class StaticSteps:
             return logits
         if self.graphs:
             return self._capture(slots, length)
-        with _any_order():
-            return self._plain_step(slots, length)
+        return self._plain_step(slots, length)
 
     def _plain_step(self, slots: Slots, length: int) -> torch.Tensor:
         self._cache.length = length
@@ -116,19 +116,18 @@ class StaticSteps:
         """
         done = None
         try:
-            with _any_order():
-                stream = torch.cuda.Stream()
-                stream.wait_stream(torch.cuda.current_stream())
-                with torch.cuda.stream(stream):
-                    done = self._plain_step(slots, length)
-                torch.cuda.current_stream().wait_stream(stream)
-                graph = torch.cuda.CUDAGraph()
-                # Graphs are replayed one after the other, and so can share their memory.
-                pool = next((known.pool() for known, _ in self._captured.values()), None)
-                with torch.cuda.graph(graph, pool=pool):
-                    logits = self._plain_step(slots, length)
-                self._captured[length] = graph, logits
-                return done
+            stream = torch.cuda.Stream()
+            stream.wait_stream(torch.cuda.current_stream())
+            with torch.cuda.stream(stream):
+                done = self._plain_step(slots, length)
+            torch.cuda.current_stream().wait_stream(stream)
+            graph = torch.cuda.CUDAGraph()
+            # Graphs are replayed one after the other, and so can share their memory.
+            pool = next((known.pool() for known, _ in self._captured.values()), None)
+            with torch.cuda.graph(graph, pool=pool):
+                logits = self._plain_step(slots, length)
+            self._captured[length] = graph, logits
+            return done
         except (RuntimeError, AssertionError) as error:
             if memory.is_out_of_memory(error):
                 raise

@@ -36,7 +36,7 @@ class Stepwise:
                 # Decided in float64, where batch and device leave no trace.
                 before = slots.texts[rows[i] : rows[i] + 1, : slots.places[rows[i]] + 1]
                 exact = self.reader.exact_logits(before, logits[i : i + 1])
-                chosen[i] = self.chooser.choose(exact, numbers[i : i + 1], steps[i : i + 1])[0][0]
+                chosen[i] = int(self.chooser.choose(exact, numbers[i : i + 1], steps[i : i + 1])[0])
                 settled += 1
             tokens[rows] = chosen
         going[read] = True
