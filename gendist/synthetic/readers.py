@@ -84,6 +84,7 @@ class IntegerReader:
 
     def begin(self, slots: Slots) -> None:
         """Make room for what the slots hold."""
+        self._cache = None  # its memory first: there may not be enough for both
         self._cache = self.decoder.empty_cache(len(slots), slots.texts.shape[1])
 
     def read(self, slots: Slots, rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 
 from gendist import memory
-from gendist.int8.decoder import Decoder, KeysAndValues
+from gendist.int8.decoder import Decoder
 from gendist.synthetic.decision import TokenChooser
 from gendist.synthetic.slots import Slots
 
@@ -37,12 +37,12 @@ class StaticSteps:
         self.decoder, self.chooser, self.device = decoder, chooser, device
         self.graphs = device.type == "cuda"
         """Whether steps are captured; not any more if that has failed."""
-        self._cache: KeysAndValues
+        self._cache: Any = None
         self._captured: dict[int, tuple[Any, torch.Tensor]] = {}
 
     def begin(self, slots: Slots) -> None:
         """Make room for what the slots will hold."""
-        self._captured = {}
+        self._captured, self._cache = {}, None  # its memory first: there may not be enough for both
         self._cache = self.decoder.empty_cache(len(slots), slots.texts.shape[1])
 
     def advance(self, slots: Slots) -> int:
