@@ -49,7 +49,8 @@ def read(decoder, ids):
     """The logits after each of some rows' tokens, (rows, places, vocabulary)."""
     cache = decoder.empty_cache(*ids.shape)
     with torch.inference_mode():
-        steps = [decoder.logits(decoder.step(ids[:, i], i, cache)) for i in range(ids.shape[1])]
+        places = torch.arange(ids.shape[1]).expand_as(ids)
+        steps = [decoder.logits(decoder.step(*at, cache)) for at in zip(ids.t(), places.t(), strict=True)]
     return torch.stack(steps, 1)
 
 
@@ -82,6 +83,20 @@ def test_processors_without_products_of_bytes_compute_the_same(inputs, monkeypat
     assert fast.packed is not None and plain.packed is None
     assert torch.equal(fast(x), plain(x))
     assert torch.equal(fast(x)[7:8], fast(x[7:8]))
+
+
+@pytest.mark.parametrize(("rows", "inputs", "outputs"), [(1, 20, 50), (17, 16, 32), (40, 3072, 77)])
+def test_matrices_of_bytes_give_the_same_products_as_on_a_gpu(rows, inputs, outputs, monkeypatch):
+    """PyTorch has the operation that a GPU takes on CPUs too."""
+    torch.manual_seed(0)
+    layer = torch.nn.Linear(inputs, outputs)
+    x = 10 * torch.randn(rows, inputs, dtype=torch.float64)
+    x[0] = x[0].abs().max()
+    assert linear.has_whole_products(torch.device("cpu"))
+    ours, expected = IntegerLinear(layer.weight, layer.bias), IntegerLinear(layer.weight, layer.bias)(x)
+    ours.whole = linear.whole_weights(quantize_rows(layer.weight.detach().double())[0])
+    monkeypatch.setattr(torch.ops.onednn, "qlinear_pointwise", None)
+    assert torch.equal(ours(x), expected)
 
 
 def test_probabilities_are_near_to_those_of_float32(model):
@@ -127,17 +142,28 @@ def test_the_compiled_decoder_computes_the_same(model, wide):
         assert torch.equal(read(ours, ids), read(plain, ids))
 
 
-def test_the_compiled_decoder_goes_on_with_some_of_the_rows(wide):
-    ids, kept = torch.randint(0, 500, (6, 12)), torch.tensor([4, 1])
-    decoder = FusedDecoder(wide)
-    expected, cache = read(decoder, ids), decoder.empty_cache(6, 12)
+@pytest.mark.parametrize("kind", [Decoder, FusedDecoder])
+def test_rows_come_and_go_in_slots(kind, wide):
+    """Rows of several lengths begin at any time, in slots that others have left."""
+    decoder, ids, rng = kind(wide), torch.randint(0, 500, (9, 90)), np.random.default_rng(0)
+    expected, cache, lengths = read(Decoder(wide), ids), decoder.empty_cache(3, 90), rng.integers(1, 90, 9)
+    waiting, held, places, seen = list(range(9)), [-1] * 3, [0] * 3, 0
     with torch.inference_mode():
-        for place in range(6):
-            decoder.step(ids[:, place], place, cache)
-        cache.select(kept)
-        for place in range(6, 12):
-            found = decoder.logits(decoder.step(ids[kept, place], place, cache))
-            assert torch.equal(found, expected[kept, place])
+        while waiting or any(row >= 0 for row in held):
+            for slot in range(3):
+                if held[slot] < 0 and waiting and rng.random() < 0.3:
+                    held[slot], places[slot] = waiting.pop(), 0
+            slots = torch.tensor([slot for slot in (2, 0, 1) if held[slot] >= 0], dtype=torch.long)
+            if not len(slots):
+                continue
+            rows, at = torch.tensor(held)[slots], torch.tensor(places)[slots]
+            found = decoder.logits(decoder.step(ids[rows, at], at, cache, slots))
+            assert torch.equal(found, expected[rows, at])
+            for slot in slots.tolist():
+                places[slot], seen = places[slot] + 1, seen + 1
+                if places[slot] == lengths[held[slot]]:
+                    held[slot] = -1
+    assert seen == lengths.sum()
 
 
 def test_sums_in_attention_are_exact(wide, monkeypatch):
@@ -212,9 +238,10 @@ for number in (np.float32, np.float64):
     kernels.gelu(products, addend, output, codes, steps)
     seen.update(output.tobytes() + codes.tobytes() + steps.tobytes())
 past = np.zeros((9, 7, 4, 64), np.int8), np.zeros((9, 7, 64, 4), np.int8), np.zeros((2, 9, 7, 64))
+slots = np.arange(9)
 read = np.zeros((9, 28), np.uint8)
 for place in range(30):
-    kernels.attend(np.roll(products, place, 1), addend, *past, place, 2047, 65536, read, steps)
+    kernels.attend(np.roll(products, place, 1), addend, *past, slots, np.full(9, place), 2047, 65536, read, steps)
     seen.update(read.tobytes() + steps.tobytes())
 print(seen.hexdigest())
 """

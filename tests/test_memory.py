@@ -48,16 +48,16 @@ def lines(caplog: pytest.LogCaptureFixture) -> list[str]:
 
 
 def too_big(monkeypatch: pytest.MonkeyPatch, rows: int, error: Exception) -> None:
-    """Let a batch of more than so many rows run out of memory once its first row has ended."""
-    original = Sampler._batch
+    """Let more than so many rows side by side run out of memory once the first has ended."""
+    original = Sampler._write
 
-    def limited(self, numbers, before):
-        for row in original(self, numbers, before):
+    def limited(self, tasks, count):
+        for row in original(self, tasks, count):
             yield row
-            if len(numbers) > rows:
+            if count > rows:
                 raise error
 
-    monkeypatch.setattr(Sampler, "_batch", limited)
+    monkeypatch.setattr(Sampler, "_write", limited)
 
 
 @pytest.mark.parametrize("error", [torch.OutOfMemoryError("CUDA out of memory"), RuntimeError(CPU)])

@@ -19,9 +19,10 @@ from gendist.synthetic.decision import TokenChooser
 from gendist.synthetic.fused import FusedWeigher
 from gendist.synthetic.noise import gumbel, philox4x32
 from gendist.synthetic.pool import read_pool
-from gendist.synthetic.sampler import Row, Sampler
+from gendist.synthetic.sampler import Sampler
 from gendist.synthetic.settings import Sampling
 from gendist.synthetic.shard import generate_shard, shard_table
+from gendist.synthetic.slots import Row
 
 STRATEGIES = {
     "full": {},
@@ -241,8 +242,8 @@ def test_the_margin_is_ten_times_the_rounding_error(model, request):
     with torch.inference_mode():
         for row in sampler.sample(range(20)):
             ids = torch.tensor([[sampler.start, *row.tokens]])
-            alone = sampler.reader.model(input_ids=ids).logits
-            together = sampler.reader.model(input_ids=ids.repeat(7, 1)).logits
+            alone = sampler.steps.reader.model(input_ids=ids).logits
+            together = sampler.steps.reader.model(input_ids=ids.repeat(7, 1)).logits
             for logits in (alone, together):
                 worst = max(worst, (logits.double() - exact(input_ids=ids).logits).abs().max().item())
     assert 0 < 10 * worst <= weights.MARGIN
@@ -261,9 +262,10 @@ def test_the_end_token_stops_a_row_and_is_no_part_of_it(generator):
 
 def test_rows_end_at_the_context_of_the_model(generator):
     sampler = sampler_of(generator, temperature=9.0)
-    sampler = Sampler(sampler.reader.model, sampler.start, sampler.end, [], Sampling(max_tokens=4000, temperature=9.0))
+    model = sampler.steps.reader.model
+    sampler = Sampler(model, sampler.start, sampler.end, [], Sampling(max_tokens=4000, temperature=9.0))
     lengths = [len(row.tokens) for row in sampler.sample(range(20))]
-    assert max(lengths) == sampler.reader.model.config.max_position_embeddings - 1
+    assert max(lengths) == model.config.max_position_embeddings - 1
 
 
 def test_seeds_are_pools_of_their_own(generator, tmp_path):

@@ -15,8 +15,9 @@ from gendist.int8.divergence import LIMIT, divergence
 from gendist.int8.fused import decoder_for
 from gendist.models import load_causal_lm, load_tokenizer
 from gendist.pocket.unpack import unpack_generator
-from gendist.synthetic.sampler import Row, Sampler
+from gendist.synthetic.sampler import Sampler
 from gendist.synthetic.settings import Sampling
+from gendist.synthetic.slots import Row
 
 
 def cases(rows: int = 32, tokens: int = 64) -> list[Case]:

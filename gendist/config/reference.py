@@ -145,6 +145,8 @@ def _type(field: dict[str, Any]) -> str:
         return "entries by name"
     if "$ref" in field:
         return "keys"
+    if "const" in field:
+        return f"`{field['const']}`"
     if "enum" in field:
         return " or ".join(f"`{choice}`" for choice in field["enum"])
     if field["type"] == "array":

@@ -5,7 +5,7 @@ Logits therefore do not depend on what else is computed beside a row, nor on whe
 """
 
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from torch.nn import functional
@@ -32,27 +32,48 @@ class Norm:
         return functional.layer_norm(x, self.weight.shape, self.weight, self.bias, self.eps)
 
 
-class Cache(Protocol):
-    """What the rows of a batch have been read as so far."""
-
-    def select(self, rows: torch.Tensor) -> None:
-        """Keep some of the rows."""
-
-
 class KeysAndValues:
-    """What the rows of a batch have been read as so far: integers of 8 bits, held as float32 to be multiplied."""
+    """What the rows in some slots have been read as so far, in bytes."""
 
-    def __init__(self, layers: int, rows: int, heads: int, places: int, width: int, device: torch.device) -> None:
-        """Make room for ``places`` tokens of each row."""
-        shape = (rows, heads, places, width)
-        self.keys, self.values = ([torch.empty(shape, device=device) for _ in range(layers)] for _ in range(2))
-        # A step for each key and value, float64: (2, rows, heads, places).
-        self.steps = [torch.empty((2, *shape[:3]), dtype=torch.float64, device=device) for _ in range(layers)]
+    def __init__(self, layers: int, slots: int, heads: int, places: int, width: int, device: torch.device) -> None:
+        """Make room for ``places`` tokens in each slot."""
+        self.heads, self.places = heads, places
+        self.length = places
+        """Places that are looked at: enough for all tokens so far, and shorter than ``places`` to save time."""
+        shape = (slots, heads, places, width)
+        self.keys, self.values = (
+            [torch.zeros(shape, dtype=torch.int8, device=device) for _ in range(layers)] for _ in range(2)
+        )
+        # What a key or value is worth: times a weight of zero, what an earlier row left is zero, as nothing is not.
+        self.key_steps, self.value_steps = (
+            [torch.zeros(shape[:3], dtype=torch.float64, device=device) for _ in range(layers)] for _ in range(2)
+        )
 
-    def select(self, rows: torch.Tensor) -> None:
-        """Keep some of the rows."""
-        self.keys, self.values = ([part[rows] for part in parts] for parts in (self.keys, self.values))
-        self.steps = [part[:, rows] for part in self.steps]
+    def select(self, slots: torch.Tensor) -> None:
+        """Keep some of the slots."""
+        for parts in (self.keys, self.values, self.key_steps, self.value_steps):
+            parts[:] = [part[slots] for part in parts]
+
+    def put(self, layer: int, where: torch.Tensor, codes: torch.Tensor, steps: torch.Tensor) -> None:
+        """Write a key and a value of each row and head.
+
+        Args:
+            layer: number of the layer.
+            where: numbers of slot, head and place as one, (rows heads,).
+            codes: integers, (2, rows, heads, width).
+            steps: what they are worth, (2, rows, heads, 1).
+        """
+        for parts, part in zip((self.keys, self.values), codes.to(torch.int8), strict=True):
+            parts[layer].flatten(0, 2).index_copy_(0, where, part.flatten(0, 1))
+        for parts, part in zip((self.key_steps, self.value_steps), steps, strict=True):
+            parts[layer].flatten().index_copy_(0, where, part.flatten())
+
+    def get(self, layer: int, slots: torch.Tensor | None) -> tuple[torch.Tensor, ...]:
+        """Return keys and values, (rows heads, length, width) float32, and their steps, (rows heads, length)."""
+        parts = (self.keys[layer], self.values[layer], self.key_steps[layer], self.value_steps[layer])
+        found = (part if slots is None else part[slots] for part in parts)
+        keys, values, *steps = (part[:, :, : self.length].flatten(0, 1) for part in found)
+        return keys.float(), values.float(), *steps
 
 
 @dataclass(frozen=True)
@@ -89,18 +110,33 @@ class Decoder:
         self.width = model.config.hidden_size // self.heads
         self.query_levels = min(QUERY_LEVELS, EXACT // (LEVELS * self.width))
 
-    def empty_cache(self, rows: int, places: int) -> Any:
-        """Return a cache for this many rows and tokens."""
-        return KeysAndValues(len(self.layers), rows, self.heads, places, self.width, self.words.device)
+    def empty_cache(self, slots: int, places: int) -> Any:
+        """Return a cache for this many slots and tokens in each."""
+        return KeysAndValues(len(self.layers), slots, self.heads, places, self.width, self.words.device)
 
-    def step(self, tokens: torch.Tensor, place: int, cache: Any) -> torch.Tensor:
-        """Read one more token of each row, (rows,), at ``place``; return the last layer's states (rows, width)."""
-        x = self.words[tokens].double() + self.places[place]
+    def step(
+        self, tokens: torch.Tensor, places: torch.Tensor, cache: Any, slots: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        """Read one more token of some rows; return the last layer's states (rows, width).
+
+        Args:
+            tokens: one of each row, (rows,).
+            places: how many tokens of its row come before it, (rows,). What an earlier row left in a slot has no
+                influence, so that a new one begins at 0 without further ado.
+            cache: what has been read so far.
+            slots: those of the rows in the cache, (rows,); all in order by default.
+        """
+        x = self.words[tokens].double() + self.places[places]
+        heads = torch.arange(self.heads, device=places.device)
+        own = torch.arange(len(tokens), device=places.device) if slots is None else slots
+        where = ((own[:, None] * self.heads + heads) * cache.places + places[:, None]).flatten()
+        beyond = torch.arange(cache.length, device=places.device) > places[:, None, None]
+        beyond = beyond.expand(-1, self.heads, -1).flatten(0, 1)  # (rows heads, length)
         if not self.norm_first:
             x = self.first_norm(x)
         for number, layer in enumerate(self.layers):
             taken = layer.attention_norm(x) if self.norm_first else x
-            x = x + layer.attention_out(self._attend(layer.attention_in(taken), number, place, cache))
+            x = x + layer.attention_out(self._attend(layer.attention_in(taken), number, cache, slots, where, beyond))
             if not self.norm_first:
                 x = layer.attention_norm(x)
             taken = layer.feed_norm(x) if self.norm_first else x
@@ -117,19 +153,23 @@ class Decoder:
         output = products.mul_(step.float())
         return output if self.head_bias is None else output.add_(self.head_bias)
 
-    def _attend(self, joined: torch.Tensor, layer: int, place: int, cache: KeysAndValues) -> torch.Tensor:
+    def _attend(
+        self,
+        joined: torch.Tensor,
+        layer: int,
+        cache: KeysAndValues,
+        slots: torch.Tensor | None,
+        where: torch.Tensor,
+        beyond: torch.Tensor,
+    ) -> torch.Tensor:
         """Map queries, keys and values side by side (rows, 3 width) to what attention reads, (rows, width)."""
         rows = len(joined)
         query, key_and_value = joined.view(rows, 3, self.heads, self.width).transpose(0, 1).split([1, 2])
-        codes, steps = quantize_rows(key_and_value)
-        cache.keys[layer][:, :, place], cache.values[layer][:, :, place] = codes
-        cache.steps[layer][..., place] = steps[..., 0]
-        past = slice(place + 1)
-        keys, values = (part[layer][:, :, past].flatten(0, 1) for part in (cache.keys, cache.values))
-        key_steps, value_steps = cache.steps[layer][..., past].flatten(1, 2)  # (rows heads, past)
+        cache.put(layer, where, *quantize_rows(key_and_value))
+        keys, values, key_steps, value_steps = cache.get(layer, slots)
         codes, steps = quantize_rows(query.reshape(-1, 1, self.width), self.query_levels)
         scores = torch.bmm(codes.float(), keys.transpose(1, 2))[:, 0].double()
-        scores = scores.mul_(steps[:, 0] * self.width**-0.5).mul_(key_steps)
+        scores = scores.mul_(steps[:, 0] * self.width**-0.5).mul_(key_steps).masked_fill_(beyond, -torch.inf)
         shares = torch.softmax(scores, 1).mul_(value_steps)
         unit = shares.sum(1, keepdim=True).div_(WEIGHTS)
         weights = (shares / unit).round_().float()

@@ -41,7 +41,7 @@ def divergence(model: Any, decoder: Decoder, rows: Sequence[list[int]]) -> float
         exact = model(input_ids=ids, attention_mask=mask).logits
         cache = decoder.empty_cache(*ids.shape)
         for place in range(ids.shape[1]):
-            ours = decoder.logits(decoder.step(ids[:, place], place, cache))
+            ours = decoder.logits(decoder.step(ids[:, place], torch.full_like(ids[:, 0], place), cache))
             expected, found = (torch.log_softmax(logits.double(), 1) for logits in (exact[:, place], ours))
             inside = mask[:, place]
             total += float(((expected.exp() * (expected - found)).sum(1) * inside).sum())

@@ -11,42 +11,39 @@ from gendist.int8.rounded import Rounded, times
 
 
 class BytesCache:
-    """What the rows of a batch have been read as so far, in bytes."""
+    """What the rows in some slots have been read as so far, in bytes."""
 
-    def __init__(self, layers: int, rows: int, heads: int, places: int, width: int) -> None:
-        """Make room for ``places`` tokens of each row."""
+    def __init__(self, layers: int, slots: int, heads: int, places: int, width: int) -> None:
+        """Make room for ``places`` tokens in each slot."""
         places = -(-places // kernels.CHUNK) * kernels.CHUNK
         # A key's places lie side by side, as do a value's numbers: both are what is multiplied at once.
-        self.keys = [np.zeros((rows, heads, width, places), np.int8) for _ in range(layers)]
-        self.values = [np.zeros((rows, heads, places, width), np.int8) for _ in range(layers)]
-        self.worth = [np.zeros((2, rows, heads, places)) for _ in range(layers)]
-
-    def select(self, rows: torch.Tensor) -> None:
-        """Keep some of the rows."""
-        kept = rows.numpy()
-        self.keys, self.values = ([part[kept] for part in parts] for parts in (self.keys, self.values))
-        self.worth = [part[:, kept] for part in self.worth]
+        self.keys = [np.zeros((slots, heads, width, places), np.int8) for _ in range(layers)]
+        self.values = [np.zeros((slots, heads, places, width), np.int8) for _ in range(layers)]
+        self.worth = [np.zeros((2, slots, heads, places)) for _ in range(layers)]
 
 
 class FusedDecoder(Decoder):
     """The numbers of ``Decoder``, with a fraction of its passes over memory."""
 
-    def empty_cache(self, rows: int, places: int) -> BytesCache:
-        """Return a cache for this many rows and tokens."""
-        return BytesCache(len(self.layers), rows, self.heads, places, self.width)
+    def empty_cache(self, slots: int, places: int) -> BytesCache:
+        """Return a cache for this many slots and tokens in each."""
+        return BytesCache(len(self.layers), slots, self.heads, places, self.width)
 
-    def step(self, tokens: torch.Tensor, place: int, cache: Any) -> torch.Tensor:
-        """Read one more token of each row, (rows,), at ``place``; return the last layer's states (rows, width)."""
-        states = self.words[tokens].double() + self.places[place]
+    def step(
+        self, tokens: torch.Tensor, places: torch.Tensor, cache: Any, slots: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        """Read one more token of some rows, as ``Decoder.step``; rows in other slots cost nothing."""
+        states = self.words[tokens].double() + self.places[places]
         if self.first_norm is not None:
             states = self.first_norm(states)
         x = Rounded(states)
         x.round(self.layers[0].attention_norm if self.norm_first else None)
+        where = (torch.arange(len(tokens)) if slots is None else slots).numpy(), places.numpy()
         following = [*(layer.attention_norm for layer in self.layers[1:]), self.head_norm]
         for layer, next_norm, *past in zip(self.layers, following, cache.keys, cache.values, cache.worth, strict=True):
             norms = (layer.feed_norm, next_norm) if self.norm_first else (layer.attention_norm, layer.feed_norm)
-            sizes = place, self.query_levels, WEIGHTS
-            kernels.attend(*times(x.codes, layer.attention_in), *past, *sizes, x.codes.numpy(), x.steps)
+            levels = self.query_levels, WEIGHTS
+            kernels.attend(*times(x.codes, layer.attention_in), *past, *where, *levels, x.codes.numpy(), x.steps)
             x.add(layer.attention_out, x.codes, norms[0], not self.norm_first)
             x.add(layer.down, x.activate(layer.up)[1], norms[1], not self.norm_first)
         return states

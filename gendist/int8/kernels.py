@@ -2,9 +2,9 @@
 
 Each function computes what the decoder says in torch (``decoder.py``): in float64 its integers are the same. The
 encoder takes float32.
-Dimensions: rows, width (of a state or a layer's output), places (tokens of a row). ``codes`` are unsigned bytes with
-``ZERO`` for 0, and ``steps`` (rows,) is what one of them is worth. ``products`` are what a linear layer gives but for
-the step of its input and its bias, the ``addend``.
+Dimensions: rows, width (of a state or a layer's output), places (tokens of a row), slots (of which each holds a row's
+places). ``codes`` are unsigned bytes with ``ZERO`` for 0, and ``steps`` (rows,) is what one of them is worth.
+``products`` are what a linear layer gives but for the step of its input and its bias, the ``addend``.
 """
 
 import numpy as np
@@ -152,34 +152,36 @@ def attend(
     keys: np.ndarray,
     values: np.ndarray,
     worth: np.ndarray,
-    place: int,
+    slots: np.ndarray,
+    places: np.ndarray,
     query_levels: int,
     weights_total: int,
     codes: np.ndarray,
     steps: np.ndarray,
 ) -> None:
-    """Attention of the token at ``place``, whose keys and values join the others.
+    """Attention of a token of each row, whose keys and values join those of its slot.
 
     Args:
         products: of queries, keys and values side by side, (rows, 3 width).
         addend: their biases.
-        keys: (rows, heads, width of a head, places), signed bytes; places a multiple of ``CHUNK``.
-        values: (rows, heads, places, width of a head), signed bytes.
-        worth: of keys and of values, (2, rows, heads, places).
-        place: which place the token has.
+        keys: (slots, heads, width of a head, places), signed bytes; places a multiple of ``CHUNK``.
+        values: (slots, heads, places, width of a head), signed bytes.
+        worth: of keys and of values, (2, slots, heads, places).
+        slots: where the row's earlier tokens are, (rows,).
+        places: which place the token has in its row, (rows,); what a slot holds beyond it has no influence.
         query_levels: the largest integer of a query.
         weights_total: what attention's weights of a row and head add up to.
         codes: written: what was read (rows, width).
         steps: of ``products``; written: of ``codes``.
     """
-    heads, size, places = keys.shape[1:]
+    heads, size, most = keys.shape[1:]
     width = heads * size
     joined, read = np.empty(3 * width), np.empty(width)
     query = np.empty(size, np.float32)
-    sums, shares = np.empty(places, np.float32), np.empty(places)
+    sums, shares = np.empty(most, np.float32), np.empty(most)
     mixed = np.empty(size, np.float32)
     for row in range(products.shape[0]):
-        inputs, step = products[row], steps[row]
+        inputs, step, slot, place = products[row], steps[row], slots[row], places[row]
         for i in range(3 * width):
             joined[i] = inputs[i] * step + addend[i]
         for head in range(heads):
@@ -187,8 +189,8 @@ def attend(
             asked = joined[begin : begin + size]
             key = joined[width + begin : width + begin + size]
             value = joined[2 * width + begin : 2 * width + begin + size]
-            own_keys, own_value = keys[row, head], values[row, head, place]
-            key_worth, value_worth = worth[0, row, head], worth[1, row, head]
+            own_keys, own_value = keys[slot, head], values[slot, head, place]
+            key_worth, value_worth = worth[0, slot, head], worth[1, slot, head]
             query_step = _step(asked, query_levels)
             key_worth[place], value_worth[place] = _step(key, LEVELS), _step(value, LEVELS)
             per_query, per_key, per_value = 1 / query_step, 1 / key_worth[place], 1 / value_worth[place]
@@ -219,7 +221,7 @@ def attend(
             per_unit = 1 / unit
             for p in range(place + 1):
                 sums[p] = np.rint(shares[p] * per_unit)
-            _mix(sums, place + 1, values[row, head], mixed)
+            _mix(sums, place + 1, values[slot, head], mixed)
             for i in range(size):
                 read[begin + i] = mixed[i] * unit
         steps[row] = write_codes(read, codes[row])

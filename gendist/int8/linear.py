@@ -7,6 +7,7 @@ What is left to rounding is done in float64, where it is far too small to change
 
 import torch
 from torch import nn
+from torch.nn import functional
 
 LEVELS = 127
 """Largest integer of weights and activations; the smallest is its negative."""
@@ -17,6 +18,8 @@ ROWS = 32
 EXACT = 2**24
 """Integers up to here are exact in float32, and so are sums that stay below, in any order."""
 TINY = 1e-30
+MULTIPLE = 32
+"""Sizes of matrices of bytes are multiples of this on a GPU: more than it takes, and as many as it does at once."""
 
 
 def quantize_rows(x: torch.Tensor, levels: int = LEVELS) -> tuple[torch.Tensor, torch.Tensor]:
@@ -44,7 +47,10 @@ class IntegerLinear(nn.Module):
         self.bias = None if bias is None else bias.detach().to(dtype)
         self.inputs = weight.shape[1]
         self.packed: torch.Tensor | None = None
-        if weight.device.type == "cpu" and has_integer_products():
+        self.whole: torch.Tensor | None = None
+        if weight.device.type != "cpu" and has_whole_products(weight.device):
+            self.whole = whole_weights(codes)
+        elif weight.device.type == "cpu" and has_integer_products():
             self.packed = torch.ops.onednn.qlinear_prepack(codes.to(torch.int8).contiguous(), [ROWS, self.inputs])
             self.no_offsets = torch.zeros(len(codes), dtype=torch.int32)
         else:
@@ -64,6 +70,8 @@ class IntegerLinear(nn.Module):
 
     def multiply(self, codes: torch.Tensor) -> torch.Tensor:
         """Return the products, (rows, outputs) float32, of inputs that are rounded: bytes, with ``ZERO`` for 0."""
+        if self.whole is not None:
+            return whole_products(codes, self.whole)[:, : len(self.step)].float() * self.step
         if self.packed is None:
             return self._plain_products(codes)
         products: torch.Tensor = torch.ops.onednn.qlinear_pointwise(
@@ -82,3 +90,29 @@ class IntegerLinear(nn.Module):
 def has_integer_products() -> bool:
     """Say whether this processor multiplies bytes into sums of 32 bits; others would saturate at 16."""
     return bool(torch.backends.mkldnn.is_available() and torch.cpu._is_vnni_supported())
+
+
+def has_whole_products(device: torch.device) -> bool:
+    """Say whether a device multiplies matrices of bytes into sums of 32 bits (NVIDIA: from Turing, 2018, on)."""
+    ones = torch.ones(MULTIPLE, MULTIPLE, dtype=torch.int8, device=device)
+    try:
+        return bool((whole_products(ones.view(torch.uint8), ones) == -MULTIPLE * LEVELS).all())
+    except RuntimeError:
+        return False
+
+
+def whole_weights(codes: torch.Tensor) -> torch.Tensor:
+    """Return integer weights (outputs, inputs) as bytes, filled up with zeros to sizes that are multiplied fast."""
+    more = [-size % MULTIPLE for size in codes.shape]
+    return functional.pad(codes.to(torch.int8), (0, more[1], 0, more[0])).contiguous()
+
+
+def whole_products(codes: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
+    """Return the sums, int32, of bytes (rows, inputs), with ``ZERO`` for 0, times weights as above.
+
+    Rows are filled up, too: there must be more than 16.
+    """
+    rows, inputs = codes.shape
+    signed = codes.bitwise_xor(ZERO).view(torch.int8)
+    signed = functional.pad(signed, (0, weights.shape[1] - inputs, 0, -rows % MULTIPLE))
+    return torch._int_mm(signed, weights.t())[:rows]

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 from gendist import stopping
 from gendist.resume.due import Due
 from gendist.resume.work import WorkFolder
-from gendist.synthetic.sampler import Row
+from gendist.synthetic.slots import Row
 
 log = logging.getLogger(__name__)
 

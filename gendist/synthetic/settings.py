@@ -20,8 +20,9 @@ class Sampling(Settings):
     """A row that has not ended by then is cut; limited by the model's context."""
     prompt_words: Annotated[int, Field(ge=0)] = 0
     """Each text starts from this many first words of a real training row, drawn at random; 0 starts from nothing."""
-    batch_size: Annotated[int, Field(ge=1)] = 128
-    """Rows generated side by side; has no influence on what is generated."""
+    batch_size: Literal["auto"] | Annotated[int, Field(ge=1)] = "auto"
+    """Rows generated side by side, by default 128 on a CPU and up to 1024 on a GPU, as its memory allows; has no
+    influence on what is generated."""
     precision: Literal["auto", "float32", "int8"] = "auto"
     """What the generator computes in: int8 is several times as fast on a CPU and writes the same texts on every
     machine; its probabilities differ a little from those of float32. By default int8 where it was found to differ by

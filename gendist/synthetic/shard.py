@@ -20,8 +20,9 @@ from gendist.resume.work import WorkFolder
 from gendist.settings import Device
 from gendist.synthetic.kept import KeptRows
 from gendist.synthetic.prompts import Prompter
-from gendist.synthetic.sampler import Row, Sampler
+from gendist.synthetic.sampler import Sampler
 from gendist.synthetic.settings import Sampling
+from gendist.synthetic.slots import Row
 
 log = logging.getLogger(__name__)
 

@@ -1,7 +1,9 @@
 """What the next tokens weigh after temperature, top-k and top-p: in torch, on any device and in float64."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch.nn import functional
 
@@ -52,7 +54,8 @@ class Weigher:
         self.settings = settings
         self.vocabulary, self.blocks, self.block = vocabulary, blocks, block
         self.forbidden = forbidden
-        self._memory = torch.empty(0, 0)
+        self._memory: dict[torch.dtype, torch.Tensor] = {}
+        self._constants: dict[tuple[float, ...], torch.Tensor] = {}
 
     def __call__(self, logits: torch.Tensor) -> Weighed:
         """Weigh the logits (rows, vocabulary); the result lasts until the next call."""
@@ -60,7 +63,7 @@ class Weigher:
         scores = memory[:, : self.vocabulary]
         torch.div(logits, self.settings.temperature, out=scores)
         if self.forbidden:
-            scores[:, self.forbidden] = -torch.inf
+            scores.index_fill_(1, self._constant(self.forbidden, logits.device), -torch.inf)
         shares = torch.softmax(memory, 1)
         total = scores.amax(1, keepdim=True) - shares.amax(1, keepdim=True).log()
         folded = memory.unflatten(1, (self.blocks, self.block)), total
@@ -77,10 +80,17 @@ class Weigher:
 
         It stays: padding, and fresh memory, would take as long as the division.
         """
-        rows, size = len(logits), self.blocks * self.block
-        if self._memory.shape[0] < rows or self._memory.dtype != logits.dtype or self._memory.device != logits.device:
-            self._memory = logits.new_full((rows, size), -torch.inf)
-        return self._memory[:rows]
+        rows, size, kept = len(logits), self.blocks * self.block, self._memory.get(logits.dtype)
+        if kept is None or len(kept) < rows or kept.device != logits.device:
+            self._memory[logits.dtype] = kept = logits.new_full((rows, size), -torch.inf)
+        return kept[:rows]
+
+    def _constant(self, values: Sequence[float], device: torch.device) -> torch.Tensor:
+        """Return numbers that stay on a device: copying them there at every step would stop a GPU."""
+        key = tuple(values)
+        if key not in self._constants or self._constants[key].device != device:
+            self._constants[key] = torch.from_numpy(np.array(values)).to(device)
+        return self._constants[key]
 
     def _bounds(self, scores: torch.Tensor, total: torch.Tensor) -> Bounds:
         """Return the least scores, (rows, 1), that top-k and top-p keep whatever the rounding, keep here, may keep."""
@@ -94,7 +104,8 @@ class Weigher:
                 total = torch.logsumexp(ordered[:, :head], 1, keepdim=True)
             probabilities = torch.exp(ordered[:, :head] - total)
             before = torch.cumsum(probabilities, 1) - probabilities
-            slacks = before.new_tensor([-limit, 0.0, limit]) + self.settings.top_p
+            ends = [self.settings.top_p + slack for slack in (-limit, 0.0, limit)]
+            slacks = self._constant(ends, before.device).to(before.dtype)
             found = torch.searchsorted(before, slacks.expand(len(before), 3).contiguous())  # how many are below
             fewest, exact, most = found.clamp_min(1).split(1, dim=1)
         if ordered.shape[1] == head:  # nothing is left out
