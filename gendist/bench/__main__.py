@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from gendist.bench.pairs import Case
 
-GROUPS = ("generation", "scoring", "training", "inference", "many_seeds", "finetuning")
+GROUPS = ("generation", "scoring", "training", "inference", "many_seeds", "large_generation", "finetuning")
 """Modules of this package; their ``cases`` may raise ``LeftOutError``."""
 
 

@@ -1,4 +1,4 @@
-"""How long the paper's study would take: what it asks for, and stages that are measured with small models."""
+"""Benchmarks for GPUs, with small models on a CPU, and how long the paper's study would take."""
 
 import pyarrow.parquet as pq
 import pytest
@@ -6,7 +6,7 @@ import torch
 from transformers import BertConfig, BertForSequenceClassification, GPT2Config, GPT2LMHeadModel
 
 from gendist import devices
-from gendist.bench import finetuning, paper
+from gendist.bench import finetuning, large_generation, paper
 from gendist.bench.pairs import LeftOutError
 from gendist.bench.paper import SIZES, Shapes, Stage, amounts, stages, table
 from gendist.config.load import load_study
@@ -87,8 +87,34 @@ def test_finetuning_is_timed_against_a_plain_loop(monkeypatch):
     assert pair.ours() == pair.theirs() == 2 * 128
 
 
-def test_finetuning_is_left_out_without_a_gpu():
+@pytest.mark.parametrize("group", [finetuning, large_generation])
+def test_benchmarks_for_gpus_are_left_out_without_one(group):
     if torch.cuda.is_available():
         pytest.skip("there is a GPU")
     with pytest.raises(LeftOutError, match="no GPU"):
-        finetuning.cases()
+        group.cases()
+
+
+def test_generation_is_held_against_what_the_device_could_do(monkeypatch):
+    monkeypatch.setattr(large_generation, "gpt2", lambda size: small_gpt2())
+    monkeypatch.setattr(large_generation, "TOKENS", 12)
+    monkeypatch.setattr(large_generation, "COMPARED", 20)
+    plain, continuous = large_generation.cases(torch.device("cpu"), rows=40, side=64)
+    seconds, missed, apart, unstable = plain.checks
+    assert 0 < seconds.value < 3600 and 0 < missed.value < 1
+    assert apart.passed and unstable.passed
+    assert 20 < plain.ours() <= 40 * 12 and 20 < plain.theirs() <= 40 * 12
+    assert continuous.ours is plain.ours and "continuous" in continuous.baseline
+
+
+def test_a_roofline_is_the_slower_of_moving_and_multiplying():
+    roof = large_generation.Roofline(100.0, 1000.0)
+    assert roof.seconds(moved=200.0, operations=1000.0) == 2.0
+    assert roof.seconds(moved=100.0, operations=5000.0) == 5.0
+
+
+def test_what_a_token_takes_at_least_is_counted():
+    config = GPT2Config(n_embd=10, n_layer=2, vocab_size=50)
+    moved, operations = large_generation._for_a_token(config, rows=4)
+    weights, past = 2 * 12 * 100 + 500, 100 * 2 * 10  # of a hundred tokens, fifty are there on average: keys and values
+    assert moved == weights / 4 + past and operations == 2 * (weights + past)
