@@ -27,7 +27,7 @@ EXACT = Training(batch_size=8, epochs=1, min_steps=30, max_steps=30, token_dropo
 @pytest.fixture
 def float32(monkeypatch):
     """Differences are then those of the order of sums."""
-    monkeypatch.setattr(devices, "_cpu_has_bf16", lambda: False)
+    monkeypatch.setattr(devices, "cpu_has_bf16", lambda: False)
 
 
 def student(architecture="kim", dropout=0.0, **changed):
