@@ -4,6 +4,8 @@ import ctypes
 import logging
 import os
 import platform
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 
 import torch
@@ -57,6 +59,19 @@ def pick_device(choice: Device) -> torch.device:
         raise GendistError("device is 'gpu', but PyTorch sees none; give the job one, or set device to auto or cpu")
     _tell("device: CPU" + (f" in place of {name}, which PyTorch cannot use" if gpu else "") + seen)
     return CPU
+
+
+@contextmanager
+def any_kernels() -> Iterator[None]:
+    """Let go of deterministic kernels for a while: others are faster."""
+    asked = torch.are_deterministic_algorithms_enabled()
+    if asked:
+        torch.use_deterministic_algorithms(False)
+    try:
+        yield
+    finally:
+        if asked:
+            torch.use_deterministic_algorithms(True, warn_only=True)
 
 
 def hide_gpus() -> None:

@@ -200,12 +200,12 @@ def exported(train_texts: Path, test_texts: Path, subwords: Path, tmp_path_facto
     from gendist.export.choose import choose_student
     from gendist.export.cross_fit import cross_fit
     from gendist.export.student import export_student
-    from gendist.students.run import distil_student, student_row
+    from gendist.students.run import distil_seeds, student_row
 
     folder = tmp_path_factory.mktemp("export")
     student, training = Student(filters=16), Training(epochs=2, min_steps=150, batch_size=8)
     row = student_row("toy", "kim", "scratch", "default", 0, 0)
-    distil_student(folder / "run", row, train_texts, test_texts, subwords, student, training)
+    distil_seeds({0: folder / "run"}, row, train_texts, test_texts, subwords, student, training)
     cross_fit(folder / "held_out.parquet", train_texts, subwords, "scratch", "default", student, training, 3, 0)
     candidate = Run("toy", "kim", "scratch", "default", 0, 0)
     choose_student([candidate], [folder / "held_out.parquet"], folder / "choice.json")

@@ -85,7 +85,7 @@ def student(files: Files) -> None:
     from tokenizers import Tokenizer, models, pre_tokenizers
 
     from gendist.students.data import Synthetic
-    from gendist.students.run import distil_student, student_row
+    from gendist.students.run import distil_seeds, student_row
     from gendist.students.settings import Student, Training
 
     folder = files.folder / "embeddings"
@@ -95,8 +95,8 @@ def student(files: Files) -> None:
     tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
     tokenizer.save(str(folder / "tokenizer.json"))
     save_file({"vectors": torch.randn(len(words) + 1, 8)}, folder / "vectors.safetensors")
-    distil_student(
-        files.folder / "run",
+    distil_seeds(
+        {0: files.folder / "run"},
         student_row("toy", "kim", "gendist", "t.g.s.default", files.rows, 0),
         files.train,
         files.test,

@@ -26,7 +26,7 @@ from gendist.report.costs import SCHEMA, digits, write_costs
 from gendist.report.labels import label_points
 from gendist.report.style import panels, styled
 from gendist.report.tradeoff import draw_tradeoff
-from gendist.students.run import distil_student, student_row
+from gendist.students.run import distil_seeds, student_row
 from gendist.students.settings import Student, Training
 from gendist.systems import parse_system
 from gendist.texts.tables import read_texts
@@ -43,7 +43,7 @@ def predicted(folder: Path) -> list[int]:
 def test_a_loaded_student_predicts_what_its_run_predicted(architecture, train_texts, test_texts, subwords, tmp_path):
     row = student_row("toy", architecture, "scratch", "default", 0, 0)
     student = Student(architecture=architecture, filters=8)
-    distil_student(tmp_path, row, train_texts, test_texts, subwords, student, Training(epochs=1, min_steps=20))
+    distil_seeds({0: tmp_path}, row, train_texts, test_texts, subwords, student, Training(epochs=1, min_steps=20))
     loaded = load_student(tmp_path, subwords)
     texts = read_texts(test_texts).texts
     assert loaded.predict(texts).tolist() == predicted(tmp_path)

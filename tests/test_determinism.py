@@ -12,7 +12,7 @@ from workflow_fixtures import SMALL_STUDY, Checkout
 from gendist.config import study_from
 from gendist.logits.score import score
 from gendist.students.data import Synthetic
-from gendist.students.run import distil_student, student_row
+from gendist.students.run import distil_seeds, student_row
 from gendist.synthetic.shard import generate_shard
 
 
@@ -51,8 +51,8 @@ def require_shards_without_influence(results: Path, embeddings: Path, folder: Pa
     score(toy / "teachers/bert", shard, logits, study.teachers["bert"].max_tokens)
     assert rows(shard.parent) == rows(toy / "synthetic/tiny/full") and len(rows(shard.parent)) == 8
     assert pq.read_table(logits).to_pylist() == rows(toy / "logits/bert/tiny/full")
-    distil_student(
-        folder / "run",
+    distil_seeds(
+        {0: folder / "run"},
         student_row("toy", "kim", "gendist", "bert.tiny.full.default", 8, 0),
         toy / "texts/train.parquet",
         toy / "texts/test.parquet",

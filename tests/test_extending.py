@@ -85,14 +85,14 @@ from pathlib import Path
 import numpy as np, torch
 from gendist.padding import padded
 from gendist.students.architectures import build
-from gendist.students.run import distil_student, student_row
+from gendist.students.run import distil_seeds, student_row
 from gendist.students.settings import Student, Training
 from gendist.students.train import student_logits
 folder, train, test, subwords = map(Path, sys.argv[1:])
 row = student_row("toy", "attention", "scratch", "default", 0, 0)
 student = Student(architecture="attention", filters=24)
 training = Training(learning_rate=1e-2, min_steps=200, batch_size=8)
-distil_student(folder, row, train, test, subwords, student, training)
+distil_seeds({0: folder}, row, train, test, subwords, student, training)
 torch.manual_seed(0)
 vectors = torch.randn(50, 12)
 network = build(vectors, student, 3).eval()

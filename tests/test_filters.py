@@ -13,7 +13,7 @@ from gendist.config import study_from
 from gendist.errors import GendistError
 from gendist.students.data import Synthetic, training_rows
 from gendist.students.filters import Selection, first_of_each, kept_rows, top_probabilities
-from gendist.students.run import distil_student, student_row
+from gendist.students.run import distil_seeds, student_row
 from gendist.students.settings import Filters, Student, Training
 from gendist.texts.tables import read_texts
 
@@ -132,7 +132,7 @@ def distil(folder, files, subwords, training, repeats):
     row = student_row("toy", "kim", "gendist", "t.g.full.strict", len(MADE), 0)
     synthetic = Synthetic(files.shards, files.logits, len(MADE), repeats)
     student = Student(filters=4)
-    distil_student(folder, row, files.train, files.test, subwords, student, training, files.train_logits, synthetic)
+    distil_seeds({0: folder}, row, files.train, files.test, subwords, student, training, files.train_logits, synthetic)
     return json.loads((folder / "student.json").read_text()), json.loads((folder / "metrics.json").read_text())
 
 

@@ -13,7 +13,7 @@ from workflow_fixtures import Checkout, changed
 
 from gendist import devices
 from gendist.students import run, seeds
-from gendist.students.run import distil_seeds, distil_student, load_student, student_row
+from gendist.students.run import distil_seeds, load_student, student_row
 from gendist.students.settings import Student, Training
 from gendist.students.subwords import load_subwords
 from gendist.texts.tables import read_texts
@@ -51,7 +51,7 @@ def test_on_a_cpu_each_seed_has_the_bytes_that_it_has_alone(distil, train_texts,
     for seed, folder in distil(tmp_path / "together").items():
         row = student_row("toy", "kim", "scratch", "default", 0, seed)
         student = Student(filters=16)
-        distil_student(tmp_path / "alone", row, train_texts, test_texts, subwords, student, QUICK)
+        distil_seeds({seed: tmp_path / "alone"}, row, train_texts, test_texts, subwords, student, QUICK)
         assert differences(fingerprint(folder), fingerprint(tmp_path / "alone")) == []
 
 

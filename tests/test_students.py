@@ -20,7 +20,7 @@ from gendist.students import data
 from gendist.students.architectures import ARCHITECTURES, build
 from gendist.students.data import Synthetic, training_rows
 from gendist.students.loss import distillation_loss, label_loss
-from gendist.students.run import distil_student, student_row
+from gendist.students.run import distil_seeds, student_row
 from gendist.students.settings import Student, Training
 from gendist.students.subwords import load_subwords
 from gendist.students.train import student_logits
@@ -215,7 +215,7 @@ def distil(folder, regime, train, test, subwords, pool, seed=0, student=None, co
     student = student or Student(filters=16)
     row = student_row("toy", "kim", regime, variant_name(regime, "t", "g", "full", "default"), count, seed)
     synthetic = Synthetic(pool[0], pool[1], count)
-    distil_student(folder, row, train, test, subwords, student, training, pool[2], synthetic)
+    distil_seeds({seed: folder}, row, train, test, subwords, student, training, pool[2], synthetic)
     return json.loads((folder / "metrics.json").read_text())
 
 
@@ -314,14 +314,14 @@ def test_student_jobs_stay_light(train_texts, test_texts, subwords, pool, tmp_pa
 import sys
 sys.path.insert(0, {str(__file__.rpartition("/")[0])!r})
 from pathlib import Path
-from gendist.students.run import distil_student, student_row
+from gendist.students.run import distil_seeds, student_row
 from gendist.students.data import Synthetic
 from gendist.students.settings import Student, Training
 row = student_row("toy", "kim", "gendist", "t.g.full.default", {COUNT}, 0)
 paths = [Path(p) for p in sys.argv[1:]]
 synthetic = Synthetic(paths[5:7], paths[7:9], {COUNT})
 training = Training(epochs=1, min_steps=2)
-distil_student(paths[0], row, *paths[1:4], Student(filters=4), training, paths[4], synthetic)
+distil_seeds({{0: paths[0]}}, row, *paths[1:4], Student(filters=4), training, paths[4], synthetic)
 heavy = ("transformers", "sklearn", "scipy", "matplotlib", "gensim", "torch._dynamo")
 print([name for name in heavy if name in sys.modules])
 """

@@ -7,9 +7,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from gendist import devices
-from gendist.bench.material import gpt2
-from gendist.bench.pairs import Case, Check, LeftOutError
+from gendist.bench.material import gpt2, gpu
+from gendist.bench.pairs import Case, Check
 from gendist.generator.finetune import freeze
 from gendist.generator.settings import Generator
 from gendist.generator.training import Course, train_model
@@ -33,10 +32,7 @@ def cases(device: torch.device | None = None, size: str = "medium", windows: int
     Raises:
         LeftOutError: if there is no GPU.
     """
-    if device is None:
-        if not torch.cuda.is_available():
-            raise LeftOutError("PyTorch sees no GPU")
-        device = devices.prepare(1, 0, "gpu")
+    device = device or gpu()
     settings = Generator()
     model = gpt2(size).to(device)
     freeze(model, settings)

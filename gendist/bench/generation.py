@@ -46,23 +46,10 @@ def _case(name: str, model: Any, ends: tuple[int, int], rows: int, tokens: int) 
 
     def ours() -> float:
         first = next(passes) * rows  # other rows every time
-        return sum(len(row.tokens) + row.stopped for row in sampler.sample(range(first, first + rows)))
+        return written(sampler, range(first, first + rows))
 
     def theirs() -> float:
-        prompt = torch.full((rows, 1), ends[0])
-        with torch.inference_mode():
-            made = model.generate(
-                prompt,
-                attention_mask=torch.ones_like(prompt),
-                do_sample=True,
-                top_k=0,
-                top_p=1.0,
-                max_new_tokens=tokens,
-                eos_token_id=ends[1],
-                pad_token_id=ends[1],
-            )[:, 1:]
-        ended = (made == ends[1]).long()
-        return float((ended.cumsum(1) - ended == 0).sum())  # up to each row's first end token, that one included
+        return generated(model, ends, rows, tokens)
 
     together = list(sampler.sample(range(rows)))
     checks = [
@@ -74,6 +61,27 @@ def _case(name: str, model: Any, ends: tuple[int, int], rows: int, tokens: int) 
         Check("rows that change with the batch", unstable(sampler, together), 0),
     ]
     return Case(name, "transformers generate, float32", "tokens", 6.0, ours, theirs, checks)
+
+
+def written(sampler: Sampler, numbers: range) -> float:
+    """Write the rows with these numbers; return their tokens, those that end them included."""
+    return float(sum(len(row.tokens) + row.stopped for row in sampler.sample(numbers)))
+
+
+def plain_sampling(end: int, tokens: int) -> dict[str, Any]:
+    """Return transformers' settings for drawing from the full distribution."""
+    chosen = {"do_sample": True, "top_k": 0, "top_p": 1.0, "max_new_tokens": tokens}
+    return {**chosen, "eos_token_id": end, "pad_token_id": end}
+
+
+@torch.inference_mode()
+def generated(model: Any, ends: tuple[int, int], rows: int, tokens: int) -> float:
+    """Write rows with transformers, after the first of two tokens and up to the second; return their tokens."""
+    prompt = torch.full((rows, 1), ends[0], device=model.device)
+    sampling = plain_sampling(ends[1], tokens)
+    made = model.generate(prompt, attention_mask=torch.ones_like(prompt), **sampling)[:, 1:]
+    ended = (made == ends[1]).long()
+    return float((ended.cumsum(1) - ended == 0).sum())  # up to each row's first end token, that one included
 
 
 def unstable(sampler: Sampler, rows: list[Row], batch: int = 5) -> int:

@@ -4,18 +4,15 @@ Timed by the clock.
 """
 
 import copy
-import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from transformers import GenerationConfig
 
-from gendist import devices
-from gendist.bench.generation import unstable
-from gendist.bench.material import gpt2
-from gendist.bench.pairs import Case, Check, LeftOutError, Work
+from gendist.bench.generation import generated, plain_sampling, unstable, written
+from gendist.bench.material import gpt2, gpu
+from gendist.bench.pairs import Case, Check, Work, rate
 from gendist.int8.divergence import LIMIT, divergence
 from gendist.int8.fused import decoder_for
 from gendist.synthetic.sampler import Sampler
@@ -54,10 +51,7 @@ def cases(device: torch.device | None = None, size: str = "medium", rows: int = 
     Raises:
         LeftOutError: if there is no GPU.
     """
-    if device is None:
-        if not torch.cuda.is_available():
-            raise LeftOutError("PyTorch sees no GPU")
-        device = devices.prepare(1, 0, "gpu")
+    device = device or gpu()
     model = gpt2(size).to(device)
     end = model.config.vocab_size - 1
     sampler = Sampler(model, end, end, [], Sampling(max_tokens=TOKENS, precision="int8"))
@@ -65,15 +59,15 @@ def cases(device: torch.device | None = None, size: str = "medium", rows: int = 
 
     def ours() -> float:
         first = next(passes) * rows  # other rows every time
-        return float(sum(len(row.tokens) + row.stopped for row in sampler.sample(range(first, first + rows))))
+        return written(sampler, range(first, first + rows))
 
-    rate = _rate(ours)
+    found = rate(ours)
     least = 1 / roofline(device, side).seconds(*_for_a_token(model.config, sampler.batch_size))
     together = list(sampler.sample(range(COMPARED)))
     read = [[end, *row.tokens] for row in together[:8]]
     checks = [
-        Check(f"seconds for {WANTED:,} rows of {TOKENS} tokens", WANTED * TOKENS / rate, SECONDS),
-        Check("share of the roofline that is missed", 1 - rate / least, 0.5),
+        Check(f"seconds for {WANTED:,} rows of {TOKENS} tokens", WANTED * TOKENS / found, SECONDS),
+        Check("share of the roofline that is missed", 1 - found / least, 0.5),
         Check("KL to float32, nats per token", divergence(model, decoder_for(model), read), LIMIT),
         Check("rows that change with the batch", unstable(sampler, together), 0),
     ]
@@ -88,8 +82,8 @@ def cases(device: torch.device | None = None, size: str = "medium", rows: int = 
 def roofline(device: torch.device, side: int) -> Roofline:
     """Measure a device with square bf16 matrices: copying one, and multiplying two."""
     left, right = (torch.ones(side, side, dtype=torch.bfloat16, device=device) for _ in range(2))
-    moved = _rate(lambda: float(2 * left.nbytes + 0 * left.copy_(right)[0, 0].item()))
-    operations = _rate(lambda: 2.0 * side**3 + 0 * (left @ right)[0, 0].item())
+    moved = rate(lambda: float(2 * left.nbytes + 0 * left.copy_(right)[0, 0].item()))
+    operations = rate(lambda: 2.0 * side**3 + 0 * (left @ right)[0, 0].item())
     return Roofline(moved, operations)
 
 
@@ -103,32 +97,11 @@ def _for_a_token(config: Any, rows: int) -> tuple[float, float]:
     return weights / rows + past, 2 * (weights + past)
 
 
-def _rate(work: Callable[[], float]) -> float:
-    """Return units per second, after a first time that does not count; the work waits for its device."""
-    work()
-    began = time.perf_counter()
-    units = work()
-    return units / (time.perf_counter() - began)
-
-
-def _sampling(end: int) -> GenerationConfig:
-    return GenerationConfig(
-        do_sample=True, top_k=0, top_p=1.0, max_new_tokens=TOKENS, eos_token_id=end, pad_token_id=end
-    )
-
-
-@torch.inference_mode()
 def _generate(model: Any, end: int, rows: int, batch: int) -> float:
-    made = 0.0
-    for first in range(0, rows, batch):
-        prompt = torch.full((min(batch, rows - first), 1), end, device=model.device)
-        texts = model.generate(prompt, attention_mask=torch.ones_like(prompt), generation_config=_sampling(end))[:, 1:]
-        ended = (texts == end).long()
-        made += float((ended.cumsum(1) - ended == 0).sum())  # up to each row's first end token, that one included
-    return made
+    return sum(generated(model, (end, end), min(batch, rows - first), TOKENS) for first in range(0, rows, batch))
 
 
 @torch.inference_mode()
 def _continuous(model: Any, end: int, rows: int) -> float:
-    found = model.generate_batch([[end]] * rows, generation_config=_sampling(end))
+    found = model.generate_batch([[end]] * rows, generation_config=GenerationConfig(**plain_sampling(end, TOKENS)))
     return float(sum(len(output.generated_tokens) for output in found.values()))

@@ -3,13 +3,11 @@
 Timed by the clock.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 import torch
 
 from gendist import devices
-from gendist.bench.pairs import Case, Check, LeftOutError
+from gendist.bench.material import gpu
+from gendist.bench.pairs import Case, Check
 from gendist.bench.training import BATCH, SPREAD, STUDENT, material, network, plain, plain_loop, points_apart, targets
 from gendist.students.data import TrainingRows
 from gendist.students.pieces import Pieces
@@ -28,10 +26,7 @@ def cases(device: torch.device | None = None) -> list[Case]:
     Raises:
         LeftOutError: if there is no GPU.
     """
-    if device is None:
-        if not torch.cuda.is_available():
-            raise LeftOutError("PyTorch sees no GPU")
-        device = devices.prepare(1, 0, "gpu")
+    device = device or gpu()
     listed, logits = material()
     encoded, rows = Pieces.of(listed), targets(logits)
     settings = Training(batch_size=BATCH, min_steps=STEPS, max_steps=STEPS, token_dropout=0.0)
@@ -47,27 +42,14 @@ def cases(device: torch.device | None = None) -> list[Case]:
         return SEEDS * BATCH * STEPS
 
     def theirs() -> float:
-        with _any_kernels():
+        with devices.any_kernels():  # as a plain loop has by default
             plain_loop(plain(0).to(device), listed, held, STEPS, 0)
             if device.type == "cuda":
                 torch.cuda.synchronize(device)
         return BATCH * STEPS
 
-    with _any_kernels():
+    with devices.any_kernels():
         apart = points_apart(together, SEEDS, device)
     check = Check(f"points of accuracy between the two, {SEEDS} seeds", apart, SPREAD)
     name = f"training, Kim, {SEEDS} seeds side by side"
     return [Case(name, "plain loop, one seed after the other", "rows", 5.0, ours, theirs, [check], wall=True)]
-
-
-@contextmanager
-def _any_kernels() -> Iterator[None]:
-    """Let a plain loop have kernels that do not repeat themselves, as it would by default: they are faster."""
-    before = torch.are_deterministic_algorithms_enabled()
-    if before:
-        torch.use_deterministic_algorithms(False)
-    try:
-        yield
-    finally:
-        if before:
-            torch.use_deterministic_algorithms(True, warn_only=True)

@@ -8,6 +8,8 @@ from typing import Any
 import torch
 from transformers import BertConfig, BertForSequenceClassification, GPT2Config, GPT2LMHeadModel
 
+from gendist import devices
+from gendist.bench.pairs import LeftOutError
 from gendist.texts.prepare import prepare_texts
 from gendist.texts.settings import Dataset
 from gendist.texts.tables import Texts, read_texts
@@ -49,9 +51,20 @@ def gpt2(size: str = "small") -> Any:
     return GPT2LMHeadModel(GPT2Config(**GPT2[size])).eval()
 
 
-def bert(size: str = "base", classes: int = CLASSES) -> Any:
+def bert(size: str = "base") -> Any:
     """Return an untrained BERT with a classifier."""
     torch.manual_seed(0)
     config = BertConfig(**BERT[size])
-    config.num_labels = classes
+    config.num_labels = CLASSES
     return BertForSequenceClassification(config).eval()
+
+
+def gpu() -> torch.device:
+    """Claim a GPU.
+
+    Raises:
+        LeftOutError: if there is none.
+    """
+    if not torch.cuda.is_available():
+        raise LeftOutError("PyTorch sees no GPU")
+    return devices.prepare(1, 0, "gpu")

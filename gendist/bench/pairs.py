@@ -5,6 +5,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from statistics import median
 
+import torch
+
 Work = Callable[[], float]
 """Does the work once; returns how many units (tokens, rows, texts) it made."""
 
@@ -81,3 +83,18 @@ def run_case(case: Case, rounds: int) -> Outcome:
             units = work()
             rates.append(units / (now() - began))
     return Outcome(case, ours, theirs)
+
+
+def rate(work: Work) -> float:
+    """Return units of work per second by the clock, a GPU's included, after a first time that does not count."""
+    work()
+    _wait()
+    began = time.perf_counter()
+    units = work()
+    _wait()
+    return units / (time.perf_counter() - began)
+
+
+def _wait() -> None:
+    if torch.cuda.is_initialized():
+        torch.cuda.synchronize()

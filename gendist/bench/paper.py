@@ -7,7 +7,6 @@ multiplied by what the config asks for. Left out is what takes little beside the
 import argparse
 import logging
 import sys
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -21,7 +20,9 @@ import torch
 from gendist import devices
 from gendist.artifacts import Provenance, write_parquet
 from gendist.bench.finetuning import finetuned, stream
+from gendist.bench.generation import written
 from gendist.bench.material import bert, gpt2, newsbriefs
+from gendist.bench.pairs import rate
 from gendist.bench.training import subwords
 from gendist.config.load import load_study
 from gendist.config.plan import planned_pools, planned_runs
@@ -132,11 +133,11 @@ def _generator_rates(study: Study, device: torch.device, shapes: Shapes) -> Rate
         precision = "int8" if sampling.precision == "auto" else sampling.precision
         settings = sampling.model_copy(update={"max_tokens": TOKENS, "precision": precision})
         sampler = Sampler(model, end, end, [], settings)
-        found[f"generate, {name}"] = "tokens", _rate(partial(_generated, sampler, shapes.rows))
+        found[f"generate, {name}"] = "tokens", rate(partial(written, sampler, range(shapes.rows)))
     tuning = study.generators[study.generator]
     freeze(model, tuning)
     rows = stream(2, tuning.window, model.config)
-    found["finetune generators"] = "tokens", _rate(lambda: finetuned(model, rows, tuning))
+    found["finetune generators"] = "tokens", rate(lambda: finetuned(model, rows, tuning))
     return found
 
 
@@ -144,10 +145,6 @@ def _texts(count: int) -> list[str]:
     """Return real texts of about ``TOKENS`` tokens: two of the embedded dataset each."""
     texts = newsbriefs()[0].texts
     return [f"{texts[i % len(texts)]} {texts[(i + 1) % len(texts)]}" for i in range(0, 2 * count, 2)]
-
-
-def _generated(sampler: Sampler, rows: int) -> float:
-    return float(sum(len(row.tokens) + row.stopped for row in sampler.sample(range(rows))))
 
 
 def _teacher_rates(study: Study, device: torch.device, shapes: Shapes, texts: list[str]) -> Rates:
@@ -165,11 +162,11 @@ def _teacher_rates(study: Study, device: torch.device, shapes: Shapes, texts: li
     def score(scored: Any) -> float:
         return float(len(predict_logits(scored, tokenizer, texts, settings.max_tokens)))
 
-    found = {"finetune teachers": ("rows", _rate(train))}
+    found = {"finetune teachers": ("rows", rate(train))}
     fast = in_integers(model) if device == devices.CPU and settings.precision == "auto" else model
     exact = pack_linear_layers(model)
-    found["score real rows"] = "rows", _rate(lambda: score(exact))
-    found["score synthetic rows"] = "rows", _rate(lambda: score(fast))
+    found["score real rows"] = "rows", rate(lambda: score(exact))
+    found["score synthetic rows"] = "rows", rate(lambda: score(fast))
     return found
 
 
@@ -180,9 +177,7 @@ def _student_rates(study: Study, name: str, device: torch.device, texts: list[st
     encoded = Pieces.joined([encode(subwords(), texts, training.max_pieces)] * 4)
     rows = TrainingRows([""] * len(encoded), None, torch.randn(len(encoded), classes), 0)
 
-    def build_one() -> torch.nn.Module:
-        return build(subwords().vectors, student, classes)
-
+    build_one = partial(build, subwords().vectors, student, classes)
     place = device_for(build_one, device)
     seeds = study.seed_list
     networks: list[torch.nn.Module] = []
@@ -195,22 +190,7 @@ def _student_rates(study: Study, name: str, device: torch.device, texts: list[st
         logits_of_seeds(networks, encoded, place)
         return float(len(encoded) * len(seeds))
 
-    return {f"train students, {name}": ("steps", _rate(train)), f"test students, {name}": ("rows", _rate(test))}
-
-
-def _rate(work: Callable[[], float]) -> float:
-    """Return units of work per second by the clock, after a first time that does not count."""
-    work()
-    _wait()
-    began = time.perf_counter()
-    units = work()
-    _wait()
-    return units / (time.perf_counter() - began)
-
-
-def _wait() -> None:
-    if torch.cuda.is_initialized():
-        torch.cuda.synchronize()
+    return {f"train students, {name}": ("steps", rate(train)), f"test students, {name}": ("rows", rate(test))}
 
 
 def stages(study: Study, device: torch.device, shapes: Shapes, sizes: Mapping[str, tuple[int, int]]) -> list[Stage]:

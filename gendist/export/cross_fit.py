@@ -5,6 +5,7 @@ and teacher are not trained anew: they have seen the held-out rows, so the score
 """
 
 import logging
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -14,9 +15,11 @@ from gendist import devices
 from gendist.artifacts import Provenance, write_parquet
 from gendist.export.tokenizer import require_tokenizer
 from gendist.logits.files import logits_column
+from gendist.students.architectures import build
 from gendist.students.data import Synthetic, TrainingRows, training_rows
 from gendist.students.filters import selection_of
-from gendist.students.run import encode, fitted_student, input_hashes
+from gendist.students.run import encode, input_hashes
+from gendist.students.seeds import fitted_seeds
 from gendist.students.settings import Student, Training
 from gendist.students.subwords import load_subwords
 from gendist.students.train import student_logits
@@ -77,9 +80,11 @@ def cross_fit(
     fold = assign_folds(real, folds, seed)
     encoded = encode(subwords, real.texts, training.max_pieces)
     logits = np.empty((len(real.texts), len(real.label_names)), np.float32)
+    build_one = partial(build, subwords.vectors, student, len(real.label_names))
+    devices.prepare(threads, seed)
     for held_out, others in _parts(rows, fold):
-        devices.prepare(threads, seed)
-        network = fitted_student(others, subwords, len(real.label_names), student, training, seed)
+        trained_on = encode(subwords, others.texts, training.max_pieces)
+        (network,) = fitted_seeds(build_one, trained_on, others, student, training, [seed], devices.CPU)
         logits[held_out] = student_logits(network, [encoded[i] for i in held_out])
         right = float(np.mean(logits[held_out].argmax(1) == real.labels[held_out]))
         log.info("held out %d rows: accuracy %.4f", len(held_out), right)

@@ -38,7 +38,7 @@ def write_codes(values: np.ndarray, codes: np.ndarray) -> float:
 
 
 @compiled
-def sum_up(values: np.ndarray) -> float:
+def _sum_up(values: np.ndarray) -> float:
     """Return the sum of a vector, which is used up: quarters are added up, for which there are vector instructions."""
     count, total = values.shape[0], values.dtype.type(0)
     while count >= 16:
@@ -60,10 +60,10 @@ def _normalize(x: np.ndarray, weight: np.ndarray, bias: np.ndarray, eps: float, 
     width = number(x.shape[0])
     for i in range(x.shape[0]):
         output[i] = x[i]
-    mean = sum_up(output) / width
+    mean = _sum_up(output) / width
     for i in range(x.shape[0]):
         output[i] = (x[i] - mean) * (x[i] - mean)
-    scale = number(1) / np.sqrt(sum_up(output) / width + number(eps))
+    scale = number(1) / np.sqrt(_sum_up(output) / width + number(eps))
     for i in range(x.shape[0]):
         output[i] = (x[i] - mean) * scale * weight[i] + bias[i]
 

@@ -5,6 +5,8 @@ Sums of integers have no order: a row's result depends on neither its batch, nor
 What is left to rounding is done in float64, where it is far too small to change the next layer's integers.
 """
 
+from functools import cache
+
 import torch
 from torch import nn
 from torch.nn import functional
@@ -92,6 +94,7 @@ def has_integer_products() -> bool:
     return bool(torch.backends.mkldnn.is_available() and torch.cpu._is_vnni_supported())
 
 
+@cache
 def has_whole_products(device: torch.device) -> bool:
     """Say whether a device multiplies matrices of bytes into sums of 32 bits (NVIDIA: from Turing, 2018, on)."""
     ones = torch.ones(MULTIPLE, MULTIPLE, dtype=torch.int8, device=device)

@@ -4,6 +4,7 @@ import logging
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,13 +27,12 @@ from gendist.errors import GendistError
 from gendist.evaluation.runs import RunRow, write_run
 from gendist.settings import Device
 from gendist.students.architectures import build
-from gendist.students.data import Synthetic, TrainingRows, training_rows
+from gendist.students.data import Synthetic, training_rows
 from gendist.students.filters import selection_of
 from gendist.students.pieces import Pieces
 from gendist.students.seeds import device_for, fitted_seeds, logits_of_seeds
 from gendist.students.settings import Student, Training
 from gendist.students.subwords import Subwords, load_subwords
-from gendist.students.train import train_student
 from gendist.synthetic.pool import BATCH
 from gendist.systems import parse_variant, system_name
 from gendist.texts.tables import read_texts
@@ -56,23 +56,6 @@ def student_row(dataset: str, student: str, regime: str, variant: str, count: in
         seed=seed,
         variant=variant,
     )
-
-
-def distil_student(
-    folder: Path,
-    row: RunRow,
-    train: Path,
-    test: Path,
-    embeddings: Path,
-    student: Student,
-    training: Training,
-    train_logits: Path | None = None,
-    synthetic: Synthetic | None = None,
-    threads: int = 1,
-) -> None:
-    """Train one student on the CPU and write its folder: ``distil_seeds`` of one seed."""
-    seeds = {row.seed or 0: folder}
-    distil_seeds(seeds, row, train, test, embeddings, student, training, train_logits, synthetic, threads)
 
 
 def distil_seeds(
@@ -112,11 +95,7 @@ def distil_seeds(
     real = read_texts(train)
     subwords = load_subwords(embeddings)
     rows = training_rows(row.regime or "scratch", real, train_logits, synthetic, selection_of(row.variant, training))
-    classes = len(real.label_names)
-
-    def build_one() -> torch.nn.Module:
-        return build(subwords.vectors, student, classes)
-
+    build_one = partial(build, subwords.vectors, student, len(real.label_names))
     place = device_for(build_one, place)
     encoded = encode(subwords, rows.texts, training.max_pieces)
     networks = fitted_seeds(build_one, encoded, rows, student, training, list(folders), place)
@@ -137,15 +116,6 @@ def distil_seeds(
         metrics = write_run(folder, of_seed, tested.ids, tested.labels, logits.argmax(1), logits, provenance, seconds)
         told = f" of seed {seed}" if len(folders) > 1 else ""
         log.info("%s: accuracy %.4f%s on %d test rows", row.system, metrics["accuracy"], told, len(tested.texts))
-
-
-def fitted_student(
-    rows: TrainingRows, subwords: Subwords, classes: int, student: Student, training: Training, seed: int
-) -> torch.nn.Module:
-    """Build a student and train it on ``rows``; torch must have been seeded (``devices.prepare``)."""
-    network = build(subwords.vectors, student, classes)
-    train_student(network, encode(subwords, rows.texts, training.max_pieces), rows, student, training, seed)
-    return network
 
 
 def encode(subwords: Subwords, texts: Sequence[str], max_pieces: int) -> Pieces:

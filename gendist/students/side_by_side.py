@@ -49,9 +49,10 @@ def train_side_by_side(
     """
     stack = Stack(networks, device)
     optimizer = Adam(stack.weights.values())
-    held = _Held.of(packed(encoded), rows, device)
+    pieces = packed(encoded)
+    held = _Held.of(pieces, rows, device)
     kind = None if rows.logits is None else student.distillation_loss
-    sizes = packed(encoded).lengths
+    sizes = pieces.lengths
     rngs = [np.random.default_rng(seed) for seed in seeds]
     torch.manual_seed(int(np.random.SeedSequence(list(seeds)).generate_state(1)[0]))
     schedule = Schedule.of(len(sizes), rows.n_real, training)

@@ -6,13 +6,11 @@ as do those whose choice was too close to call: being exact, what they read agai
 """
 
 import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import torch
 
-from gendist import memory
+from gendist import devices, memory
 from gendist.int8.decoder import Decoder
 from gendist.synthetic.decision import TokenChooser
 from gendist.synthetic.slots import Slots
@@ -47,7 +45,7 @@ class StaticSteps:
 
     def advance(self, slots: Slots) -> int:
         """Let every row go on by some tokens, and look; return how many were settled in float64."""
-        with _any_order():
+        with devices.any_kernels():  # sums here are of integers, and no two writes meet
             self._shrink(slots)
             # One place more than was seen: a row whose token was settled after the last look is further than that.
             length = self._rounded_up(int(slots.seen[3, slots.taken].max()) + 1 + TOGETHER)
@@ -135,16 +133,3 @@ class StaticSteps:
             reason = next(iter(str(error).splitlines()), type(error).__name__)
             log.info("steps cannot be captured as a CUDA graph, and are taken one by one (%s)", reason)
         return self._step(slots, length) if done is None else done
-
-
-@contextmanager
-def _any_order() -> Iterator[None]:
-    """Let go of deterministic kernels, which are slower: sums here are of integers, and no two writes meet."""
-    asked = torch.are_deterministic_algorithms_enabled()
-    if asked:
-        torch.use_deterministic_algorithms(False)
-    try:
-        yield
-    finally:
-        if asked:
-            torch.use_deterministic_algorithms(True, warn_only=True)

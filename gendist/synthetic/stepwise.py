@@ -2,17 +2,16 @@
 
 import torch
 
+from gendist import devices
 from gendist.synthetic.decision import TokenChooser
 from gendist.synthetic.readers import Reader
 from gendist.synthetic.slots import Slots
-
-CPU = torch.device("cpu")
 
 
 class Stepwise:
     """Reads the rows that are under way and no others: a step costs a CPU as much as there are rows in it."""
 
-    device = CPU
+    device = devices.CPU
     """Where the slots are."""
 
     def __init__(self, reader: Reader, chooser: TokenChooser) -> None:
