@@ -1,5 +1,6 @@
 """Functions compiled for the processor at hand (Numba), where passes over memory cost more than arithmetic."""
 
+import functools
 import hashlib
 import math
 import os
@@ -20,6 +21,11 @@ if not os.environ.get("NUMBA_CACHE_DIR"):
     numba.config.CACHE_DIR = str(  # type: ignore[attr-defined]
         Path(__file__).parent / "__pycache__" / f"compiled-{_contents}"
     )
+
+# What others call says itself that it is strict: else it is compiled as loosely as its first caller in a process, for
+# all later ones there, and they keep that code.
+_shared = numba.njit(error_model="numpy", fastmath=False)
+_overload = functools.partial(overload, jit_options={"error_model": "numpy", "fastmath": False})
 
 _LOG2_E, _LN2_HIGH, _LN2_LOW = 1.4426950408889634, 6.93147180369123816490e-01, 1.90821492927058770002e-10
 _LN2_HIGH_32, _LN2_LOW_32 = np.float32(0.693359375), np.float32(-2.12194440e-4)
@@ -51,7 +57,7 @@ def _compiled(function: Callable[..., Any], **options: Any) -> Callable[..., Any
 # The compiler makes vector instructions of these, and none of the mathematical library's.
 
 
-@numba.njit(error_model="numpy")
+@_shared
 def exp64(x: float) -> float:
     """Return e to the power of a float64 between -700 and 700, with an error of 1e-14 of it."""
     x = min(max(x, -700.0), 700.0)
@@ -64,7 +70,7 @@ def exp64(x: float) -> float:
     return result
 
 
-@numba.njit(error_model="numpy")
+@_shared
 def exp32(x: np.float32) -> np.float32:
     """Return e to the power of a float32 of at most 88, with an error of 1e-6 of it; of less than -87, zero."""
     bounded = min(max(x, np.float32(-87.0)), np.float32(88.0))
@@ -81,7 +87,7 @@ def exp(x: float) -> float:
     return math.exp(x)
 
 
-@overload(exp)
+@_overload(exp)
 def _exp(x):  # type: ignore[no-untyped-def]  # the compiler wants both signatures alike
     if x == numba.types.float32:
         return lambda x: exp32(x)
@@ -92,7 +98,7 @@ def _exp(x):  # type: ignore[no-untyped-def]  # the compiler wants both signatur
 # the same order; those of negative numbers once they are turned round.
 
 
-@numba.njit(error_model="numpy")
+@_shared
 def largest(values: np.ndarray) -> np.float32:
     """Return the largest of some float32 numbers that lie side by side."""
     bits, best = values.view(np.int32), np.int32(-(2**31))
@@ -106,7 +112,7 @@ def largest_size(values: np.ndarray) -> float:
     return float(np.abs(values).max())
 
 
-@overload(largest_size)
+@_overload(largest_size)
 def _largest_size(values):  # type: ignore[no-untyped-def]
     integer, real = (np.int32, np.float32) if values.dtype == numba.types.float32 else (np.int64, np.float64)
     positive = integer(np.iinfo(integer).max)
@@ -128,7 +134,7 @@ def widened(x: float) -> float:
     return x
 
 
-@overload(widened)
+@_overload(widened)
 def _widened(x):  # type: ignore[no-untyped-def]
     if x == numba.types.uint16:
         return lambda x: np.int32(np.int32(x) << np.int32(16)).view(np.float32)
@@ -140,7 +146,7 @@ def narrowed(x: float, array: np.ndarray) -> float:
     return x
 
 
-@overload(narrowed)
+@_overload(narrowed)
 def _narrowed(x, array):  # type: ignore[no-untyped-def]
     if array.dtype == numba.types.uint16:
 
