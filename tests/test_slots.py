@@ -1,7 +1,9 @@
 """Rows written in slots that are filled again: token by token, and in steps of fixed sizes as on a GPU."""
 
 import logging
+import shutil
 from contextlib import contextmanager, nullcontext
+from functools import partial
 from unittest.mock import MagicMock
 
 import numpy as np
@@ -15,6 +17,7 @@ from gendist import stopping
 from gendist.generator.finetune import boundary_tokens
 from gendist.int8 import linear
 from gendist.int8.decoder import Decoder
+from gendist.int8.linear import IntegerLinear, whole_weights
 from gendist.models import load_causal_lm, load_tokenizer
 from gendist.synthetic import static, weights
 from gendist.synthetic.batch_size import fitting, row_bytes
@@ -232,6 +235,76 @@ def test_captured_steps_write_the_same_rows(parts, monkeypatch):
     assert rows(sampler) == known
     assert sampler.steps.graphs and len(captured) > 3
     assert sum(graph.replays for graph in captured) > len(captured)
+
+
+def compiling(parts, monkeypatch, compiler, **settings):
+    """A sampler whose steps are compiled, by something that stands in for PyTorch's compiler."""
+    monkeypatch.setattr(torch, "compile", compiler)
+    monkeypatch.setattr(static, "COMPILED_AFTER", 16)
+    monkeypatch.setattr(static, "SHORTEST", 8)
+    monkeypatch.setattr(static, "FEWEST", 2)
+    sampler = sampler_of(parts, 9, "static", **settings)
+    sampler.steps.compiles = True
+    return sampler
+
+
+@pytest.mark.parametrize("settings", STRATEGIES, ids=str)
+def test_compiled_steps_write_the_same_rows(parts, settings, monkeypatch):
+    """Traced as a whole, without what makes kernels; the last rows, in fewer slots, are read without."""
+    known, read, original = rows(sampler_of(parts, 50, **settings)), [], StaticSteps._plain_step
+
+    def recorded(self, slots, length):
+        read.append((self._reader(slots) is self.decoder, len(slots), length))
+        return original(self, slots, length)
+
+    monkeypatch.setattr(StaticSteps, "_plain_step", recorded)
+    sampler = compiling(parts, monkeypatch, partial(torch.compile, backend="eager"), **settings)
+    assert rows(sampler) == known
+    places = {length for plain, _, length in read if not plain}
+    assert [plain for plain, _, _ in read[:18]] == [True] * 16 + [False] * 2
+    assert {count for plain, count, _ in read if not plain} == {9} and len(places) == 1
+    assert {count for plain, count, _ in read[17:] if plain} <= {4, 2} and not sampler.steps.compiles
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of its own parts
+@pytest.mark.skipif(not shutil.which("g++"), reason="PyTorch's compiler needs g++ on a CPU")
+def test_the_compiler_computes_the_same(parts, monkeypatch, tmp_path):
+    """The kernels that it makes here are not those of a GPU; what they are made from is the same."""
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path))
+    monkeypatch.setattr(linear, "has_integer_products", lambda: False)
+    model, start, _ = parts
+    plain = Decoder(model)
+    multiply = [part for layer in plain.layers for part in vars(layer).values() if isinstance(part, IntegerLinear)]
+    for layer in [*multiply, plain.head, *filter(None, [plain.transform])]:
+        layer.whole = whole_weights(layer.plain.t())
+    fast, caches = plain.compiled(), [plain.empty_cache(6, 12) for _ in range(2)]
+    places = torch.zeros(6, dtype=torch.long)
+    tokens = torch.arange(6) + start
+    with torch.inference_mode():
+        for _ in range(12):
+            logits = [
+                one.logits(one.step(tokens, places, cache)) for one, cache in zip((plain, fast), caches, strict=True)
+            ]
+            torch.testing.assert_close(*logits, rtol=1e-6, atol=1e-6)
+            tokens, places = logits[0].argmax(1), places + 1
+    assert all(map(torch.equal, *(cache.keys + cache.values for cache in caches)))
+    assert any(tmp_path.rglob("*.so"))
+
+
+@pytest.mark.parametrize("error", [RuntimeError("no compiler\nfound"), KeyError("triton")])
+def test_where_steps_cannot_be_compiled_they_are_taken_as_they_are(parts, error, monkeypatch, caplog):
+    caplog.set_level(logging.INFO)
+    sampler = compiling(parts, monkeypatch, lambda *_, **__: MagicMock(side_effect=error))
+    assert rows(sampler) == rows(sampler_of(parts, 50))
+    said = [line for line in caplog.messages if "compiled" in line]
+    assert said == [f"steps cannot be compiled, and are taken kernel by kernel ({str(error).splitlines()[0]})"]
+
+
+def test_too_little_memory_for_compiled_steps_halves_the_slots(parts, monkeypatch, caplog):
+    caplog.set_level(logging.INFO)
+    sampler = compiling(parts, monkeypatch, lambda *_, **__: MagicMock(side_effect=torch.OutOfMemoryError("CUDA")))
+    assert rows(sampler) == rows(sampler_of(parts, 50))
+    assert sampler.batch_size == 4 and "out of memory with 9 rows side by side; going on with 4" in caplog.messages
 
 
 def test_as_many_rows_as_memory_allows():

@@ -4,6 +4,7 @@ All that is summed over more than a few numbers is summed in integers, also in a
 Logits therefore do not depend on what else is computed beside a row, nor on where.
 """
 
+import copy
 from dataclasses import dataclass
 from typing import Any
 
@@ -60,20 +61,19 @@ class KeysAndValues:
         Args:
             layer: number of the layer.
             where: numbers of slot, head and place as one, (rows heads,).
-            codes: integers, (2, rows, heads, width).
+            codes: bytes, (2, rows, heads, width).
             steps: what they are worth, (2, rows, heads, 1).
         """
-        for parts, part in zip((self.keys, self.values), codes.to(torch.int8), strict=True):
+        for parts, part in zip((self.keys, self.values), codes, strict=True):
             parts[layer].flatten(0, 2).index_copy_(0, where, part.flatten(0, 1))
         for parts, part in zip((self.key_steps, self.value_steps), steps, strict=True):
             parts[layer].flatten().index_copy_(0, where, part.flatten())
 
     def get(self, layer: int, slots: torch.Tensor | None) -> tuple[torch.Tensor, ...]:
-        """Return keys and values, (rows heads, length, width) float32, and their steps, (rows heads, length)."""
+        """Return keys and values, (rows heads, length, width) int8, and their steps, (rows heads, length)."""
         parts = (self.keys[layer], self.values[layer], self.key_steps[layer], self.value_steps[layer])
         found = (part if slots is None else part[slots] for part in parts)
-        keys, values, *steps = (part[:, :, : self.length].flatten(0, 1) for part in found)
-        return keys.float(), values.float(), *steps
+        return tuple(part[:, :, : self.length].flatten(0, 1) for part in found)
 
 
 @dataclass(frozen=True)
@@ -135,15 +135,54 @@ class Decoder:
         if not self.norm_first:
             x = self.first_norm(x)
         for number, layer in enumerate(self.layers):
-            taken = layer.attention_norm(x) if self.norm_first else x
-            x = x + layer.attention_out(self._attend(layer.attention_in(taken), number, cache, slots, where, beyond))
-            if not self.norm_first:
-                x = layer.attention_norm(x)
-            taken = layer.feed_norm(x) if self.norm_first else x
-            x = x + layer.down(_gelu(layer.up(taken)))
-            if not self.norm_first:
-                x = layer.feed_norm(x)
+            query, (codes, steps) = self.ask(x, layer)
+            cache.put(number, where, codes, steps)
+            x = self.go_on(x, query, cache.get(number, slots), beyond, layer)
         return x
+
+    def compiled(self) -> "Decoder":
+        """Return one of the same weights, for one number of rows, of whose kernels PyTorch's compiler makes few.
+
+        Numbers are the same but for the last digits of what is between the integers. It compiles, which takes some
+        seconds, at the first step; where it cannot, that step raises some exception.
+        """
+        ours = copy.copy(self)
+        for name in ("ask", "go_on", "logits"):  # all but reading embeddings and writing the cache
+            setattr(ours, name, torch.compile(getattr(self, name), dynamic=False, fullgraph=True))
+        return ours
+
+    def ask(self, x: torch.Tensor, layer: Layer) -> tuple[tuple[torch.Tensor, torch.Tensor], ...]:
+        """Return what states (rows, width) ask for, and what they add to the cache: integers and their steps.
+
+        Queries are (rows heads, 1, width of a head) float64, keys and values (2, rows, heads, width of a head) int8.
+        """
+        joined = layer.attention_in(layer.attention_norm(x) if self.norm_first else x)
+        query, key_and_value = joined.view(len(x), 3, self.heads, self.width).transpose(0, 1).split([1, 2])
+        codes, steps = quantize_rows(key_and_value)
+        return quantize_rows(query.reshape(-1, 1, self.width), self.query_levels), (codes.to(torch.int8), steps)
+
+    def go_on(
+        self,
+        x: torch.Tensor,
+        query: tuple[torch.Tensor, torch.Tensor],
+        past: tuple[torch.Tensor, ...],
+        beyond: torch.Tensor,
+        layer: Layer,
+    ) -> torch.Tensor:
+        """Return the next layer's states (rows, width).
+
+        Args:
+            x: this layer's.
+            query: of ``ask``.
+            past: keys, values and their steps, as ``KeysAndValues.get`` returns them.
+            beyond: which of them come later than the row's token, (rows heads, length).
+            layer: the layer.
+        """
+        x = x + layer.attention_out(self._attend(query, past, beyond).view(len(x), -1))
+        if not self.norm_first:
+            x = layer.attention_norm(x)
+        x = x + layer.down(_gelu(layer.up(layer.feed_norm(x) if self.norm_first else x)))
+        return x if self.norm_first else layer.feed_norm(x)
 
     def logits(self, states: torch.Tensor) -> torch.Tensor:
         """Map states (rows, width) to logits (rows, vocabulary), float32."""
@@ -154,27 +193,23 @@ class Decoder:
         return output if self.head_bias is None else output.add_(self.head_bias)
 
     def _attend(
-        self,
-        joined: torch.Tensor,
-        layer: int,
-        cache: KeysAndValues,
-        slots: torch.Tensor | None,
-        where: torch.Tensor,
-        beyond: torch.Tensor,
+        self, query: tuple[torch.Tensor, torch.Tensor], past: tuple[torch.Tensor, ...], beyond: torch.Tensor
     ) -> torch.Tensor:
-        """Map queries, keys and values side by side (rows, 3 width) to what attention reads, (rows, width)."""
-        rows = len(joined)
-        query, key_and_value = joined.view(rows, 3, self.heads, self.width).transpose(0, 1).split([1, 2])
-        cache.put(layer, where, *quantize_rows(key_and_value))
-        keys, values, key_steps, value_steps = cache.get(layer, slots)
-        codes, steps = quantize_rows(query.reshape(-1, 1, self.width), self.query_levels)
-        scores = torch.bmm(codes.float(), keys.transpose(1, 2))[:, 0].double()
+        """Return what queries read, (rows heads, width of a head)."""
+        (codes, steps), (keys, values, key_steps, value_steps) = query, past
+        scores = _sums(codes.transpose(1, 2).float(), keys.transpose(1, 2))
         scores = scores.mul_(steps[:, 0] * self.width**-0.5).mul_(key_steps).masked_fill_(beyond, -torch.inf)
         shares = torch.softmax(scores, 1).mul_(value_steps)
         unit = shares.sum(1, keepdim=True).div_(WEIGHTS)
         weights = (shares / unit).round_().float()
-        read = torch.bmm(weights[:, None], values)[:, 0].double().mul_(unit)
-        return read.view(rows, -1)
+        return _sums(weights[:, :, None], values).mul_(unit)
+
+
+def _sums(factors: torch.Tensor, integers: torch.Tensor) -> torch.Tensor:
+    """Return the sums of integers (n, k, m) times factors (n, k, 1), which float32 holds: (n, m) float64."""
+    if torch.compiler.is_compiling():  # one kernel, which reads bytes
+        return (factors * integers).sum(1).double()
+    return torch.bmm(factors.transpose(1, 2), integers.float())[:, 0].double()
 
 
 def can_decode(config: Any) -> bool:

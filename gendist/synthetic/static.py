@@ -23,6 +23,8 @@ SHORTEST = 32
 """Places that attention looks at; twice, four times … as many once a row is longer."""
 FEWEST = 32
 """Slots are not made fewer than that: a GPU takes as long for one."""
+COMPILED_AFTER = 200
+"""Steps, two batches of the default length, after which compiling pays: it takes as long as some hundred of them."""
 
 
 class StaticSteps:
@@ -35,6 +37,12 @@ class StaticSteps:
         self.decoder, self.chooser, self.device = decoder, chooser, device
         self.graphs = device.type == "cuda"
         """Whether steps are captured; not any more if that has failed."""
+        self.compiles = device.type == "cuda"
+        """Whether steps will be compiled; not any more once they are, or that has failed."""
+        self._fast: tuple[Decoder, tuple[int, int]] | None = None
+        """The decoder as it was compiled, and for how many slots and places."""
+        self._taken = 0
+        """Steps before it was."""
         self._cache: Any = None
         self._captured: dict[int, tuple[Any, torch.Tensor]] = {}
 
@@ -47,11 +55,14 @@ class StaticSteps:
         """Let every row go on by some tokens, and look; return how many were settled in float64."""
         with devices.any_kernels():  # sums here are of integers, and no two writes meet
             self._shrink(slots)
+            if self.compiles and self._taken >= COMPILED_AFTER and slots.taken.all():  # else no row waits any more
+                self._compile(slots)
             # One place more than was seen: a row whose token was settled after the last look is further than that.
-            length = self._rounded_up(int(slots.seen[3, slots.taken].max()) + 1 + TOGETHER)
+            length = self._rounded_up(slots, int(slots.seen[3, slots.taken].max()) + 1 + TOGETHER)
             logits = torch.empty(0)
             for _ in range(TOGETHER):
                 logits = self._step(slots, length)
+            self._taken += TOGETHER
             slots.look()
             return self._settle(slots, logits)
 
@@ -79,9 +90,29 @@ class StaticSteps:
             self._cache.select(torch.from_numpy(kept).to(self.device))
             self._captured = {}
 
-    def _rounded_up(self, length: int) -> int:
-        """Return one of few lengths, for each of which there is a graph."""
-        rounded = SHORTEST
+    def _compile(self, slots: Slots) -> None:
+        """Take a step by a decoder that is compiled at it; where that fails, all are taken without from now on."""
+        self.compiles, self._captured = False, {}
+        self._fast = self.decoder.compiled(), (len(slots), self._cache.places)
+        try:
+            self._plain_step(slots, self._cache.places)
+        except Exception as error:  # the compiler's have no base of their own, nor have those of what it calls
+            if memory.is_out_of_memory(error):
+                raise
+            self._fast = None
+            reason = next(iter(str(error).splitlines()), type(error).__name__)
+            log.info("steps cannot be compiled, and are taken kernel by kernel (%s)", reason)
+        slots.look()
+
+    def _reader(self, slots: Slots) -> Decoder:
+        """Return the decoder, compiled if it was for so many slots."""
+        if self._fast is not None and self._fast[1] == (len(slots), self._cache.places):
+            return self._fast[0]
+        return self.decoder
+
+    def _rounded_up(self, slots: Slots, length: int) -> int:
+        """Return one of few lengths, for each of which there is a graph; all that there is where steps are compiled."""
+        rounded = SHORTEST if self._reader(slots) is self.decoder else self._cache.places
         while rounded < length:
             rounded *= 2
         return min(rounded, self._cache.places)
@@ -97,9 +128,9 @@ class StaticSteps:
         return self._plain_step(slots, length)
 
     def _plain_step(self, slots: Slots, length: int) -> torch.Tensor:
-        self._cache.length = length
+        self._cache.length, decoder = length, self._reader(slots)
         tokens = slots.texts.gather(1, slots.places[:, None])[:, 0]
-        logits = self.decoder.logits(self.decoder.step(tokens, slots.places, self._cache))
+        logits = decoder.logits(decoder.step(tokens, slots.places, self._cache))
         # Rows at their prompt have no steps yet; what is chosen for them is not taken.
         chosen, safe = self.chooser.choose_on_device(logits, slots.numbers, slots.steps.clamp_min(0))
         sure = slots.given | safe
