@@ -137,7 +137,8 @@ class Decoder:
         for number, layer in enumerate(self.layers):
             query, (codes, steps) = self.ask(x, layer)
             cache.put(number, where, codes, steps)
-            x = self.go_on(x, query, cache.get(number, slots), beyond, layer)
+            keys, values, key_steps, value_steps = cache.get(number, slots)
+            x = self.go_on(x, *self.weigh(query, (keys, key_steps), value_steps, beyond), values, layer)
         return x
 
     def compiled(self) -> "Decoder":
@@ -147,7 +148,7 @@ class Decoder:
         seconds, at the first step; where it cannot, that step raises some exception.
         """
         ours = copy.copy(self)
-        for name in ("ask", "go_on", "logits"):  # all but reading embeddings and writing the cache
+        for name in ("ask", "weigh", "go_on", "logits"):  # all but reading embeddings and writing the cache
             setattr(ours, name, torch.compile(getattr(self, name), dynamic=False, fullgraph=True))
         return ours
 
@@ -161,24 +162,33 @@ class Decoder:
         codes, steps = quantize_rows(key_and_value)
         return quantize_rows(query.reshape(-1, 1, self.width), self.query_levels), (codes.to(torch.int8), steps)
 
-    def go_on(
+    def weigh(
         self,
-        x: torch.Tensor,
         query: tuple[torch.Tensor, torch.Tensor],
-        past: tuple[torch.Tensor, ...],
+        past: tuple[torch.Tensor, torch.Tensor],
+        value_steps: torch.Tensor,
         beyond: torch.Tensor,
-        layer: Layer,
-    ) -> torch.Tensor:
-        """Return the next layer's states (rows, width).
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return attention's weights as integers (rows heads, length) float32, and what one is worth of values' bytes.
 
         Args:
-            x: this layer's.
-            query: of ``ask``.
-            past: keys, values and their steps, as ``KeysAndValues.get`` returns them.
-            beyond: which of them come later than the row's token, (rows heads, length).
-            layer: the layer.
+            query: integers and their steps, of ``ask``.
+            past: keys and their steps, as ``KeysAndValues.get`` returns them.
+            value_steps: likewise.
+            beyond: which places come later than the row's token, (rows heads, length).
         """
-        x = x + layer.attention_out(self._attend(query, past, beyond).view(len(x), -1))
+        (codes, steps), (keys, key_steps) = query, past
+        scores = _sums(codes.transpose(1, 2).float(), keys.transpose(1, 2))
+        scores = scores.mul_(steps[:, 0] * self.width**-0.5).mul_(key_steps).masked_fill_(beyond, -torch.inf)
+        shares = torch.softmax(scores, 1).mul_(value_steps)
+        unit = shares.sum(1, keepdim=True).div_(WEIGHTS)
+        return (shares / unit).round_().float(), unit
+
+    def go_on(
+        self, x: torch.Tensor, weights: torch.Tensor, unit: torch.Tensor, values: torch.Tensor, layer: Layer
+    ) -> torch.Tensor:
+        """Map a layer's states (rows, width), with attention's ``weights`` and their ``unit``, to the next one's."""
+        x = x + layer.attention_out(_sums(weights[:, :, None], values).mul_(unit).view(len(x), -1))
         if not self.norm_first:
             x = layer.attention_norm(x)
         x = x + layer.down(_gelu(layer.up(layer.feed_norm(x) if self.norm_first else x)))
@@ -191,18 +201,6 @@ class Decoder:
         products, step = self.head.products(self.head_norm(states))
         output = products.mul_(step.float())
         return output if self.head_bias is None else output.add_(self.head_bias)
-
-    def _attend(
-        self, query: tuple[torch.Tensor, torch.Tensor], past: tuple[torch.Tensor, ...], beyond: torch.Tensor
-    ) -> torch.Tensor:
-        """Return what queries read, (rows heads, width of a head)."""
-        (codes, steps), (keys, values, key_steps, value_steps) = query, past
-        scores = _sums(codes.transpose(1, 2).float(), keys.transpose(1, 2))
-        scores = scores.mul_(steps[:, 0] * self.width**-0.5).mul_(key_steps).masked_fill_(beyond, -torch.inf)
-        shares = torch.softmax(scores, 1).mul_(value_steps)
-        unit = shares.sum(1, keepdim=True).div_(WEIGHTS)
-        weights = (shares / unit).round_().float()
-        return _sums(weights[:, :, None], values).mul_(unit)
 
 
 def _sums(factors: torch.Tensor, integers: torch.Tensor) -> torch.Tensor:
