@@ -2,6 +2,7 @@
 
 import json
 import sys
+import time
 
 import numpy as np
 import pytest
@@ -126,6 +127,16 @@ def test_integer_sums_are_the_same_alone_together_and_compiled(bias: float):
     np.testing.assert_array_equal(compiled._largest(texts), wanted)
     np.testing.assert_array_equal(np.concatenate([by_numpy._largest([ids]) for ids in texts]), wanted)
     assert by_numpy.logits([]).shape == compiled.logits([]).shape == (0, 4)
+
+
+def test_tables_keep_to_one_core():
+    """A large product would have the threads of NumPy's BLAS run idle on all others for milliseconds."""
+    look_up = read_look_up(look_up_weights(build(torch.randn(50, 12), Student(filters=100), 14)) or b"", 14)
+    texts = [np.arange(5, dtype=np.int32)] * 1000
+    began, used = time.perf_counter(), time.process_time()
+    while time.perf_counter() - began < 0.5:
+        look_up.logits(texts)
+    assert time.process_time() - used < 1.2 * (time.perf_counter() - began)
 
 
 @pytest.mark.parametrize("compiled", [False, True])

@@ -17,6 +17,8 @@ from gendist.predict.model import LOOK_UP
 
 WINDOWS = 512
 """Windows of texts that are summed at once, unless one text has more: their sums stay in a core's own cache."""
+PRODUCTS = 2**17
+"""Multiplications that BLAS gets at once: for more it takes all cores, and keeps them busy for a while afterwards."""
 LARGEST = 32_000
 """What the largest possible sum is scaled to, so that no sum of 16-bit numbers overflows."""
 
@@ -80,7 +82,11 @@ class LookUp:
         features = self._largest(texts) * self._scale
         features += self._bias
         np.maximum(features, 0, out=features)
-        return features @ self._classifier + self._classifier_bias
+        logits = np.empty((len(texts), len(self._classifier_bias)), np.float32)
+        rows = max(1, PRODUCTS // self._classifier.size)
+        for first in range(0, len(texts), rows):
+            np.matmul(features[first : first + rows], self._classifier, out=logits[first : first + rows])
+        return logits + self._classifier_bias
 
     def _by_numpy(self, texts: Sequence[np.ndarray]) -> np.ndarray:
         """Return the largest value of each filter over the windows that start in a text, (texts, filters) int16."""
