@@ -41,8 +41,16 @@ def test_a_finetuning_that_is_asked_to_stop_saves_its_step(gpt2, train_texts, tm
     assert weights[0] == weights[1]
 
 
+@pytest.fixture
+def interruptible():
+    """SIGINT as in the foreground: tests that run in the background would ignore it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 def test_a_stop_waits_for_a_safe_place_or_for_the_end_of_grace(monkeypatch):
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # tests that run in the background would ignore it
     reached = []
     with pytest.raises(stopping.Stopped) as caught, stopping.listening():
         with stopping.postponed():

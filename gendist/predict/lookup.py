@@ -82,11 +82,16 @@ class LookUp:
         features = self._largest(texts) * self._scale
         features += self._bias
         np.maximum(features, 0, out=features)
-        logits = np.empty((len(texts), len(self._classifier_bias)), np.float32)
+        return self._classified(features) + self._classifier_bias
+
+    def _classified(self, features: np.ndarray) -> np.ndarray:
+        """Multiply features (texts, filters) by the classifier's weights, some texts at a time."""
         rows = max(1, PRODUCTS // self._classifier.size)
-        for first in range(0, len(texts), rows):
-            np.matmul(features[first : first + rows], self._classifier, out=logits[first : first + rows])
-        return logits + self._classifier_bias
+        if len(features) <= rows:
+            product: np.ndarray = features @ self._classifier
+            return product
+        parts = [features[first : first + rows] @ self._classifier for first in range(0, len(features), rows)]
+        return np.concatenate(parts)
 
     def _by_numpy(self, texts: Sequence[np.ndarray]) -> np.ndarray:
         """Return the largest value of each filter over the windows that start in a text, (texts, filters) int16."""

@@ -42,7 +42,7 @@ class StaticSteps:
         self._fast: tuple[Decoder, tuple[int, int]] | None = None
         """The decoder as it was compiled, and for how many slots and places."""
         self._taken = 0
-        """Steps before it was."""
+        """Steps so far."""
         self._cache: Any = None
         self._captured: dict[int, tuple[Any, torch.Tensor]] = {}
 
@@ -97,11 +97,8 @@ class StaticSteps:
         try:
             self._plain_step(slots, self._cache.places)
         except Exception as error:  # the compiler's have no base of their own, nor have those of what it calls
-            if memory.is_out_of_memory(error):
-                raise
             self._fast = None
-            reason = next(iter(str(error).splitlines()), type(error).__name__)
-            log.info("steps cannot be compiled, and are taken kernel by kernel (%s)", reason)
+            _do_without(error, "compiled, and are taken kernel by kernel")
         slots.look()
 
     def _reader(self, slots: Slots) -> Decoder:
@@ -158,9 +155,14 @@ class StaticSteps:
             self._captured[length] = graph, logits
             return done
         except (RuntimeError, AssertionError) as error:
-            if memory.is_out_of_memory(error):
-                raise
+            _do_without(error, "captured as a CUDA graph, and are taken one by one")
             self.graphs, self._captured = False, {}
-            reason = next(iter(str(error).splitlines()), type(error).__name__)
-            log.info("steps cannot be captured as a CUDA graph, and are taken one by one (%s)", reason)
         return self._step(slots, length) if done is None else done
+
+
+def _do_without(error: Exception, what: str) -> None:
+    """Say what steps cannot be, and why; too little memory is raised on: fewer slots will do."""
+    if memory.is_out_of_memory(error):
+        raise error
+    reason = next(iter(str(error).splitlines()), type(error).__name__)
+    log.info("steps cannot be %s (%s)", what, reason)
