@@ -8,9 +8,10 @@ import torch
 from conftest import quick, write_texts
 from safetensors.torch import load_file
 from toy_texts import sentences
+from transformers import LlamaConfig, LlamaForCausalLM
 
 from gendist.errors import GendistError
-from gendist.generator import finetune, sequences, training
+from gendist.generator import finetune, loss, sequences, training
 from gendist.generator.finetune import boundary_tokens, finetune_generator
 from gendist.generator.settings import Generator
 from gendist.generator.training import nats_per_token
@@ -48,6 +49,47 @@ def test_two_runs_give_the_same_bytes_and_labels_are_not_read(gpt2, train_texts,
     assert one == two
     finetune_generator(train_texts, tmp_path / "seed", quick(gpt2, epochs=1, seed=1))
     assert weights(tmp_path / "seed") != weights(tmp_path / "one")
+
+
+@pytest.mark.parametrize("trainable", ["hidden", "everything"])
+def test_chunked_cross_entropy_is_cross_entropy(trainable, monkeypatch):
+    monkeypatch.setattr(loss, "CHUNK_TOKENS", 7)
+    torch.manual_seed(0)
+    parts = [torch.randn(20, 8), torch.randn(50, 8) / 3, torch.randn(50)]
+    wanted = parts if trainable == "everything" else parts[:1]
+    for part in wanted:
+        part.requires_grad_()
+    target = torch.randint(50, (20,))
+    found = loss.ChunkedCrossEntropy.apply(*parts, target)
+    expected = torch.nn.functional.cross_entropy(torch.nn.functional.linear(*parts), target, reduction="sum")
+    torch.testing.assert_close(found, expected)
+    ours, theirs = (torch.autograd.grad(3 * value, wanted) for value in (found, expected))
+    torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-5)
+    assert not loss.ChunkedCrossEntropy.apply(*(part.detach() for part in parts), target).requires_grad
+    with torch.autocast("cpu", torch.bfloat16):
+        near = loss.ChunkedCrossEntropy.apply(*parts, target)
+        (gradient,) = torch.autograd.grad(near, parts[:1])
+    torch.testing.assert_close(near, expected, rtol=0.01, atol=0)
+    assert gradient.dtype == torch.float32
+
+
+@pytest.mark.parametrize("name", ["gpt2", "bert_decoder"])
+def test_the_summed_loss_is_the_models_own(name, request):
+    model = load_causal_lm(str(request.getfixturevalue(name))).eval()
+    ids = torch.randint(4, model.config.vocab_size, (3, 11))
+    mask = (torch.arange(11) < torch.tensor([[11], [6], [2]])).long()
+    own = model(input_ids=ids, attention_mask=mask, labels=ids.masked_fill(mask == 0, -100)).loss
+    torch.testing.assert_close(loss.summed_loss(model, ids, mask), own * 16)
+
+
+def test_other_architectures_compute_their_own_loss():
+    config = LlamaConfig(
+        vocab_size=50, hidden_size=16, intermediate_size=16, num_hidden_layers=1, num_attention_heads=2
+    )
+    model = LlamaForCausalLM(config).eval()
+    ids = torch.randint(3, 50, (2, 9))
+    own = model(input_ids=ids, labels=ids).loss
+    torch.testing.assert_close(loss.summed_loss(model, ids, torch.ones_like(ids)), own * 16)
 
 
 @pytest.mark.parametrize("model", ["gpt2", "bert_decoder"])

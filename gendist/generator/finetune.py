@@ -16,7 +16,7 @@ from gendist.generator import sequences
 from gendist.generator.folder import Record, label_prompt, member_folder, record_in, write_record
 from gendist.generator.settings import Generator
 from gendist.generator.training import Course, train_model
-from gendist.int8.divergence import close_enough
+from gendist.int8.divergence import layers_in_two_passes
 from gendist.models import content_of, describe, load_causal_lm, load_tokenizer
 from gendist.resume.stamp import stamp_of
 from gendist.resume.training import Checkpoints
@@ -82,8 +82,10 @@ def finetune_generator(
             checkpoints.remove()
         names = tuple(texts.label_names) if settings.conditional else ()
         members = [member_folder(folder, member) / "config.json" for member in range(settings.finetunes)]
-        int8 = all(record_in(config).int8 for config in members)
-        write_record(folder, Record(label_names=names, members=settings.finetunes, int8=int8))
+        records = [record_in(config) for config in members]
+        two_pass = tuple(sorted({kind for record in records for kind in record.two_pass}))
+        int8 = all(record.int8 for record in records)
+        write_record(folder, Record(label_names=names, members=settings.finetunes, int8=int8, two_pass=two_pass))
     kept.finish()
 
 
@@ -109,14 +111,15 @@ def _finetune(
             if isinstance(module, torch.nn.Dropout):
                 module.p = settings.dropout
     train_model(model, kept, held_out, limit, start, rng, settings, checkpoints)
-    suits, nats = close_enough(model.eval(), held_out or kept)
+    two_pass, nats = layers_in_two_passes(model.eval(), held_out or kept)
     if math.isfinite(nats):
-        log.info("in int8 the generator is %.4f nats per token from float32", nats)
+        more = f" with 16-bit inputs of {', '.join(two_pass)}" if two_pass else ""
+        log.info("in int8%s the generator is %.4f nats per token from float32", more, nats)
     model.config.bos_token_id, model.config.eos_token_id = start, end
     model.generation_config.bos_token_id, model.generation_config.eos_token_id = start, end
     model.save_pretrained(folder, max_shard_size="100GB")
     tokenizer.save_pretrained(folder)
-    write_record(folder, Record(int8=suits))
+    write_record(folder, Record(int8=two_pass is not None, two_pass=two_pass or ()))
     lines = ["epoch,train_nats_per_token,held_out_nats_per_token\n"]
     lines += [f"{epoch},{train_loss:.5f},{held:.5f}\n" for epoch, train_loss, held in checkpoints.course.history]
     write_text(folder / "history.csv", "".join(lines))

@@ -21,7 +21,9 @@ class Record(Settings):
     members: Annotated[int, Field(ge=1)] = 1
     """Models in the folder."""
     int8: bool = False
-    """Whether the models may be run in 8-bit integers: they say nearly the same then."""
+    """Whether the models may be run in 8-bit integers: their probabilities are nearly the same then."""
+    two_pass: tuple[str, ...] = ()
+    """Kinds of linear layers whose inputs are rounded to 16 bits when they are."""
 
     def label_of(self, row: int) -> int:
         """Return the label that a row of the pool is prompted with, as an index into ``label_names``."""

@@ -13,6 +13,7 @@ import torch
 from gendist import devices, memory
 from gendist.errors import GendistError
 from gendist.generator import sequences
+from gendist.generator.loss import summed_loss
 from gendist.generator.settings import Generator
 from gendist.padding import padded
 from gendist.progress import Progress
@@ -20,8 +21,12 @@ from gendist.resume.training import Checkpoints
 
 log = logging.getLogger(__name__)
 
-SLICE_TOKENS = 256
-"""Tokens that a CPU takes through the model at once."""
+SLICE_TOKENS, SLICE_TOKENS_BF16 = 256, 1024
+"""Tokens that a CPU takes through the model at once: activations of few stay in its cache, but products in bf16
+are fast for many only."""
+PLAIN_ATTENTION_TOKENS = 256
+"""Longest window for which a CPU takes plain attention. The backward pass of PyTorch's fused attention is several
+times slower there; the matrices that it avoids are small."""
 
 
 @dataclass
@@ -60,21 +65,22 @@ def _losses(
 ) -> Iterator[torch.Tensor]:
     """Yield the summed negative log-likelihoods, in nats, of slices of ``rows`` rows of a batch.
 
-    A CPU takes a few rows at a time: the logits (tokens x vocabulary) of a whole batch fit no cache.
+    A CPU takes a few rows at a time: activations of a whole batch fit no cache.
     """
     batch = sorted(batch, key=len)  # slices of rows of like length need little padding
     rows = min(rows or len(batch), _slice_rows(batch, device))
     for i in range(0, len(batch), rows):
-        ids, mask = padded(batch[i : i + rows])
-        labels = ids.masked_fill(mask == 0, -100)
-        count = int(mask[:, 1:].sum())
+        ids, mask = (part.to(device) for part in padded(batch[i : i + rows]))
         with devices.mixed_precision(device):
-            loss = model(input_ids=ids.to(device), attention_mask=mask.to(device), labels=labels.to(device)).loss
-        yield loss * count
+            loss = summed_loss(model, ids, mask)
+        yield loss
 
 
 def _slice_rows(batch: list[list[int]], device: torch.device) -> int:
-    return len(batch) if device.type == "cuda" else max(1, SLICE_TOKENS // max(map(len, batch)))
+    if device.type == "cuda":
+        return len(batch)
+    tokens = SLICE_TOKENS_BF16 if devices.cpu_has_bf16() else SLICE_TOKENS
+    return max(1, tokens // max(map(len, batch)))
 
 
 def _nats(
@@ -139,6 +145,8 @@ def train_model(
 ) -> None:
     """Train in place, from the last checkpoint if there is one; leave the best weights in the model."""
     device = next(model.parameters()).device
+    if device.type == "cpu" and limit <= PLAIN_ATTENTION_TOKENS:
+        model.set_attn_implementation("eager")
     trained = [p for p in model.parameters() if p.requires_grad]
     optimizer = torch.optim.Adam(trained, lr=settings.learning_rate, fused=True)
     per_epoch = sum(1 for _ in _batches(rows, limit, start, np.random.default_rng(0), settings))

@@ -5,6 +5,7 @@ Logits therefore do not depend on what else is computed beside a row, nor on whe
 """
 
 import copy
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,12 +13,14 @@ import torch
 from torch.nn import functional
 
 from gendist.errors import GendistError
-from gendist.int8.linear import EXACT, LEVELS, IntegerLinear, quantize_rows
+from gendist.int8.linear import EXACT, GELU_OFFSET, LEVELS, IntegerLinear, quantize_rows
 
 QUERY_LEVELS = 2047
 """A query is rounded less than keys are, as far as sums of 64 products stay exact."""
 WEIGHTS = 2**16
 """What attention's weights of a row add up to as integers."""
+LINEAR = ("attention_in", "attention_out", "up", "down", "transform", "head")
+"""A model's linear layers, by kind; ``transform`` comes before BERT's output layer."""
 
 
 @dataclass(frozen=True)
@@ -91,8 +94,12 @@ class Layer:
 class Decoder:
     """GPT-2, or BERT as a causal model: the architectures that the paper and the pocket generator have."""
 
-    def __init__(self, model: Any) -> None:
+    def __init__(self, model: Any, two_pass: Collection[str] = ()) -> None:
         """Take the weights of a float32 model; it is not changed.
+
+        Args:
+            model: GPT-2 or BERT.
+            two_pass: linear layers, of ``LINEAR``, whose inputs are rounded to 16 bits in place of 8.
 
         Raises:
             GendistError: if it is of another architecture.
@@ -102,7 +109,7 @@ class Decoder:
             raise GendistError(
                 f"a generator of type '{kind}' cannot be run in int8; set precision of the sampling to float32"
             )
-        parts = _gpt2(model) if model.config.model_type == "gpt2" else _bert(model)
+        parts = (_gpt2 if model.config.model_type == "gpt2" else _bert)(model, two_pass)
         self.layers, self.first_norm, self.transform, self.head_norm = parts[:4]
         self.words, self.places, self.head, self.head_bias = parts[4:]
         self.norm_first = model.config.model_type == "gpt2"
@@ -233,43 +240,50 @@ def _norm(layer: Any, dtype: torch.dtype = torch.float64) -> Norm:
     return Norm(layer.weight.detach().to(dtype), layer.bias.detach().to(dtype), layer.eps)
 
 
-def _linear(dtype: torch.dtype, *layers: Any) -> IntegerLinear:
+def _linear(kind: str, two_pass: Collection[str], dtype: torch.dtype, *layers: Any) -> IntegerLinear:
     """Return linear layers side by side as one."""
     weight, bias = (torch.cat([getattr(layer, name).detach() for layer in layers]) for name in ("weight", "bias"))
-    return IntegerLinear(weight, bias, dtype)
+    # What goes into the second layer of a feed-forward block comes out of GELU.
+    offset = GELU_OFFSET if kind == "down" else 0.0
+    return IntegerLinear(weight, bias, dtype, offset=offset, two_pass=kind in two_pass)
 
 
-def _transposed(layer: Any) -> IntegerLinear:
-    """Return a layer of GPT-2, which keeps its weights the other way round."""
-    return IntegerLinear(layer.weight.detach().t(), layer.bias)
+def _gpt2(model: Any, two_pass: Collection[str]) -> tuple[Any, ...]:
+    def linear(kind: str, layer: Any) -> IntegerLinear:
+        """Return a layer of GPT-2, which keeps its weights the other way round."""
+        offset = GELU_OFFSET if kind == "down" else 0.0
+        return IntegerLinear(layer.weight.detach().t(), layer.bias, offset=offset, two_pass=kind in two_pass)
 
-
-def _gpt2(model: Any) -> tuple[Any, ...]:
     body = model.transformer
     layers = [
         Layer(
-            _transposed(block.attn.c_attn),
-            _transposed(block.attn.c_proj),
-            _transposed(block.mlp.c_fc),
-            _transposed(block.mlp.c_proj),
+            linear("attention_in", block.attn.c_attn),
+            linear("attention_out", block.attn.c_proj),
+            linear("up", block.mlp.c_fc),
+            linear("down", block.mlp.c_proj),
             _norm(block.ln_1),
             _norm(block.ln_2),
         )
         for block in body.h
     ]
-    head = IntegerLinear(model.lm_head.weight, None)
+    head = IntegerLinear(model.lm_head.weight, None, two_pass="head" in two_pass)
     words, places = body.wte.weight.detach(), body.wpe.weight.detach().double()
     return layers, None, None, _norm(body.ln_f), words, places, head, None
 
 
-def bert_layers(encoder: Any, dtype: torch.dtype = torch.float64) -> list[Layer]:
+def bert_layers(encoder: Any, dtype: torch.dtype = torch.float64, two_pass: Collection[str] = ()) -> list[Layer]:
     """Return the layers of BERT's encoder in integers; ``dtype`` is that of what is between them."""
     return [
         Layer(
-            _linear(dtype, *(getattr(block.attention.self, name) for name in ("query", "key", "value"))),
-            _linear(dtype, block.attention.output.dense),
-            _linear(dtype, block.intermediate.dense),
-            _linear(dtype, block.output.dense),
+            _linear(
+                "attention_in",
+                two_pass,
+                dtype,
+                *(getattr(block.attention.self, name) for name in ("query", "key", "value")),
+            ),
+            _linear("attention_out", two_pass, dtype, block.attention.output.dense),
+            _linear("up", two_pass, dtype, block.intermediate.dense),
+            _linear("down", two_pass, dtype, block.output.dense),
             _norm(block.attention.output.LayerNorm, dtype),
             _norm(block.output.LayerNorm, dtype),
         )
@@ -277,18 +291,18 @@ def bert_layers(encoder: Any, dtype: torch.dtype = torch.float64) -> list[Layer]
     ]
 
 
-def _bert(model: Any) -> tuple[Any, ...]:
+def _bert(model: Any, two_pass: Collection[str]) -> tuple[Any, ...]:
     embeddings, predictions = model.bert.embeddings, model.cls.predictions
-    layers = bert_layers(model.bert.encoder)
+    layers = bert_layers(model.bert.encoder, two_pass=two_pass)
     places = embeddings.position_embeddings.weight.detach().double()
     places = places + embeddings.token_type_embeddings.weight.detach()[0].double()
     return (
         layers,
         _norm(embeddings.LayerNorm),
-        _linear(torch.float64, predictions.transform.dense),
+        _linear("transform", two_pass, torch.float64, predictions.transform.dense),
         _norm(predictions.transform.LayerNorm),
         embeddings.word_embeddings.weight.detach(),
         places,
-        IntegerLinear(predictions.decoder.weight, None),
+        IntegerLinear(predictions.decoder.weight, None, two_pass="head" in two_pass),
         predictions.decoder.bias.detach().float(),
     )

@@ -12,7 +12,7 @@ from transformers.modeling_outputs import BaseModelOutputWithPastAndCrossAttenti
 from gendist.int8.attention import Attention
 from gendist.int8.decoder import bert_layers
 from gendist.int8.linear import ROWS
-from gendist.int8.rounded import Rounded, times
+from gendist.int8.rounded import Rounded
 
 
 class IntegerEncoder(nn.Module):
@@ -46,9 +46,9 @@ class IntegerEncoder(nn.Module):
         x, attend = Rounded(states), Attention(lengths.numpy(), tokens, self.heads, width // self.heads)
         x.round(None)
         for layer in self.layers:
-            attend(*times(x.codes, layer.attention_in), x.steps, x.codes.numpy())
-            x.add(layer.attention_out, x.codes, layer.attention_norm, replace=True)
-            x.add(layer.down, x.activate(layer.up)[1], layer.feed_norm, replace=True)
+            attend(*x.times(layer.attention_in), x.steps, x.codes.numpy())
+            x.add(layer.attention_out, layer.attention_norm, replace=True)
+            x.add(layer.down, layer.feed_norm, replace=True, codes=x.activate(layer.up)[1])
         output = torch.zeros_like(hidden_states)
         output.view(-1, width)[where] = states[: len(where)]
         return BaseModelOutputWithPastAndCrossAttentions(last_hidden_state=output)

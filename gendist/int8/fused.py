@@ -1,5 +1,6 @@
 """The decoder on a CPU: what is between the linear layers is compiled."""
 
+from collections.abc import Collection
 from typing import Any
 
 import numpy as np
@@ -7,7 +8,7 @@ import torch
 
 from gendist.int8 import kernels
 from gendist.int8.decoder import WEIGHTS, Decoder
-from gendist.int8.rounded import Rounded, times
+from gendist.int8.rounded import Rounded
 
 
 class BytesCache:
@@ -36,30 +37,32 @@ class FusedDecoder(Decoder):
         states = self.words[tokens].double() + self.places[places]
         if self.first_norm is not None:
             states = self.first_norm(states)
-        x = Rounded(states)
+        x = Rounded(states, apart=True)
         x.round(self.layers[0].attention_norm if self.norm_first else None)
         where = (torch.arange(len(tokens)) if slots is None else slots).numpy(), places.numpy()
         following = [*(layer.attention_norm for layer in self.layers[1:]), self.head_norm]
         for layer, next_norm, *past in zip(self.layers, following, cache.keys, cache.values, cache.worth, strict=True):
             norms = (layer.feed_norm, next_norm) if self.norm_first else (layer.attention_norm, layer.feed_norm)
             levels = self.query_levels, WEIGHTS
-            kernels.attend(*times(x.codes, layer.attention_in), *past, *where, *levels, x.codes.numpy(), x.steps)
-            x.add(layer.attention_out, x.codes, norms[0], not self.norm_first)
-            x.add(layer.down, x.activate(layer.up)[1], norms[1], not self.norm_first)
+            kernels.attend(*x.times(layer.attention_in), *past, *where, *levels, *x.written)
+            x.add(layer.attention_out, norms[0], replace=not self.norm_first)
+            x.add(layer.down, norms[1], replace=not self.norm_first, codes=x.activate(layer.up)[1])
         return states
 
     def logits(self, states: torch.Tensor) -> torch.Tensor:
         """Map states (rows, width) to logits (rows, vocabulary), float32."""
-        x = Rounded(states)
+        x = Rounded(states, apart=True)
         if self.transform is not None:
             x.round(None)
-            x = Rounded(torch.from_numpy(x.activate(self.transform)[0]))
+            x = Rounded(torch.from_numpy(x.activate(self.transform)[0]), apart=True)
         x.round(self.head_norm)
-        products = self.head.multiply(x.codes)
+        products = torch.from_numpy(x.times(self.head)[0])
         products.mul_(torch.from_numpy(x.steps).float()[:, None])
         return products if self.head_bias is None else products.add_(self.head_bias)
 
 
-def decoder_for(model: Any) -> Decoder:
-    """Return the decoder for where a model is."""
-    return FusedDecoder(model) if model.device.type == "cpu" else Decoder(model)
+def decoder_for(model: Any, two_pass: Collection[str] = ()) -> Decoder:
+    """Return the decoder for where a model is; one with layers of two passes is not compiled."""
+    if model.device.type == "cpu" and not two_pass:
+        return FusedDecoder(model)
+    return Decoder(model, two_pass)

@@ -3,14 +3,16 @@
 Each function computes what the decoder says in torch (``decoder.py``): in float64 its integers are the same. The
 encoder takes float32.
 Dimensions: rows, width (of a state or a layer's output), places (tokens of a row), slots (of which each holds a row's
-places). ``codes`` are unsigned bytes with ``ZERO`` for 0, and ``steps`` (rows,) is what one of them is worth.
+places). ``codes`` are unsigned bytes with ``ZERO`` for 0, and ``steps`` (rows,) are their scales. ``top`` (rows,)
+takes where the largest number of each row is and ``largest`` (rows,) what it is: it is left out of the codes; of no
+length, nothing is left out.
 ``products`` are what a linear layer gives but for the step of its input and its bias, the ``addend``.
 """
 
 import numpy as np
 
 from gendist.compiled import compiled, compiled_loosely, exp, largest_size
-from gendist.int8.linear import LEVELS, TINY, ZERO
+from gendist.int8.linear import GELU_OFFSET, LEVELS, SPAN, TINY, UNSIGNED_LEVELS, ZERO
 
 # Rows are taken out of their tables before a loop over their numbers: only then are there vector instructions for it.
 
@@ -35,6 +37,42 @@ def write_codes(values: np.ndarray, codes: np.ndarray) -> float:
     for i in range(values.shape[0]):
         codes[i] = np.uint8(np.int32(values[i] * share + number(ZERO + 0.5)))  # the conversion cuts off
     return step
+
+
+@compiled
+def _write_rest(values: np.ndarray, codes: np.ndarray, row: int, top: np.ndarray, largest: np.ndarray) -> float:
+    """Round a vector but for its largest number, unless ``top`` has no length; return the codes' scale."""
+    if not top.shape[0]:
+        return write_codes(values, codes)
+    number, size, i = values.dtype.type, largest_size(values), 0
+    while abs(values[i]) != size:
+        i += 1
+    top[row], largest[row], values[i] = i, values[i], 0
+    step = max(max(largest_size(values), size * number(SPAN)), number(TINY)) / number(LEVELS)
+    share = number(1) / step
+    for j in range(values.shape[0]):
+        codes[j] = np.uint8(np.int32(values[j] * share + number(ZERO + 0.5)))
+    values[i] = largest[row]
+    return step
+
+
+@compiled
+def add_largest(
+    products: np.ndarray,
+    columns: np.ndarray,
+    scales: np.ndarray,
+    steps: np.ndarray,
+    top: np.ndarray,
+    largest: np.ndarray,
+) -> None:
+    """Add to products (rows, outputs) what the inputs that were left out of the codes give.
+
+    ``columns`` are the layer's integer weights (inputs, outputs), ``scales`` (outputs,) theirs.
+    """
+    for row in range(products.shape[0]):
+        output, column, factor = products[row], columns[top[row]], np.float32(largest[row] / steps[row])
+        for i in range(output.shape[0]):
+            output[i] += factor * (np.float32(column[i]) * scales[i])
 
 
 @compiled
@@ -87,21 +125,28 @@ def _mix(weights: np.ndarray, count: int, values: np.ndarray, mixed: np.ndarray)
 
 
 @compiled
-def quantize(x: np.ndarray, codes: np.ndarray, steps: np.ndarray) -> None:
+def quantize(x: np.ndarray, codes: np.ndarray, steps: np.ndarray, top: np.ndarray, largest: np.ndarray) -> None:
     """Round states (rows, width)."""
     for row in range(x.shape[0]):
-        steps[row] = write_codes(x[row], codes[row])
+        steps[row] = _write_rest(x[row], codes[row], row, top, largest)
 
 
 @compiled
 def normalize(
-    x: np.ndarray, weight: np.ndarray, bias: np.ndarray, eps: float, codes: np.ndarray, steps: np.ndarray
+    x: np.ndarray,
+    weight: np.ndarray,
+    bias: np.ndarray,
+    eps: float,
+    codes: np.ndarray,
+    steps: np.ndarray,
+    top: np.ndarray,
+    largest: np.ndarray,
 ) -> None:
     """Layer normalisation of states (rows, width), rounded; the states stay."""
     normal = np.empty(x.shape[1], x.dtype)
     for row in range(x.shape[0]):
         _normalize(x[row], weight, bias, eps, normal)
-        steps[row] = write_codes(normal, codes[row])
+        steps[row] = _write_rest(normal, codes[row], row, top, largest)
 
 
 @compiled
@@ -115,6 +160,8 @@ def add_and_normalize(
     replace: bool,
     codes: np.ndarray,
     steps: np.ndarray,
+    top: np.ndarray,
+    largest: np.ndarray,
 ) -> None:
     """Add a linear layer's output to states (rows, width), normalise, and round.
 
@@ -129,20 +176,46 @@ def add_and_normalize(
         if replace:
             for i in range(state.shape[0]):
                 state[i] = normal[i]
-        steps[row] = write_codes(normal, codes[row])
+        steps[row] = _write_rest(normal, codes[row], row, top, largest)
 
 
 @compiled
-def gelu(products: np.ndarray, addend: np.ndarray, output: np.ndarray, codes: np.ndarray, steps: np.ndarray) -> None:
-    """GELU of a linear layer's output: (rows, width) of ``output``, and rounded."""
+def gelu(
+    products: np.ndarray,
+    addend: np.ndarray,
+    output: np.ndarray,
+    codes: np.ndarray,
+    steps: np.ndarray,
+    top: np.ndarray,
+    largest: np.ndarray,
+) -> None:
+    """GELU of a linear layer's output: (rows, width) of ``output``, and rounded, ``GELU_OFFSET`` added first.
+
+    Nothing is negative then: 0 stands for 0 in the codes, and 255 for the largest.
+    """
     number = output.dtype.type
-    slope, cube, one = number(-GELU_SLOPE), number(GELU_CUBE), number(1)
+    slope, cube, one, offset = number(-GELU_SLOPE), number(GELU_CUBE), number(1), number(GELU_OFFSET)
+    shifted = np.empty(products.shape[1], output.dtype)
     for row in range(products.shape[0]):
-        inputs, step, outputs = products[row], steps[row], output[row]
+        inputs, step, outputs, code = products[row], steps[row], output[row], codes[row]
         for i in range(inputs.shape[0]):
             x = inputs[i] * step + addend[i]
             outputs[i] = x / (one + exp(slope * (x + cube * x * x * x)))
-        steps[row] = write_codes(outputs, codes[row])
+        for i in range(inputs.shape[0]):
+            shifted[i] = outputs[i] + offset
+        size = least = largest_size(shifted)
+        if top.shape[0]:
+            i = 0
+            while shifted[i] != size:
+                i += 1
+            top[row], largest[row], shifted[i] = i, size, 0
+            size = largest_size(shifted)
+            least *= number(SPAN)
+        scale = max(max(size, least), number(TINY)) / number(UNSIGNED_LEVELS)
+        share = one / scale
+        for i in range(inputs.shape[0]):
+            code[i] = np.uint8(np.int32(shifted[i] * share + number(0.5)))
+        steps[row] = scale
 
 
 @compiled
@@ -158,6 +231,8 @@ def attend(
     weights_total: int,
     codes: np.ndarray,
     steps: np.ndarray,
+    top: np.ndarray,
+    largest: np.ndarray,
 ) -> None:
     """Attention of a token of each row, whose keys and values join those of its slot.
 
@@ -173,6 +248,8 @@ def attend(
         weights_total: what attention's weights of a row and head add up to.
         codes: written: what was read (rows, width).
         steps: of ``products``; written: of ``codes``.
+        top: written, as of ``codes``.
+        largest: likewise.
     """
     heads, size, most = keys.shape[1:]
     width = heads * size
@@ -224,4 +301,4 @@ def attend(
             _mix(sums, place + 1, values[slot, head], mixed)
             for i in range(size):
                 read[begin + i] = mixed[i] * unit
-        steps[row] = write_codes(read, codes[row])
+        steps[row] = _write_rest(read, codes[row], row, top, largest)

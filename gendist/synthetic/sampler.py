@@ -2,7 +2,7 @@
 
 import logging
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from itertools import groupby
 from typing import Any, Protocol
 
@@ -40,8 +40,24 @@ class Steps(Protocol):
 class Sampler:
     """Samples rows of a pool from a causal language model, any number of them side by side."""
 
-    def __init__(self, model: Any, start: int, end: int, forbidden: Sequence[int], settings: Sampling) -> None:
+    def __init__(
+        self,
+        model: Any,
+        start: int,
+        end: int,
+        forbidden: Sequence[int],
+        settings: Sampling,
+        two_pass: Collection[str] = (),
+    ) -> None:
         """Take a float32 model in evaluation mode, the tokens that open and close a row, and those never drawn.
+
+        Args:
+            model: causal language model.
+            start: token that opens a row.
+            end: token that closes it.
+            forbidden: tokens that are never drawn.
+            settings: sampling strategy; ``auto`` precision is float32.
+            two_pass: in int8, linear layers whose inputs are rounded to 16 bits (``layers_in_two_passes``).
 
         Raises:
             GendistError: if the settings ask for int8, and the model is of another architecture than GPT-2 and BERT.
@@ -51,15 +67,15 @@ class Sampler:
         """Tokens that the model can read, if that is limited."""
         self.max_tokens = settings.max_tokens
         self.chooser = TokenChooser(settings, model.config.vocab_size, [t for t in forbidden if t != end])
-        self.steps = self._steps(model, settings)
+        self.steps = self._steps(model, settings, two_pass)
         self.batch_size = rows_at_once(settings, model)
         self.settled = 0
         """Tokens that were too close to call in float32."""
 
-    def _steps(self, model: Any, settings: Sampling) -> Steps:
+    def _steps(self, model: Any, settings: Sampling, two_pass: Collection[str]) -> Steps:
         if settings.precision != "int8":
             return Stepwise(FloatReader(model), self.chooser)
-        decoder = decoder_for(model)
+        decoder = decoder_for(model, two_pass)
         if model.device.type == "cpu":
             return Stepwise(IntegerReader(decoder), self.chooser)
         return StaticSteps(decoder, self.chooser, model.device)

@@ -89,7 +89,7 @@ def generate_shard(
         folder = str(member_folder(generator, member))
         model = load_causal_lm(folder).to(place).eval()
         start, end = boundary_tokens(model.config, tokenizer, folder)
-        sampler = Sampler(model, start, end, tokenizer.all_special_ids, settings)
+        sampler = Sampler(model, start, end, tokenizer.all_special_ids, settings, record.two_pass)
         prompts = prompter.prompts(numbers, sampler.context)
         with kept.saved():
             for row in sampler.sample(numbers, [prompts[number].tokens for number in numbers]):
