@@ -3,7 +3,12 @@
 
 rule unpack_pocket:
     input:
-        body=relative(dependencies.PACKAGE / "pocket" / "models" / "generator" / "body.safetensors"),
+        model=multiext(
+            f"{relative(dependencies.PACKAGE)}/pocket/models/generator/",
+            "config.json",
+            "model-int8.safetensors",
+            "tokenizer.json",
+        ),
         code=code("unpack_pocket"),
     output:
         multiext(f"{RESULTS}/pocket/generator/", "config.json", "model.safetensors", "tokenizer.json"),

@@ -1,4 +1,4 @@
-"""Put the embedded generator together as an ordinary transformers folder."""
+"""Write the embedded generator as an ordinary transformers folder."""
 
 from pathlib import Path
 

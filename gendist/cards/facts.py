@@ -23,7 +23,9 @@ from gendist.texts.tables import Texts, read_texts
 
 LICENCES = {
     "minilm": "Apache-2.0",
-    "pocket": "derived from all-MiniLM-L6-v2 (Apache-2.0) and English Wikipedia (CC BY-SA)",
+    "pocket": "derived from all-MiniLM-L6-v2 (Apache-2.0), English Wikipedia and Stack Exchange (CC BY-SA), Wikinews"
+    " (CC BY) and other open texts; see the card of the pocket models",
+    "pocket embeddings": "derived from English Wikipedia (CC BY-SA)",
 }
 """Licences of the embedded models; those of others are said by whoever publishes them."""
 UNKNOWN_LICENCE = "see the publisher's page"
@@ -201,7 +203,7 @@ def _sources(results: Path, dataset: str, study: Study, run: Path, config: Mappi
     record = read_metadata(run / "predictions.parquet").get("gendist", {})
     embeddings = str(config["student"]["embeddings"])
     origin = str(record.get("inputs", {}).get("embeddings", "not recorded"))
-    licence = LICENCES["pocket"] if embeddings == "pocket" else UNKNOWN_LICENCE
+    licence = LICENCES["pocket embeddings"] if embeddings == "pocket" else UNKNOWN_LICENCE
     yield Source("the student's embeddings", embeddings, licence, origin)
 
 

@@ -14,12 +14,15 @@ from safetensors.numpy import load_file
 from gendist.artifacts import hash_file
 from gendist.artifacts.provenance import KEY
 from gendist.errors import GendistError
-from gendist.pocket.packaged import BODY, HASHES, MODELS, PIECES, VECTORS
+from gendist.pocket.packaged import FILES, HASHES, MODELS, VECTORS, WEIGHTS
+from gendist.pocket.quantisation import SCALE
 
 FIGURES = "figures.json"
 CARD = "README.md"
 BEGIN, CLOSE = "<!-- figures: pocket -->", "<!-- end of figures -->"
 CURVE_POINTS = 12
+HELD_OUT = "held_out_nats_per_token"
+"""Key of the held-out score in the records of a training curve."""
 
 
 def held_out_curve(file: Path) -> list[dict[str, Any]]:
@@ -30,11 +33,8 @@ def held_out_curve(file: Path) -> list[dict[str, Any]]:
     if not file.exists():
         return []
     records = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
-    scored = {r["step"]: r for r in records if "held_out_nats_per_char" in r}
-    return [
-        {"tokens": scored[s]["tokens"], "nats_per_character": scored[s]["held_out_nats_per_char"]}
-        for s in sorted(scored)
-    ]
+    scored = {r["step"]: r for r in records if HELD_OUT in r}
+    return [{"tokens": scored[step]["tokens"], "nats_per_token": scored[step][HELD_OUT]} for step in sorted(scored)]
 
 
 def write_figures(out: Path, scores: Mapping[str, Any]) -> dict[str, Any]:
@@ -42,20 +42,20 @@ def write_figures(out: Path, scores: Mapping[str, Any]) -> dict[str, Any]:
 
     Args:
         out: the recipe's folder.
-        scores: new results of ``evaluate_files``; earlier ones of the same body are kept.
+        scores: new results of ``evaluate_files``; earlier ones of the same weights are kept.
     """
-    body = hash_file(out / BODY)
+    weights = hash_file(out / WEIGHTS)
     file = out / FIGURES
     earlier = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
-    same_body = earlier.get("generator", {}).get("sha256") == body
+    unchanged = earlier.get("generator", {}).get("sha256") == weights
     figures = {
         "generator": {
-            "sha256": body,
-            **_tensors(out / BODY),
-            "curve": held_out_curve((out / BODY).with_name("curve.jsonl")),
+            "sha256": weights,
+            **_tensors(out / WEIGHTS),
+            "curve": held_out_curve((out / WEIGHTS).with_name("curve.jsonl")),
         },
         "subwords": {"sha256": hash_file(out / VECTORS), **_tensors(out / VECTORS)},
-        "nats_per_character": {**(earlier["nats_per_character"] if same_body else {}), **scores},
+        "nats_per_character": {**(earlier["nats_per_character"] if unchanged else {}), **scores},
     }
     file.write_text(json.dumps(figures, indent=2, sort_keys=True) + "\n", encoding="utf-8")
     return figures
@@ -67,13 +67,13 @@ def install(out: Path, models: Path = MODELS) -> None:
     Raises:
         GendistError: if a model is not finished, or the card has no place for the figures.
     """
-    missing = [name for name in (BODY, PIECES, VECTORS, FIGURES) if not (out / name).exists()]
+    missing = [name for name in (*FILES, FIGURES) if not (out / name).exists()]
     if missing:
         raise GendistError(f"{out}: {', '.join(missing)} missing; run the recipe to its end first")
-    for name in (BODY, PIECES, VECTORS, FIGURES):
+    for name in (*FILES, FIGURES):
         (models / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(out / name, models / name)
-    hashes = {name: hash_file(models / name) for name in (BODY, PIECES, VECTORS)}
+    hashes = {name: hash_file(models / name) for name in FILES}
     (models / HASHES).write_text(json.dumps(hashes, indent=2) + "\n", encoding="utf-8")
     figures = json.loads((models / FIGURES).read_text(encoding="utf-8"))
     sizes = {name: (models / name).stat().st_size for name in hashes}
@@ -99,8 +99,8 @@ def fill_card(card: str, figures: Mapping[str, Any], sizes: Mapping[str, int], h
     if curve:
         every = max(1, -(-len(curve) // CURVE_POINTS))
         shown = [p for i, p in enumerate(curve) if (len(curve) - 1 - i) % every == 0]
-        rows = [(f"{p['tokens']:,}", f"{p['nats_per_character']:.3f}") for p in shown]
-        parts.append(_table(("Tokens trained on", "Held-out Wikipedia, nats per character"), rows))
+        rows = [(f"{p['tokens']:,}", f"{p['nats_per_token']:.3f}") for p in shown]
+        parts.append(_table(("Tokens trained on", "Held-out articles, nats per token"), rows))
     if figures["nats_per_character"]:
         scores = sorted(figures["nats_per_character"].items())
         score_rows = [(name, f"{s['rows']:,}", f"{s['nats_per_character']:.3f}") for name, s in scores]
@@ -113,14 +113,14 @@ def _tensors(file: Path) -> dict[str, Any]:
     """Number of weights, shape where there is one tensor, and what the provenance says."""
     with safe_open(file, "np") as stored:
         made = json.loads((stored.metadata() or {}).get(KEY, "{}"))
-    shapes = [tensor.shape for tensor in load_file(file).values()]
+    shapes = [tensor.shape for name, tensor in load_file(file).items() if not name.endswith(SCALE)]
     return {"weights": sum(map(math.prod, shapes)), "settings": made.get("settings", {}), "seed": made.get("seed")} | (
         {"shape": list(shapes[0])} if len(shapes) == 1 else {}
     )
 
 
 def _made_with(figures: Mapping[str, Any]) -> str:
-    settings = {**figures["settings"], "seed": figures["seed"]}
+    settings = {**figures["settings"]} | ({} if figures["seed"] is None else {"seed": figures["seed"]})
     shown = [
         f"{n.replace('_', ' ')} {v:,}" if isinstance(v, int) else f"{n.replace('_', ' ')} {v}"
         for n, v in settings.items()

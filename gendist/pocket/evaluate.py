@@ -10,7 +10,7 @@ from transformers import PreTrainedModel
 
 from gendist.errors import GendistError
 from gendist.pocket.corpus import articles
-from gendist.pocket.model import boundaries
+from gendist.pocket.tokenizer import boundaries
 
 MAX_TOKENS = 256
 
@@ -40,7 +40,8 @@ def nats_per_character(
         else:
             characters += encoding.offsets[max_tokens - 3][1]
         x = torch.tensor([ids], device=device)
-        nats += float(model(input_ids=x, labels=x).loss) * (len(ids) - 1)
+        logits = model(input_ids=x).logits[0, :-1]  # (tokens - 1, vocabulary)
+        nats += float(torch.nn.functional.cross_entropy(logits.float(), x[0, 1:], reduction="sum"))
     if not characters:
         raise GendistError("nothing to evaluate on: the texts are empty")
     return nats / characters

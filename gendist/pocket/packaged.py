@@ -8,7 +8,13 @@ from gendist.errors import GendistError
 
 MODELS = Path(__file__).parent / "models"
 HASHES = "hashes.json"
-BODY, PIECES, VECTORS = "generator/body.safetensors", "subwords/tokenizer.json", "subwords/vectors.safetensors"
+GENERATOR = WEIGHTS, CONFIG, TOKENIZER = (
+    "generator/model-int8.safetensors",
+    "generator/config.json",
+    "generator/tokenizer.json",
+)
+SUBWORD_FILES = PIECES, VECTORS = "subwords/tokenizer.json", "subwords/vectors.safetensors"
+FILES = (*GENERATOR, *SUBWORD_FILES)
 SUBWORDS = MODELS / "subwords"
 """Folder of the students' tokenizer and vectors."""
 
