@@ -14,10 +14,13 @@ from gendist.config.study import Study
 from gendist.report import escape
 from gendist.report.page.cost import duration
 from gendist.report.write import NONE, markdown_table, mean_and_spread
+from gendist.synthetic.readable import detokenize
 
 LICENCE = "unknown"
 """Stands in the front matter until whoever owns the data has chosen one."""
 ROWS = "data/synthetic.parquet"
+EXAMPLES = 3
+"""Rows that the dataset card shows."""
 
 
 def write_cards(study: Study, dataset: str, licence: str = LICENCE) -> list[Path]:
@@ -41,11 +44,12 @@ def write_cards(study: Study, dataset: str, licence: str = LICENCE) -> list[Path
     inputs = {f"shards/{i:05d}": hash_file(shard) for i, (shard, _) in enumerate(pairs)}
     inputs |= {f"logits/{i:05d}": hash_file(logits) for i, (_, logits) in enumerate(pairs)}
     rows = folder / "dataset" / ROWS
+    examples = [row | {"text": detokenize(row["text"])} for row in table.slice(0, EXAMPLES).to_pylist()]
     write_parquet(rows, table, Provenance("cards", inputs), {"label_names": facts.train.label_names})
     written = [rows]
     for kind, front, further in (
         ("model", model_front(facts, licence), {}),
-        ("dataset", dataset_front(facts, licence, table.num_rows), {"rows": table.slice(0, 3).to_pylist()}),
+        ("dataset", dataset_front(facts, licence, table.num_rows), {"rows": examples}),
     ):
         card = folder / kind / "README.md"
         write_text(card, fill(f"{kind}.md", front, facts, n_rows=table.num_rows, **further))

@@ -15,6 +15,7 @@ from markupsafe import Markup
 
 from gendist.quality.page_parts import PAGE, SCRIPT, STYLE
 from gendist.report.escape import one_line, shorten
+from gendist.synthetic.readable import detokenize
 
 MOST = 1000
 """Rows on a page."""
@@ -88,7 +89,7 @@ def _marks(row: Row) -> list[tuple[str, int]]:
 
 
 def _shown(row: Row) -> dict[str, Any]:
-    texts = {name: shorten(row[name], LONG) for name in ("text", "nearest_text")}
+    texts = {"text": shorten(detokenize(row["text"]), LONG), "nearest_text": shorten(row["nearest_text"], LONG)}
     labels = {
         name: None if row[name] is None else one_line(row[name]) for name in ("predicted", "asked", "nearest_label")
     }

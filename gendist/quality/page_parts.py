@@ -22,7 +22,8 @@ All {{ "{:,}".format(total) }} rows that hold text, {{ marked }} of them marked 
 {{ "{:,}".format(rows|length) }} of {{ "{:,}".format(total) }} rows that hold text: the {{ doubtful }} least
 confident, the first {{ most_marked }} that repeat others ({{ marked }} shown), and others drawn at random.
 {% endif %}
-A model wrote the texts, so nothing in them need be true.</p>
+A model wrote the texts, so nothing in them need be true. They are shown detokenised;
+<code>rows.parquet</code> holds them as generated.</p>
 <form id="controls" hidden>
 <label>Class <select id="class"><option value="">all</option>
 {% for name in classes %}

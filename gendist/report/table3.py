@@ -10,6 +10,7 @@ from gendist.errors import GendistError
 from gendist.report import escape
 from gendist.report.generated import Generated, draw, read_pool_logits
 from gendist.report.write import Cell, markdown_table, write_csv
+from gendist.synthetic.readable import detokenize
 from gendist.texts.tables import read_texts
 
 SHOWN = 500
@@ -21,8 +22,8 @@ def write_table3(datasets: Mapping[str, Generated], out_csv: Path, out_md: Path,
 
     Args:
         datasets: files of each dataset, logits included.
-        out_csv: dataset, row, label, probability (0 to 1), text.
-        out_md: a table per dataset, long texts cut.
+        out_csv: dataset, row, label, probability (0 to 1), text as generated.
+        out_md: a table per dataset, texts detokenised, long ones cut.
         k: rows to draw; fewer where fewer hold text.
         seed: seed of the drawing.
 
@@ -44,7 +45,7 @@ def write_table3(datasets: Mapping[str, Generated], out_csv: Path, out_md: Path,
             best = int(distribution.argmax())
             label, probability = names[best], float(distribution[best])
             rows.append([dataset, row, label, round(probability, 4), text])
-            short = escape.markdown(escape.shorten(text, SHOWN))
+            short = escape.markdown(escape.shorten(detokenize(text), SHOWN))
             cells.append([f"{row:,}", escape.markdown(label), f"{probability:.2f}", short])
         header = ["Row", "Teacher's label", "Probability", "Generated text"]
         title = f"{escape.markdown(dataset)}, {len(drawn)} of {with_text:,} rows"
@@ -53,6 +54,7 @@ def write_table3(datasets: Mapping[str, Generated], out_csv: Path, out_md: Path,
     caption = (
         f"**Table 3.** Generated texts, drawn at random (seed {seed}) from all generated rows that hold text,"
         " each with the class that the teacher finds most probable and its probability."
+        " Texts are shown detokenised; the CSV and the Parquet files hold them as generated."
         f" Texts over {SHOWN} characters are cut; a model wrote them, so nothing in them need be true."
     )
     write_text(out_md, "\n".join([caption + "\n", *parts]))

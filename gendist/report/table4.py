@@ -10,6 +10,7 @@ from gendist.quality.overlap import similarities
 from gendist.report import escape
 from gendist.report.generated import Generated, draw
 from gendist.report.write import Cell, markdown_table, write_csv
+from gendist.synthetic.readable import detokenize
 from gendist.texts.tables import Texts, read_texts
 
 NEIGHBOURS = 3
@@ -24,8 +25,8 @@ def write_table4(datasets: Mapping[str, Generated], out_csv: Path, out_md: Path,
 
     Args:
         datasets: files of each dataset.
-        out_csv: one line per generated row and neighbour; similarity is 0 to 1.
-        out_md: a table per dataset, long texts cut.
+        out_csv: one line per generated row and neighbour, texts as generated; similarity is 0 to 1.
+        out_md: a table per dataset, generated texts detokenised, long texts cut.
         k: generated rows to draw; fewer where fewer hold text.
         seed: seed of the drawing.
 
@@ -49,6 +50,7 @@ def write_table4(datasets: Mapping[str, Generated], out_csv: Path, out_md: Path,
     caption = (
         f"**Table 4.** Generated texts, drawn at random (seed {seed}), and the {NEIGHBOURS} real training rows nearest"
         " to each: cosine similarity of TF-IDF vectors fitted on the training rows (1 = the same words)."
+        " Generated texts are shown detokenised; the CSV and the Parquet files hold them as generated."
         f" Texts over {SHOWN} characters are cut."
     )
     write_text(out_md, "\n".join([caption + "\n", *parts]))
@@ -63,7 +65,7 @@ def _nearest(real: Sequence[str], generated: Sequence[str], train: Path) -> tupl
 
 def _markdown(real: Texts, drawn: Sequence[tuple[int, str]], near: np.ndarray, similarity: np.ndarray) -> str:
     header = ["", *(f"Row {row:,}" for row, _ in drawn)]
-    rows = [["Generated", *(escape.markdown(escape.shorten(text, SHOWN)) for _, text in drawn)]]
+    rows = [["Generated", *(escape.markdown(escape.shorten(detokenize(text), SHOWN)) for _, text in drawn)]]
     for rank in range(near.shape[1]):
         cells = [f"Nearest {rank + 1}"]
         for places, values in zip(near, similarity, strict=True):

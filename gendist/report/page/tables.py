@@ -10,6 +10,7 @@ from gendist.report.gains import GAINS, REGIMES
 from gendist.report.page.sources import Row, Table, number, whole
 from gendist.report.page.summary import p_value
 from gendist.report.write import NONE, mean_and_spread
+from gendist.synthetic.readable import detokenize
 
 ERRORS = 12
 """Worst errors that the page shows; the CSV has more."""
@@ -110,10 +111,10 @@ def worst_errors(rows: Sequence[Row]) -> list[Row]:
 
 
 def samples(rows: Sequence[Row]) -> list[Sample]:
-    """Group Table 4 by generated row, long texts cut."""
+    """Group Table 4 by generated row: generated texts detokenised, long texts cut."""
     found: dict[str, Sample] = {}
     for row in rows:
-        text = escape.shorten(row["generated text"], SAMPLE_TEXT)
+        text = escape.shorten(detokenize(row["generated text"]), SAMPLE_TEXT)
         sample = found.setdefault(row["row"], Sample(whole(row["row"]), text, []))
         near = escape.shorten(row["training text"], SAMPLE_TEXT)
         sample.nearest.append((row["label"], f"{float(row['similarity']):.2f}", near))

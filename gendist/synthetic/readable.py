@@ -1,0 +1,197 @@
+"""Generated text as people write it: a WordPiece tokenizer's blanks around punctuation removed.
+
+Uncased BERT tokenizers, the embedded generator's among them, decode to lower-cased text in which every punctuation
+mark stands alone: ``mary ' s kick - off ( $ 5. 2 million )``. ``detokenize`` undoes that for tables and pages. It
+moves blanks alone; data files keep the text as generated.
+"""
+
+import re
+import string
+import unicodedata
+from collections.abc import Sequence
+
+Sides = tuple[bool, bool]
+"""Whether a mark is joined to the token before it and to the token after it."""
+
+ALONE: Sides = (False, False)
+BEFORE: Sides = (True, False)
+AFTER: Sides = (False, True)
+BOTH: Sides = (True, True)
+
+ATTACHED = ".,?!"
+"""Marks that the WordPiece decoder joins to the token before them."""
+FIXED = {
+    **dict.fromkeys(".,?!;:)]}…”", BEFORE),
+    **dict.fromkeys("([{“‘", AFTER),
+    "/": BOTH,
+}
+"""Marks that are joined in the same way wherever no rule below applies; others stand alone."""
+CONTRACTIONS = {"s", "t", "d", "m", "re", "ve", "ll", "n", "l"}
+"""What follows an apostrophe: it's, don't, I'd, I'm, we're, we've, we'll, ass'n, int'l."""
+ELISIONS = {"em", "til", "tis", "twas", "cause"}
+"""What begins with an apostrophe: 'em, 'til."""
+NOT_POSSESSIVE = {"as", "asks", "calls", "does", "has", "is", "its", "reads", "says", "this", "thus", "was", "yes"}
+"""Words in s that come before a quotation, never before the apostrophe of a plural."""
+CLAUSE_STARTS = {"a", "an", "and", "but", "he", "her", "his", "i", "it", "its", "or", "she", "that", "the", "their"}
+CLAUSE_STARTS |= {"they", "this", "we", "which", "who", "with", "you"}
+"""Words that follow a dash, and a hyphen only in the middle of a compound (off-the-shelf)."""
+YEAR = re.compile(r"(19|20)\d\d")
+"""Digits that end a sentence more often than they begin a decimal number."""
+DOMAINS = {"com", "org"}
+"""What a period joins to the word before it; other top-level domains are words as well."""
+
+
+def detokenize(text: str) -> str:
+    """Return lower-cased tokenised text without the blanks that tokenisation put around punctuation marks.
+
+    What is ambiguous is read as its most frequent meaning: ``kick - off`` as a compound, ``1, 000`` as one number,
+    quotation marks as opening and closing in turn. Case is left as it is. Applying it twice changes nothing more.
+
+    Args:
+        text: a generated text.
+
+    Returns:
+        The text with some blanks removed. Text that has upper case, other white space than single blanks, or a
+        punctuation mark between letters is no output of such a tokenizer and is returned unchanged, as is text in
+        which no mark stands alone.
+    """
+    tokens = _tokens(text)
+    sides = _quotation_sides(tokens)
+    for i, token in enumerate(tokens):
+        if _is_mark(token) and i not in sides:
+            sides[i] = _mark_sides(tokens, i)
+    parts = tokens[:1]
+    for i in range(1, len(tokens)):
+        joined = sides.get(i - 1, ALONE)[1] or sides.get(i, ALONE)[0]
+        parts.append(tokens[i] if joined else f" {tokens[i]}")
+    return "".join(parts) if tokens else text
+
+
+def _tokens(text: str) -> list[str]:
+    """Split tokenised text into words and single marks; an empty list for text of any other form."""
+    if any(c.isupper() or c.istitle() for c in text):
+        return []
+    tokens: list[str] = []
+    alone = False
+    for piece in text.split(" "):
+        head = piece.rstrip(ATTACHED) or piece[:1]
+        if not head or (len(head) > 1 and any(_is_mark(c) or c.isspace() for c in head)) or head.isspace():
+            return []
+        tokens += [head, *piece[len(head) :]]
+        alone = alone or _is_mark(head)
+    return tokens if alone else []
+
+
+def _is_mark(token: str) -> bool:
+    """Return whether a token is a single character that BERT's pre-tokenisation separates from words."""
+    return len(token) == 1 and (token in string.punctuation or unicodedata.category(token).startswith("P"))
+
+
+def _mark_sides(tokens: Sequence[str], i: int) -> Sides:
+    """Return how a mark other than a quotation mark or an apostrophe is joined to its neighbours."""
+    mark, before, after = tokens[i], _at(tokens, i - 1), _at(tokens, i + 1)
+    digits = before[-1:].isdecimal() and after[:1].isdecimal()
+    match mark:
+        case "." if digits and not YEAR.fullmatch(before):
+            return BOTH
+        case "." if _in_abbreviation(tokens, i) or before == "www" or (_is_word(before) and after in DOMAINS):
+            return BOTH
+        case "," if re.search(r"(?<!\d)\d{1,3}$", before) and re.match(r"\d{3}(?!\d)", after):
+            return BOTH
+        case ":" if digits or after == "/":
+            return BOTH
+        case "-":
+            return _hyphen_sides(tokens, i)
+        case "–" if digits:
+            return BOTH
+        case "_" | "\\" if _is_word(before) and _is_word(after):
+            return BOTH
+        case "&" if len(after) == 1 and len(before) in (1, 2) and before.isalpha() and after.isalpha():
+            return BOTH
+        case "%" if before[-1:].isdecimal():
+            return BEFORE
+        case "$" | "~" if after[:1].isdecimal():
+            return AFTER
+        case "#" if _is_word(after):
+            return AFTER
+        case "/" if before == "w" and after != "o":  # with
+            return BEFORE
+        case "+" if after[:1].isdecimal() and not _is_word(before):
+            return AFTER
+        case "*" if "*" in (before, after):
+            return before == "*", after == "*"
+    return FIXED.get(mark, ALONE)
+
+
+def _hyphen_sides(tokens: Sequence[str], i: int) -> Sides:
+    before, after = _at(tokens, i - 1), _at(tokens, i + 1)
+    if "-" in (before, after):
+        return before == "-", after == "-"
+    if not _is_word(before):
+        negative = after[:1].isdecimal() and not before.endswith(tuple(")]}\"'.!?%"))
+        return AFTER if negative else ALONE
+    if not _is_word(after):
+        return BEFORE if after in (",", ")") else ALONE
+    compound = _at(tokens, i - 2) == "-" or _at(tokens, i + 2) == "-"
+    if after in ("and", "or", "to") and _at(tokens, i + 3) == "-":
+        return BEFORE  # first- and second-graders
+    return ALONE if after in CLAUSE_STARTS and not compound else BOTH
+
+
+def _in_abbreviation(tokens: Sequence[str], i: int) -> bool:
+    """Return whether a period stands between two single letters, the second of which has one too (u.s., 4p.m.)."""
+    before, after = _at(tokens, i - 1).lstrip(string.digits), _at(tokens, i + 1)
+    return all(len(letter) == 1 and letter.isalpha() for letter in (before, after)) and _at(tokens, i + 2) == "."
+
+
+def _quotation_sides(tokens: Sequence[str]) -> dict[int, Sides]:
+    """Return the sides of every ``"``, ``'`` and ``’``."""
+    sides = {i: found for i, token in enumerate(tokens) if token in "'’" and (found := _apostrophe_sides(tokens, i))}
+    for mark in "\"'":
+        _pair(tokens, [i for i, token in enumerate(tokens) if token == mark and i not in sides], sides)
+    return sides | {i: BEFORE for i, token in enumerate(tokens) if token == "’" and i not in sides}
+
+
+def _apostrophe_sides(tokens: Sequence[str], i: int) -> Sides | None:
+    """Return the sides of an apostrophe within or before a word; None for what may be a quotation mark."""
+    before, after = _at(tokens, i - 1), _at(tokens, i + 1)
+    if after == "n" and _at(tokens, i + 2) == "'":
+        return AFTER  # rock 'n' roll
+    if before == "n" and _at(tokens, i - 2) == "'":
+        return BEFORE
+    if _is_word(before) and _is_word(after):
+        particle = len(before) == 1 and before.isalpha() and before not in "ai"  # o'brien, d'azur, n'djamena
+        if after in CONTRACTIONS or particle or (before[-1:].isdecimal() and after[:1].isdecimal()):
+            return BOTH
+    if re.fullmatch(r"\d\ds?", after) or after in ELISIONS:
+        return AFTER
+    return None
+
+
+def _pair(tokens: Sequence[str], marks: Sequence[int], sides: dict[int, Sides]) -> None:
+    """Let quotation marks of one kind open and close in turn; apostrophes of plural possessives are passed over."""
+    plurals = [i for i in marks if tokens[i] == "'" and _may_be_possessive(tokens, i)]
+    is_open = False
+    for place, i in enumerate(marks):
+        after = _at(tokens, i + 1)
+        others_later = sum(j not in plurals for j in marks[place + 1 :])
+        # An apostrophe if the other marks pair without it.
+        if i in plurals and (others_later % 2 == 1) == is_open:
+            sides[i] = BEFORE
+        elif is_open or (i > 0 and (not after or after in ".,;:!?)")):
+            sides[i], is_open = BEFORE, False
+        else:
+            sides[i], is_open = AFTER, True
+
+
+def _may_be_possessive(tokens: Sequence[str], i: int) -> bool:
+    before = _at(tokens, i - 1)
+    return before.endswith(("s", "x", "z")) and before not in NOT_POSSESSIVE and _is_word(_at(tokens, i + 1))
+
+
+def _at(tokens: Sequence[str], i: int) -> str:
+    return tokens[i] if 0 <= i < len(tokens) else ""
+
+
+def _is_word(token: str) -> bool:
+    return bool(token) and not _is_mark(token)
