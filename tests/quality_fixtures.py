@@ -27,7 +27,7 @@ MADE = [
     REAL[2].replace("soft black", "deep black"),  # 5: nearly real row 12
     "It is known that the wind above the bay was stronger than a horse.",  # 6: nine words in a row of real row 13
     "<script>alert(1)</script> <img src=x onerror=alert(2)> kites & \u202ekrad",  # 7
-    "Clay pots and a spade.",  # 8
+    "clay ' s pots & a spade ( < b > )",  # 8: as an uncased WordPiece tokenizer decodes
     ORIGINAL.replace("bread", "crumbs"),  # 9: row 2
 ]
 ROWS = [i for i, text in enumerate(MADE) if text]

@@ -26,6 +26,10 @@ from gendist.report.table4 import write_table4
 
 HOSTILE = "<script>alert('a')</script> & \"quoted\" </svg> | *x* $1$ `y` [z](javascript:1) {{ 7 * 7 }}"
 """What a generated text or a user's row may hold."""
+TOKENISED = "the sea ' s < i > and the sky ' s 3, 000 ( odd ) birds : row"
+"""What an uncased WordPiece generator writes; shown without the blanks around punctuation."""
+MADE = {1: "", **{row: f"{TOKENISED} {row}" for row in (2, 4)}}
+"""Generated texts by row, where they are not ``HOSTILE``."""
 CLASSES = ["<b>sea</b>", "sky $x$"]
 MAIN = {"teacher": "minilm", "generator": "pocket", "sampling": "full", "training": "default"}
 ROWS = 40
@@ -129,7 +133,7 @@ def _pool(news: Path, classes: list[str]) -> list[Path]:
         name = f"pocket/full/shard-{shard:05d}.parquet"
         columns = {
             "row": pa.array(rows, pa.int64()),
-            "text": ["" if row == 1 else f"={HOSTILE} row {row}" for row in rows],
+            "text": [MADE.get(row, f"={HOSTILE} row {row}") for row in rows],
             "n_tokens": pa.array([5] * 4, pa.int32()),
             "finish": ["empty" if row == 1 else "stop" for row in rows],
         }

@@ -7,7 +7,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 import yaml
-from study_fixtures import CLASSES, HOSTILE, export, finish, study_in
+from study_fixtures import CLASSES, HOSTILE, TOKENISED, export, finish, study_in
 from typer.testing import CliRunner
 
 from gendist.artifacts import KEY, read_metadata
@@ -112,6 +112,15 @@ def test_texts_with_markup_do_not_become_markup(study: Study):
         assert "<script" not in body and "<b>" not in body and not re.search(r"[^\\]\]\(javascript", body)
     assert "&lt;script&gt;" in (cards(study) / "dataset/README.md").read_text()
     assert r"&lt;b&gt;sea&lt;/b&gt;" in (cards(study) / "model/README.md").read_text()
+
+
+def test_the_dataset_card_shows_texts_detokenised_and_its_rows_are_as_generated(study: Study):
+    write_cards(study, "news")
+    folder = cards(study) / "dataset"
+    assert f"{TOKENISED} 2" in pq.read_table(folder / "data/synthetic.parquet")["text"].to_pylist()
+    text = (folder / "README.md").read_text()
+    assert "shown detokenised" in text
+    assert "the sea's &lt; i &gt; and the sky's 3,000 (odd) birds: row 2\n" in text
 
 
 def test_a_fence_cannot_be_closed_from_inside():

@@ -267,6 +267,14 @@ def test_generated_markup_comes_out_as_text(tmp_path):
     assert not {name for name in attributes if name.startswith("on")} | (attributes & {"style", "src", "href"})
 
 
+def test_the_page_shows_texts_detokenised_and_the_rows_hold_them_as_generated(tmp_path):
+    _, rows, page = assess(write_pool(tmp_path), tmp_path)
+    assert rows[ROWS.index(8)]["text"] == MADE[8] == "clay ' s pots & a spade ( < b > )"
+    assert "clay's pots & a spade (< b >)" in "".join(Elements(page).words)
+    assert '<p dir="auto">clay&#39;s pots &amp; a spade (&lt; b &gt;)</p>' in page
+    assert "shown detokenised" in page
+
+
 def test_the_page_allows_its_own_script_and_style_and_nothing_else(tmp_path):
     _, _, page = assess(write_pool(tmp_path), tmp_path)
     (policy,) = [a["content"] for tag, a in Elements(page).elements if a.get("http-equiv") == "Content-Security-Policy"]

@@ -32,7 +32,7 @@ TOKENISED = {
     # quotations
     '" hello " , he said': '"hello", he said',
     'he said " hello " and " bye . "': 'he said "hello" and "bye."',
-    'she said , " we \' ll go': 'she said, "we\'ll go',
+    "she said , \" we ' ll go": "she said, \"we'll go",
     'and went home . "': 'and went home."',
     # hyphens and dashes
     "kick - off after a 3 - 2 win": "kick-off after a 3-2 win",
@@ -66,7 +66,7 @@ ORDINARY = (
     "",
     " ",
     "no marks at all",
-    "It's a kick-off, (AP) - \"hello\" at 10:30 in the U.S.",
+    'It\'s a kick-off, (AP) - "hello" at 10:30 in the U.S.',
     "it's lower-case already - really, 50% of it",
     "we left in may 5, 200 men came. 3 stayed",
     "said it . . . all in Upper case ( sometimes )",

@@ -149,7 +149,13 @@ def test_escapes():
 
 
 REAL = ["the boat sails the sea", "a bird in the sky", "the sea and the boat", "worms love the soil"]
-MADE = ["=cmd|' /C calc'!A0", "boat on the sea | <b>x</b>\nnew `line`", "", "sky with a bird", "a red sky"]
+MADE = [
+    "=cmd|' /C calc'!A0",
+    "boat on the sea | <b>x</b>\nnew `line`",
+    "",
+    'the sky \' s bird ( " blue " ) | kick - off',
+    "a red sky",
+]
 
 
 @pytest.fixture
@@ -186,6 +192,8 @@ def test_table3(generated, tmp_path):
     assert {row["label"] for row in rows} == {"land"} and {row["probability"] for row in rows} == {"0.75"}
     markdown = (tmp_path / "t.md").read_text()
     assert "boat on the sea \\| &lt;b&gt;x&lt;/b&gt; new \\`line\\`" in markdown and "4 of 4 rows" in markdown
+    assert rows[2]["text"] == MADE[3] and 'the sky\'s bird ("blue") \\| kick-off |' in markdown
+    assert "shown detokenised" in markdown
     assert all(line.replace("\\|", "").count("|") == 5 for line in markdown.splitlines() if line.startswith("|"))
 
 
@@ -222,6 +230,8 @@ def test_table4(generated, tmp_path):
     bird = next(row for row in rows if row["row"] == "3")
     assert bird["train id"] == "5" and bird["training text"] == REAL[1]
     markdown = (tmp_path / "t.md").read_text()
+    assert bird["generated text"] == MADE[3] and 'the sky\'s bird ("blue") \\| kick-off |' in markdown
+    assert "shown detokenised" in markdown
     assert "**wa\\|ter** (0." in markdown and "Nearest 3" in markdown
 
 

@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
+from report_fixtures import read_csv
 from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
-from study_fixtures import CLASSES, HOSTILE, finish, predictions, sources, study_in
+from study_fixtures import CLASSES, HOSTILE, TOKENISED, finish, predictions, sources, study_in
 
 from gendist.artifacts import Provenance, write_parquet
 from gendist.config.exported import exported_temperatures
@@ -213,6 +214,14 @@ def test_the_page_asks_for_nothing_and_runs_nothing(page: str):
     assert "@import" not in page and not re.search(r"url\((?!#)", page)
     policy = next(value for name, value in read.attributes if name == "content" and "default-src" in value)
     assert policy.startswith("default-src 'none'; ") and "script-src" not in policy
+
+
+def test_generated_texts_are_shown_detokenised(page: str, results: Path):
+    drawn = {row["generated text"] for row in read_csv(results / "tables/table4.csv")}
+    assert any(text.startswith(TOKENISED) for text in drawn)  # as generated
+    shown = "".join(Page(page).texts)
+    assert "the sea's < i > and the sky's 3,000 (odd) birds: row" in shown and TOKENISED not in shown
+    assert "the sea&#39;s &lt; i &gt; and" in page and "shown detokenised" in page
 
 
 def test_texts_with_markup_are_shown_as_texts(page: str, results: Path):

@@ -18,16 +18,17 @@ BEFORE: Sides = (True, False)
 AFTER: Sides = (False, True)
 BOTH: Sides = (True, True)
 
+CURLY_APOSTROPHE, OPENING_CURLY, EN_DASH = "\u2019", "\u2018", "\u2013"
 ATTACHED = ".,?!"
 """Marks that the WordPiece decoder joins to the token before them."""
 FIXED = {
     **dict.fromkeys(".,?!;:)]}…”", BEFORE),
-    **dict.fromkeys("([{“‘", AFTER),
+    **dict.fromkeys("([{“" + OPENING_CURLY, AFTER),
     "/": BOTH,
 }
 """Marks that are joined in the same way wherever no rule below applies; others stand alone."""
 CONTRACTIONS = {"s", "t", "d", "m", "re", "ve", "ll", "n", "l"}
-"""What follows an apostrophe: it's, don't, I'd, I'm, we're, we've, we'll, ass'n, int'l."""
+"""What follows an apostrophe: it's, don't, I'd, I'm, we're, we've, we'll, fed'n, nat'l."""
 ELISIONS = {"em", "til", "tis", "twas", "cause"}
 """What begins with an apostrophe: 'em, 'til."""
 NOT_POSSESSIVE = {"as", "asks", "calls", "does", "has", "is", "its", "reads", "says", "this", "thus", "was", "yes"}
@@ -102,7 +103,7 @@ def _mark_sides(tokens: Sequence[str], i: int) -> Sides:
             return BOTH
         case "-":
             return _hyphen_sides(tokens, i)
-        case "–" if digits:
+        case _ if mark == EN_DASH and digits:
             return BOTH
         case "_" | "\\" if _is_word(before) and _is_word(after):
             return BOTH
@@ -145,11 +146,14 @@ def _in_abbreviation(tokens: Sequence[str], i: int) -> bool:
 
 
 def _quotation_sides(tokens: Sequence[str]) -> dict[int, Sides]:
-    """Return the sides of every ``"``, ``'`` and ``’``."""
-    sides = {i: found for i, token in enumerate(tokens) if token in "'’" and (found := _apostrophe_sides(tokens, i))}
+    """Return the sides of every quotation mark and apostrophe, straight or curly."""
+    sides: dict[int, Sides] = {}
+    for i, mark in enumerate(tokens):
+        if mark in ("'", CURLY_APOSTROPHE) and (found := _apostrophe_sides(tokens, i)):
+            sides[i] = found
     for mark in "\"'":
-        _pair(tokens, [i for i, token in enumerate(tokens) if token == mark and i not in sides], sides)
-    return sides | {i: BEFORE for i, token in enumerate(tokens) if token == "’" and i not in sides}
+        _pair(tokens, [i for i, other in enumerate(tokens) if other == mark and i not in sides], sides)
+    return {i: BEFORE for i, mark in enumerate(tokens) if mark == CURLY_APOSTROPHE} | sides
 
 
 def _apostrophe_sides(tokens: Sequence[str], i: int) -> Sides | None:
@@ -170,7 +174,7 @@ def _apostrophe_sides(tokens: Sequence[str], i: int) -> Sides | None:
 
 def _pair(tokens: Sequence[str], marks: Sequence[int], sides: dict[int, Sides]) -> None:
     """Let quotation marks of one kind open and close in turn; apostrophes of plural possessives are passed over."""
-    plurals = [i for i in marks if tokens[i] == "'" and _may_be_possessive(tokens, i)]
+    plurals = {i for i in marks if tokens[i] == "'" and _may_be_possessive(tokens, i)}
     is_open = False
     for place, i in enumerate(marks):
         after = _at(tokens, i + 1)
