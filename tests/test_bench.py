@@ -17,7 +17,7 @@ from transformers import GPT2Config, GPT2LMHeadModel
 
 from gendist import devices
 from gendist.artifacts import KEY, read_metadata
-from gendist.bench import generation, many_seeds, pairs, scoring, training
+from gendist.bench import generation, many_seeds, pairs, pocket_finetuning, scoring, training
 from gendist.bench.__main__ import GROUPS, main
 from gendist.bench.pairs import Case, Check, LeftOutError, Outcome, run_case
 from gendist.bench.table import SCHEMA, markdown, write_outcomes
@@ -269,6 +269,22 @@ def toy(subwords, monkeypatch):
         monkeypatch.setattr(module, "newsbriefs", lambda: tuple(rows))
     monkeypatch.setattr(training, "subwords", lambda: load_subwords(subwords))
     return rows
+
+
+def test_pocket_finetuning_on_a_tiny_model(toy, bert_generator, monkeypatch):
+    monkeypatch.setattr(pocket_finetuning, "unpack_generator", lambda target: shutil.copytree(bert_generator, target))
+    monkeypatch.setattr(pocket_finetuning, "newsbriefs", lambda: tuple(toy))
+    monkeypatch.setattr(pocket_finetuning, "ROWS", 20)
+    passed(pocket_finetuning.cases(), (20, 20 * 60))
+
+
+def test_steps_that_learn_otherwise_are_noticed(toy, bert_generator, monkeypatch):
+    monkeypatch.setattr(pocket_finetuning, "unpack_generator", lambda target: shutil.copytree(bert_generator, target))
+    monkeypatch.setattr(pocket_finetuning, "newsbriefs", lambda: tuple(toy))
+    monkeypatch.setattr(pocket_finetuning, "ROWS", 20)
+    monkeypatch.setattr(pocket_finetuning, "finetuned", lambda model, rows, settings: None)
+    (pair,) = pocket_finetuning.cases()
+    assert not pair.checks[0].passed
 
 
 @pytest.fixture

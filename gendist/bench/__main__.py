@@ -12,7 +12,16 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from gendist.bench.pairs import Case
 
-GROUPS = ("generation", "scoring", "training", "inference", "many_seeds", "large_generation", "finetuning")
+GROUPS = (
+    "generation",
+    "pocket_finetuning",
+    "scoring",
+    "training",
+    "inference",
+    "many_seeds",
+    "large_generation",
+    "finetuning",
+)
 """Modules of this package; their ``cases`` may raise ``LeftOutError``."""
 
 

@@ -62,7 +62,7 @@ def finetuned(model: Any, rows: list[list[int]], settings: Generator) -> float:
     """Finetune as the stage does, for one epoch; return the tokens."""
     end = model.config.vocab_size - 1
     kept: Checkpoints[Course] = Checkpoints(WorkFolder(None, Path("generator"), {}), Course())
-    train_model(model, rows, [], len(rows[0]), end, np.random.default_rng(0), settings, kept)
+    train_model(model, rows, [], max(map(len, rows)), end, np.random.default_rng(0), settings, kept)
     return float(kept.course.step * len(rows[0]))
 
 

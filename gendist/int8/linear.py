@@ -88,6 +88,10 @@ class IntegerLinear(nn.Module):
             self.no_offsets = torch.zeros(len(codes), dtype=torch.int32)
         else:
             self.plain = codes.float().t().contiguous()
+            # As many inputs at once as keep every sum exact, whatever the inputs are.
+            largest_input = max(self.zero, UNSIGNED_LEVELS - self.zero)
+            exact = int(codes.abs().sum(1).max()) * largest_input <= EXACT
+            self.at_once = self.inputs if exact else EXACT // (LEVELS * largest_input)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Map (rows, inputs) to (rows, outputs)."""
@@ -131,11 +135,10 @@ class IntegerLinear(nn.Module):
 
     def _plain_products(self, codes: torch.Tensor, zero: int) -> torch.Tensor:
         """Multiply integers as float32, so few at a time that the sums are exact, for want of better instructions."""
-        at_once = EXACT // (LEVELS * max(zero, UNSIGNED_LEVELS - zero))
         inputs = codes.float() - zero
-        if self.inputs <= at_once:
+        if self.inputs <= self.at_once:
             return (inputs @ self.plain).mul_(self.step)
-        parts = inputs.split(at_once, 1), self.plain.split(at_once, 0)
+        parts = inputs.split(self.at_once, 1), self.plain.split(self.at_once, 0)
         total = torch.stack([(left @ right).double() for left, right in zip(*parts, strict=True)]).sum(0)
         return total.float() * self.step
 
