@@ -105,11 +105,7 @@ docs-serve: $(VENV)/.test-stamp ## show the site at http://127.0.0.1:8000 and re
 
 # --- the pocket models ---
 
-# glibc returns big blocks to the system after every step and faults them in again; kept, a step takes a fifth less.
-# It reads these once, at start-up, so no Python code can set them for itself. Other systems ignore them.
-pocket: export MALLOC_MMAP_THRESHOLD_ = 33554432
-pocket: export MALLOC_TRIM_THRESHOLD_ = 4000000000
-pocket: $(VENV)/.run-stamp ## train the pocket models anew, or go on: CORPUS=folder of Parquet files [OUT=folder] [ARGS=...]
+pocket: $(VENV)/.run-stamp ## train the pocket models, or resume: CORPUS=folder of Parquet files [OUT=folder] [ARGS=...]
 	@test -n "$(CORPUS)" || { echo "Say what to train on: make pocket CORPUS=folder (Parquet files with a column 'text')"; exit 1; }
 	@$(BIN)/python -m gendist.pocket --corpus "$(CORPUS)" --out "$(OUT)" $(ARGS)
 

@@ -1,5 +1,7 @@
 """A tiny corpus, encoder and finished recipe, shared by the tests of the pocket models."""
 
+from collections.abc import Callable
+from itertools import count
 from pathlib import Path
 
 import numpy as np
@@ -8,14 +10,12 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
-from transformers import BertConfig, BertLMHeadModel, BertModel
+from transformers import BertConfig, BertModel
 
 from gendist.artifacts import Provenance
 from gendist.pocket import card, packaged
-from gendist.pocket.checkpoint import load_checkpoint
 from gendist.pocket.corpus import articles, corpus_files
-from gendist.pocket.generator import pretrain
-from gendist.pocket.model import warm_start
+from gendist.pocket.pretraining import pretrain
 from gendist.pocket.settings import Pretraining
 from gendist.pocket.vectors import piece_stream, save_vectors, train_tokenizer, train_vectors
 
@@ -23,6 +23,8 @@ WORDS = (
     *("the", "a", "river", "mountain", "city", "player", "won", "lost", "match", "in", "of", "and"),
     *("near", "old", "great", "opened", "music", "river's", "1984", "2.5", "Café"),
 )
+
+Ticks = Callable[[], Callable[[], float]]
 
 
 @pytest.fixture(scope="module")
@@ -76,39 +78,45 @@ def base(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def settings(corpus: Path, base: Path, tmp_path_factory: pytest.TempPathFactory) -> Pretraining:
-    """Settings of a run of twelve steps."""
+    """Settings of a run of twelve steps, by a clock that moves one second per step; 17 steps are one pass."""
     return Pretraining(
-        corpus,
-        tmp_path_factory.mktemp("run") / "generator",
-        tokens=12 * 4 * 16,
+        (corpus,),
+        tmp_path_factory.mktemp("run"),
+        seconds=12,
+        layers=3,
         window=16,
         batch=4,
-        workers=1,
-        peak_lr=5e-3,
         warmup_steps=2,
         held_out_articles=4,
-        checkpoint_every=5,
-        report_every=3,
+        checkpoint_seconds=5,
+        report_steps=3,
         base=base,
     )
 
 
 @pytest.fixture(scope="module")
-def trained(settings: Pretraining) -> Pretraining:
-    pretrain(settings)
+def ticks() -> Ticks:
+    """Makes clocks that move one second whenever they are read; a training step reads its clock once."""
+    return lambda: map(float, count()).__next__
+
+
+@pytest.fixture(scope="module")
+def trained(settings: Pretraining, ticks: Ticks) -> Pretraining:
+    pretrain(settings, ticks())
     return settings
 
 
 @pytest.fixture(scope="module")
 def recipe(trained: Pretraining, corpus: Path) -> Path:
     """The recipe's folder with everything finished."""
-    out = trained.out.parent
+    out = trained.out
     files = corpus_files(corpus)
     tokenizer = train_tokenizer(files, size=100)
     (out / "subwords").mkdir()
     tokenizer.save(str(out / packaged.PIECES))
     vectors = train_vectors(piece_stream(files, tokenizer), tokenizer, size=8)
     save_vectors(out / "subwords", vectors, Provenance("pocket-subwords", settings={"window": 5}))
+    card.write_hashes(out)
     card.write_figures(out, {"news": {"rows": 7, "nats_per_character": 1.25}})
     return out
 
@@ -121,11 +129,3 @@ def installed(recipe: Path, tmp_path: Path) -> Path:
     (folder / "README.md").write_text(f"# Card\n\n{card.BEGIN}\nold\n{card.CLOSE}\n\nafter\n")
     card.install(recipe, folder)
     return folder
-
-
-@pytest.fixture(scope="module")
-def trained_model(trained: Pretraining) -> BertLMHeadModel:
-    """The model in full precision, from the last checkpoint."""
-    model = warm_start(base=trained.base)
-    load_checkpoint(trained, model, torch.optim.AdamW(model.parameters()))
-    return model.eval()

@@ -1,7 +1,9 @@
 """The recipe of the pocket models, on tiny models made here."""
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -12,19 +14,28 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file
 from tokenizers import Tokenizer
-from transformers import BertLMHeadModel
 
 from gendist.errors import GendistError
+from gendist.models import load_causal_lm
 from gendist.pocket import __main__ as cli
-from gendist.pocket import card, generator, packaged
+from gendist.pocket import card, packaged, pretraining
+from gendist.pocket.checkpoint import TrainingState
 from gendist.pocket.corpus import articles, corpus_files, paragraphs
 from gendist.pocket.evaluate import evaluate_files, nats_per_character
-from gendist.pocket.generator import pretrain
-from gendist.pocket.model import TiedCrossEntropy, encoder_tokenizer, trained_parameters, warm_start
+from gendist.pocket.model import NextTokenLoss, stack_encoder, trained_weights
+from gendist.pocket.optimizers import learning_rate, make_optimizers, take_step
+from gendist.pocket.packaged import TOKENIZER
+from gendist.pocket.pretraining import pretrain
 from gendist.pocket.settings import Pretraining
+from gendist.pocket.tokenizer import generator_tokenizer
+from gendist.pocket.unpack import unpack_generator
 from gendist.pocket.vectors import SPREAD, WINDOW, piece_stream, train_subwords, train_tokenizer, train_vectors
+from gendist.pocket.windows import batches, held_out_windows, training_stream, window_starts
 
 pytest_plugins = ["pocket_fixtures"]
+
+VOCABULARY = 109
+"""Of the tiny encoder."""
 
 
 class TestSubwords:
@@ -74,111 +85,204 @@ class TestSubwords:
             piece_stream(corpus_files(tmp_path), tokenizer)
 
 
+class TestModel:
+    def test_layers_are_the_encoders_in_turn(self, base: Path):
+        stored = load_file(base / "model.safetensors")
+        model = stack_encoder(base, 5, np.ones(VOCABULARY))
+        for i, layer in enumerate(model.bert.encoder.layer):
+            theirs = stored[f"encoder.layer.{i % 2}.intermediate.dense.weight"]
+            assert torch.equal(layer.intermediate.dense.weight, theirs)
+        assert len(model.bert.encoder.layer) == 5 and model.config.is_decoder
+
+    def test_padded_vocabulary_has_no_probability_and_is_cut_off(self, base: Path):
+        model = stack_encoder(base, 2, np.arange(VOCABULARY))
+        logits = model(input_ids=torch.arange(20)[None]).logits
+        assert logits.shape == (1, 20, 128)
+        assert not logits.softmax(-1)[..., VOCABULARY:].any()
+        weights = trained_weights(model, VOCABULARY)
+        assert weights["bert.embeddings.word_embeddings.weight"].shape == (VOCABULARY, 32)
+        assert weights["cls.predictions.bias"].shape == (VOCABULARY,)
+        assert not any("decoder" in name for name in weights)
+
+    def test_starts_at_the_unigram_frequencies_with_types_added_to_positions(self, base: Path):
+        stored = load_file(base / "model.safetensors")
+        counts = np.arange(VOCABULARY)
+        weights = dict(stack_encoder(base, 2, counts).named_parameters())
+        expected = torch.tensor((counts + 0.1) / (counts + 0.1).sum())
+        torch.testing.assert_close(weights["cls.predictions.bias"][:VOCABULARY].exp(), expected.float())
+        types = stored["embeddings.token_type_embeddings.weight"]
+        positions = stored["embeddings.position_embeddings.weight"] + types[0]
+        assert torch.equal(weights["bert.embeddings.position_embeddings.weight"], positions)
+        assert not weights["bert.embeddings.token_type_embeddings.weight"].any()
+
+    def test_the_loss_is_the_cross_entropy_of_the_next_token(self, base: Path):
+        model = stack_encoder(base, 2, np.ones(VOCABULARY)).eval()
+        ids = torch.randint(VOCABULARY, (3, 9), generator=torch.Generator().manual_seed(0))
+        log_likelihood = model(input_ids=ids).logits.log_softmax(-1)[:, :-1].gather(2, ids[:, 1:, None])
+        assert float(NextTokenLoss(model, compiled=False)(ids)) == pytest.approx(
+            -float(log_likelihood.mean()), rel=0.01
+        )
+
+
+class TestWindows:
+    def test_a_pass_reads_every_window_once_from_an_offset_of_its_own(self, settings: Pretraining):
+        starts = [window_starts(1000, settings, epoch) for epoch in range(4)]
+        for order in starts:
+            assert np.array_equal(np.sort(order), order.min() + 16 * np.arange(61))
+            assert 0 <= order.min() < 16 and order.max() + 16 < 1000
+            assert not np.array_equal(order, np.sort(order))
+        assert len({order.min() for order in starts}) > 1
+
+    def test_batches_resume_in_the_middle_of_a_pass(self, settings: Pretraining):
+        stream = torch.arange(1000)  # 15 steps are one pass
+        unbroken = list(islice(batches(stream, settings), 40))
+        assert all(ids.shape == (4, 17) and torch.equal(ids, ids[:, :1] + torch.arange(17)) for ids in unbroken)
+        assert len(torch.cat(unbroken[:15])[:, 0].unique()) == 60
+        for first in (1, 14, 15, 16, 31):
+            resumed = list(islice(batches(stream, settings, first), 40 - first))
+            assert all(map(torch.equal, resumed, unbroken[first:]))
+
+    def test_the_first_articles_are_scored_and_never_trained_on(self, settings: Pretraining, tmp_path: Path):
+        tokenizer = generator_tokenizer(settings.base)
+        tokens = {}
+        for held_out in (4, 20):
+            run = replace(settings, out=tmp_path, held_out_articles=held_out)
+            run.checkpoint.parent.mkdir(exist_ok=True)
+            tokens[held_out] = training_stream(run, tokenizer)
+        texts = list(articles(corpus_files(run.corpora[0])))
+        ids = [i for text in paragraphs(texts[20:]) for i in (4, *tokenizer.encode(text).ids[1:], 1)]
+        assert tokens[20].tolist() == ids == tokens[4][-len(ids) :].tolist()
+        first = tokenizer.encode(texts[0].split("\n")[0]).ids
+        assert held_out_windows(run, tokenizer)[0].tolist() == first[:17]
+
+    def test_a_corpus_that_is_listed_twice_is_read_twice(self, settings: Pretraining, tmp_path: Path):
+        tokenizer = generator_tokenizer(settings.base)
+        pq.write_table(pa.table({"text": ["the old city near the great river " * 4]}), tmp_path / "a.parquet")
+        lengths = []
+        for repeated in range(3):
+            run = replace(settings, corpora=(*settings.corpora, *[tmp_path] * repeated), out=tmp_path)
+            run.checkpoint.parent.mkdir(exist_ok=True)
+            lengths.append(len(training_stream(run, tokenizer)))
+        assert lengths[2] - lengths[1] == lengths[1] - lengths[0] == 30
+
+
+class TestOptimizers:
+    def test_muon_has_the_matrices_of_the_blocks_and_adamw_all_other_trained_weights(self, settings: Pretraining):
+        model = stack_encoder(settings.base, 3, np.ones(VOCABULARY))
+        state = TrainingState(model, make_optimizers(model, settings))
+        muon, adamw = ({n for n, _, optimizer in state.parameters() if optimizer is one} for one in state.optimizers)
+        parameters = dict(model.named_parameters())
+        assert muon == {n for n, p in parameters.items() if ".layer." in n and p.ndim == 2}
+        assert len(muon) == 3 * 6 and not muon & adamw
+        assert set(parameters) - muon - adamw == {"bert.embeddings.token_type_embeddings.weight"}
+
+    def test_an_update_of_a_matrix_has_a_fifth_of_the_rate_as_its_size(self, settings: Pretraining):
+        model = stack_encoder(settings.base, 1, np.ones(VOCABULARY)).train()
+        weight = model.bert.encoder.layer[0].intermediate.dense.weight
+        before = weight.detach().clone()
+        optimizers = make_optimizers(model, replace(settings, weight_decay=0.0))
+        NextTokenLoss(model, compiled=False)(torch.randint(VOCABULARY, (4, 17))).backward()
+        take_step(optimizers, 0.5, settings)
+        assert float((weight - before).square().mean().sqrt()) == pytest.approx(0.2 * 0.5 * 2e-3, rel=0.2)
+        assert weight.grad is None
+
+    def test_rates_rise_by_steps_and_fall_to_zero_over_the_last_share_of_the_time(self, settings: Pretraining):
+        run = replace(settings, seconds=100, warmup_steps=4, decay_share=0.4)
+        assert [learning_rate(step, 0, run) for step in range(5)] == [0.25, 0.5, 0.75, 1, 1]
+        rates = [learning_rate(1000, seconds, run) for seconds in (0, 59, 80, 90, 100, 101)]
+        assert rates == pytest.approx([1, 1, 0.5, 0.25, 0, 0])
+
+    def test_an_old_pytorch_is_one_line(self, settings: Pretraining, monkeypatch: pytest.MonkeyPatch):
+        monkeypatch.delattr(torch.optim, "Muon")
+        with pytest.raises(GendistError, match=r"needs PyTorch 2\.9 or newer"):
+            make_optimizers(stack_encoder(settings.base, 1, np.ones(VOCABULARY)), settings)
+
+
 class TestPretraining:
-    def test_tied_cross_entropy_is_cross_entropy(self):
-        torch.manual_seed(0)
-        hidden = torch.randn(700, 8, requires_grad=True)
-        weight, bias, target = torch.randn(50, 8) / 3, torch.randn(50), torch.randint(50, (700,))
-        loss = TiedCrossEntropy.apply(hidden, weight, bias, target)
-        (gradient,) = torch.autograd.grad(loss, hidden)
-        expected = torch.nn.functional.cross_entropy(hidden @ weight.t() + bias, target)
-        (expected_gradient,) = torch.autograd.grad(expected, hidden)
-        torch.testing.assert_close(loss, expected)
-        torch.testing.assert_close(gradient, expected_gradient)
-
     def test_learns(self, trained: Pretraining):
-        curve = card.held_out_curve(trained.out / "curve.jsonl")
-        assert [point["tokens"] // trained.step_tokens for point in curve] == [1, 6, 11, 12]
-        assert curve[-1]["nats_per_character"] < curve[0]["nats_per_character"]
-        assert {p.name for p in trained.out.iterdir()} == {
-            "body.safetensors", "checkpoint.safetensors", "curve.jsonl", f"stream-{trained.tokens}.npy"
-        }  # fmt: skip
+        curve = card.held_out_curve(trained.curve)
+        assert [point["tokens"] // trained.step_tokens for point in curve] == [5, 10, 12]
+        assert curve[-1]["nats_per_token"] < curve[0]["nats_per_token"] < np.log(VOCABULARY)
+        steps = [json.loads(line)["step"] for line in trained.curve.read_text().splitlines()]
+        assert steps == [3, 5, 6, 9, 10, 12]
+        names = {p.name for p in trained.checkpoint.parent.iterdir()}
+        (tokens,) = trained.checkpoint.parent.glob("tokens-*.npy")
+        model = {Path(name).name for name in packaged.GENERATOR}
+        assert names == {"checkpoint.safetensors", "curve.jsonl", tokens.name} | model
 
-    def test_word_embeddings_stay_the_encoders(self, trained_model: BertLMHeadModel, base: Path):
-        theirs = load_file(base / "model.safetensors")["embeddings.word_embeddings.weight"]
-        assert torch.equal(trained_model.get_input_embeddings().weight, theirs)
-        assert torch.equal(trained_model.get_output_embeddings().weight, theirs)
+    def test_reports_speed_and_the_time_left(
+        self, settings: Pretraining, tmp_path: Path, caplog: pytest.LogCaptureFixture, ticks: Callable
+    ):
+        with caplog.at_level("INFO"):
+            pretrain(replace(settings, out=tmp_path, seconds=6), ticks())
+        assert "'step': 3, 'tokens': 192, 'seconds': 3.0" in caplog.text
+        assert "64 tokens/s, 0.1 minutes left" in caplog.text and "64 tokens/s, 0.0 minutes left" in caplog.text
 
-    @pytest.mark.parametrize("killed_at", [1, 6, 11])
+    @pytest.mark.parametrize("killed_at", [5, 10, 12])
     def test_a_killed_run_ends_like_an_unbroken_one(
-        self, trained: Pretraining, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, killed_at: int
+        self, trained: Pretraining, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, killed_at: int, ticks: Callable
     ):
         again = replace(trained, out=tmp_path)
-        save = generator.save_checkpoint
+        save = pretraining.save_checkpoint
 
-        def save_and_die(settings, model, optimizer, step):
-            save(settings, model, optimizer, step)
-            if step == killed_at:
+        def save_and_die(settings: Pretraining, state: TrainingState, corpus: str) -> None:
+            save(settings, state, corpus)
+            if state.step == killed_at:
                 raise KeyboardInterrupt
 
         with monkeypatch.context() as patch:
-            patch.setattr(generator, "save_checkpoint", save_and_die)
+            patch.setattr(pretraining, "save_checkpoint", save_and_die)
             with pytest.raises(KeyboardInterrupt):
-                pretrain(again)
-        assert not again.body.exists()
-        assert pretrain(again).read_bytes() == trained.body.read_bytes()
-        assert card.held_out_curve(again.out / "curve.jsonl") == card.held_out_curve(trained.out / "curve.jsonl")
+                pretrain(again, ticks())
+        assert not again.weights.exists()
+        assert pretrain(again, ticks()).read_bytes() == trained.weights.read_bytes()
+        assert card.held_out_curve(again.curve) == card.held_out_curve(trained.curve)
 
-    def test_a_lost_body_comes_back_from_the_checkpoint(self, trained: Pretraining, tmp_path: Path):
-        (tmp_path / "checkpoint.safetensors").write_bytes(trained.checkpoint.read_bytes())
-        assert pretrain(replace(trained, out=tmp_path)).read_bytes() == trained.body.read_bytes()
-        assert not (tmp_path / "curve.jsonl").exists(), "no step was left to train"
+    def test_lost_weights_come_back_from_the_checkpoint(self, trained: Pretraining, tmp_path: Path, ticks: Callable):
+        again = _with_checkpoint_of(trained, replace(trained, out=tmp_path))
+        assert pretrain(again, ticks()).read_bytes() == trained.weights.read_bytes()
+        assert not again.curve.exists(), "no step was left to train"
 
-    def test_a_finished_run_is_left_alone_and_more_tokens_go_on(self, trained: Pretraining, tmp_path: Path):
-        before = trained.body.stat().st_mtime_ns
-        pretrain(trained)
-        assert trained.body.stat().st_mtime_ns == before
-        more = replace(trained, out=tmp_path, tokens=trained.tokens + 2 * trained.step_tokens)
-        (tmp_path / "checkpoint.safetensors").write_bytes(trained.checkpoint.read_bytes())
-        with safe_open(pretrain(more), "pt") as body:
-            assert json.loads(body.metadata()["gendist"])["settings"]["tokens"] == more.tokens
+    def test_a_finished_run_is_left_alone_and_more_time_trains_on(
+        self, trained: Pretraining, tmp_path: Path, ticks: Callable
+    ):
+        before = trained.weights.stat().st_mtime_ns
+        pretrain(trained, ticks())
+        assert trained.weights.stat().st_mtime_ns == before
+        more = _with_checkpoint_of(trained, replace(trained, out=tmp_path, seconds=14))
+        with safe_open(pretrain(more, ticks()), "pt") as weights:
+            assert json.loads(weights.metadata()["gendist"])["settings"]["seconds"] == 14
         with safe_open(more.checkpoint, "pt") as checkpoint:
-            assert checkpoint.metadata()["step"] == "14"
+            assert json.loads(checkpoint.metadata()["gendist"])["step"] == 14
 
-    def test_a_longer_stream_goes_on_where_a_shorter_one_ended(self, trained: Pretraining, monkeypatch):
-        monkeypatch.setattr(generator, "STRETCH", 4 * trained.window)
-        steps = 5 * trained.batch * trained.window
-        orders = []
-        for tokens in (steps, 2 * steps):
-            stream = np.arange(tokens + 1)
-            run = replace(trained, tokens=tokens, workers=1)
-            orders.append(torch.cat([ids[:, 0] for _, ids in generator.windows(stream, run, rank=0)]))
-        whole = len(orders[0]) // 4 * 4  # windows in whole stretches
-        assert torch.equal(orders[0][:whole], orders[1][:whole])
-        for order in orders:
-            assert len(order.unique()) == len(order) and not torch.equal(order, order.sort().values)
-
-    @pytest.mark.slow
-    def test_two_workers_take_the_step_of_one(self, trained: Pretraining, tmp_path: Path):
-        one = replace(trained, out=tmp_path / "one", tokens=trained.step_tokens)
-        two = replace(one, out=tmp_path / "two", workers=2)
-        two.out.mkdir()
-        (two.out / "rendezvous").write_text("left over from a killed run")
-        moments = []
-        for run in (one, two):
-            pretrain(run)
-            tensors = load_file(run.checkpoint)
-            moments.append(torch.cat([tensors[n].flatten() for n in sorted(tensors) if n.startswith("exp_avg.")]))
-        # The mean gradient of the same four windows, whoever read them; bf16 rounds to 1 in 256.
-        assert (moments[0] - moments[1]).norm() < 0.02 * moments[0].norm()
-        assert not (two.out / "rendezvous").exists()
+    def test_a_loss_that_is_no_number_is_one_line(
+        self, settings: Pretraining, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ticks: Callable
+    ):
+        monkeypatch.setattr(NextTokenLoss, "__call__", lambda self, ids: self.model.cls.predictions.bias.sum() * np.nan)
+        with pytest.raises(GendistError, match="step 3: the loss is nan; lower the learning rates"):
+            pretrain(replace(settings, out=tmp_path), ticks())
 
     @pytest.mark.parametrize(
-        ("change", "said"),
+        ("change", "message"),
         [
-            ({"workers": 3}, "batch of 4 sequences cannot be shared equally by 3 workers"),
-            ({"tokens": 63}, "less than one step"),
-            ({"seed": 1, "tokens": 900}, "made with seed 0, not 1"),
-            ({"tokens": 700}, "has seen 768 tokens already"),
-            ({"held_out_articles": 40, "tokens": 901}, "0 tokens after the first 40 articles"),
-            ({"corpus": Path("nowhere"), "tokens": 902}, "nowhere: no *.parquet file"),
+            ({"batch": 0}, "batch must be above 0, not 0"),
+            ({"decay_share": 1.5}, "decay_share must be at most 1, not 1.5"),
+            ({"corpora": (Path("a"), Path("b"), Path("a"))}, "corpus a: the first corpus has the held-out articles"),
+            ({"seed": 1}, "made with seed 0, not 1; delete it"),
+            ({"layers": 2}, "made with layers 3, not 2; delete it"),
+            ({"held_out_articles": 5}, "made with corpus "),
+            ({"seconds": 11}, "has trained for 12 s already, more than 11 s"),
+            ({"held_out_articles": 40}, "0 tokens after the first 40 articles"),
+            ({"window": 60, "held_out_articles": 1, "batch": 100}, "one step takes 6000 (100 windows of 60)"),
+            ({"corpora": (Path("nowhere"),)}, "nowhere: no *.parquet file"),
         ],
     )
-    def test_mistakes_are_one_line(self, trained: Pretraining, tmp_path: Path, change: dict, said: str):
-        (tmp_path / "checkpoint.safetensors").write_bytes(trained.checkpoint.read_bytes())
+    def test_mistakes_are_one_line(
+        self, trained: Pretraining, tmp_path: Path, change: dict, message: str, ticks: Callable
+    ):
         with pytest.raises(GendistError, match=r"^[^\n]*$") as caught:
-            pretrain(replace(trained, out=tmp_path, **change))
-        assert said in str(caught.value)
+            pretrain(_with_checkpoint_of(trained, replace(trained, out=tmp_path, **change)), ticks())
+        assert message in str(caught.value)
 
     def test_a_corpus_file_that_is_no_parquet_is_one_line(self, tmp_path: Path):
         (tmp_path / "a.parquet").write_text("text")
@@ -186,17 +290,26 @@ class TestPretraining:
             list(articles([tmp_path / "a.parquet"]))
 
 
-def test_nats_per_character_counts_characters_up_to_the_cut(trained_model: BertLMHeadModel, base: Path, corpus: Path):
-    model, tokenizer = trained_model, encoder_tokenizer(base)
+def _with_checkpoint_of(finished: Pretraining, run: Pretraining) -> Pretraining:
+    run.checkpoint.parent.mkdir()
+    run.checkpoint.write_bytes(finished.checkpoint.read_bytes())
+    return run
+
+
+def test_nats_per_character_counts_characters_up_to_the_cut(recipe: Path, corpus: Path, tmp_path: Path):
+    unpack_generator(tmp_path / "generator", recipe)
+    model, tokenizer = load_causal_lm(str(tmp_path / "generator")).eval(), Tokenizer.from_file(str(recipe / TOKENIZER))
     text = "the river " * 100
     ids = torch.tensor([[4, *tokenizer.encode(text, add_special_tokens=False).ids[:14]]])
     with torch.no_grad():
-        loss = model(input_ids=ids, labels=ids).loss.item()
-    # Sixteen tokens hold the start, and room for an end that a cut text does not get.
+        loss = -model(input_ids=ids).logits.log_softmax(-1)[0, :-1].gather(1, ids[0, 1:, None]).mean().item()
+    # Sixteen tokens have the start, and room for an end that a cut text does not get.
     cut = tokenizer.encode(text, add_special_tokens=False).offsets[13][1]
     assert nats_per_character(model, tokenizer, [text], 16) == pytest.approx(loss * 14 / cut, rel=1e-5)
-    scores = evaluate_files(model, tokenizer, corpus_files(corpus), rows=3)
-    assert scores[corpus.name]["rows"] == 6
+    scores = evaluate_files(recipe, corpus_files(corpus), rows=3)
+    read = [text for file in corpus_files(corpus) for text in articles([file], limit=3)]
+    expected = round(nats_per_character(model, tokenizer, read), 4)
+    assert scores == {corpus.name: {"rows": 6, "nats_per_character": expected}}
     with pytest.raises(GendistError, match="empty"):
         nats_per_character(model, tokenizer, [])
 
@@ -208,18 +321,18 @@ class TestCommandLine:
                 cli.main(arguments)
             assert end.value.code == 0
         said = capsys.readouterr().out
-        assert "--tokens" in said and "examples:" in said and "--to" in said
+        assert "--minutes" in said and "examples:" in said and "--to" in said
 
     def test_trains_evaluates_and_skips_what_is_finished(
         self, corpus: Path, base: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
     ):
-        arguments = ["--corpus", str(corpus), "--out", str(tmp_path), "--base", str(base), "--workers", "1"]
-        arguments += ["--tokens", "1e3", "--pieces", "100", "--articles", "20"]
+        arguments = ["--corpus", str(corpus), "--out", str(tmp_path), "--base", str(base)]
+        arguments += ["--minutes", "0.001", "--batch", "4", "--pieces", "100", "--articles", "20"]
         arguments += ["--evaluate", str(corpus / "part-0.parquet"), "--evaluate-rows", "2"]
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(cli, "Pretraining", _short)
             assert cli.main(arguments) == 0
-            files = [tmp_path / n for n in (packaged.BODY, packaged.VECTORS)]
+            files = [tmp_path / n for n in (packaged.WEIGHTS, packaged.VECTORS)]
             times = [file.stat().st_mtime_ns for file in files]
             assert cli.main(arguments) == 0
         assert [file.stat().st_mtime_ns for file in files] == times
@@ -234,10 +347,4 @@ class TestCommandLine:
 
 def _short(*arguments, **options) -> Pretraining:
     """The recipe's settings but for what a corpus of forty articles is too small for."""
-    return Pretraining(*arguments, **options, window=16, batch=4, held_out_articles=4)
-
-
-def test_frozen_parameters_are_the_word_embeddings_alone(base: Path):
-    model = warm_start(base=base)
-    names = {name for name, _ in trained_parameters(model)}
-    assert {name for name, _ in model.named_parameters()} - names == {"bert.embeddings.word_embeddings.weight"}
+    return Pretraining(*arguments, **options, layers=2, window=16, held_out_articles=4)

@@ -8,12 +8,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from gendist.errors import GendistError
-from gendist.pocket.card import install, write_figures
+from gendist.pocket.card import install, write_figures, write_hashes
 from gendist.pocket.corpus import corpus_files
 from gendist.pocket.evaluate import evaluate_files
-from gendist.pocket.generator import pretrain
-from gendist.pocket.model import encoder_tokenizer, load_body, warm_start
 from gendist.pocket.packaged import packaged_subwords
+from gendist.pocket.pretraining import pretrain
 from gendist.pocket.settings import Pretraining
 from gendist.pocket.unpack import unpack_generator
 from gendist.pocket.vectors import train_subwords
@@ -21,11 +20,14 @@ from gendist.pocket.vectors import train_subwords
 EPILOG = """\
 examples:
   python -m gendist.pocket --corpus wiki --out pocket-training
-      train the tokenizer, the subword vectors and the generator; run again to go on after a stop
-  python -m gendist.pocket --corpus wiki --out pocket-training --tokens 40e6 --evaluate news/test.parquet --install
-      train the generator on, score it on other texts, and put all into the package
+      train the tokenizer, the subword vectors and the generator; rerun the same command to resume after a stop
+  python -m gendist.pocket --corpus wiki --corpus forums --corpus forums --evaluate news/test.parquet --install
+      train the generator on two folders, the second one read twice per pass, score it, and put all into the package
   python -m gendist.pocket unpack --to models
       write models/generator (a transformers folder) and models/subwords from the package
+
+The default settings are for one GPU of the H100 class. Another GPU sees fewer tokens in the same time; a CPU
+needs a smaller --batch and hours.
 """
 
 
@@ -39,22 +41,31 @@ def count(text: str) -> int:
 
 def parser() -> argparse.ArgumentParser:
     """Return the command line."""
-    defaults = Pretraining(Path(), Path())
+    defaults = Pretraining((Path(),), Path())
     top = argparse.ArgumentParser(
         prog="python -m gendist.pocket",
-        usage="%(prog)s --corpus DIR [--out DIR] [options]\n       %(prog)s unpack --to DIR",
+        usage="%(prog)s --corpus DIR [--corpus DIR ...] [--out DIR] [options]\n       %(prog)s unpack --to DIR",
         description="Train the pocket models from plain text, skipping what is finished.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    top.add_argument("--corpus", type=Path, metavar="DIR", help="folder of Parquet files with a column 'text'")
+    top.add_argument(
+        "--corpus", type=Path, action="append", metavar="DIR",
+        help="folder of Parquet files with a column 'text'; repeat to add more. The first is the vectors' corpus too,"
+        f" and its first {defaults.held_out_articles} rows are held out of the generator's training",
+    )  # fmt: skip
     top.add_argument("--out", type=Path, metavar="DIR", default=Path("pocket-training"), help="default: %(default)s")
     top.add_argument(
-        "--tokens", type=count, metavar="N", default=defaults.tokens, help="generator: tokens to train on (%(default)s)"
+        "--minutes",
+        type=float,
+        metavar="N",
+        default=defaults.seconds / 60,
+        help="generator: training time (%(default)s)",
     )
     top.add_argument(
-        "--workers", type=count, metavar="N", default=defaults.workers, help="processes, or GPUs (%(default)s)"
-    )
+        "--batch", type=count, metavar="N", default=defaults.batch,
+        help=f"generator: sequences of {defaults.window} tokens per step (%(default)s)",
+    )  # fmt: skip
     top.add_argument("--articles", type=count, metavar="N", help="vectors: articles to train on (all)")
     top.add_argument("--pieces", type=count, metavar="N", default=10_000, help="subword vocabulary (%(default)s)")
     top.add_argument("--seed", type=count, metavar="N", default=defaults.seed, help="(%(default)s)")
@@ -78,26 +89,23 @@ def parser() -> argparse.ArgumentParser:
 def train(args: argparse.Namespace) -> None:
     """Run the recipe: pieces and vectors, generator, figures, and on request the installation."""
     settings = Pretraining(
-        args.corpus,
-        args.out / "generator",
-        tokens=args.tokens,
-        workers=args.workers,
+        tuple(args.corpus),
+        args.out,
+        seconds=args.minutes * 60,
+        batch=args.batch,
         seed=args.seed,
         base=args.base,
     )
     train_subwords(
-        corpus_files(args.corpus),
+        corpus_files(args.corpus[0]),
         args.out / "subwords",
         pieces=args.pieces,
         n_articles=args.articles,
         seed=args.seed,
     )
-    body = pretrain(settings)
-    scores = {}
-    if args.evaluate:
-        model = warm_start(base=args.base)
-        load_body(model, body)
-        scores = evaluate_files(model, encoder_tokenizer(args.base), args.evaluate, args.evaluate_rows)
+    pretrain(settings)
+    write_hashes(args.out)
+    scores = evaluate_files(args.out, args.evaluate, args.evaluate_rows) if args.evaluate else {}
     figures = write_figures(args.out, scores)
     for name, score in figures["nats_per_character"].items():
         print(f"{name}: {score['nats_per_character']:.4f} nats per character on {score['rows']} texts")

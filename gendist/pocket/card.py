@@ -16,13 +16,12 @@ from gendist.artifacts.provenance import KEY
 from gendist.errors import GendistError
 from gendist.pocket.packaged import FILES, HASHES, MODELS, VECTORS, WEIGHTS
 from gendist.pocket.quantisation import SCALE
+from gendist.pocket.settings import HELD_OUT
 
 FIGURES = "figures.json"
 CARD = "README.md"
 BEGIN, CLOSE = "<!-- figures: pocket -->", "<!-- end of figures -->"
 CURVE_POINTS = 12
-HELD_OUT = "held_out_nats_per_token"
-"""Key of the held-out score in the records of a training curve."""
 
 
 def held_out_curve(file: Path) -> list[dict[str, Any]]:
@@ -73,12 +72,18 @@ def install(out: Path, models: Path = MODELS) -> None:
     for name in (*FILES, FIGURES):
         (models / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(out / name, models / name)
-    hashes = {name: hash_file(models / name) for name in FILES}
-    (models / HASHES).write_text(json.dumps(hashes, indent=2) + "\n", encoding="utf-8")
+    hashes = write_hashes(models)
     figures = json.loads((models / FIGURES).read_text(encoding="utf-8"))
     sizes = {name: (models / name).stat().st_size for name in hashes}
     card = models / CARD
     card.write_text(fill_card(card.read_text(encoding="utf-8"), figures, sizes, hashes), encoding="utf-8")
+
+
+def write_hashes(models: Path) -> dict[str, str]:
+    """Record the SHA-256 of each model file in a folder, as ``packaged`` compares them, and return them by name."""
+    hashes = {name: hash_file(models / name) for name in FILES}
+    (models / HASHES).write_text(json.dumps(hashes, indent=2) + "\n", encoding="utf-8")
+    return hashes
 
 
 def fill_card(card: str, figures: Mapping[str, Any], sizes: Mapping[str, int], hashes: Mapping[str, str]) -> str:

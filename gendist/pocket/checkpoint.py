@@ -1,78 +1,89 @@
-"""What a pretraining run leaves on disk: the checkpoint to go on from and the finished body."""
+"""The state of a pretraining run, and its checkpoint on disk."""
 
 import json
-from pathlib import Path
+from collections.abc import Iterator
+from dataclasses import dataclass
 
 import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 
-from gendist.artifacts import Provenance, hash_file
-from gendist.artifacts.provenance import KEY
+from gendist.artifacts import KEY
 from gendist.errors import GendistError
-from gendist.pocket.encoder import PACKAGE, encoder_folder
-from gendist.pocket.model import trained_parameters
 from gendist.pocket.settings import Pretraining
 
 
-def save_checkpoint(settings: Pretraining, model: torch.nn.Module, optimizer: torch.optim.Optimizer, step: int) -> None:
-    """Write weights, both moments and the next step as safetensors, whole or not at all."""
+@dataclass
+class TrainingState:
+    """Everything that changes while a run trains."""
+
+    model: torch.nn.Module
+    optimizers: tuple[torch.optim.Optimizer, ...]
+    step: int = 0
+    """Optimiser steps taken."""
+    seconds: float = 0.0
+    """Training time used."""
+
+    def parameters(self) -> Iterator[tuple[str, torch.nn.Parameter, torch.optim.Optimizer]]:
+        """Yield each trained parameter with its name and the optimiser that updates it."""
+        names = {p: name for name, p in self.model.named_parameters()}
+        for optimizer in self.optimizers:
+            for group in optimizer.param_groups:
+                for p in group["params"]:
+                    yield names[p], p, optimizer
+
+
+def save_checkpoint(settings: Pretraining, state: TrainingState, corpus: str) -> None:
+    """Write weights and optimiser state as safetensors, whole or not at all.
+
+    Args:
+        settings: of the run.
+        state: to save.
+        corpus: hash of the token stream.
+    """
     tensors = {}
-    for name, p in trained_parameters(model):
-        tensors[f"weight.{name}"] = p.detach().contiguous()
-        for moment in ("exp_avg", "exp_avg_sq"):
-            tensors[f"{moment}.{name}"] = optimizer.state[p][moment].contiguous()
+    for name, p, optimizer in state.parameters():
+        tensors[f"weight {name}"] = p.detach().contiguous()
+        for key, value in optimizer.state[p].items():
+            tensors[f"{key} {name}"] = value.contiguous()
+    record = {
+        "step": state.step,
+        "seconds": state.seconds,
+        "of": settings.seconds,
+        "corpus": corpus,
+        **settings.identity,
+    }
     part = settings.checkpoint.with_suffix(".part")
-    save_file(tensors, part, metadata={"step": str(step), **settings.identity})
+    save_file(tensors, part, metadata={KEY: json.dumps(record, sort_keys=True)})
     part.replace(settings.checkpoint)
 
 
-def load_checkpoint(settings: Pretraining, model: torch.nn.Module, optimizer: torch.optim.Optimizer) -> int:
-    """Restore what ``save_checkpoint`` wrote; return the next step, 0 without a checkpoint.
+def load_checkpoint(settings: Pretraining, state: TrainingState, corpus: str) -> None:
+    """Restore what ``save_checkpoint`` wrote; without a checkpoint the state stays as it is.
 
     Raises:
-        GendistError: if the checkpoint was made with another seed, batch or window, or of more tokens.
+        GendistError: if the checkpoint was made from another corpus, with other settings, or is past the time.
     """
     if not settings.checkpoint.exists():
-        return 0
+        return
     with safe_open(settings.checkpoint, "pt") as stored, torch.no_grad():
-        metadata = stored.metadata()
-        for name, value in settings.identity.items():
-            if metadata.get(name, value) != value:
+        record = json.loads(stored.metadata()[KEY])
+        for name, value in {"corpus": corpus, **settings.identity}.items():
+            if record[name] != value:
                 raise GendistError(
-                    f"{settings.checkpoint}: made with {name} {metadata[name]}, not {value}; delete it to start anew"
+                    f"{settings.checkpoint}: made with {name} {record[name]}, not {value}; delete it to start anew"
                 )
-        step = int(metadata["step"])
-        if step > settings.steps:
-            seen = step * settings.step_tokens
-            raise GendistError(f"{settings.checkpoint}: has seen {seen} tokens already, more than {settings.tokens}")
-        for name, p in trained_parameters(model):
-            p.copy_(stored.get_tensor(f"weight.{name}"))
-            moments = {m: stored.get_tensor(f"{m}.{name}").to(p.device) for m in ("exp_avg", "exp_avg_sq")}
-            optimizer.state[p] = {"step": torch.tensor(float(step), device=p.device), **moments}
-    return step
-
-
-def save_body(settings: Pretraining, model: torch.nn.Module, stream_file: Path) -> None:
-    """Write the trained weights in float16 with their provenance, whole or not at all."""
-    body = {name: p.detach().half().contiguous() for name, p in trained_parameters(model)}
-    base = settings.base or encoder_folder()
-    provenance = Provenance(
-        "pocket-generator",
-        inputs={"token stream": hash_file(stream_file)},
-        settings=settings.recipe,
-        seed=settings.seed,
-        source_models={settings.base.name if settings.base else PACKAGE: hash_file(base / "model.safetensors")},
-    )
-    part = settings.body.with_suffix(".part")
-    save_file(body, part, metadata={KEY: provenance.to_json()})  # one key: several are written in random order
-    part.replace(settings.body)
-
-
-def is_finished(settings: Pretraining) -> bool:
-    """Whether the body is there and was made with these settings."""
-    if not settings.body.exists():
-        return False
-    with safe_open(settings.body, "pt") as stored:
-        made = json.loads((stored.metadata() or {}).get(KEY, "{}"))
-    return made.get("settings") == settings.recipe and made.get("seed") == settings.seed
+        if record["seconds"] >= settings.seconds != record["of"]:
+            raise GendistError(
+                f"{settings.checkpoint}: has trained for {record['seconds']:.0f} s already, more than"
+                f" {settings.seconds:.0f} s; delete it to start anew"
+            )
+        state.step, state.seconds = record["step"], record["seconds"]
+        keys = set(stored.keys())
+        for name, p, optimizer in state.parameters():
+            p.copy_(stored.get_tensor(f"weight {name}"))
+            optimizer.state[p] = {
+                key.removesuffix(f" {name}"): stored.get_tensor(key).to(p.device)
+                for key in keys
+                if key.endswith(f" {name}") and not key.startswith("weight ")
+            }

@@ -1,6 +1,7 @@
 """Plain text in, paragraphs or token windows out."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain, islice
 from pathlib import Path
 
 import numpy as np
@@ -55,8 +56,8 @@ def paragraphs(texts: Iterator[str], min_chars: int = 80) -> Iterator[str]:
                 yield paragraph
 
 
-def token_stream(texts: Iterator[str], tokenizer: Tokenizer, start: int, end: int, limit: int) -> np.ndarray:
-    """Return about ``limit`` token ids, ``start text end start text end ...``, as uint16.
+def token_stream(texts: Iterable[str], tokenizer: Tokenizer, start: int, end: int) -> np.ndarray:
+    """Return token ids, ``start text end start text end ...``, as uint16.
 
     Each paragraph is a document of its own, because the rows that a generator
     is later finetuned on are short and self-contained too.
@@ -67,24 +68,9 @@ def token_stream(texts: Iterator[str], tokenizer: Tokenizer, start: int, end: in
     if tokenizer.get_vocab_size() > 1 << 16:
         raise GendistError(f"a vocabulary of {tokenizer.get_vocab_size()} does not fit the 16-bit token stream")
     pieces = [np.zeros(0, dtype=np.uint16)]
-    total = 0
-    batch: list[str] = []
-
-    def flush() -> int:
-        count = 0
-        for encoding in tokenizer.encode_batch_fast(batch, add_special_tokens=False):
-            piece = np.array([start, *encoding.ids, end], dtype=np.uint16)
-            pieces.append(piece)
-            count += len(piece)
-        batch.clear()
-        return count
-
-    for text in texts:
-        batch.append(text)
-        if len(batch) == 1000:
-            total += flush()
-            if total >= limit:
-                break
-    if batch:
-        flush()
-    return np.concatenate(pieces)[:limit]
+    texts = iter(texts)
+    while batch := list(islice(texts, 1000)):
+        encodings = tokenizer.encode_batch_fast(batch, add_special_tokens=False)
+        ids = chain.from_iterable((start, *encoding.ids, end) for encoding in encodings)
+        pieces.append(np.fromiter(ids, dtype=np.uint16))
+    return np.concatenate(pieces)

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
@@ -9,8 +10,11 @@ from tokenizers import Tokenizer
 from transformers import PreTrainedModel
 
 from gendist.errors import GendistError
+from gendist.models import load_causal_lm
 from gendist.pocket.corpus import articles
+from gendist.pocket.packaged import TOKENIZER
 from gendist.pocket.tokenizer import boundaries
+from gendist.pocket.unpack import unpack_generator
 
 MAX_TOKENS = 256
 
@@ -47,10 +51,13 @@ def nats_per_character(
     return nats / characters
 
 
-def evaluate_files(
-    model: PreTrainedModel, tokenizer: Tokenizer, files: Sequence[Path], rows: int
-) -> dict[str, dict[str, Any]]:
-    """Score the first ``rows`` texts of each Parquet file, files of one folder taken together.
+def evaluate_files(models: Path, files: Sequence[Path], rows: int) -> dict[str, dict[str, Any]]:
+    """Score the generator at rest on the first ``rows`` texts of each Parquet file, files of one folder together.
+
+    Args:
+        models: folder of a finished recipe, or of the packaged models.
+        files: with a column ``text``.
+        rows: texts to read of each file.
 
     Returns:
         ``{folder name: {"rows": texts read, "nats_per_character": score}}``.
@@ -58,7 +65,11 @@ def evaluate_files(
     texts: dict[str, list[str]] = {}
     for file in files:
         texts.setdefault(file.resolve().parent.name, []).extend(articles([file], limit=rows))
-    model.eval()
+    with TemporaryDirectory(prefix="gendist-") as folder:
+        unpack_generator(Path(folder) / "generator", models)
+        model = load_causal_lm(str(Path(folder) / "generator")).eval()
+    model.to("cuda" if torch.cuda.is_available() else "cpu")
+    tokenizer = Tokenizer.from_file(str(models / TOKENIZER))
     return {
         name: {"rows": len(read), "nats_per_character": round(nats_per_character(model, tokenizer, read), 4)}
         for name, read in texts.items()

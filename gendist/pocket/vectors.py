@@ -6,7 +6,6 @@ off, so that spacing around it ("U.S. - based" from a generator) changes nothing
 """
 
 import logging
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -60,7 +59,7 @@ def piece_stream(files: Sequence[Path], tokenizer: Tokenizer, limit: int | None 
         GendistError: if the corpus holds no paragraph.
     """
     pad = tokenizer.get_vocab()[PAD]
-    ids = token_stream(paragraphs(articles(files, limit=limit)), tokenizer, pad, pad, sys.maxsize)
+    ids = token_stream(paragraphs(articles(files, limit=limit)), tokenizer, pad, pad)
     if not len(ids):
         raise GendistError(f"{files[0].parent}: the corpus holds no paragraph of 80 characters or more")
     return ids
