@@ -273,6 +273,7 @@ def test_the_page_shows_texts_detokenised_and_the_rows_hold_them_as_generated(tm
     assert "clay's pots & a spade (< b >)" in "".join(Elements(page).words)
     assert '<p dir="auto">clay&#39;s pots &amp; a spade (&lt; b &gt;)</p>' in page
     assert "shown detokenised" in page
+    assert "Teacher's label, probability" in page
 
 
 def test_the_page_allows_its_own_script_and_style_and_nothing_else(tmp_path):

@@ -53,17 +53,18 @@ A model wrote the texts, so nothing in them need be true. They are shown detoken
 </header>
 <main>
 <table>
-<thead><tr><th scope="col">Row</th><th scope="col">Generated text</th><th scope="col">Teacher</th>
+<thead><tr><th scope="col">Row</th><th scope="col">Generated text</th><th scope="col">Teacher's label, probability</th>
 <th scope="col">Nearest real row</th></tr></thead>
 <tbody id="rows">
 {% for row in rows %}
 <tr data-row="{{ row.row }}" data-class="{{ row.predicted }}" data-confidence="{{ row.confidence }}" \
 data-near="{{ row.nearest_similarity }}" data-kinds="{{ row.kinds }}"\
 {% if row.asked is not none and row.asked != row.predicted %} data-other="yes"{% endif %}>
-<td class="number">{{ row.row }}</td>
+<td class="number">{{ "{:,}".format(row.row) }}</td>
 <td class="text"><p dir="auto">{{ row.text }}</p>
 <p class="note">{{ row.n_words }} word{{ "" if row.n_words == 1 else "s" }}
-{%- for mark, of in row.marks %} <mark>{{ mark }} of {{ "row" if "duplicate" in mark else "real row" }} {{ of }}</mark>
+{%- for mark, of in row.marks %} <mark>{{ mark }} of {{ "row" if "duplicate" in mark else "real row" }}
+{{ "{:,}".format(of) }}</mark>
 {%- endfor %}</p></td>
 <td class="teacher"><b>{{ row.predicted }}</b> <span class="nowrap"><meter min="0" max="1" \
 value="{{ row.confidence }}"></meter> {{ "%.2f"|format(row.confidence) }}</span>
