@@ -183,7 +183,7 @@ class TestOptimizers:
         optimizers = make_optimizers(model, replace(settings, weight_decay=0.0))
         NextTokenLoss(model, compiled=False)(torch.randint(VOCABULARY, (4, 17))).backward()
         take_step(optimizers, 0.5, settings)
-        assert float((weight - before).square().mean().sqrt()) == pytest.approx(0.2 * 0.5 * 2e-3, rel=0.2)
+        assert float((weight - before).square().mean().sqrt()) == pytest.approx(0.2 * 0.5 * 2e-3, rel=0.3)
         assert weight.grad is None
 
     def test_rates_rise_by_steps_and_fall_to_zero_over_the_last_share_of_the_time(self, settings: Pretraining):

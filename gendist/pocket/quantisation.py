@@ -24,7 +24,7 @@ def quantise(weights: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     for name, weight in weights.items():
         weight = weight.detach().float()
         if weight.ndim == 2 and not name.endswith(KEPT):
-            scale = weight.abs().amax(1).clamp_min(torch.finfo(torch.float32).tiny) / 127
+            scale = (weight.abs().amax(1) / 127).clamp_min(torch.finfo(torch.float32).tiny)
             stored[name] = (weight / scale[:, None]).round().to(torch.int8)
             stored[name + SCALE] = scale
         else:
