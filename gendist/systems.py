@@ -7,11 +7,13 @@ BASELINES = ("tfidf-svm", "fasttext", "encoder-lr", "model2vec", "setfit")
 UNSEEDED = ("tfidf-svm", "encoder-lr", "model2vec")
 """Baselines in which nothing is random."""
 TEACHER = "teacher"
-REGIMES = ("scratch", "dist", "gendist", "synthetic", "hard")
-WITH_TEACHER = ("dist", "gendist", "synthetic", "hard")
+REGIMES = ("scratch", "dist", "gendist", "synthetic", "hard", "unlabelled", "gendist-unlabelled")
+WITH_TEACHER = REGIMES[1:]
 """Regimes that read the teacher's logits."""
-WITH_SYNTHETIC = ("gendist", "synthetic", "hard")
+WITH_SYNTHETIC = ("gendist", "synthetic", "hard", "gendist-unlabelled")
 """Regimes that read synthetic rows."""
+WITH_UNLABELLED = ("unlabelled", "gendist-unlabelled")
+"""Regimes that read real rows without labels; only for datasets that have such."""
 
 
 class System(NamedTuple):
@@ -23,12 +25,20 @@ class System(NamedTuple):
 
 
 def system_name(student: str, regime: str) -> str:
-    """Return the row's name: ``kim`` for scratch, ``kim+dist`` and so on."""
-    return student if regime == "scratch" else f"{student}+{regime}"
+    """Return the row's name: ``kim`` for scratch, ``kim+dist``, ``kim+gendist+unlabelled`` and so on."""
+    return student if regime == "scratch" else f"{student}+{regime.replace('-', '+')}"
+
+
+def regime_of(system: str) -> str:
+    """Return the regime in the name of a student's system; empty for scratch, baselines and the teacher."""
+    return system.partition("+")[2].replace("+", "-")
 
 
 class Run(NamedTuple):
-    """One student run; the fields are the wildcards of its path."""
+    """One student run; the fields are the wildcards of its path.
+
+    ``n_synthetic`` counts the synthetic rows, or, under the regime ``unlabelled``, the unlabelled rows.
+    """
 
     dataset: str
     student: str
@@ -51,10 +61,10 @@ def parse_system(name: str, students: Container[str]) -> System:
     """
     if name in BASELINES or name == TEACHER:
         return System(name, None, None)
-    student, plus, regime = name.partition("+")
-    if student in students and (not plus or regime in REGIMES[1:]):
-        return System(name, student, regime or "scratch")
-    known = ", ".join([*BASELINES, TEACHER, "STUDENT", *(f"STUDENT+{r}" for r in REGIMES[1:])])
+    student, regime = name.partition("+")[0], regime_of(name) or "scratch"
+    if student in students and regime in REGIMES and system_name(student, regime) == name:
+        return System(name, student, regime)
+    known = ", ".join([*BASELINES, TEACHER, *(system_name("STUDENT", r) for r in REGIMES)])
     raise ValueError(f"system '{name}' is unknown; accepted: {known}, where STUDENT is an entry of students")
 
 

@@ -9,13 +9,13 @@ sys.path.insert(0, workflow.basedir)  # the package of this checkout, installed 
 
 from gendist import dependencies
 from gendist.config import Study, study_from
-from gendist.config.files import require_files
+from gendist.config.files import require_files, require_rows, rows_file
 from gendist.config.plan import too_many_shards
 from gendist.config.yaml_file import read_config
 from gendist.errors import GendistError
 from gendist.eta import StudyClock
 from gendist.gpus.present import visible_gpus
-from gendist.systems import BASELINES, WITH_SYNTHETIC, WITH_TEACHER, parse_variant
+from gendist.systems import BASELINES, REGIMES, WITH_SYNTHETIC, WITH_TEACHER, WITH_UNLABELLED, parse_variant
 from gendist.workflow import clock
 from gendist.workflow.events import EventFile
 from gendist.workflow.leftovers import Leftovers
@@ -32,6 +32,8 @@ try:
         read_config(file)  # Snakemake takes the last of two equal keys without a word
     STUDY = study_from(config, ", ".join(map(str, workflow.configfiles)))
     require_files(STUDY)
+    if workflow.is_main_process:
+        require_rows(STUDY)
     GPUS = len(visible_gpus()) if workflow.is_main_process and STUDY.device != "cpu" else 0
 except GendistError as error:
     sys.exit(f"error: {error}")
@@ -88,10 +90,10 @@ wildcard_constraints:
     teacher="[A-Za-z0-9][A-Za-z0-9_-]*",
     student="[A-Za-z0-9][A-Za-z0-9_-]*",
     baseline="|".join(BASELINES),
-    regime="scratch|dist|gendist|synthetic|hard",
+    regime="|".join(REGIMES),
     variant=r"[A-Za-z0-9][A-Za-z0-9_-]*(\.[A-Za-z0-9][A-Za-z0-9_-]*)*",
     shard="[0-9]{5}",
-    split="train|test",
+    split="train|test|unlabelled",
     n_synthetic="[0-9]+",
     seed="[0-9]+",
 
@@ -142,10 +144,20 @@ def source_files(wildcards):
 
 
 def dataset_settings(wildcards):
-    """The dataset's config; the number of synthetic rows has no influence on the texts."""
+    """The dataset's config; the number of synthetic rows has no influence on the texts, nor have unlabelled rows."""
     values = settings(STUDY.datasets[wildcards.dataset])
-    del values["synthetic"]
-    return values
+    return {key: value for key, value in values.items() if key not in ("synthetic", "unlabelled", "unlabelled_rows")}
+
+
+def unlabelled_file(wildcards):
+    """The user's file of unlabelled rows of a dataset."""
+    return STUDY.datasets[wildcards.dataset].unlabelled or []
+
+
+def unlabelled_settings(wildcards):
+    """The dataset's config, as far as its unlabelled rows go; their number may be that of the synthetic ones."""
+    dataset = STUDY.datasets[wildcards.dataset]
+    return settings(dataset, synthetic=dataset.n_unlabelled, unlabelled_rows=dataset.n_unlabelled)
 
 
 # --- pocket ---
@@ -185,6 +197,23 @@ def generator_model_files(wildcards):
 def generator_settings(wildcards):
     """The generator's config, its model as a folder or hub id."""
     return settings(STUDY.generators[wildcards.generator], model=generator_model(wildcards))
+
+
+GIVEN_ROWS = f"{RESULTS}/{{dataset}}/generators/{{generator}}/rows.parquet"
+GIVEN = [name for name, generator in STUDY.generators.items() if generator.rows is not None]
+"""Generators whose rows are a file of the user's."""
+
+
+def given_file(wildcards):
+    """The user's file of a generator's rows."""
+    return rows_file(STUDY.generators[wildcards.generator].rows, wildcards.dataset)
+
+
+def pool_source(wildcards):
+    """What says which class each row of a pool was asked for."""
+    if wildcards.generator in GIVEN:
+        return GIVEN_ROWS.format(**wildcards)
+    return rules.finetune_generator.output[0].format(**wildcards)
 
 
 # --- synthetic ---
@@ -247,6 +276,14 @@ def student_train_logits(wildcards):
     if wildcards.regime not in WITH_TEACHER:
         return []
     return variant_paths(f"{RESULTS}/{{dataset}}/logits/{{teacher}}/train.parquet", wildcards)
+
+
+def student_unlabelled(wildcards):
+    """The unlabelled rows and the teacher's logits of them, where the regime has any."""
+    if wildcards.regime not in WITH_UNLABELLED:
+        return []
+    logits = variant_paths(f"{RESULTS}/{{dataset}}/logits/{{teacher}}/unlabelled.parquet", wildcards)
+    return [rules.prepare_unlabelled.output[0].format(dataset=wildcards.dataset), logits]
 
 
 def student_shards(wildcards):

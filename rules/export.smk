@@ -9,6 +9,7 @@ rule cross_fit:
         shards=student_shards,
         shard_logits=student_shard_logits,
         repeats=student_repeats,
+        unlabelled=student_unlabelled,
         code=code("cross_fit"),
     output:
         f"{RESULTS}/{{dataset}}/export/held_out/{{student}}/{{regime}}/{{variant}}/n{{n_synthetic}}.parquet",

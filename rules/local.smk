@@ -7,6 +7,7 @@ They take seconds, or reach out to the network or to the user's files, as nodes 
 localrules:
     write_run_config,
     prepare_texts,
+    prepare_unlabelled,
     unpack_pocket,
     fetch_bpemb,
     evaluate_teacher,
@@ -22,7 +23,14 @@ localrules:
     draw_figure2,
     draw_sampling,
     draw_tradeoff,
+    draw_rows,
     draw_details,
     write_report,
     write_cards,
     track_runs,
+
+
+if GIVEN:
+
+    localrules:
+        read_given,

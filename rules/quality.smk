@@ -21,7 +21,7 @@ rule assess_pool:
     input:
         train=rules.prepare_texts.output.train,
         test=rules.prepare_texts.output.test,
-        generator=rules.finetune_generator.output[0],
+        generator=pool_source,
         shards=pool_shards,
         repeats=pool_repeats,
         train_logits=f"{RESULTS}/{{dataset}}/logits/{STUDY.teacher}/train.parquet",

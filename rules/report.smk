@@ -182,6 +182,26 @@ rule draw_sampling:
         "../workflow_scripts/draw_sampling.py"
 
 
+rule draw_rows:
+    input:
+        metrics=rules.collect_metrics.output[0],
+        code=code("draw_rows"),
+    output:
+        svg=report(f"{RESULTS}/figures/rows.svg", caption="../docs/captions/rows.rst", category="Figures"),
+        png=f"{RESULTS}/figures/rows.png",
+        csv=f"{RESULTS}/figures/rows.csv",
+    log:
+        f"{LOGS}/rows.log",
+    conda:
+        "../envs/cpu.yaml"
+    params:
+        student=STUDY.curve_student,
+        counts=all_rows_counts(),
+        main=main_names(),
+    script:
+        "../workflow_scripts/draw_rows.py"
+
+
 rule draw_tradeoff:
     input:
         metrics=rules.collect_metrics.output[0],

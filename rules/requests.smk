@@ -5,6 +5,7 @@ from gendist.config.plan import (
     export_candidates,
     planned_pools,
     planned_runs,
+    rows_counts,
     sampling_count,
     timed_runs,
 )
@@ -165,6 +166,11 @@ def all_curve_counts():
     return {dataset: STUDY.curve_counts(dataset) for dataset in STUDY.datasets}
 
 
+def all_rows_counts():
+    """Counts of each curve of the figure of rows, by dataset."""
+    return {dataset: rows_counts(STUDY, dataset) for dataset in STUDY.with_unlabelled}
+
+
 def all_sampling_counts():
     """Synthetic rows of the sampling comparison, by dataset."""
     return {dataset: sampling_count(STUDY, dataset) for dataset in STUDY.datasets}
@@ -186,9 +192,10 @@ def main_shards(pattern):
 
 
 def figure_files():
-    """What the study draws: the sampling comparison needs something to compare."""
+    """What the study draws: the sampling comparison needs something to compare, the figure of rows unlabelled rows."""
     files = [*rules.draw_figure2.output, *rules.draw_quality.output, *rules.draw_tradeoff.output]
-    return files + [*rules.draw_sampling.output] if len(STUDY.samplings) > 1 else files
+    files += rules.draw_sampling.output if STUDY.compared_samplings else []
+    return files + [*rules.draw_rows.output] if STUDY.with_unlabelled else files
 
 
 def report_files(wildcards):

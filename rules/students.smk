@@ -10,6 +10,7 @@ rule distil_student:
         shards=student_shards,
         shard_logits=student_shard_logits,
         repeats=student_repeats,
+        unlabelled=student_unlabelled,
         code=code("distil_student"),
     output:
         multiext(

@@ -1,4 +1,4 @@
-"""Synthetic texts: the finetuned generator to shards of a pool that only ever grows."""
+"""Synthetic texts: the finetuned generator, or a file of rows, to shards of a pool that only ever grows."""
 
 
 rule generate_shard:
@@ -26,3 +26,40 @@ rule generate_shard:
         work=WORK,
     script:
         "../workflow_scripts/generate_shard.py"
+
+
+if GIVEN:
+
+    ruleorder: cut_shard > generate_shard
+
+    rule read_given:
+        input:
+            rows=given_file,
+            train=rules.prepare_texts.output.train,
+            code=code("read_given"),
+        output:
+            GIVEN_ROWS,
+        log:
+            f"{LOGS}/{{dataset}}/generators/{{generator}}.log",
+        conda:
+            "../envs/cpu.yaml"
+        script:
+            "../workflow_scripts/read_given.py"
+
+    rule cut_shard:
+        input:
+            rows=rules.read_given.output[0],
+            code=code("cut_shard"),
+        output:
+            rules.generate_shard.output[0],
+        log:
+            f"{LOGS}/{{dataset}}/synthetic/{{generator}}/{{sampling}}/shard-{{shard}}.log",
+        wildcard_constraints:
+            generator="|".join(GIVEN),
+        priority: 80
+        conda:
+            "../envs/cpu.yaml"
+        params:
+            shard_rows=STUDY.shard_rows,
+        script:
+            "../workflow_scripts/cut_shard.py"

@@ -1,4 +1,4 @@
-"""Texts: the user's files or a hub dataset to validated train and test Parquet files."""
+"""Texts: the user's files or a hub dataset to validated Parquet files: train, test, and unlabelled if there is any."""
 
 
 rule prepare_texts:
@@ -16,3 +16,21 @@ rule prepare_texts:
         dataset=dataset_settings,
     script:
         "../workflow_scripts/prepare_texts.py"
+
+
+rule prepare_unlabelled:
+    input:
+        unlabelled_file,
+        train=rules.prepare_texts.output.train,
+        test=rules.prepare_texts.output.test,
+        code=code("prepare_unlabelled"),
+    output:
+        f"{RESULTS}/{{dataset}}/texts/unlabelled.parquet",
+    log:
+        f"{LOGS}/{{dataset}}/texts-unlabelled.log",
+    conda:
+        "../envs/cpu.yaml"
+    params:
+        dataset=unlabelled_settings,
+    script:
+        "../workflow_scripts/prepare_unlabelled.py"

@@ -4,10 +4,16 @@ from pathlib import Path
 
 from gendist.export.cross_fit import cross_fit
 from gendist.script import logged
-from gendist.students.data import Synthetic
+from gendist.students.data import Synthetic, Unlabelled
 from gendist.students.settings import Student, Training
 
 names = snakemake.wildcards
+unlabelled = None
+if snakemake.input.unlabelled:
+    # Of both kinds of rows, the path counts the synthetic ones.
+    count = int(names.n_synthetic) if names.regime == "unlabelled" else None
+    texts, logits = Path(snakemake.input.unlabelled[0]), Path(snakemake.input.unlabelled[1])
+    unlabelled = Unlabelled(texts, logits, count)
 with logged(snakemake.log[0], f"{names.dataset} {names.student} {names.regime} held out"):
     cross_fit(
         Path(snakemake.output[0]),
@@ -27,4 +33,5 @@ with logged(snakemake.log[0], f"{names.dataset} {names.student} {names.regime} h
             Path(snakemake.input.repeats) if snakemake.input.repeats else None,
         ),
         snakemake.threads,
+        unlabelled,
     )

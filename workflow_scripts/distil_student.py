@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from gendist.script import logged
-from gendist.students.data import Synthetic
+from gendist.students.data import Synthetic, Unlabelled
 from gendist.students.run import distil_seeds, student_row
 from gendist.students.settings import Student, Training
 
@@ -11,6 +11,12 @@ names = snakemake.wildcards
 folders = {int(folder.name.removeprefix("seed")): folder for folder in (Path(p).parent for p in snakemake.output)}
 row = student_row(names.dataset, names.student, names.regime, names.variant, int(names.n_synthetic), min(folders))
 seeds = f"seed{'s' if len(folders) > 1 else ''} {' '.join(map(str, folders))}"
+unlabelled = None
+if snakemake.input.unlabelled:
+    # Of both kinds of rows, the path counts the synthetic ones.
+    count = int(names.n_synthetic) if names.regime == "unlabelled" else None
+    texts, logits = Path(snakemake.input.unlabelled[0]), Path(snakemake.input.unlabelled[1])
+    unlabelled = Unlabelled(texts, logits, count)
 with logged(snakemake.log[0], f"{names.dataset} {row.system} n{names.n_synthetic} {seeds}"):
     distil_seeds(
         folders,
@@ -29,4 +35,5 @@ with logged(snakemake.log[0], f"{names.dataset} {row.system} n{names.n_synthetic
         ),
         snakemake.threads,
         snakemake.resources.get("device", "cpu"),
+        unlabelled,
     )

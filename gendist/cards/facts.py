@@ -85,6 +85,17 @@ class Facts:
     costs: list[Cost]
 
     @property
+    def given(self) -> str | None:
+        """Name of the file that the synthetic rows are from; None where a finetuned generator wrote them."""
+        rows: str | None = self.config["generator"].get("rows")
+        return rows
+
+    @property
+    def written_by(self) -> str:
+        """Who wrote the synthetic rows, as the end of a sentence."""
+        return "written by another tool or model" if self.given else "written by a finetuned generator"
+
+    @property
     def hours(self) -> float:
         """Recorded hours of all jobs of this dataset, one after the other."""
         return sum(cost.seconds for cost in self.costs) / 3600
@@ -159,8 +170,12 @@ def _config(study: Study, dataset: str, subject: Subject) -> dict[str, Any]:
         "training": study.trainings[training],
     }
     values: dict[str, Any] = {key: value.model_dump(mode="json") for key, value in chosen.items()}
+    if "rows" in values["generator"]:
+        values["generator"] = {"rows": Path(values["generator"]["rows"]).name}
+        del values["sampling"]
     for key, model in (("generator", "model"), ("teacher", "model"), ("student", "embeddings")):
-        values[key][model] = _public(values[key][model])
+        if model in values[key]:
+            values[key][model] = _public(values[key][model])
     return values
 
 

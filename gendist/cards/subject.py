@@ -9,7 +9,6 @@ from gendist.artifacts import read_json
 from gendist.config.plan import Run, detailed_runs
 from gendist.config.study import Study
 from gendist.errors import GendistError
-from gendist.evaluation.collect import SCHEMA
 from gendist.report.runs import Run as Row
 from gendist.systems import system_name
 
@@ -69,5 +68,8 @@ def find_subject(study: Study, dataset: str, rows: list[Row]) -> Subject:
 
 def _seeds(run: Run, rows: list[Row]) -> list[Row]:
     """Return the rows of the same run but for its seed."""
-    same = [name for name in Run._fields if name != "seed" and name in SCHEMA.names]
-    return [row for row in rows if all(row[name] == getattr(run, name) for name in same)]
+    same = [name for name in Run._fields if name not in ("seed", "n_synthetic")]
+    counted = "n_unlabelled" if run.regime == "unlabelled" else "n_synthetic"
+    return [
+        row for row in rows if row[counted] == run.n_synthetic and all(row[name] == getattr(run, name) for name in same)
+    ]

@@ -60,7 +60,8 @@ def write_cards(study: Study, dataset: str, licence: str = LICENCE) -> list[Path
 def fill(template: str, front: dict[str, Any], facts: Facts, **further: Any) -> str:
     """Fill a card's template; texts are escaped for Markdown, front matter for YAML."""
     header = yaml.safe_dump(front, sort_keys=False, allow_unicode=True)
-    settings = {key: facts.config[key] for key in ("generator", "sampling", "teacher", "student", "training")}
+    kinds = ("generator", "sampling", "teacher", "student", "training")
+    settings = {key: facts.config[key] for key in kinds if key in facts.config}
     values = {
         "f": facts,
         "c": facts.config,
@@ -123,7 +124,7 @@ def dataset_front(facts: Facts, licence: str, rows: int) -> dict[str, Any]:
 
 def _language(facts: Facts) -> dict[str, list[str]]:
     """Name the language where it is known: the embedded generator writes English."""
-    return {"language": ["en"]} if facts.config["generator"]["model"] == "pocket" else {}
+    return {"language": ["en"]} if facts.config["generator"].get("model") == "pocket" else {}
 
 
 def _escaped(value: object) -> object:

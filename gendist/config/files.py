@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from gendist.config.plan import planned_pools
 from gendist.config.study import Study
 from gendist.errors import GendistError
 from gendist.regular import require_regular
@@ -30,9 +31,11 @@ def require_files(study: Study) -> None:
 
 def _named_files(study: Study) -> Iterator[tuple[Path, str]]:
     for name, dataset in study.datasets.items():
-        for split, path in (("train", dataset.train), ("test", dataset.test)):
+        for split, path in (("train", dataset.train), ("test", dataset.test), ("unlabelled", dataset.unlabelled)):
             if path is not None:
                 yield Path(path), f"datasets.{name}.{split}"
+    for generator, _, file in given_rows(study):
+        yield file, f"generators.{generator}.rows"
     for name, student in study.students.items():
         if student.embeddings != "pocket" and not student.embeddings.startswith("bpemb:"):
             for file in ("tokenizer.json", "vectors.safetensors"):
@@ -40,7 +43,48 @@ def _named_files(study: Study) -> Iterator[tuple[Path, str]]:
 
 
 def _named_models(study: Study) -> Iterator[tuple[str, str]]:
-    for section, entries in (("generators", study.generators), ("teachers", study.teachers)):
+    finetuned = {name: entry for name, entry in study.generators.items() if entry.rows is None}
+    for section, entries in (("generators", finetuned), ("teachers", study.teachers)):
         for name, entry in entries.items():
             if entry.model not in EMBEDDED:
                 yield entry.model, f"{section}.{name}.model"
+
+
+def given_rows(study: Study) -> Iterator[tuple[str, str, Path]]:
+    """Yield (generator, dataset, file) for every generator whose rows are given."""
+    for name, generator in study.generators.items():
+        if generator.rows is not None:
+            for dataset in study.datasets:
+                yield name, dataset, Path(rows_file(generator.rows, dataset))
+
+
+def rows_file(rows: str, dataset: str) -> str:
+    """Return the file that ``rows`` of a generator names for a dataset."""
+    return rows.replace("{dataset}", dataset)
+
+
+def require_rows(study: Study) -> None:
+    """Count the rows of files of unlabelled and of given rows; slower than ``require_files``, for one process alone.
+
+    Raises:
+        GendistError: for the first with fewer rows than the study uses.
+    """
+    from gendist.texts.sources import read_file  # loads pyarrow
+
+    for name, dataset in study.datasets.items():
+        if dataset.unlabelled is not None:
+            found = len(read_file(Path(dataset.unlabelled), dataset.text, dataset.encoding).rows)
+            if found < dataset.n_unlabelled:
+                key = "unlabelled_rows" if dataset.unlabelled_rows else "synthetic"
+                raise GendistError(
+                    f"{dataset.unlabelled}: {found:,} rows, fewer than the {dataset.n_unlabelled:,} that "
+                    f"datasets.{name}.{key} asks for; set datasets.{name}.unlabelled_rows to {found} or fewer"
+                )
+    pools = planned_pools(study)
+    for generator, name, file in given_rows(study):
+        found, wanted = len(read_file(file, None).rows), pools[name, generator, study.sampling]
+        if found < wanted:
+            raise GendistError(
+                f"{file}: {found:,} rows, fewer than the {wanted:,} that datasets.{name}.synthetic asks for "
+                f"(key 'generators.{generator}.rows')"
+            )

@@ -3,11 +3,13 @@
 from collections.abc import Iterable, Iterator
 
 from gendist.config.study import Study
-from gendist.systems import BASELINES, UNSEEDED, WITH_SYNTHETIC, Run, parse_system, variant_name
+from gendist.systems import BASELINES, UNSEEDED, WITH_SYNTHETIC, WITH_UNLABELLED, Run, parse_system, variant_name
 
 MANY_SHARDS = 1000
 """Shards of all pools from which on a study is slow to plan: a shard costs about 6 ms, and 0.1 MB (docs/scale.md)."""
 FEW_SHARDS = 300
+EXPORTED = ("gendist", *WITH_UNLABELLED)
+"""Regimes with rows beside the labelled ones: where the study has such systems, one of them is exported."""
 SHARD_SIZES = (1000, 2000, 5000, 10_000, 20_000, 50_000)
 """Values of ``shard_rows`` that are suggested."""
 
@@ -28,7 +30,7 @@ def timed_runs(study: Study, dataset: str) -> dict[str, Run]:
     first: dict[str, Run] = {}
     for _, student, regime in study.parsed_systems:
         if student is not None and regime is not None and student not in first:
-            first[student] = next(_of_student(study, dataset, student, regime))
+            first |= {run.student: run for run in _first_seed(study, dataset, student, regime)}
     return first
 
 
@@ -43,7 +45,7 @@ def planned_pools(study: Study) -> dict[tuple[str, str, str], int]:
     for dataset in study.datasets:
         full, compared = study.datasets[dataset].synthetic, sampling_count(study, dataset)
         pools[dataset, study.generator, study.sampling] = full
-        for sampling in list(study.samplings)[1:]:
+        for sampling in study.compared_samplings[1:]:
             pools[dataset, study.generator, sampling] = compared
         for generator in list(study.generators)[1:]:
             pools[dataset, generator, study.sampling] = full
@@ -75,15 +77,17 @@ def named_variants(study: Study) -> dict[str, list[str]]:
 def export_candidates(study: Study, dataset: str) -> list[Run]:
     """Return the runs of which the best on held-out rows is exported: main variant, all synthetic rows, first seed.
 
-    Without a list in the config: the gendist systems of the study, else all its students, else the curve student.
+    Without a list in the config: the systems of the study with synthetic or unlabelled rows beside the labelled ones,
+    else all its students, else the curve student.
     """
     students = [system for system in study.parsed_systems if system.regime is not None]
     if study.export.systems is not None:
         students = [parse_system(name, study.students) for name in study.export.systems]
-    elif any(system.regime == "gendist" for system in students):
-        students = [system for system in students if system.regime == "gendist"]
-    pairs = [(s.student, s.regime) for s in students if s.student and s.regime] or [(study.curve_student, "gendist")]
-    return [next(_of_student(study, dataset, student, regime)) for student, regime in pairs]
+    elif any(system.regime in EXPORTED for system in students):
+        students = [system for system in students if system.regime in EXPORTED]
+    pairs = [(s.student, s.regime) for s in students if s.student and s.regime]
+    runs = [run for student, regime in pairs for run in _first_seed(study, dataset, student, regime)]
+    return runs or _first_seed(study, dataset, study.curve_student, "gendist")
 
 
 def exportable(study: Study) -> bool:
@@ -113,21 +117,42 @@ def _runs(study: Study, dataset: str) -> Iterator[Run]:
     yield from _of_student(study, dataset, curve, "dist")
     yield from _of_student(study, dataset, curve, "hard")  # Table 2, against gendist
     yield from _of_student(study, dataset, curve, "gendist")
-    if len(study.samplings) > 1:
-        for sampling in study.samplings:
-            count = sampling_count(study, dataset)
-            yield from _of_student(study, dataset, curve, "synthetic", count, sampling=sampling)
+    for sampling in study.compared_samplings:
+        count = sampling_count(study, dataset)
+        yield from _of_student(study, dataset, curve, "synthetic", count, sampling=sampling)
+    if study.datasets[dataset].unlabelled is not None:  # the figure of rows
+        for regime, counts in rows_counts(study, dataset).items():
+            for count in counts:
+                yield from _of_student(study, dataset, curve, regime, count)
     for kind, others in named_variants(study).items():
         for name in others:
             yield from _of_student(study, dataset, curve, "gendist", None, **{kind: name})
 
 
+def _first_seed(study: Study, dataset: str, student: str, regime: str) -> list[Run]:
+    """Return the run with the first seed; none where the dataset lacks the regime's rows."""
+    return list(_of_student(study, dataset, student, regime))[:1]
+
+
+def rows_counts(study: Study, dataset: str) -> dict[str, list[int]]:
+    """Return the counts along each curve of the figure of rows, by regime; those of both are of synthetic rows."""
+    generated, unlabelled = study.curve_counts(dataset), study.unlabelled_counts(dataset)
+    return {"gendist": generated, "unlabelled": unlabelled, "gendist-unlabelled": generated}
+
+
 def _of_student(
     study: Study, dataset: str, student: str, regime: str, count: int | None = None, **changed: str
 ) -> Iterator[Run]:
-    """Yield a run for each seed: of the main variant but for what is ``changed``, with ``count`` or all rows."""
+    """Yield a run for each seed: of the main variant but for what is ``changed``, with ``count`` or all rows.
+
+    None of a regime that needs unlabelled rows if the dataset has none.
+    """
+    entry = study.datasets[dataset]
+    if regime in WITH_UNLABELLED and entry.unlabelled is None:
+        return
     names = {"teacher": study.teacher, "generator": study.generator, "sampling": study.sampling}
     variant = variant_name(regime, **(names | {"training": study.training} | changed))
-    rows = study.datasets[dataset].synthetic if count is None else count
+    full = entry.synthetic if regime in WITH_SYNTHETIC else entry.n_unlabelled if regime in WITH_UNLABELLED else 0
+    rows = full if count is None else count
     for seed in study.seed_list:
-        yield Run(dataset, student, regime, variant, rows if regime in WITH_SYNTHETIC else 0, seed)
+        yield Run(dataset, student, regime, variant, rows, seed)

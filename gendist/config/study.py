@@ -1,6 +1,7 @@
 """The whole config as one typed model."""
 
-from typing import Annotated
+from collections.abc import Mapping
+from typing import Annotated, Any
 
 from pydantic import Field, model_validator
 
@@ -10,7 +11,7 @@ from gendist.settings import Device, Name, Seed, Settings
 from gendist.students.names import unknown_architecture
 from gendist.students.settings import PAPER, Student, Training
 from gendist.synthetic.settings import Sampling
-from gendist.systems import BASELINES, TEACHER, System, parse_system
+from gendist.systems import BASELINES, TEACHER, WITH_UNLABELLED, System, parse_system
 from gendist.teacher.settings import MINILM, Teacher
 from gendist.texts.settings import Dataset
 from gendist.tracking.settings import Tracking
@@ -30,6 +31,9 @@ PAPER_SYSTEMS = (
     "res+gendist",
 )
 """The rows of the paper's Table 1, in its order."""
+
+UNLABELLED_SYSTEMS = ("kim+unlabelled", "res+unlabelled", "kim+gendist+unlabelled", "res+gendist+unlabelled")
+"""Further rows of Table 1 by default, where a dataset has unlabelled rows."""
 
 SHARDS = 100_000
 """Shards have numbers of five digits."""
@@ -72,7 +76,8 @@ class Study(Settings):
     """Ways of training the students, by name."""
     systems: Annotated[list[str], Field(min_length=1)] = list(PAPER_SYSTEMS)
     """Rows of Table 1: `tfidf-svm`, `fasttext`, `teacher`, a student, or a student + a regime; off by default are
-    `encoder-lr` and, with the extras of these names installed, `model2vec` and `setfit` (docs/baselines.md)."""
+    `encoder-lr` and, with the extras of these names installed, `model2vec` and `setfit` (docs/baselines.md). Where a
+    dataset has `unlabelled` rows, `kim` and `res` with `+unlabelled` and `+gendist+unlabelled` follow by default."""
     curve_student: Name = "kim"
     """Student of Figure 2, Table 2 and the sampling comparison."""
     counts: list[Annotated[int, Field(ge=1)]] = list(PAPER_COUNTS)
@@ -97,6 +102,18 @@ class Study(Settings):
     results: Annotated[str, Field(pattern=r"^[^\s{}\x00-\x1f]+$", max_length=1000)] = "results"
     """Folder of everything that the study writes."""
 
+    @model_validator(mode="before")
+    @classmethod
+    def _default_systems(cls, content: Any) -> Any:
+        """Add the systems of unlabelled rows to the default list."""
+        if not isinstance(content, Mapping) or "systems" in content:
+            return content
+        datasets = content.get("datasets")
+        entries = datasets.values() if isinstance(datasets, Mapping) else ()
+        if not any(_value(entry, "unlabelled") is not None for entry in entries):
+            return content
+        return {**content, "systems": [*PAPER_SYSTEMS, *UNLABELLED_SYSTEMS]}
+
     @model_validator(mode="after")
     def _known_names(self) -> "Study":
         self._require_apart()
@@ -112,6 +129,8 @@ class Study(Settings):
                 raise ValueError(f"export.systems: {error}") from None
             if chosen.student is None:
                 raise ValueError(f"export.systems: '{system}' is no student; name some such as kim+gendist")
+        self._require_unlabelled()
+        self._require_rows_apart()
         if self.curve_student not in self.students:
             raise ValueError(f"curve_student '{self.curve_student}' is not one of students: {', '.join(self.students)}")
         for names, what in (
@@ -145,6 +164,25 @@ class Study(Settings):
             if name in (*BASELINES, TEACHER):
                 raise ValueError(f"students: '{name}' is the name of another system; rename the student")
 
+    def _require_unlabelled(self) -> None:
+        """Refuse systems of unlabelled rows where no dataset has any, and exports that leave a dataset without one."""
+        lacking = [name for name, dataset in self.datasets.items() if dataset.unlabelled is None]
+        for key, systems in (("systems", self.systems), ("export.systems", self.export.systems or [])):
+            parsed = [parse_system(name, self.students) for name in systems]
+            wanting = [system.name for system in parsed if system.regime in WITH_UNLABELLED]
+            nowhere = len(lacking) == len(self.datasets)
+            if wanting and lacking and (nowhere or (key == "export.systems" and len(wanting) == len(parsed))):
+                raise ValueError(f"{key}: '{wanting[0]}' needs 'unlabelled' (a file), not set in datasets.{lacking[0]}")
+
+    def _require_rows_apart(self) -> None:
+        """Refuse one file of given rows for several datasets."""
+        for name, generator in self.generators.items():
+            if generator.rows is not None and len(self.datasets) > 1 and "{dataset}" not in generator.rows:
+                raise ValueError(
+                    f"generators.{name}.rows: one file for {len(self.datasets)} datasets; put {{dataset}} into its "
+                    "name, which stands for the dataset's"
+                )
+
     @property
     def seed_list(self) -> list[int]:
         """The seeds, one by one."""
@@ -175,7 +213,29 @@ class Study(Settings):
         """Name of the main way of training."""
         return next(iter(self.trainings))
 
+    @property
+    def compared_samplings(self) -> list[str]:
+        """Names of the samplings that are compared; none if there is one only, or the main generator's rows are given."""
+        given = self.generators[self.generator].rows is not None
+        return [] if given or len(self.samplings) == 1 else list(self.samplings)
+
+    @property
+    def with_unlabelled(self) -> list[str]:
+        """Names of the datasets that have unlabelled rows."""
+        return [name for name, dataset in self.datasets.items() if dataset.unlabelled is not None]
+
     def curve_counts(self, dataset: str) -> list[int]:
         """Synthetic counts of Figure 2 for one dataset, ascending, its full count last."""
-        full = self.datasets[dataset].synthetic
+        return self._counts_to(self.datasets[dataset].synthetic)
+
+    def unlabelled_counts(self, dataset: str) -> list[int]:
+        """Unlabelled counts of the figure of rows for one dataset, ascending, its full count last."""
+        return self._counts_to(self.datasets[dataset].n_unlabelled)
+
+    def _counts_to(self, full: int) -> list[int]:
         return sorted({c for c in self.counts if c < full} | {full})
+
+
+def _value(entry: Any, key: str) -> Any:
+    """Return a value of an entry that is a mapping or a model already."""
+    return entry.get(key) if isinstance(entry, Mapping) else getattr(entry, key, None)

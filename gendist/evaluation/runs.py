@@ -29,11 +29,12 @@ class RunRow:
     system: str
     """A row of the tables: ``tfidf-svm``, ``teacher``, ``kim``, ``kim+gendist`` ..."""
     n_real: int
-    """Real training rows; 0 for a student of synthetic rows alone."""
+    """Labelled training rows; 0 for a student of synthetic rows alone."""
     student: str | None = None
     """Of a student: its entry in the config."""
     regime: str | None = None
-    """Of a student, what it learns from: ``scratch``, ``dist``, ``gendist``, ``synthetic`` or ``hard``."""
+    """Of a student, what it learns from: ``scratch``, ``dist``, ``gendist``, ``synthetic``, ``hard``, ``unlabelled``
+    or ``gendist-unlabelled``."""
     generator: str | None = None
     """Entry of the generator that wrote the synthetic rows."""
     sampling: str | None = None
@@ -49,6 +50,8 @@ class RunRow:
     variant: str | None = None
     """Of a student: ``TEACHER.GENERATOR.SAMPLING.TRAINING``, as far as its regime has them. Of the teacher: its
     entry."""
+    n_unlabelled: int | None = None
+    """Real training rows without labels. The column is there only where some run has such rows."""
 
 
 def write_run(
@@ -82,6 +85,8 @@ def write_run(
     if len(ids) != len(labels):
         raise ValueError(f"{len(ids)} ids do not fit {len(labels)} labels")
     record = asdict(row) | classification_metrics(labels, predicted, logits)
+    if row.n_unlabelled is None:
+        del record["n_unlabelled"]
     table = pa.table(
         {
             "id": pa.array(ids, pa.int64()),

@@ -77,6 +77,16 @@ STUDY_FILES = (
     StudyFile("figures/figure2.{format}", "accuracy on synthetic rows alone by their number: SVG, PNG, and the points"),
     StudyFile("figures/sampling.{format}", "sampling strategies compared; only if the study has more than one"),
     StudyFile("figures/quality.{format}", "length, variety and confidence of generated rows beside real ones"),
+    StudyFile(
+        "figures/rows.{format}",
+        "accuracy against generated rows, unlabelled rows and both, and the points; only with `unlabelled`",
+        {
+            "n_synthetic": "generated rows; empty for the horizontal lines",
+            "n_unlabelled": "real rows without labels",
+            "equal_unlabelled": "of generated rows: the unlabelled rows with which the student is as accurate",
+            "is_lower_bound": "whether even all of those are not enough",
+        },
+    ),
     StudyFile("figures/tradeoff.{format}", "accuracy against size and latency, and the points"),
     StudyFile("figures/{dataset}/{figure}.{format}", "`confusion`, `per_class` and `reliability` of that student"),
     StudyFile(
@@ -88,7 +98,21 @@ STUDY_FILES = (
             "label": "place in the label names",
         },
     ),
+    StudyFile(
+        "{dataset}/texts/unlabelled.parquet",
+        "the real rows without labels, in the order in which they were drawn; only with `unlabelled`",
+        {"id": "row of the source file, from 0", "text": "the text columns, joined"},
+    ),
     StudyFile("{dataset}/generators/{generator}/…", "finetuned causal language model, a transformers folder"),
+    StudyFile(
+        "{dataset}/generators/{generator}/rows.parquet",
+        "of a generator with `rows`: the rows of its file",
+        {
+            "row": "row of the file, from 0",
+            "text": "the text; empty without letter or digit",
+            "label": "the class that it was asked for; only if the file has that column",
+        },
+    ),
     StudyFile(
         "{dataset}/synthetic/{generator}/{sampling}/shard-{shard}.parquet",
         "generated rows, `shard_rows` of them; counts by `finish` in the metadata",
@@ -96,13 +120,14 @@ STUDY_FILES = (
             "row": "number in the pool, from 0",
             "text": "the text, label and special tokens taken off",
             "n_tokens": "tokens generated, prompt words included",
-            "finish": "`stop` (ended by itself), `length` (cut) or `empty` (no letter or digit: left out of training)",
+            "finish": "`stop` (ended by itself), `length` (cut), `given` (from a file; `n_tokens` are its words) or "
+            "`empty` (no letter or digit: left out of training)",
         },
     ),
     StudyFile("{dataset}/teachers/{teacher}/…", "finetuned classifier, a transformers folder, `history.json` with it"),
     StudyFile(
         "{dataset}/logits/{teacher}/{split}.parquet",
-        "the teacher's scores of the real rows",
+        "the teacher's scores of the real rows: `train`, `test`, `unlabelled`",
         {"id": "as in the texts", "logits": SCORES},
     ),
     StudyFile(

@@ -16,7 +16,7 @@ from gendist.artifacts import Provenance, write_parquet
 from gendist.export.tokenizer import require_tokenizer
 from gendist.logits.files import logits_column
 from gendist.students.architectures import build
-from gendist.students.data import Synthetic, TrainingRows, training_rows
+from gendist.students.data import Synthetic, TrainingRows, Unlabelled, training_rows
 from gendist.students.filters import selection_of
 from gendist.students.run import encode, input_hashes
 from gendist.students.seeds import fitted_seeds
@@ -54,6 +54,7 @@ def cross_fit(
     train_logits: Path | None = None,
     synthetic: Synthetic | None = None,
     threads: int = 1,
+    unlabelled: Unlabelled | None = None,
 ) -> None:
     """Train a student once for each fold, without its real rows, and write the scores of those rows.
 
@@ -72,11 +73,12 @@ def cross_fit(
         train_logits: teacher logits of the real rows.
         synthetic: shards and their logits; all their rows are trained on every time.
         threads: CPU threads.
+        unlabelled: real rows without labels and their logits; all are trained on every time.
     """
     require_tokenizer(embeddings)  # a student that cannot be exported is not worth the time
     real = read_texts(train)
     subwords = load_subwords(embeddings)
-    rows = training_rows(regime, real, train_logits, synthetic, selection_of(variant, training))
+    rows = training_rows(regime, real, train_logits, synthetic, selection_of(variant, training), unlabelled)
     fold = assign_folds(real, folds, seed)
     encoded = encode(subwords, real.texts, training.max_pieces)
     logits = np.empty((len(real.texts), len(real.label_names)), np.float32)
@@ -89,7 +91,7 @@ def cross_fit(
         right = float(np.mean(logits[held_out].argmax(1) == real.labels[held_out]))
         log.info("held out %d rows: accuracy %.4f", len(held_out), right)
     settings = {"student": student.model_dump(mode="json"), "training": training.model_dump(mode="json")}
-    inputs = input_hashes({"train": train}, embeddings, train_logits, synthetic)
+    inputs = input_hashes({"train": train}, embeddings, train_logits, synthetic, unlabelled)
     provenance = Provenance("export", inputs, {**settings, "regime": regime, "folds": folds}, seed)
     columns = {
         "id": pa.array(real.ids, pa.int64()),

@@ -1,8 +1,8 @@
 """Settings of the generator and its finetuning."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
 from gendist.settings import Seed, Settings
 
@@ -49,6 +49,22 @@ class Generator(Settings):
     if `conditional`, each round of the labels from the next model."""
     seed: Seed = 0
     """Seed of shuffling, windows, held-out rows and dropout; further models take the seeds that follow."""
+    rows: str | None = None
+    """Instead of every other key: a file of texts that another tool or model wrote (column `text`, and `label` for
+    the class that each was asked for), with `{dataset}` for the dataset's name. Row i of the pool is row i of it."""
+
+    @model_validator(mode="after")
+    def _rows_alone(self) -> "Generator":
+        others = sorted(self.model_fields_set - {"rows"})
+        if self.rows is not None and others:
+            raise ValueError(f"'rows' takes texts as they are, without a model; remove {', '.join(others)}, or 'rows'")
+        return self
+
+    @model_serializer(mode="wrap")
+    def _either_form(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Dump ``rows`` alone, or all but it: a record must be a valid config, and old ones stay as they are."""
+        values: dict[str, Any] = dump(self)
+        return {key: value for key, value in values.items() if (key == "rows") == (self.rows is not None)}
 
 
 POCKET = Generator(

@@ -26,22 +26,24 @@ def score(teacher: Path, texts: Path, target: Path, max_tokens: int, threads: in
 
     Args:
         teacher: finetuned classifier folder.
-        texts: Parquet with a column ``id`` (real rows) or ``row`` (a shard), and ``text``.
+        texts: Parquet with a column ``id`` (real rows) or ``row`` (a shard), and ``text``; rows without a column
+            ``label``, of which there may be many, are scored in int8 where the teacher's probabilities allow it.
         target: Parquet to write: the same key column, and logits: list<float32>[classes].
         max_tokens: longer texts are cut.
         threads: CPU threads.
         device: where to compute; a GPU is claimed until this process ends.
     """
     place = devices.prepare(threads, 0, device)
-    key = "row" if "row" in column_names(texts) else "id"
+    present = column_names(texts)
+    key = "row" if "row" in present else "id"
     table = read_parquet(texts, {key: "whole numbers", "text": "texts"})
     tokenizer = load_tokenizer(str(teacher))
     names = class_names(teacher)
     model = load_classifier(str(teacher), names).to(place)
     rows, what = table["text"].to_pylist(), f"scoring {texts.name}"
     error = getattr(model.config, RECORD, None)
-    # Real rows are what accuracies are measured on, and students are held to most: exactly.
-    if key == "row" and error is not None and place.type == "cpu":
+    # Labelled rows are what accuracies are measured on, and students are held to most: exactly.
+    if "label" not in present and error is not None and place.type == "cpu":
         logits, again = Cascade(model, tokenizer, max_tokens, error).logits(rows, what)
         log.info("scored in int8, %d of %d rows again in float32", again, len(rows))
     else:

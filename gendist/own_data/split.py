@@ -1,11 +1,11 @@
 """A test part for rows that have none: by class, and without a text on both sides."""
 
-import unicodedata
 from collections.abc import Sequence
 
 import numpy as np
 
 from gendist.own_data.rows import Rows
+from gendist.texts.unlabelled import normalised
 
 SHARE = 0.2
 """Share of the rows that become test rows ..."""
@@ -15,11 +15,6 @@ FEWEST = 10
 """Test rows of a class, where it has three times as many: fewer say little of it."""
 KEPT = 2
 """Training rows that every class keeps: the study takes no class with fewer."""
-
-
-def normalised(text: str) -> str:
-    """Return a text without differences of case, width and white space."""
-    return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
 
 
 def same_texts(rows: Rows) -> list[list[int]]:

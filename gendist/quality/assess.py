@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from gendist.artifacts import Provenance, hash_file, write_json, write_parquet_parts, write_text
+from gendist.artifacts import Provenance, hash_file, read_parquet, write_json, write_parquet_parts, write_text
 from gendist.errors import GendistError
 from gendist.generator.folder import record_in
 from gendist.logits.files import read_logits
@@ -37,7 +37,7 @@ class PoolFiles:
     test: Path
     """Held-out rows; their texts alone are read."""
     generator: Path
-    """``config.json`` of the generator."""
+    """``config.json`` of the generator; ``rows.parquet`` where its rows are given."""
     shards: Sequence[Path]
     repeats: Path
     """From ``find_repeats``, for as many rows."""
@@ -140,17 +140,31 @@ def describe_repeats(marks: Marks) -> dict[str, Any]:
 
 
 def asked_labels(generator: Path, pool: Pooled, real: Texts) -> np.ndarray | None:
-    """Return the class that each row of a pool was asked for, or None if the generator was given no labels.
+    """Return the class that each row of a pool was asked for, or None if that is not known.
 
     Raises:
         GendistError: if the generator has other labels than the training rows.
     """
+    if generator.suffix == ".parquet":
+        return _given_labels(generator, pool, real)
     record = record_in(generator)
     if not record.label_names:
         return None
     if list(record.label_names) != real.label_names:
         raise GendistError(f"{generator}: labels are {', '.join(record.label_names)}; not those of the training rows")
     return np.array([record.label_of(int(row)) for row in pool.rows])
+
+
+def _given_labels(rows: Path, pool: Pooled, real: Texts) -> np.ndarray | None:
+    table = read_parquet(rows)
+    if "label" not in table.column_names:
+        return None
+    index_of = {name: index for index, name in enumerate(real.label_names)}
+    labels = table["label"].take(pa.array(pool.rows)).to_pylist()
+    unknown = next((label for label in labels if label not in index_of), None)
+    if unknown is not None:
+        raise GendistError(f"{rows}: label '{unknown}' is not of the training rows; delete it and run again")
+    return np.array([index_of[label] for label in labels])
 
 
 class Rows:

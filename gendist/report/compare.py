@@ -102,19 +102,26 @@ def compare(studies: Sequence[Study]) -> list[Line]:
 
 
 def _by_key(runs: Sequence[Run]) -> dict[Key, list[Run]]:
+    unlabelled: dict[str, int] = {}
+    for run in runs:
+        unlabelled[run["dataset"]] = max(unlabelled.get(run["dataset"], 0), run["n_unlabelled"] or 0)
+    systems = [_system(run, unlabelled) for run in runs]
     most: dict[tuple[str, str, str], int] = {}
-    for run in runs:
-        most[_system(run)] = max(most.get(_system(run), 0), run["n_synthetic"] or 0)
+    for system, run in zip(systems, runs, strict=True):
+        most[system] = max(most.get(system, 0), run["n_synthetic"] or 0)
     grouped: dict[Key, list[Run]] = {}
-    for run in runs:
-        system, count = _system(run), run["n_synthetic"] or 0
+    for system, run in zip(systems, runs, strict=True):
+        count = run["n_synthetic"] or 0
         grouped.setdefault((*system, FULL if count == most[system] else count), []).append(run)
     return grouped
 
 
-def _system(run: Run) -> tuple[str, str, str]:
+def _system(run: Run, most: Mapping[str, int]) -> tuple[str, str, str]:
+    system, unlabelled = run["system"], run["n_unlabelled"] or 0
+    if unlabelled < most.get(run["dataset"], 0) and unlabelled:
+        system += f" ({unlabelled:,} unlabelled rows)"
     # A teacher has no variant: it is told by its own name.
-    return run["dataset"], run["system"], run["variant"] or run["teacher"] or ""
+    return run["dataset"], system, run["variant"] or run["teacher"] or ""
 
 
 def _line(key: Key, by_key: Sequence[Mapping[Key, Sequence[Run]]]) -> Line:

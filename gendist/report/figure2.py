@@ -100,20 +100,24 @@ def draw_lines(panel: Axes, levels: Mapping[str, Summary]) -> None:
             panel.axhline(level.mean, color=GREEN, linestyle="-.", label=f"{name} (real rows only)")
 
 
-def draw_curve(panel: Axes, curve: Mapping[int, Summary], label: str) -> None:
-    """Draw accuracies (percent) over generated rows on a logarithmic axis."""
-    counts = list(curve)
+def draw_curve(panel: Axes, curve: Mapping[int, Summary], label: str, color: str = BLUE, marker: str = "o") -> None:
+    """Draw accuracies (percent) over numbers of rows on a logarithmic axis."""
     panel.errorbar(
-        counts,
+        list(curve),
         [summary.mean for summary in curve.values()],
         yerr=[summary.sd or 0.0 for summary in curve.values()],
-        color=BLUE,
-        marker="o",
+        color=color,
+        marker=marker,
         markersize=5,
         capsize=3,
         elinewidth=1.2,
         label=label,
     )
+    count_axis(panel, list(curve))
+
+
+def count_axis(panel: Axes, counts: Sequence[int]) -> None:
+    """Make the axis of rows logarithmic, with a tick for each of the ascending counts."""
     panel.set_xscale("log")
     panel.xaxis.set_major_locator(FixedLocator(counts))
     panel.xaxis.set_minor_locator(NullLocator())

@@ -10,11 +10,14 @@ from gendist.report import escape
 from gendist.report.paired import Paired, paired
 from gendist.report.runs import Run, Summary, choose, read_runs, rounded, summarise
 from gendist.report.write import NONE, Cell, markdown_table, mean_and_spread, seeds_phrase, write_csv
-from gendist.systems import TEACHER, system_name
+from gendist.systems import TEACHER, WITH_UNLABELLED, system_name
 
 REGIMES = ("scratch", "dist", "gendist")
 GAINS = (("scratch", "dist"), ("dist", "gendist"))
 """Pairs of regimes that are compared, the weaker expected first."""
+FURTHER = WITH_UNLABELLED
+FURTHER_GAINS = (("dist", "unlabelled"), ("gendist", "gendist-unlabelled"), ("unlabelled", "gendist-unlabelled"))
+"""The same, in further columns, where a study has runs with unlabelled rows."""
 MAIN = "main"
 """Name of the lines that differ in nothing from the study's first entries."""
 
@@ -28,9 +31,9 @@ class _Line:
     variant: str
     count: int
     accuracy: Mapping[str, Summary | None]
-    """By the teacher and the three regimes."""
-    gains: Sequence[Paired]
-    """As ``GAINS``."""
+    """By the teacher and the regimes."""
+    gains: Mapping[tuple[str, str], Paired]
+    """By ``GAINS`` and ``FURTHER_GAINS``."""
 
     @property
     def share(self) -> float | None:
@@ -72,19 +75,21 @@ def write_gains(
         for student in students:
             for variant, names in named.items():
                 line = _line(runs, dataset, student, variant, names, count)
-                needed = REGIMES if variant == MAIN else ("gendist",)
+                needed = (*REGIMES, *FURTHER) if variant == MAIN else ("gendist",)
                 if any(line.accuracy[regime] for regime in needed):
                     lines.append(line)
     if not lines:
         raise GendistError(f"{metrics}: no run of {', '.join(students)} on {', '.join(counts)}")
-    rows = [_cells(line) for line in lines]
+    further = any(line.accuracy[regime] for line in lines for regime in FURTHER)
+    rows = [_cells(line) | (_further_cells(line) if further else {}) for line in lines]
     write_csv(out_csv, list(rows[0]), [list(row.values()) for row in rows])
-    write_text(out_md, _markdown(lines))
+    write_text(out_md, _markdown(lines, further))
 
 
 def _line(runs: Sequence[Run], dataset: str, student: str, variant: str, names: Mapping[str, str], count: int) -> _Line:
-    chosen = {regime: choose(runs, dataset, system_name(student, regime), names, count) for regime in REGIMES}
-    gains = [paired(chosen[first], chosen[second]) for first, second in GAINS]
+    regimes = (*REGIMES, *FURTHER)
+    chosen = {regime: choose(runs, dataset, system_name(student, regime), names, count) for regime in regimes}
+    gains = {(first, second): paired(chosen[first], chosen[second]) for first, second in (*GAINS, *FURTHER_GAINS)}
     chosen[TEACHER] = choose(runs, dataset, TEACHER, names)
     accuracy = {system: summarise(of_system) for system, of_system in chosen.items()}
     return _Line(dataset, student, variant, count, accuracy, gains)
@@ -97,39 +102,57 @@ def _cells(line: _Line) -> dict[str, Cell]:
         "variant": line.variant,
         "n_synthetic": line.count,
     }
-    for system in (TEACHER, *REGIMES):
+    row |= _scores(line, (TEACHER, *REGIMES)) | _differences(line, GAINS)
+    return row | {"gendist share of teacher": rounded(line.share)}
+
+
+def _further_cells(line: _Line) -> dict[str, Cell]:
+    return _scores(line, FURTHER) | _differences(line, FURTHER_GAINS)
+
+
+def _scores(line: _Line, systems: Sequence[str]) -> dict[str, Cell]:
+    row: dict[str, Cell] = {}
+    for system in systems:
         summary = line.accuracy[system]
         row[system] = rounded(summary.mean if summary else None)
         row[f"{system} sd"] = rounded(summary.sd if summary else None)
         row[f"{system} runs"] = summary.runs if summary else 0
-    for (first, second), gain in zip(GAINS, line.gains, strict=True):
-        row |= gain.cells(f"{second} - {first} ")
-    return row | {"gendist share of teacher": rounded(line.share)}
+    return row
 
 
-def _markdown(lines: Sequence[_Line]) -> str:
-    header = ["Dataset", "Student", "Variant", "synthetic rows"]
-    header += [f"{system}, %" for system in (TEACHER, *REGIMES)]
-    header += [f"{second} - {first}" for first, second in GAINS] + ["gendist / teacher, %"]
+def _differences(line: _Line, pairs: Sequence[tuple[str, str]]) -> dict[str, Cell]:
+    row: dict[str, Cell] = {}
+    for first, second in pairs:
+        row |= line.gains[first, second].cells(f"{second} - {first} ")
+    return row
+
+
+def _markdown(lines: Sequence[_Line], further: bool) -> str:
+    systems = (TEACHER, *REGIMES, *(FURTHER if further else ()))
+    pairs = (*GAINS, *(FURTHER_GAINS if further else ()))
+    header = ["Dataset", "Student", "Variant", "synthetic rows", *(f"{system}, %" for system in systems)]
+    header += [f"{second} - {first}" for first, second in pairs] + ["gendist / teacher, %"]
     cells = []
     for line in lines:
-        summaries = [line.accuracy[system] for system in (TEACHER, *REGIMES)]
+        summaries = [line.accuracy[system] for system in systems]
         cells.append(
             [
                 *(escape.markdown(name) for name in (line.dataset, line.student, line.variant)),
                 f"{line.count:,}",
                 *(mean_and_spread(s.mean, s.sd) if s else NONE for s in summaries),
-                *map(_gain, line.gains),
+                *(_gain(line.gains[pair]) for pair in pairs),
                 NONE if line.share is None else f"{line.share:.1f}",
             ]
         )
-    seeds = seeds_phrase(s.runs for line in lines for regime in REGIMES if (s := line.accuracy[regime]))
+    seeds = seeds_phrase(s.runs for line in lines for regime in systems[1:] if (s := line.accuracy[regime]))
     caption = (
         "What distillation (dist) brings a student over training from scratch, and generated rows (gendist) over"
         f" distillation. Accuracy on the test rows in percent, mean ± standard deviation over {seeds} (single runs"
         " have no ±); differences in points, with a two-sided paired t-test over the n seeds that both have, not"
         " corrected for the number of tests; last, gendist in percent of the teacher's accuracy."
     )
+    if further:
+        caption += " Unlabelled: with real rows without labels; gendist-unlabelled: with these and generated rows."
     if any(line.variant != MAIN for line in lines):
         caption += (
             " Variant names what differs from the main teacher, generator and training; scratch, dist and teacher"

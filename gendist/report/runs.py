@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 
 from gendist.artifacts import read_parquet
+from gendist.artifacts.parquet import column_names
 from gendist.errors import GendistError
-from gendist.evaluation.collect import SCHEMA
-from gendist.systems import WITH_SYNTHETIC
+from gendist.evaluation.collect import OPTIONAL, SCHEMA
+from gendist.systems import WITH_SYNTHETIC, WITH_UNLABELLED, regime_of
 
 Run = Mapping[str, Any]
 """A row of ``results/metrics.parquet``."""
@@ -39,16 +40,22 @@ def read_runs(metrics: Path) -> list[Run]:
     Raises:
         GendistError: if the file is missing, damaged, empty, or lacks a column.
     """
-    runs = read_parquet(metrics, SCHEMA.names).to_pylist()
+    present = [name for name in OPTIONAL.names if name in column_names(metrics)]
+    runs = read_parquet(metrics, [*SCHEMA.names, *present]).to_pylist()
     if not runs:
         raise GendistError(f"{metrics}: holds no runs")
-    return runs
+    return [dict.fromkeys(OPTIONAL.names) | run for run in runs]
 
 
 def hash_scores(runs: Iterable[Run]) -> str:
     """Return the SHA-256 of all that runs say, but for the seconds that they took, which differ every time."""
-    rows = [{name: value for name, value in run.items() if name != "train_seconds"} for run in runs]
+    rows = [{name: value for name, value in run.items() if name not in {"train_seconds", *_unset(run)}} for run in runs]
     return hashlib.sha256(json.dumps(rows, sort_keys=True).encode()).hexdigest()
+
+
+def _unset(run: Run) -> set[str]:
+    """Return the optional columns that hold nothing: a table without them is the same."""
+    return {name for name in OPTIONAL.names if run.get(name) is None}
 
 
 def is_variant(run: Run, main: Mapping[str, str]) -> bool:
@@ -66,7 +73,12 @@ def is_variant(run: Run, main: Mapping[str, str]) -> bool:
 
 
 def choose(
-    runs: Iterable[Run], dataset: str, system: str, main: Mapping[str, str], count: int | None = None
+    runs: Iterable[Run],
+    dataset: str,
+    system: str,
+    main: Mapping[str, str],
+    count: int | None = None,
+    unlabelled: int | None = None,
 ) -> list[Run]:
     """Return the runs of one system on one dataset, by seed.
 
@@ -76,8 +88,10 @@ def choose(
         system: name of the system.
         main: the variant (see ``is_variant``).
         count: synthetic rows; asked for only where the system takes any. None allows all counts.
+        unlabelled: unlabelled rows, where the system takes any. None takes the most that there are runs with.
     """
-    counted = count is not None and system.partition("+")[2] in WITH_SYNTHETIC
+    regime = regime_of(system)
+    counted = count is not None and regime in WITH_SYNTHETIC
     chosen = [
         run
         for run in runs
@@ -86,6 +100,9 @@ def choose(
         and is_variant(run, main)
         and (not counted or run["n_synthetic"] == count)
     ]
+    if regime in WITH_UNLABELLED:
+        wanted = max((run["n_unlabelled"] or 0 for run in chosen), default=0) if unlabelled is None else unlabelled
+        chosen = [run for run in chosen if run["n_unlabelled"] == wanted]
     return sorted(chosen, key=lambda run: -1 if run["seed"] is None else run["seed"])
 
 

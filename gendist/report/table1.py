@@ -9,7 +9,7 @@ from gendist.errors import GendistError
 from gendist.report import escape, paper
 from gendist.report.runs import Run, Summary, choose, read_runs, rounded, summarise
 from gendist.report.write import NONE, Cell, markdown_table, mean_and_spread, write_csv
-from gendist.systems import WITH_SYNTHETIC
+from gendist.systems import WITH_SYNTHETIC, WITH_UNLABELLED, regime_of
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ def write_table1(
     datasets = [dataset for dataset in counts if any(entries[dataset] for entries in table.values())]
     if not table:
         raise GendistError(f"{metrics}: no run of {', '.join(systems)} on {', '.join(counts)}")
-    caption = _caption(table, datasets, counts)
+    caption = _caption(table, datasets, counts, _unlabelled(runs, datasets))
     write_csv(out_csv, *_csv(table, datasets))
     write_text(out_md, _markdown(table, datasets, caption))
     write_text(out_tex, _latex(table, datasets, caption))
@@ -87,14 +87,25 @@ def _paper_parameters(system: str) -> float | None:
     return row.parameters if row else None
 
 
-def _caption(table: _Table, datasets: Sequence[str], counts: Mapping[str, int]) -> str:
+def _unlabelled(runs: Sequence[Run], datasets: Sequence[str]) -> dict[str, int]:
+    """Return the most unlabelled rows of any run, by dataset that has such runs."""
+    found = {
+        name: max((run["n_unlabelled"] or 0 for run in runs if run["dataset"] == name), default=0) for name in datasets
+    }
+    return {name: count for name, count in found.items() if count}
+
+
+def _caption(table: _Table, datasets: Sequence[str], counts: Mapping[str, int], unlabelled: Mapping[str, int]) -> str:
     parts = [
         "Accuracy on the test rows in percent: mean ± standard deviation over runs with different seeds"
         " (single runs have no ±), the number of runs, and the exact number of learned parameters."
     ]
-    if any(system.partition("+")[2] in WITH_SYNTHETIC for system in table):
+    if any(regime_of(system) in WITH_SYNTHETIC for system in table):
         rows = ", ".join(f"{counts[dataset]:,} ({dataset})" for dataset in datasets)
         parts.append(f"Synthetic rows of the systems that take them: {rows}.")
+    if any(regime_of(system) in WITH_UNLABELLED for system in table):
+        rows = ", ".join(f"{count:,} ({dataset})" for dataset, count in unlabelled.items())
+        parts.append(f"Real rows without labels of the systems with +unlabelled: {rows}.")
     if _in_paper(datasets):
         parts.append(
             "Columns marked PAPER are the numbers that the paper reports for its own models and data"

@@ -17,7 +17,7 @@ from gendist.report.plots import WIDTH, new_figure
 from gendist.report.runs import choose, read_runs, rounded, summarise
 from gendist.report.style import BLUE, GREEN, GREY, ORANGE, SKY, panels, save, shared_legend, styled
 from gendist.report.write import write_columns
-from gendist.systems import BASELINES, TEACHER, WITH_SYNTHETIC
+from gendist.systems import BASELINES, TEACHER, WITH_SYNTHETIC, WITH_UNLABELLED, regime_of
 
 SCHEMA = pa.schema(
     [
@@ -148,7 +148,9 @@ def _style(system: str) -> tuple[str, str, str]:
         return "teacher", ORANGE, "D"
     if system in BASELINES:
         return "baseline", GREY, "s"
-    regime = system.partition("+")[2]
+    regime = regime_of(system)
+    if regime in WITH_UNLABELLED:
+        return "student, with unlabelled rows", BLUE, "P"
     if regime in WITH_SYNTHETIC:
         return "student, generation-distilled", GREEN, "^"
     return ("student, distilled", BLUE, "o") if regime else ("student, from gold labels", SKY, "v")

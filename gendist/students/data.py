@@ -12,7 +12,8 @@ from gendist.logits.files import read_logits
 from gendist.students.filters import ALL, Selection, kept_rows
 from gendist.students.pieces import Encoded, packed
 from gendist.synthetic.pool import read_pool
-from gendist.texts.tables import Texts
+from gendist.systems import WITH_SYNTHETIC, WITH_UNLABELLED
+from gendist.texts.tables import Texts, read_unlabelled
 
 BUCKET = 16
 """Batches that are sorted by length together."""
@@ -26,7 +27,7 @@ class TrainingRows:
     labels: torch.Tensor | None
     logits: torch.Tensor | None
     n_real: int
-    """Real rows; they stand first."""
+    """Labelled rows; they stand first, then come unlabelled and then synthetic ones."""
 
     def without(self, places: np.ndarray) -> "TrainingRows":
         """Return all rows but those at ``places``, which are numbers of real rows."""
@@ -50,12 +51,23 @@ class Synthetic:
     """What those rows repeat, for filters that ask for it."""
 
 
+@dataclass(frozen=True)
+class Unlabelled:
+    """Files of real rows without labels: texts, the teacher's logits of them, and how many rows to use."""
+
+    texts: Path
+    logits: Path
+    count: int | None = None
+    """The first so many; None uses all."""
+
+
 def training_rows(
     regime: str,
     real: Texts,
     real_logits: Path | None,
     synthetic: Synthetic | None,
     selection: Selection = ALL,
+    unlabelled: Unlabelled | None = None,
 ) -> TrainingRows:
     """Assemble the rows that a regime trains on; of the synthetic ones, those that ``selection`` keeps.
 
@@ -64,12 +76,19 @@ def training_rows(
     - gendist: real and synthetic rows, teacher logits (paper section 3.3).
     - synthetic: synthetic rows alone, teacher logits (Figure 2).
     - hard: real rows with gold labels, synthetic rows with the teacher's most probable class (Table 2).
+    - unlabelled: labelled rows, and further real rows without labels, teacher logits.
+    - gendist-unlabelled: those, and synthetic rows after them, teacher logits.
     """
     gold = torch.from_numpy(real.labels)
     n_real = len(real.texts)
     if regime == "scratch":
         return TrainingRows(real.texts, gold, None, n_real)
-    if regime in ("gendist", "synthetic", "hard"):
+    parts: list[tuple[list[str], torch.Tensor]] = []
+    if regime in WITH_UNLABELLED:
+        if unlabelled is None:
+            raise GendistError(f"regime '{regime}' needs unlabelled rows and their logits")
+        parts.append(_unlabelled_rows(unlabelled))
+    if regime in WITH_SYNTHETIC:
         if synthetic is None:
             raise GendistError(f"regime '{regime}' needs synthetic shards and their logits")
         texts, synthetic_logits = _synthetic_rows(synthetic, selection)
@@ -77,15 +96,25 @@ def training_rows(
             return TrainingRows(real.texts + texts, torch.cat([gold, synthetic_logits.argmax(1)]), None, n_real)
         if regime == "synthetic":
             return TrainingRows(texts, None, synthetic_logits, 0)
+        parts.append((texts, synthetic_logits))
     if real_logits is None:
         raise GendistError(f"regime '{regime}' needs the teacher's logits of the real rows")
     ids, logits = read_logits([real_logits], "id")
     if not np.array_equal(ids, real.ids):
         raise GendistError(f"{real_logits}: ids differ from those of the training texts")
-    if regime == "dist":
-        return TrainingRows(real.texts, None, torch.from_numpy(logits), n_real)
-    targets = torch.cat([torch.from_numpy(logits), synthetic_logits])
-    return TrainingRows(real.texts + texts, None, targets, n_real)
+    targets = torch.cat([torch.from_numpy(logits), *(scores for _, scores in parts)])
+    return TrainingRows(real.texts + [text for texts, _ in parts for text in texts], None, targets, n_real)
+
+
+def _unlabelled_rows(unlabelled: Unlabelled) -> tuple[list[str], torch.Tensor]:
+    ids, texts = read_unlabelled(unlabelled.texts)
+    keys, logits = read_logits([unlabelled.logits], "id")
+    if not np.array_equal(keys, ids):
+        raise GendistError(f"{unlabelled.logits}: ids differ from those of {unlabelled.texts}")
+    count = len(texts) if unlabelled.count is None else unlabelled.count
+    if count > len(texts):
+        raise GendistError(f"{unlabelled.texts}: {len(texts)} rows, but {count} are asked for")
+    return texts[:count], torch.from_numpy(logits[:count])
 
 
 def _synthetic_rows(synthetic: Synthetic, selection: Selection) -> tuple[list[str], torch.Tensor]:

@@ -27,15 +27,15 @@ from gendist.errors import GendistError
 from gendist.evaluation.runs import RunRow, write_run
 from gendist.settings import Device
 from gendist.students.architectures import build
-from gendist.students.data import Synthetic, training_rows
+from gendist.students.data import Synthetic, Unlabelled, training_rows
 from gendist.students.filters import selection_of
 from gendist.students.pieces import Pieces
 from gendist.students.seeds import device_for, fitted_seeds, logits_of_seeds
 from gendist.students.settings import Student, Training
 from gendist.students.subwords import Subwords, load_subwords
 from gendist.synthetic.pool import BATCH
-from gendist.systems import parse_variant, system_name
-from gendist.texts.tables import read_texts
+from gendist.systems import WITH_UNLABELLED, parse_variant, system_name
+from gendist.texts.tables import read_texts, read_unlabelled
 
 log = logging.getLogger(__name__)
 
@@ -52,7 +52,8 @@ def student_row(dataset: str, student: str, regime: str, variant: str, count: in
         generator=names.generator,
         sampling=names.sampling,
         teacher=names.teacher,
-        n_synthetic=count,
+        n_synthetic=0 if regime == "unlabelled" else count,
+        n_unlabelled=count if regime == "unlabelled" else None,
         seed=seed,
         variant=variant,
     )
@@ -70,6 +71,7 @@ def distil_seeds(
     synthetic: Synthetic | None = None,
     threads: int = 1,
     device: Device = "cpu",
+    unlabelled: Unlabelled | None = None,
 ) -> None:
     """Train one student with several seeds and write their folders: weights, metrics and predictions.
 
@@ -85,16 +87,19 @@ def distil_seeds(
         embeddings: folder with the subword tokenizer and vectors.
         student: network.
         training: schedule.
-        train_logits: teacher logits of the real rows (dist, gendist).
-        synthetic: shards and their logits (gendist, synthetic, hard).
+        train_logits: teacher logits of the labelled rows (dist, gendist, unlabelled, gendist-unlabelled).
+        synthetic: shards and their logits (gendist, synthetic, hard, gendist-unlabelled).
         threads: CPU threads.
         device: where to compute.
+        unlabelled: real rows without labels, and their logits (unlabelled, gendist-unlabelled).
     """
     began = time.monotonic()
     place = devices.prepare(threads, 0, device)
     real = read_texts(train)
     subwords = load_subwords(embeddings)
-    rows = training_rows(row.regime or "scratch", real, train_logits, synthetic, selection_of(row.variant, training))
+    regime = row.regime or "scratch"
+    selection = selection_of(row.variant, training)
+    rows = training_rows(regime, real, train_logits, synthetic, selection, unlabelled)
     build_one = partial(build, subwords.vectors, student, len(real.label_names))
     place = device_for(build_one, place)
     encoded = encode(subwords, rows.texts, training.max_pieces)
@@ -104,9 +109,13 @@ def distil_seeds(
     if tested.label_names != real.label_names:
         raise GendistError(f"{test}: label names differ from those of {train}")
     scores = logits_of_seeds(networks, encode(subwords, tested.texts, training.max_pieces), place)
-    hashes = input_hashes({"train": train, "test": test}, embeddings, train_logits, synthetic)
+    hashes = input_hashes({"train": train, "test": test}, embeddings, train_logits, synthetic, unlabelled)
     described = {"student": student.model_dump(mode="json"), "training": training.model_dump(mode="json")}
     counts = {"real": rows.n_real, "synthetic": len(rows.texts) - rows.n_real}
+    if regime in WITH_UNLABELLED and unlabelled is not None:
+        count = len(read_unlabelled(unlabelled.texts)[0]) if unlabelled.count is None else unlabelled.count
+        counts = {**counts, "synthetic": counts["synthetic"] - count, "unlabelled": count}
+        row = replace(row, n_unlabelled=count)
     n_parameters = sum(p.numel() for p in networks[0].parameters())
     row = replace(row, n_real=len(real.texts) if row.regime != "synthetic" else 0, n_parameters=n_parameters)
     for (seed, folder), network, logits in zip(folders.items(), networks, scores, strict=True):
@@ -174,7 +183,11 @@ def load_student(folder: Path, subwords: Subwords) -> tuple[torch.nn.Module, dic
 
 
 def input_hashes(
-    texts: Mapping[str, Path], embeddings: Path, train_logits: Path | None, synthetic: Synthetic | None
+    texts: Mapping[str, Path],
+    embeddings: Path,
+    train_logits: Path | None,
+    synthetic: Synthetic | None,
+    unlabelled: Unlabelled | None = None,
 ) -> dict[str, str]:
     """Return the hash of each file that a student was made from, by its role and number."""
     # By number: a shard and its logits bear the same file name.
@@ -186,4 +199,6 @@ def input_hashes(
         hashes |= {f"shard_logits/{i:05d}": hash_file(file) for i, file in enumerate(synthetic.logits)}
         if synthetic.repeats:
             hashes["repeats"] = hash_file(synthetic.repeats)
+    if unlabelled:
+        hashes |= {"unlabelled": hash_file(unlabelled.texts), "unlabelled_logits": hash_file(unlabelled.logits)}
     return hashes

@@ -3,6 +3,7 @@
 import logging
 import re
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -38,7 +39,7 @@ def prepare_texts(settings: Dataset, train_target: Path, test_target: Path) -> N
     picks = _sample(settings, train, train_labels, names)
     test_texts, test_labels = _checked_texts(settings, test), _labels(settings, test, names, "test")
     _warn_of_leaks([train_texts[i] for i in picks], test_texts, train.name, test.name)
-    used = settings.model_dump(mode="json", exclude={"synthetic"})
+    used = settings.model_dump(mode="json", exclude={"synthetic", "unlabelled", "unlabelled_rows"})
     for target, source, chosen, texts, labels in (
         (train_target, train, picks, train_texts, train_labels),
         (test_target, test, np.arange(len(test_texts)), test_texts, test_labels),
@@ -64,22 +65,31 @@ def _checked_texts(settings: Dataset, source: Source) -> list[str]:
         raise GendistError(f"{source.name}: no rows")
     texts = []
     for index in range(len(source.rows)):
-        parts = []
-        for column in settings.text:
-            value = source.columns[column][index]
-            if value is not None and not isinstance(value, str):
-                shown = f"column '{column}' holds {type(value).__name__}"
-                raise GendistError(f"{_where(source, index)}: {shown}, expected text")
-            parts.append((value or "").strip())
-        text = settings.separator.join(part for part in parts if part)
-        if not text:
+        texts.append(text_of(source, index, settings.text, settings.separator))
+        if not texts[-1]:
             raise GendistError(f"{_where(source, index)}: empty text (column {' and '.join(settings.text)})")
-        if not text.isascii() and re.search("[\ud800-\udfff]", text):  # JSON can spell it, no file can hold it
-            raise GendistError(f"{_where(source, index)}: text holds half of a surrogate pair (\\ud800 to \\udfff)")
-        if "\0" in text:
-            raise GendistError(f"{_where(source, index)}: text holds a NUL character; the file may be damaged")
-        texts.append(text)
     return texts
+
+
+def text_of(source: Source, index: int, columns: Sequence[str], separator: str = " ") -> str:
+    """Return the text of a row: its columns without surrounding space, joined; empty if all of them are.
+
+    Raises:
+        GendistError: if a cell is no text, or holds what no text file can.
+    """
+    parts = []
+    for column in columns:
+        value = source.columns[column][index]
+        if value is not None and not isinstance(value, str):
+            shown = f"column '{column}' holds {type(value).__name__}"
+            raise GendistError(f"{_where(source, index)}: {shown}, expected text")
+        parts.append((value or "").strip())
+    text = separator.join(part for part in parts if part)
+    if not text.isascii() and re.search("[\ud800-\udfff]", text):  # JSON can spell it, no file can hold it
+        raise GendistError(f"{_where(source, index)}: text holds half of a surrogate pair (\\ud800 to \\udfff)")
+    if "\0" in text:
+        raise GendistError(f"{_where(source, index)}: text holds a NUL character; the file may be damaged")
+    return text
 
 
 def label_of(source: Source, row: int, column: str) -> str:

@@ -1,9 +1,9 @@
 """Settings of the datasets."""
 
 import codecs
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, SerializerFunctionWrapHandler, field_validator, model_serializer, model_validator
 
 from gendist.settings import Seed, Settings
 
@@ -41,6 +41,11 @@ class Dataset(Settings):
     """Seed of that sampling."""
     synthetic: Annotated[int, Field(ge=1)] = 5000
     """Synthetic rows of the generation-distillation systems (paper: 13,600 or 25,000)."""
+    unlabelled: str | None = None
+    """Real texts without labels, for the systems `+unlabelled` and `+gendist+unlabelled`: a file of the same formats
+    with the same text columns; a label column is not read. Rows whose text is a test or training text are dropped."""
+    unlabelled_rows: Annotated[int, Field(ge=1)] | None = None
+    """Rows drawn from `unlabelled` with `sample_seed`; null draws as many as `synthetic`."""
 
     @field_validator("text", mode="before")
     @classmethod
@@ -69,6 +74,8 @@ class Dataset(Settings):
                     raise ValueError(f"'{key}' belongs to 'hub', which is not set; leave it out")
         if len(set(self.text)) < len(self.text):
             raise ValueError(f"text names a column twice: {', '.join(self.text)}")
+        if self.unlabelled is None and self.unlabelled_rows is not None:
+            raise ValueError("'unlabelled_rows' belongs to 'unlabelled', which is not set; leave it out")
         if self.label in self.text:
             raise ValueError(f"column '{self.label}' cannot be both text and label")
         if self.label_names is not None:
@@ -77,3 +84,15 @@ class Dataset(Settings):
             if not all(name.strip() for name in self.label_names):
                 raise ValueError("label_names holds an empty name")
         return self
+
+    @model_serializer(mode="wrap")
+    def _without_unset(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave unset keys of unlabelled rows out: datasets without such rows keep their records, byte for byte."""
+        values: dict[str, Any] = dump(self)
+        unset = [key for key in ("unlabelled", "unlabelled_rows") if getattr(self, key) is None]
+        return {key: value for key, value in values.items() if key not in unset}
+
+    @property
+    def n_unlabelled(self) -> int:
+        """Unlabelled rows that the study uses; 0 without such a file."""
+        return 0 if self.unlabelled is None else self.unlabelled_rows or self.synthetic

@@ -41,6 +41,20 @@ def read_texts(path: Path) -> Texts:
     return Texts(ids, table["text"].to_pylist(), labels.astype(np.int64), [str(name) for name in names])
 
 
+def read_unlabelled(path: Path) -> tuple[np.ndarray, list[str]]:
+    """Read ``texts/unlabelled.parquet``: ids (rows,) int64, unique, and texts.
+
+    Raises:
+        GendistError: if the file is missing, damaged or empty, or an id occurs twice.
+    """
+    table = read_parquet(path, {"id": "whole numbers", "text": "texts"})
+    if table.num_rows == 0:
+        raise GendistError(f"{path}: holds no rows")
+    ids = table["id"].to_numpy()
+    require_unique(ids, "id", path)
+    return ids, table["text"].to_pylist()
+
+
 def require_unique(keys: np.ndarray, name: str, path: Path) -> None:
     """Refuse keys (rows,) of which one occurs twice.
 

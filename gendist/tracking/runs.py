@@ -22,7 +22,7 @@ TAG = "gendist.run"
 SCORES = ("accuracy", "macro_f1", "nll", "ece")
 MEASURES = (*SCORES, "train_seconds", "n_parameters")
 NAMES = ("dataset", "system", "student", "regime", "generator", "sampling", "teacher", "variant")
-COUNTS = ("n_real", "n_synthetic", "seed")
+COUNTS = ("n_real", "n_synthetic", "n_unlabelled", "seed")
 SECTIONS = {"generator": "generators", "sampling": "samplings", "teacher": "teachers", "student": "students"}
 """Columns that name an entry of a section of the config."""
 PAGE = 1000
@@ -76,7 +76,7 @@ def track_runs(metrics: Path, run_config: Path, uri: str, experiment: str, targe
 
 def entry_of(run: Run, config: Mapping[str, Any]) -> Entry:
     """Turn a row of the tidy table into an entry, with the settings that its names stand for."""
-    params = {name: str(run[name]) for name in (*NAMES, *COUNTS) if run[name] is not None}
+    params = {name: str(run[name]) for name in (*NAMES, *COUNTS) if run.get(name) is not None}
     training = (run["variant"] or "").rpartition(".")[2] if run["student"] else None
     named = [(kind, section, run[kind]) for kind, section in SECTIONS.items()]
     for kind, section, name in [*named, ("training", "trainings", training)]:

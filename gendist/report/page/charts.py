@@ -11,10 +11,12 @@ from matplotlib.figure import Figure
 from gendist.report.figure2 import draw_curve, draw_lines
 from gendist.report.page.sources import Row, number, read_rows
 from gendist.report.plots import WIDTH, confusion_plot, new_figure, per_class_plot, reliability_plot
+from gendist.report.rows import STYLES, draw_panel
 from gendist.report.runs import Summary
 from gendist.report.sampling import draw_groups
 from gendist.report.style import inline_svg, styled
 from gendist.report.tradeoff import tradeoff_plot
+from gendist.systems import regime_of
 
 
 def details(files: Mapping[str, Path], names: Sequence[str], prefix: str) -> dict[str, Markup]:
@@ -64,6 +66,27 @@ def curve(rows: Sequence[Row], prefix: str) -> Markup | None:
         axes.margins(y=0.12)
         figure.legend(loc="outside lower center", ncols=2)
         return _inline(figure, f"{prefix}-curve")
+
+
+def further_rows(rows: Sequence[Row], prefix: str) -> Markup | None:
+    """Draw accuracy against generated and unlabelled rows of one dataset from its data; None without any."""
+    if not rows:
+        return None
+    points = [row for row in rows if row["n_synthetic"]]
+    curves = {
+        regime: {
+            int(row["n_unlabelled" if regime == "unlabelled" else "n_synthetic"]): _summary(row)
+            for row in points
+            if regime_of(row["system"]) == regime
+        }
+        for regime in STYLES
+    }
+    with styled(themed=True):
+        figure, axes = new_figure(WIDTH, 4.2)
+        draw_panel(axes, curves, {row["system"]: _summary(row) for row in rows if not row["n_synthetic"]})
+        axes.set_ylabel("test accuracy (%)")
+        figure.legend(loc="outside lower center", ncols=2)
+        return _inline(figure, f"{prefix}-rows")
 
 
 def samplings(rows: Sequence[Row], prefix: str) -> Markup | None:

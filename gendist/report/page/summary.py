@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from gendist.report.gains import MAIN, REGIMES
+from gendist.report.gains import FURTHER, MAIN, REGIMES
 from gendist.report.page.sources import Row, number
 from gendist.report.write import mean_and_spread
 from gendist.systems import TEACHER, system_name
@@ -31,7 +31,7 @@ class Best:
         return mean_and_spread(self.mean, self.sd)
 
 
-def best_student(gains: Sequence[Row], regimes: Sequence[str] = REGIMES) -> Best | None:
+def best_student(gains: Sequence[Row], regimes: Sequence[str] = (*REGIMES, *FURTHER)) -> Best | None:
     """Return the best student of one dataset's main lines of the gains table, or None without any."""
     found = [
         Best(
@@ -46,7 +46,7 @@ def best_student(gains: Sequence[Row], regimes: Sequence[str] = REGIMES) -> Best
         for row in gains
         if row["variant"] == MAIN
         for regime in regimes
-        if (mean := number(row[regime])) is not None
+        if (mean := number(row.get(regime, ""))) is not None
     ]
     return max(found, key=lambda best: best.mean, default=None)
 
@@ -80,7 +80,12 @@ def sentence(gains: Sequence[Row]) -> str:
     gendist = best if best.regime == "gendist" else best_student(gains, ["gendist"])
     if gendist is None:
         return f"{said} No student was trained on generated rows."
-    if best.regime != "gendist":
+    if best.regime == "gendist-unlabelled":
+        said += (
+            f" It was trained on generated rows and on real rows without labels; without the latter, {gendist.system}"
+            f" gets {gendist.accuracy}\u00a0%."
+        )
+    elif best.regime != "gendist":
         said += (
             f" Generated rows did not make the best one; with them, {gendist.system} gets {gendist.accuracy}\u00a0%."
         )

@@ -6,7 +6,7 @@ from typing import Any
 
 from gendist.report import escape
 from gendist.report.costs import digits
-from gendist.report.gains import GAINS, REGIMES
+from gendist.report.gains import FURTHER, FURTHER_GAINS, GAINS, REGIMES
 from gendist.report.page.sources import Row, Table, number, whole
 from gendist.report.page.summary import p_value
 from gendist.report.write import NONE, mean_and_spread
@@ -57,13 +57,16 @@ def systems_table(found: Sequence[Mapping[str, Any]], best: str | None) -> Table
 
 def gains_table(rows: Sequence[Row]) -> Table:
     """Lay the gains out, a line per student and variant."""
-    header = ["student", "variant", *(f"{regime}, %" for regime in REGIMES)]
-    header += [f"{second} - {first}" for first, second in GAINS] + ["of the teacher, %"]
+    further = bool(rows) and FURTHER[0] in rows[0]
+    regimes = (*REGIMES, *(FURTHER if further else ()))
+    pairs = (*GAINS, *(FURTHER_GAINS if further else ()))
+    header = ["student", "variant", *(f"{regime}, %" for regime in regimes)]
+    header += [f"{second} - {first}" for first, second in pairs] + ["of the teacher, %"]
     lines = []
     for row in rows:
         share = number(row["gendist share of teacher"])
-        means = [mean_and_spread(number(row[regime]), number(row[f"{regime} sd"])) for regime in REGIMES]
-        tests = [_difference(row, f"{second} - {first} ") for first, second in GAINS]
+        means = [mean_and_spread(number(row[regime]), number(row[f"{regime} sd"])) for regime in regimes]
+        tests = [_difference(row, f"{second} - {first} ") for first, second in pairs]
         lines.append([row["student"], row["variant"], *means, *tests, NONE if share is None else f"{share:.1f}"])
     return Table(header, lines, frozenset(range(2, len(header))))
 

@@ -15,7 +15,7 @@ from gendist.errors import GendistError
 from gendist.report.page import charts, tables
 from gendist.report.page.cost import cost_table, stage_costs
 from gendist.report.page.provenance import data_hashes, source_models, versions
-from gendist.report.page.sources import COSTS, Row, Sources, Table, read_rows
+from gendist.report.page.sources import COSTS, Row, Sources, Table, read_rows, whole
 from gendist.report.page.summary import best_student, facts, sentence
 from gendist.report.page.tables import Sample
 from gendist.report.runs import Run, read_runs
@@ -34,6 +34,8 @@ class Section:
     sentence: str
     tables: dict[str, Table | None]
     charts: dict[str, Markup | None]
+    worth: str | None
+    """What the generated rows are worth in unlabelled ones, where the dataset has such."""
     detail: str
     """Name of the system that is shown in detail, and of how many runs."""
     errors: list[Row]
@@ -110,13 +112,25 @@ def _section(sources: Sources, name: str, place: int, config: Mapping[str, Any],
             "latency": charts.tradeoff(_joined(found, measured), "latency_p50_ms", anchor),
             "curve": charts.curve(rows["figures/figure2"], anchor),
             "samplings": charts.samplings(rows.get("figures/sampling", []), anchor),
+            "rows": charts.further_rows(rows.get("figures/rows", []), anchor),
         },
+        worth=_worth(rows.get("figures/rows", [])),
         detail=_detail(per_class[0]),
         errors=tables.worst_errors(read_rows(files["errors"])),
         samples=tables.samples(rows["tables/table4"]),
         models=source_models(sources.results, name, config),
         hashes=data_hashes(sources.train[name], sources.test[name]),
     )
+
+
+def _worth(rows: Sequence[Row]) -> str | None:
+    known = [row for row in rows if row["equal_unlabelled"]]
+    if not known:
+        return None
+    last = known[-1]
+    rows_alike = whole(last["equal_unlabelled"])
+    told = f"at least {rows_alike}, the most that there are," if last["is_lower_bound"] == "True" else rows_alike
+    return f"{whole(last['n_synthetic'])} generated rows raise the accuracy as much as {told} real rows without labels"
 
 
 def _detail(row: Row) -> str:

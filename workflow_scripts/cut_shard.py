@@ -1,0 +1,10 @@
+"""Cut one shard of a pool out of given rows."""
+
+from pathlib import Path
+
+from gendist.script import logged
+from gendist.synthetic.given import cut_shard
+
+names = snakemake.wildcards
+with logged(snakemake.log[0], f"{names.dataset} {names.generator}/{names.sampling}"):
+    cut_shard(Path(snakemake.input.rows), Path(snakemake.output[0]), int(names.shard), snakemake.params.shard_rows)

@@ -1,0 +1,17 @@
+"""Draw accuracy against generated rows, unlabelled rows, and both."""
+
+from pathlib import Path
+
+from gendist.report.rows import draw_rows
+from gendist.script import logged
+
+with logged(snakemake.log[0], "rows"):
+    draw_rows(
+        Path(snakemake.input.metrics),
+        snakemake.params.student,
+        snakemake.params.counts,
+        snakemake.params.main,
+        Path(snakemake.output.svg),
+        Path(snakemake.output.png),
+        Path(snakemake.output.csv),
+    )

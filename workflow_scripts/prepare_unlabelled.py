@@ -1,0 +1,15 @@
+"""Read, check and draw the unlabelled texts of one dataset."""
+
+from pathlib import Path
+
+from gendist.script import logged
+from gendist.texts.settings import Dataset
+from gendist.texts.unlabelled import prepare_unlabelled
+
+with logged(snakemake.log[0], f"{snakemake.wildcards.dataset} unlabelled texts"):
+    prepare_unlabelled(
+        Dataset(**snakemake.params.dataset),
+        Path(snakemake.input.train),
+        Path(snakemake.input.test),
+        Path(snakemake.output[0]),
+    )

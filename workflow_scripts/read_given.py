@@ -1,0 +1,10 @@
+"""Read and check the rows that take the place of a generator's."""
+
+from pathlib import Path
+
+from gendist.script import logged
+from gendist.synthetic.given import read_given
+
+names = snakemake.wildcards
+with logged(snakemake.log[0], f"{names.dataset} rows of {names.generator}"):
+    read_given(Path(snakemake.input.rows), Path(snakemake.input.train), Path(snakemake.output[0]))
