@@ -34,8 +34,8 @@ def _named_files(study: Study) -> Iterator[tuple[Path, str]]:
         for split, path in (("train", dataset.train), ("test", dataset.test), ("unlabelled", dataset.unlabelled)):
             if path is not None:
                 yield Path(path), f"datasets.{name}.{split}"
-    for generator, _, file in given_rows(study):
-        yield file, f"generators.{generator}.rows"
+    for generator, _, rows in given_rows(study):
+        yield rows, f"generators.{generator}.rows"
     for name, student in study.students.items():
         if student.embeddings != "pocket" and not student.embeddings.startswith("bpemb:"):
             for file in ("tokenizer.json", "vectors.safetensors"):

@@ -215,7 +215,7 @@ class Study(Settings):
 
     @property
     def compared_samplings(self) -> list[str]:
-        """Names of the samplings that are compared; none if there is one only, or the main generator's rows are given."""
+        """Names of the samplings that are compared; none of a single one, or where the main generator has `rows`."""
         given = self.generators[self.generator].rows is not None
         return [] if given or len(self.samplings) == 1 else list(self.samplings)
 
