@@ -7,7 +7,8 @@ from typing import Any
 import pyarrow as pa
 
 from gendist.artifacts import Provenance, write_parquet
-from gendist.evaluation.collect import SCHEMA
+from gendist.evaluation.collect import OPTIONAL, SCHEMA
+from gendist.systems import WITH_SYNTHETIC, regime_of
 
 MAIN = {"teacher": "minilm", "generator": "pocket", "sampling": "full", "training": "default"}
 
@@ -23,11 +24,13 @@ def run(
     parameters: int = 1000,
     teacher: str = "minilm",
     generator: str = "pocket",
+    unlabelled: int | None = None,
 ) -> dict[str, Any]:
     """A row of the tidy table."""
-    student, plus, regime = system.partition("+")
+    student, plus, _ = system.partition("+")
+    regime = regime_of(system)
     is_student = student in ("kim", "res")
-    made = regime in ("gendist", "synthetic", "hard")
+    made = regime in WITH_SYNTHETIC
     row = dict.fromkeys(SCHEMA.names) | {
         "dataset": dataset,
         "system": system,
@@ -47,6 +50,8 @@ def run(
         }
     if plus or system == "teacher":
         row["teacher"] = teacher
+    if unlabelled is not None:
+        row["n_unlabelled"] = unlabelled
     if made:
         row |= {"generator": generator, "sampling": sampling}
     return row
@@ -54,7 +59,8 @@ def run(
 
 def write_metrics(path: Path, rows: list[dict[str, Any]]) -> Path:
     """Write rows as the tidy table."""
-    write_parquet(path, pa.Table.from_pylist(rows, schema=SCHEMA), Provenance("evaluation"))
+    further = list(OPTIONAL) if any("n_unlabelled" in row for row in rows) else []
+    write_parquet(path, pa.Table.from_pylist(rows, schema=pa.schema([*SCHEMA, *further])), Provenance("evaluation"))
     return path
 
 

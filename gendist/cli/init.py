@@ -19,6 +19,9 @@ def init(
     text: Annotated[list[str] | None, typer.Option(help="Column of the texts; repeat it to join several.")] = None,
     label: Annotated[str | None, typer.Option(help="Column of the labels.")] = None,
     test: Annotated[Path | None, typer.Option(help="File of test rows; without it, some rows are set aside.")] = None,
+    unlabelled: Annotated[
+        Path | None, typer.Option(help="File of further texts without labels, with the same text columns.")
+    ] = None,
     name: Annotated[str | None, typer.Option(help="Name of the dataset; without it, that of the file.")] = None,
     out: Annotated[Path | None, typer.Option(help="Config to write; without it, NAME.yaml.")] = None,
     encoding: Annotated[
@@ -34,7 +37,16 @@ def init(
     require_extra("study")
     from gendist.errors import GendistError
     from gendist.own_data.config import dataset_name, may_be_name
-    from gendist.own_data.start import prepare, read_table, require_columns, require_free, targets, write_study
+    from gendist.own_data.start import (
+        count_unlabelled,
+        prepare,
+        read_table,
+        require_columns,
+        require_free,
+        targets,
+        write_study,
+    )
+    from gendist.own_data.unlabelled import FEWEST
     from gendist.texts.settings import Dataset
 
     if encoding is not None:
@@ -51,14 +63,26 @@ def init(
     places = targets(out or Path(f"{chosen}.yaml"), chosen)
     table = read_table(data, encoding)
     given = read_table(test, encoding) if test else None
-    require_free(places, [data, *([test] if test else [])], force)
-    roles = _roles(table, text or [], label, asking=not yes and _at_terminal())
+    further = read_table(unlabelled, encoding) if unlabelled else None
+    require_free(places, [file for file in (data, test, unlabelled) if file], force)
+    asking = not yes and _at_terminal()
+    roles = _roles(table, text or [], label, asking)
     if given:
         require_columns(given, [*roles.text, roles.label])
-    prepared = prepare(table, roles, given)
+    if further:
+        require_columns(further, roles.text)
+    count = count_unlabelled(table, roles)
+    take = count >= FEWEST
+    if take and asking:
+        take = typer.confirm(
+            f"{count:,} rows have a text but no label. Learn from them as unlabelled rows?", default=True
+        )
+    prepared = prepare(table, roles, given, further, take)
     time = write_study(table, given, roles, prepared, places, chosen)
     _tell(prepared)
-    typer.echo(f"\nWritten: {places.config}" + ("" if prepared.clean else f", {places.train}, {places.test}"))
+    written = [places.config, *([] if prepared.clean else [places.train, places.test])]
+    written += [places.unlabelled] if prepared.unlabelled else []
+    typer.echo(f"\nWritten: {', '.join(map(str, written))}")
     typer.echo(f"\nNext, {time} with two cores:\n\n    gendist run {places.config}\n")
 
 
@@ -143,3 +167,5 @@ def _tell(prepared: "Prepared") -> None:
         counts = rows.counts
         span = f"{min(counts.values()):,} to {max(counts.values()):,} per class"
         typer.echo(f"{what}: {len(rows):,} rows, {len(counts)} classes, {span}")
+    if prepared.unlabelled:
+        typer.echo(f"unlabelled: {len(prepared.unlabelled):,} rows")

@@ -22,6 +22,9 @@ def predict(
     ] = None,
     int8: Annotated[bool, typer.Option("--int8/--float32", help="Which of the two model files.")] = True,
     every_class: Annotated[bool, typer.Option("--all", help="Write every class's probability.")] = False,
+    texts: Annotated[
+        bool, typer.Option("--texts", help="Write the texts too, in the first text column of the training texts.")
+    ] = False,
     batch: Annotated[int, typer.Option(min=1, help="Rows in memory at a time.")] = 4096,
     threads: Annotated[int, typer.Option(min=1, help="CPU threads of the network.")] = 1,
     encoding: Annotated[str, typer.Option(help="Encoding of a text file.")] = "utf-8",
@@ -43,4 +46,4 @@ def predict(
 
     classifier = TextClassifier.load(model, int8, threads)
     source = Source(file, text or None, classifier.text_columns, classifier.separator, encoding, file_format)
-    predict_file(classifier, source, out, every_class, batch)
+    predict_file(classifier, source, out, every_class, batch, texts)

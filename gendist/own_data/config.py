@@ -23,6 +23,8 @@ class Named:
     text: Sequence[str]
     label: str
     encoding: str = "utf-8"
+    unlabelled: str | None = None
+    unlabelled_rows: int = 0
 
 
 def dataset_name(path: Path) -> str:
@@ -65,12 +67,22 @@ def config_text(named: Named, size: Size, source: str, train_rows: int, labels: 
         *_numbered(labels),
         *_per_class(size, train_rows),
         (f"    synthetic: {size.synthetic}", "texts that the generator writes; fewer are faster, more often better"),
+        *_unlabelled(named),
         ("", ""),
         (f"counts: [{quarter}, {half}]", "numbers of synthetic texts at which Figure 2 is drawn, beside all of them"),
         (f"sampling_rows: {min(500, size.synthetic)}", "synthetic texts for the comparison of ways to write them"),
         ("seeds: 5", "trainings per small classifier, for the ± of the tables; 3 are faster"),
     ]
     return "".join(_line(*line) for line in lines)
+
+
+def _unlabelled(named: Named) -> list[tuple[str, str]]:
+    if named.unlabelled is None:
+        return []
+    return [
+        (f"    unlabelled: {_yaml(named.unlabelled)}", "texts without labels, to learn the teacher's scores of"),
+        (f"    unlabelled_rows: {named.unlabelled_rows}", "so many of them, drawn at random"),
+    ]
 
 
 def _numbered(labels: Sequence[str]) -> list[tuple[str, str]]:

@@ -67,7 +67,7 @@ def clean_rows(source: Source, text: Sequence[str], label: str) -> tuple[Rows, l
     kept, dropped = Rows(source.name, source.unit, [], [], []), []
     for row, number in enumerate(source.rows):
         parts = [source.columns[column][row] for column in text]
-        why = _fault(parts)
+        why = fault_of(parts)
         name = ""
         if not why:
             try:
@@ -84,7 +84,8 @@ def clean_rows(source: Source, text: Sequence[str], label: str) -> tuple[Rows, l
     return kept, dropped
 
 
-def _fault(parts: Sequence[object]) -> str:
+def fault_of(parts: Sequence[object]) -> str:
+    """Return why the study would refuse the cells of a text; empty if it would not."""
     if any(part is not None and not isinstance(part, str) for part in parts):
         return "text is a number or a list"
     joined = "".join(part for part in parts if isinstance(part, str))
@@ -113,15 +114,19 @@ def drop_unknown(rows: Rows, dropped: list[Dropped], known: set[str]) -> tuple[R
     return rows.take(kept), dropped + lost
 
 
-def write_rows(path: Path, rows: Rows, text: Sequence[str], label: str) -> None:
-    """Write rows as CSV in UTF-8, with the line or row of the original file that each is from."""
+def write_rows(path: Path, rows: Rows, text: Sequence[str], label: str | None) -> None:
+    """Write rows as CSV in UTF-8, with the line or row of the original file that each is from.
+
+    Without a ``label``, there is no such column.
+    """
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     origin = f"original_{rows.unit}"
     while origin in (*text, label):
         origin += "_"
-    writer.writerow([origin, *text, label])
+    writer.writerow([origin, *text, *([] if label is None else [label])])
     writer.writerows(
-        [number, *parts, name] for number, parts, name in zip(rows.numbers, rows.parts, rows.labels, strict=True)
+        [number, *parts, *([] if label is None else [name])]
+        for number, parts, name in zip(rows.numbers, rows.parts, rows.labels, strict=True)
     )
     write_text(path, out.getvalue())

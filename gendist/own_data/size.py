@@ -64,7 +64,7 @@ def seconds(study: Study, train_rows: int, test_rows: int, pieces: Sequence[int]
     taken = min(teacher.epochs * steps, max(teacher.max_steps or teacher.epochs * steps, steps))
     made = dataset.synthetic + sampling_count(study, name) * (len(study.samplings) - 1)
     long = TEACHER_STEP * taken * (1 + teacher.members * teacher.refit) + GENERATOR_ROW * train_rows * generator.epochs
-    long += SYNTHETIC_ROW * made + SCORED_ROW * (made + train_rows + test_rows)
+    long += SYNTHETIC_ROW * made + SCORED_ROW * (made + train_rows + test_rows + dataset.n_unlabelled)
     return long * longer + STUDENT * len(planned_runs(study)) + OTHERS
 
 

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from gendist.artifacts import write_text
@@ -13,6 +13,7 @@ from gendist.own_data.config import Named, config_text
 from gendist.own_data.rows import Rows, clean_rows, drop_classes, drop_unknown, write_rows
 from gendist.own_data.size import choose_size, in_words, seconds
 from gendist.own_data.split import split_rows
+from gendist.own_data.unlabelled import EMPTY_LABEL, MOST, count_empty_labels, drop_known, rows_without_labels
 from gendist.regular import require_regular
 from gendist.texts.encodings import guess_encoding
 from gendist.texts.sources import MOST_BYTES, TEXT_FILES, Source, read_file
@@ -48,6 +49,8 @@ class Prepared:
     warnings: list[str]
     clean: bool
     """Whether the study can read the given files as they are."""
+    unlabelled: Rows | None = None
+    """Rows without labels for the study; None for none."""
 
 
 def read_table(path: Path, encoding: str | None = None) -> Table:
@@ -82,11 +85,25 @@ def require_columns(table: Table, names: Sequence[str]) -> None:
             raise GendistError(f"{table.path}: no column '{name}' (has {has})")
 
 
-def prepare(table: Table, roles: Roles, given_test: Table | None) -> Prepared:
+def count_unlabelled(table: Table, roles: Roles) -> int:
+    """Count the rows of a labelled file that have a text and an empty label."""
+    return count_empty_labels(clean_rows(table.source, roles.text, roles.label)[1])
+
+
+def prepare(
+    table: Table, roles: Roles, given_test: Table | None, further: Table | None = None, take_unlabelled: bool = False
+) -> Prepared:
     """Leave out what the study would refuse, split off test rows where none are given, and look for oddities.
 
+    Args:
+        table: the labelled file.
+        roles: its columns of texts and labels.
+        given_test: a file of test rows.
+        further: a file of rows without labels.
+        take_unlabelled: take the rows of ``table`` whose label is empty for such rows too.
+
     Raises:
-        GendistError: if fewer than two classes are left.
+        GendistError: if fewer than two classes are left, or no row of ``further`` can be used.
     """
     rows, dropped = drop_classes(*clean_rows(table.source, roles.text, roles.label))
     if len(rows.counts) < 2:
@@ -94,7 +111,8 @@ def prepare(table: Table, roles: Roles, given_test: Table | None) -> Prepared:
         raise GendistError(
             f"{table.path}: a classifier needs two classes of at least two rows each; column '{roles.label}' has {left}"
         )
-    warnings = [*dropped_rows(dropped, rows.unit), *findings(rows)]
+    told = [row for row in dropped if not (take_unlabelled and row.why == EMPTY_LABEL)]
+    warnings = [*dropped_rows(told, rows.unit), *findings(rows)]
     if given_test is None:
         train_places, test_places = split_rows(rows)
         train, test = rows.take(train_places), rows.take(test_places)
@@ -113,7 +131,30 @@ def prepare(table: Table, roles: Roles, given_test: Table | None) -> Prepared:
         warnings += [f"{given_test.path}: {line}" for line in dropped_rows(lost, test.unit)]
         warnings += [f"{given_test.path}: {line}" for line in findings(test) if "repeat" not in line]
         warnings += shared_texts(train, test)
-    return Prepared(train, test, warnings + list(lengths(*_measured(rows))), clean)
+    warnings += lengths(*_measured(rows))
+    unlabelled, lines = _unlabelled(table if take_unlabelled else None, further, roles, train, test)
+    return Prepared(train, test, warnings + lines, clean and unlabelled is None, unlabelled)
+
+
+def _unlabelled(
+    table: Table | None, further: Table | None, roles: Roles, train: Rows, test: Rows
+) -> tuple[Rows | None, list[str]]:
+    """Return the rows without labels of both files, and what is to be said of those that are left out."""
+    found: list[Rows] = []
+    lines = []
+    for given, label in ((table, roles.label), (further, None)):
+        if given is not None:
+            rows, dropped = rows_without_labels(given.source, roles.text, label)
+            rows, known = drop_known(rows, train, test)
+            lost = known if label is not None else dropped + known  # the others are told of already
+            lines += [f"{given.path}, without labels: {line}" for line in dropped_rows(lost, rows.unit)]
+            if given is further and not len(rows):
+                raise GendistError(f"{given.path}: no row with a text that is not among the labelled ones")
+            found.append(rows)
+    numbers, parts = [n for rows in found for n in rows.numbers], [p for rows in found for p in rows.parts]
+    if not numbers:
+        return None, lines
+    return Rows(found[0].name, found[0].unit, numbers, parts, [""] * len(numbers)), lines
 
 
 def _measured(rows: Rows) -> tuple[Rows, list[int]]:
@@ -135,12 +176,13 @@ class Targets:
     config: Path
     train: Path
     test: Path
+    unlabelled: Path
 
 
 def targets(config: Path, name: str) -> Targets:
     """Return where the files go: the rows in ``data/`` beside the config."""
     data = config.parent / "data"
-    return Targets(config, data / f"{name}-train.csv", data / f"{name}-test.csv")
+    return Targets(config, *(data / f"{name}-{part}.csv" for part in ("train", "test", "unlabelled")))
 
 
 def require_free(places: Targets, sources: Sequence[Path], force: bool) -> None:
@@ -149,7 +191,7 @@ def require_free(places: Targets, sources: Sequence[Path], force: bool) -> None:
     Raises:
         GendistError: naming the first.
     """
-    for path in (places.config, places.train, places.test):
+    for path in (places.config, places.train, places.test, places.unlabelled):
         if any(path.exists() and path.samefile(source) for source in sources if source.exists()):
             raise GendistError(f"{path}: would overwrite your own file; choose another --name or --out")
         if path.exists() and not force:
@@ -171,6 +213,10 @@ def write_study(
     else:
         write_rows(places.train, prepared.train, roles.text, roles.label)
         write_rows(places.test, prepared.test, roles.text, roles.label)
+    if prepared.unlabelled is not None:
+        write_rows(places.unlabelled, prepared.unlabelled, roles.text, None)
+        count = min(len(prepared.unlabelled), MOST)
+        named = replace(named, unlabelled=_seen(places.unlabelled), unlabelled_rows=count)
     labels = list(prepared.train.counts)
 
     def text(time: str) -> str:

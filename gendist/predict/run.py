@@ -3,6 +3,7 @@
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from gendist.errors import GendistError
@@ -11,7 +12,9 @@ from gendist.predict.read import Row, Source, read_chunks
 from gendist.predict.write import DIGITS, Prediction, writer
 
 
-def predict_file(classifier: TextClassifier, source: Source, target: str, every_class: bool, chunk: int) -> int:
+def predict_file(
+    classifier: TextClassifier, source: Source, target: str, every_class: bool, chunk: int, texts: bool = False
+) -> int:
     """Read texts, predict them and write what comes out, in the order of the rows.
 
     Args:
@@ -20,6 +23,8 @@ def predict_file(classifier: TextClassifier, source: Source, target: str, every_
         target: a file, or ``-`` for the standard output.
         every_class: write every class's probability.
         chunk: rows in memory at a time.
+        texts: write the texts too, under the names of the columns that the training texts were made of; several
+            columns were joined: the first has the whole text, the others nothing.
 
     Returns:
         The number of rows.
@@ -31,9 +36,12 @@ def predict_file(classifier: TextClassifier, source: Source, target: str, every_
         raise GendistError(f"{target}: is read and cannot be written at the same time; name another output")
     labels = [str(label) for label in classifier.classes_]
     done, began = 0, time.monotonic()
-    with writer(target, labels if every_class else []) as out:
+    with writer(target, labels if every_class else [], classifier.text_columns if texts else []) as out:
         for rows in read_chunks(source, chunk):
-            out.write(_predicted(classifier, labels, rows, every_class))
+            predictions = _predicted(classifier, labels, rows, every_class)
+            if texts:
+                predictions = [replace(p, text=text) for p, (_, text) in zip(predictions, rows, strict=True)]
+            out.write(predictions)
             done += len(rows)
             _show(done, time.monotonic() - began, "\r")
     if done:
