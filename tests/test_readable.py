@@ -10,7 +10,8 @@ from tokenizers.decoders import WordPiece
 from tokenizers.normalizers import BertNormalizer
 from tokenizers.pre_tokenizers import BertPreTokenizer
 
-from gendist.pocket.model import encoder_tokenizer
+from gendist.pocket.encoder import encoder_folder
+from gendist.pocket.tokenizer import generator_tokenizer
 from gendist.synthetic.readable import detokenize
 
 DATA = Path(__file__).parents[1] / "data/newsbriefs"
@@ -122,7 +123,11 @@ def test_real_rows_stay_as_they_are(real):
 @pytest.mark.parametrize("form", ["every mark alone", "as decoded"])
 def test_tokenised_real_rows_come_back(real, form):
     """At least 99.8 % of the characters have a blank before them exactly where the real row has one."""
-    normalizer, splitter, tokenizer = BertNormalizer(lowercase=True), BertPreTokenizer(), encoder_tokenizer()
+    normalizer, splitter, tokenizer = (
+        BertNormalizer(lowercase=True),
+        BertPreTokenizer(),
+        generator_tokenizer(encoder_folder()),
+    )
     assert isinstance(tokenizer.decoder, WordPiece)
     characters = wrong = wrong_before = exact = 0
     for text in real:
