@@ -75,6 +75,7 @@ class IntegerLinear(nn.Module):
         self.offset, self.two_pass = offset, two_pass
         self.zero = 0 if offset else ZERO
         self.columns = codes.t().to(torch.int8).contiguous()  # (inputs, outputs)
+        self.weight_sums = codes.sum(1).to(torch.int32)
         if offset:
             constant = (codes.sum(1) * step[:, 0] * offset).to(dtype)
             self.bias = -constant if self.bias is None else self.bias - constant
@@ -82,7 +83,6 @@ class IntegerLinear(nn.Module):
         self.whole: torch.Tensor | None = None
         if weight.device.type != "cpu" and has_whole_products(weight.device):
             self.whole = whole_weights(codes)
-            self.weight_sums = codes.sum(1).to(torch.int32)
         elif weight.device.type == "cpu" and has_integer_products():
             self.packed = torch.ops.onednn.qlinear_prepack(codes.to(torch.int8).contiguous(), [ROWS, self.inputs])
             self.no_offsets = torch.zeros(len(codes), dtype=torch.int32)
@@ -90,8 +90,9 @@ class IntegerLinear(nn.Module):
             self.plain = codes.float().t().contiguous()
             # As many inputs at once as keep every sum exact, whatever the inputs are.
             largest_input = max(self.zero, UNSIGNED_LEVELS - self.zero)
-            exact = int(codes.abs().sum(1).max()) * largest_input <= EXACT
-            self.at_once = self.inputs if exact else EXACT // (LEVELS * largest_input)
+            self.at_once = EXACT // (LEVELS * largest_input)
+            if weight.device.type == "cpu" and int(codes.abs().sum(1).max()) * largest_input <= EXACT:
+                self.at_once = self.inputs
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Map (rows, inputs) to (rows, outputs)."""
