@@ -7,10 +7,12 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
+from test_reference import pattern
 from toy_texts import NAMES, sentences
 from workflow_fixtures import POOL, REPORT, SAMPLES, STUDY, Checkout, changed, entry
 
 from gendist.artifacts import KEY, hash_file, read_json, read_metadata
+from gendist.evaluation.study_files import STUDY_FILES
 
 UNLABELLED = {"unlabelled": "toy/more.csv", "unlabelled_rows": 6}
 GIVEN = {"llm": {"rows": "toy/llm.jsonl"}}
@@ -97,6 +99,14 @@ def test_every_file_of_further_rows_is_there(grown: Checkout):
     assert 0 <= quality["as_asked"]["all"] <= 1
     asked = pq.read_table(toy / "quality/llm/full/rows.parquet")["asked"].to_pylist()
     assert asked == [NAMES[label] for label in sentences(9, 8)[1][:8]]
+
+
+def test_every_file_of_further_rows_is_described_once(grown: Checkout):
+    results = grown.folder / "results"
+    files = [file.relative_to(results).as_posix() for file in results.rglob("*") if file.is_file()]
+    kinds = {name: [kind.path for kind in STUDY_FILES if pattern(kind).fullmatch(name)] for name in files}
+    assert {name: found for name, found in kinds.items() if len(found) != 1} == {}
+    assert kinds["figures/rows.csv"] == ["figures/rows.{format}"]
 
 
 def test_tables_and_figures_show_the_systems(grown: Checkout):

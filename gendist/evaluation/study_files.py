@@ -79,39 +79,26 @@ STUDY_FILES = (
     StudyFile("figures/quality.{format}", "length, variety and confidence of generated rows beside real ones"),
     StudyFile(
         "figures/rows.{format}",
-        "accuracy against generated rows, unlabelled rows and both, and the points; only with `unlabelled`",
-        {
-            "n_synthetic": "generated rows; empty for the horizontal lines",
-            "n_unlabelled": "real rows without labels",
-            "equal_unlabelled": "of generated rows: the unlabelled rows with which the student is as accurate",
-            "is_lower_bound": "whether even all of those are not enough",
-        },
+        "accuracy against generated rows, unlabelled rows and both, and the points; only with `unlabelled`. Of the "
+        "points, `equal_unlabelled` is the number of unlabelled rows with which the student is as accurate as with the "
+        "generated ones, and `is_lower_bound` whether even all of them are not enough",
     ),
     StudyFile("figures/tradeoff.{format}", "accuracy against size and latency, and the points"),
     StudyFile("figures/{dataset}/{figure}.{format}", "`confusion`, `per_class` and `reliability` of that student"),
     StudyFile(
         "{dataset}/texts/{split}.parquet",
-        "the real rows, `train` and `test`; label names in the metadata",
+        "the real rows, `train` and `test`, with label names in the metadata; with `unlabelled`, that file's too, in "
+        "the order in which they were drawn",
         {
             "id": "row of the source file, from 0",
             "text": "the text columns, joined",
-            "label": "place in the label names",
+            "label": "place in the label names; not in `unlabelled`",
         },
     ),
     StudyFile(
-        "{dataset}/texts/unlabelled.parquet",
-        "the real rows without labels, in the order in which they were drawn; only with `unlabelled`",
-        {"id": "row of the source file, from 0", "text": "the text columns, joined"},
-    ),
-    StudyFile("{dataset}/generators/{generator}/…", "finetuned causal language model, a transformers folder"),
-    StudyFile(
-        "{dataset}/generators/{generator}/rows.parquet",
-        "of a generator with `rows`: the rows of its file",
-        {
-            "row": "row of the file, from 0",
-            "text": "the text; empty without letter or digit",
-            "label": "the class that it was asked for; only if the file has that column",
-        },
+        "{dataset}/generators/{generator}/…",
+        "finetuned causal language model, a transformers folder; of a generator with `rows`, `rows.parquet`: row, text "
+        "(empty without letter or digit), and label if the file has it",
     ),
     StudyFile(
         "{dataset}/synthetic/{generator}/{sampling}/shard-{shard}.parquet",
