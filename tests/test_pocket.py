@@ -119,9 +119,9 @@ class TestModel:
         model = stack_encoder(base, 2, np.ones(VOCABULARY)).eval()
         ids = torch.randint(VOCABULARY, (3, 9), generator=torch.Generator().manual_seed(0))
         with torch.no_grad():
-            likelihood = model(input_ids=ids).logits.log_softmax(-1)[:, :-1].gather(2, ids[:, 1:, None])
-            found = float(NextTokenLoss(model, compiled=False)(ids))
-        assert found == pytest.approx(-float(likelihood.mean()), rel=0.01)
+            log_likelihood = model(input_ids=ids).logits.log_softmax(-1)[:, :-1].gather(2, ids[:, 1:, None])
+            loss = NextTokenLoss(model, compiled=False)(ids)
+        assert float(loss) == pytest.approx(-float(log_likelihood.mean()), rel=0.01)
 
 
 class TestWindows:
@@ -181,9 +181,10 @@ class TestOptimizers:
         weight = model.bert.encoder.layer[0].intermediate.dense.weight
         before = weight.detach().clone()
         optimizers = make_optimizers(model, replace(settings, weight_decay=0.0))
-        NextTokenLoss(model, compiled=False)(torch.randint(VOCABULARY, (4, 17))).backward()
+        weight.grad = torch.randn(weight.shape, generator=torch.Generator().manual_seed(0))
         take_step(optimizers, 0.5, settings)
-        assert float((weight - before).square().mean().sqrt()) == pytest.approx(0.2 * 0.5 * 2e-3, rel=0.3)
+        # Muon's few iterations leave singular values of 0.7 to 1.2 in place of 1.
+        assert float((weight.detach() - before).square().mean().sqrt()) == pytest.approx(0.2 * 0.5 * 2e-3, rel=0.15)
         assert weight.grad is None
 
     def test_rates_rise_by_steps_and_fall_to_zero_over_the_last_share_of_the_time(self, settings: Pretraining):
