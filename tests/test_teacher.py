@@ -6,14 +6,16 @@ import pytest
 import torch
 from conftest import write_texts
 from safetensors.torch import load_file
+from sklearn.model_selection import StratifiedShuffleSplit
 from toy_texts import NAMES, sentences
 
 from gendist.errors import GendistError
 from gendist.evaluation.teacher import evaluate_teacher
 from gendist.logits.score import class_names, score
 from gendist.teacher import finetune
-from gendist.teacher.finetune import finetune_teacher, split
+from gendist.teacher.finetune import finetune_teacher
 from gendist.teacher.settings import Teacher
+from gendist.teacher.split import split
 from gendist.texts.tables import read_texts
 
 
@@ -57,6 +59,25 @@ def test_held_out_rows_are_even_and_apart(train_texts):
     # However small the share, each class has a row in either part.
     kept, held_out = split(read_texts(train_texts), Teacher(held_out=0.01))
     assert np.bincount(held_out.labels).tolist() == [1, 1, 1]
+
+
+@pytest.mark.parametrize("share", [0.05, 0.1, 0.2, 0.4])
+def test_every_class_is_held_out_however_uneven_the_classes(tmp_path, share):
+    labels = [label for label in range(35) for _ in range(2 + 3 * (label % 4) + 40 * (label == 0))]
+    names = [f"class {label}" for label in range(35)]
+    rows = read_texts(write_texts(tmp_path / "t.parquet", [f"text {i}" for i in range(len(labels))], labels, names))
+    for seed in range(20):
+        kept, held_out = split(rows, Teacher(held_out=share, seed=seed))
+        assert np.bincount(held_out.labels, minlength=35).min() >= 1 <= np.bincount(kept.labels, minlength=35).min()
+        assert len(held_out.texts) == max(35, round(share * len(labels)))
+        assert sorted([*kept.ids, *held_out.ids]) == rows.ids.tolist()
+
+
+def test_a_split_that_has_every_class_is_the_one_it_was(train_texts):
+    rows = read_texts(train_texts)
+    splitter = StratifiedShuffleSplit(1, test_size=7, random_state=3)
+    _, wanted = next(splitter.split(rows.labels, rows.labels))
+    assert split(rows, Teacher(held_out=0.2, seed=3))[1].ids.tolist() == rows.ids[np.sort(wanted)].tolist()
 
 
 def test_two_rows_of_a_class_are_enough(encoder, tmp_path):

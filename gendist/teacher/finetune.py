@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from sklearn.model_selection import StratifiedShuffleSplit
 
 from gendist import devices, memory, stopping
 from gendist.artifacts import Provenance, hash_file, model_folder, write_json
@@ -26,6 +25,7 @@ from gendist.resume.work import WorkFolder
 from gendist.settings import Device
 from gendist.teacher.course import Course
 from gendist.teacher.settings import Teacher
+from gendist.teacher.split import split
 from gendist.texts.tables import Texts, read_texts
 
 log = logging.getLogger(__name__)
@@ -151,19 +151,6 @@ def _choose_epochs(
             checkpoints.weights = snapshot(model)
     if not checkpoints.weights:
         raise GendistError(f"teacher: the loss is not finite; lower learning_rate (now {settings.learning_rate})")
-
-
-def split(rows: Texts, settings: Teacher) -> tuple[Texts, Texts]:
-    """Hold out a share of each class, at least one row; returns (kept, held out)."""
-    classes = len(rows.label_names)
-    size = max(round(settings.held_out * len(rows.texts)), classes)
-    splitter = StratifiedShuffleSplit(1, test_size=size, random_state=settings.seed)
-    kept, held_out = next(splitter.split(rows.labels, rows.labels))
-    return _take(rows, np.sort(kept)), _take(rows, np.sort(held_out))
-
-
-def _take(rows: Texts, picks: np.ndarray) -> Texts:
-    return Texts(rows.ids[picks], [rows.texts[i] for i in picks], rows.labels[picks], rows.label_names)
 
 
 def _fresh(rows: Texts, settings: Teacher, threads: int, tokenizer: Any, device: Device) -> Any:
