@@ -243,6 +243,15 @@ def test_equal_inputs_give_equal_exports(exported: Path, test_texts: Path, subwo
         assert (tmp_path / "again" / file.name).read_bytes() == file.read_bytes(), file.name
 
 
+def test_test_rows_of_unknown_pieces_do_not_stop_an_export(exported: Path, subwords: Path, tmp_path: Path):
+    texts, labels = sentences(6, 1)
+    tested = write_texts(tmp_path / "test.parquet", [*texts, *["\U0001f600"] * 6], [*labels, *labels])
+    beside = exported.parent
+    export_student(tmp_path / "again", beside / "choice.json", beside / "run", tested, subwords, TEXT)
+    figures = read_json(tmp_path / "again/gendist-model.json")["test"]
+    assert figures["rows"] == 12 and figures["float32"]["largest_difference"] < 1e-4
+
+
 def test_a_folder_that_predicts_otherwise_is_refused(exported: Path, test_texts: Path):
     tested = read_texts(test_texts)
     logits = TextClassifier.load(exported, int8=False).logits(tested.texts)

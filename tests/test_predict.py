@@ -72,6 +72,18 @@ def test_a_text_has_the_same_result_in_any_company(exported: Path, classifier: T
     assert (together[-1] == together[-2]).all()  # blanks around a text do not count, as in training
 
 
+@pytest.mark.parametrize("way", [{}, {"compiled": True}, {"tables": False}, {"int8": False}], ids=str)
+def test_a_text_of_unknown_pieces_is_as_unsure_as_an_empty_one(exported: Path, way: dict[str, bool]):
+    loaded = TextClassifier.load(exported, **way)
+    unknown = ["\U0001f600", "\U0001f600 \U0001f680\U0001f680 \u6d77", "\u6d77 " * 300]
+    shares = loaded.predict_proba([*unknown, "", "\U0001f600 wave"])
+    np.testing.assert_allclose(shares[:3], np.repeat(shares[3:4], 3, 0), rtol=1e-6)
+    assert np.abs(shares[4] - shares[3]).max() > 0.01  # one known piece, and the text counts
+    # Without the rule, the piece of the unknown decides.
+    ids = loaded._encoder.encode(unknown[:1])
+    assert np.abs(loaded._network.logits(ids) - loaded.logits([""])).max() > 1e-3
+
+
 def test_no_texts_give_no_rows_and_what_is_no_text_is_refused(classifier: TextClassifier):
     assert classifier.predict([]).shape == (0,) and classifier.predict_proba([]).shape == (0, 3)
     with pytest.raises(TypeError, match=r"write \[text\]"):

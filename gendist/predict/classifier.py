@@ -19,7 +19,7 @@ BATCH = 64
 AT_ONCE = 1_000
 """Texts whose pieces and features are in memory together."""
 PADDING = np.zeros(1, np.int32)
-"""What a text without any piece consists of."""
+"""Ids of a text without any known piece: what the empty text was in training."""
 
 
 class TextClassifier:
@@ -95,6 +95,8 @@ class TextClassifier:
     def logits(self, texts: Sequence[str]) -> np.ndarray:
         """Return what the network gives, (rows, classes) float32, not calibrated.
 
+        A text of which no piece is in the vocabulary gets the logits of the empty text.
+
         Raises:
             TypeError: if ``texts`` is one text, or one of them is none.
         """
@@ -106,10 +108,10 @@ class TextClassifier:
         return logits
 
     def _encode(self, texts: Sequence[str]) -> list[np.ndarray]:
-        # As in training: no special pieces, cut; a text without any piece keeps one of padding.
+        # As in training: no special pieces, cut; a text without any known piece is one of padding.
         longest = self._model.max_pieces
-        encoded = self._encoder.encode([text.strip() for text in texts])
-        return [ids[:longest] if len(ids) else PADDING for ids in encoded]
+        encoded = [ids[:longest] for ids in self._encoder.encode([text.strip() for text in texts])]
+        return [ids if self._encoder.knows(ids) else PADDING for ids in encoded]
 
 
 def _checked(texts: Sequence[str]) -> list[str]:

@@ -21,7 +21,10 @@ class Encoder:
     def __init__(self, tokenizer: str) -> None:
         """Take the JSON of a tokenizer of the ``tokenizers`` library."""
         self._tokenizer = Tokenizer.from_str(tokenizer)
-        self._by_word = goes_by_word(json.loads(tokenizer))
+        parsed = json.loads(tokenizer)
+        self._by_word = goes_by_word(parsed)
+        self._unknown = self._unknown_id(parsed.get("model") or {})
+        """Id of the piece that stands for what is not in the vocabulary; None if the tokenizer has none."""
         self._known: dict[str, bytes] = {}
         """Ids of each word's pieces, as the bytes of an int32 array."""
 
@@ -30,6 +33,17 @@ class Encoder:
         if not self._by_word:
             return self._whole(texts)
         return [np.frombuffer(self._joined(text.split(" ")), np.int32) for text in texts]
+
+    def knows(self, ids: np.ndarray) -> bool:
+        """Return whether any of a text's pieces (pieces,) is in the vocabulary; emoji and other scripts may not be."""
+        # Most texts begin with a known piece: the whole is compared only where one does not.
+        return len(ids) > 0 and bool(ids[0] != self._unknown or (ids != self._unknown).any())
+
+    def _unknown_id(self, model: dict[str, Any]) -> int | None:
+        if isinstance(model.get("unk_id"), int):  # Unigram
+            return int(model["unk_id"])
+        name = model.get("unk_token")  # BPE, WordPiece and WordLevel
+        return self._tokenizer.token_to_id(name) if isinstance(name, str) else None
 
     def _joined(self, words: list[str]) -> bytes:
         try:
