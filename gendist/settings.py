@@ -1,6 +1,7 @@
 """What the settings of all stages have in common."""
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, field_validator
@@ -29,6 +30,20 @@ Seed = Annotated[int, Field(ge=0)]
 """A seed; generators of random numbers take none below 0."""
 Device = Literal["auto", "cpu", "gpu"]
 """Where a job that can use a GPU computes: on one if there is one, on the CPU, or on a GPU and nowhere else."""
+
+
+def expanded(path: str) -> str:
+    """Return a path with its ``~`` replaced by the home folder, as a shell does.
+
+    Raises:
+        ValueError: if there is no such user.
+    """
+    if not path.startswith("~"):
+        return path
+    try:
+        return str(Path(path).expanduser())
+    except RuntimeError:
+        raise ValueError(f"'{path}' names the home folder of an unknown user; write './{path}' for a file") from None
 
 
 class Settings(BaseModel):

@@ -9,7 +9,8 @@ sys.path.insert(0, workflow.basedir)  # the package of this checkout, installed 
 
 from gendist import dependencies
 from gendist.config import Study, study_from
-from gendist.config.files import require_files, require_rows, rows_file
+from gendist.config.data import require_data
+from gendist.config.files import require_files, rows_file
 from gendist.config.plan import too_many_shards
 from gendist.config.yaml_file import read_config
 from gendist.errors import GendistError
@@ -32,8 +33,8 @@ try:
         read_config(file)  # Snakemake takes the last of two equal keys without a word
     STUDY = study_from(config, ", ".join(map(str, workflow.configfiles)))
     require_files(STUDY)
-    if workflow.is_main_process:
-        require_rows(STUDY)
+    if workflow.is_main_process:  # a job reads what it needs by itself
+        require_data(STUDY)
     GPUS = len(visible_gpus()) if workflow.is_main_process and STUDY.device != "cpu" else 0
 except GendistError as error:
     sys.exit(f"error: {error}")

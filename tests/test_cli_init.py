@@ -24,10 +24,11 @@ from gendist.own_data.guess import columns_of, guess_label, guess_text
 from gendist.own_data.rows import Rows
 from gendist.own_data.size import choose_size
 from gendist.own_data.split import split_rows
+from gendist.texts.alike import normalised
 from gendist.texts.encodings import guess_encoding
 from gendist.texts.prepare import prepare_texts
 from gendist.texts.tables import Texts, read_texts, read_unlabelled
-from gendist.texts.unlabelled import normalised, prepare_unlabelled
+from gendist.texts.unlabelled import prepare_unlabelled
 
 LINE = "the harbour and a valley with clouds over that quiet mill where you hear how they sing to this day"
 WORDS = LINE.split()
@@ -243,6 +244,78 @@ def test_texts_in_another_language_are_pointed_out(folder: Path):
     assert "do not look like English" in worked("a.csv")
 
 
+@pytest.mark.parametrize("given_test", [False, True])
+def test_labels_that_differ_in_case_are_merged_where_that_is_wanted(folder: Path, given_test: bool):
+    rows = table({"Billing": 30, "billing": 8, "1": 20, "1.0": 4})
+    (folder / "a.csv").write_text(as_csv(["text", "label"], rows))
+    said = worked("a.csv")
+    assert "different classes: 'Billing' (30 rows) and 'billing' (8 rows); --merge-case merges them" in said
+    assert "different classes: '1' (20 rows) and '1.0' (4 rows)" in said
+    (folder / "b.csv").write_text(as_csv(["text", "label"], [("a new text of words", "BILLING"), ("and another", "1")]))
+    said = worked("a.csv", "--merge-case", "--force", *(["--test", "b.csv"] if given_test else []))
+    assert "note: 'billing' (8 rows) merged into 'Billing'" in said and "'1.0' (4 rows) merged into '1'" in said
+    train, test = prepared("a.yaml")
+    assert train.label_names == ["1", "Billing"] and len(train.texts) + len(test.texts) == (64 if given_test else 62)
+
+
+@pytest.mark.parametrize(
+    ("values", "why"),
+    [
+        ([["sea"], ["sky"]] * 20, "label is of type list, expected a name or an integer (rows 1, 2, 3, …)"),
+        ([b"sea", b"sky"] * 20, "label is of type bytes, expected a name or an integer"),
+        ([{"a": 1}, {"a": 2}] * 20, "label is of type dict"),
+    ],
+)
+def test_labels_of_a_kind_that_is_not_taken_are_named_with_the_reason(folder: Path, values: list[Any], why: str):
+    pq.write_table(pa.table({"text": [t for t, _ in PLAIN[:40]], "label": values}), folder / "a.parquet")
+    message = refused("a.parquet", "--text", "text", "--label", "label")
+    assert "column 'label' has none; left out 40 row(s): " in message and why in message
+
+
+def test_texts_of_a_kind_that_is_not_taken_are_named_with_the_reason(folder: Path):
+    pq.write_table(pa.table({"text": [[t] for t, _ in PLAIN], "label": [y for _, y in PLAIN]}), folder / "a.parquet")
+    assert "text is of type list, expected text" in refused("a.parquet", "--text", "text", "--label", "label")
+
+
+def test_a_file_without_header_is_one_and_the_study_reads_it(folder: Path):
+    for name, rows in (("a", PLAIN), ("b", PLAIN[:9])):
+        (folder / f"{name}.csv").write_text(
+            as_csv(["0", sentence(999), "sea"], [(i, *row) for i, row in enumerate(rows, 1)])
+        )
+    said = worked("a.csv", "--test", "b.csv")
+    assert "line 1 is taken for a row" in said and "text:  column '2'" in said and "label: column '3'" in said
+    dataset = load_study(Path("a.yaml")).datasets["a"]
+    assert (dataset.text, dataset.label, dataset.header) == (["2"], "3", False)
+    train, test = prepared("a.yaml")
+    assert train.texts[0] == test.texts[0] == sentence(999) and (len(train.texts), len(test.texts)) == (81, 10)
+    assert "may be a header or a row" in refused_as(
+        "tweet,spam", [(f"word{i}", "spam" if i % 2 else "ham") for i in range(40)]
+    )
+
+
+def refused_as(header: str, rows: list[Any]) -> str:
+    Path("c.csv").write_text(header + "\n" + as_csv(["x", "y"], rows).partition("\n")[2])
+    return refused("c.csv")
+
+
+def test_quotes_without_quoting_are_noted_and_a_person_may_object(folder: Path, monkeypatch: pytest.MonkeyPatch):
+    rows = [(f'"{t}' if i % 3 == 0 else f'{t}"' if i % 3 == 2 else t, y) for i, (t, y) in enumerate(PLAIN)]
+    (folder / "a.tsv").write_text("text\tlabel\n" + "".join(f"{t}\t{y}\n" for t, y in rows))
+    said = worked("a.tsv")
+    assert "a.tsv: 80 rows, 2 columns" in said
+    assert "note: a.tsv: quotes are taken for letters, since every line has 2 fields as it stands; as quoting" in said
+    assert labelled(*prepared("a.yaml")) == Counter(rows)
+    monkeypatch.setattr(init_module, "_at_terminal", lambda: True)
+    result = gendist("a.tsv", "--force", typed="n\n")
+    assert "say how to read it with --quoting" in str(result.exception)
+
+
+def test_a_column_that_stands_twice_is_not_guessed_about(folder: Path):
+    (folder / "a.csv").write_text(as_csv(["text", "label", "text", "note"], [(t, y, "x", "y") for t, y in PLAIN]))
+    assert refused("a.csv").startswith("a.csv: column 'text' stands twice in the header; rename one of the two")
+    assert "column 'text' stands twice" in refused("a.csv", "--text", "text", "--label", "label")
+
+
 # --- guesses ---
 
 
@@ -267,11 +340,31 @@ def test_columns_are_guessed_by_what_they_hold():
     assert guessed(text=texts, year=[2024] * 60, score=[i / 7 for i in range(60)]) == ("text", None)
 
 
+@pytest.mark.parametrize(
+    "name", ["queue", "Department", "team", "type", "ticketType", "status", "issue_category", "intent", "Sentiment"]
+)
+def test_usual_names_of_labels_are_known(name: str):
+    texts = [sentence(i) for i in range(60)]
+    ab, days = ["ab"[i % 2] for i in range(60)], ["Mo", "Tu", "We"] * 20
+    assert guessed(text=texts, day=days, **{name: ab}) == ("text", name)
+    if name in ("queue", "Department", "team", "type", "ticketType", "status"):  # weaker than `label`
+        assert guessed(text=texts, label=days, **{name: ab}) == ("text", "label")
+
+
+def test_a_near_miss_is_suggested(folder: Path):
+    rows = [(t, y, "xyz"[i % 3]) for i, (t, y) in enumerate(PLAIN)]
+    (folder / "a.csv").write_text(as_csv(["text", "day", "kategory"], rows))
+    assert refused("a.csv").endswith("name it with --label COLUMN (is it 'kategory'?)")
+    assert refused("a.csv", "--label", "Category").endswith("; did you mean 'kategory'?")
+
+
 def test_what_is_unclear_without_a_terminal_ends_in_one_line(folder: Path):
     rows = [(t, y, "xyz"[i % 3]) for i, (t, y) in enumerate(PLAIN)]
     (folder / "a.csv").write_text(as_csv(["text", "place", "mood"], rows))
     assert refused("a.csv") == "a.csv: several columns may be the label ('place', 'mood'); name it with --label COLUMN"
-    assert refused("a.csv", "--text", "txt") == "a.csv: no column 'txt' (has 'text', 'place', 'mood')"
+    assert refused("a.csv", "--text", "txt") == (
+        "a.csv: no column 'txt' (has 'text', 'place', 'mood'); did you mean 'text'?"
+    )
     assert "cannot hold both" in refused("a.csv", "--text", "text", "--label", "text")
     assert not (folder / "a.yaml").exists() and not (folder / "data").exists()
     assert "label: column 'mood', 3 classes: x (27)" in worked("a.csv", "--label", "mood")
@@ -300,7 +393,7 @@ def test_a_person_at_a_terminal_corrects_the_guess(folder: Path, monkeypatch: py
         ),
         ("a.csv", b"", "a.csv: no rows"),
         ("a.csv", b"text,label\n", "a.csv: no rows"),
-        ("a.csv", b'text,label\n"open,x\n', "a.csv, line 2: broken quoting"),
+        ("a.csv", b'text,label\n"open, and,x\n', "a.csv, line 2: broken quoting"),
         ("a.csv", b"text,label\na b,x\na b,x,y\n", "a.csv, line 3: 3 fields, the header has 2"),
         ("a.csv", as_csv(["text", "label"], table({"sea": 30})).encode(), "a.csv: no column looks like the label"),
         ("a.parquet", b"not it", "a.parquet: not a readable Parquet file"),

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 from typer.testing import CliRunner
-from workflow_fixtures import ROOT, STUDY, Checkout
+from workflow_fixtures import ROOT, STUDY, Checkout, entry
 
 from gendist.cli.app import app
 from gendist.errors import GendistError
@@ -78,6 +78,8 @@ def test_a_finished_study_is_up_to_date(done: Checkout):
 
 
 def test_a_failed_job_is_one_line_with_its_log(done: Checkout):
+    data = done.folder / "gendist/config/data.py"  # a small file would be looked at before the first job
+    data.write_text(data.read_text().replace("CHECKED = 2**24", "CHECKED = 100"))
     file = done.folder / "toy/train.csv"
     file.write_text(file.read_text() + "a text without a label,\n")
     result = gendist(done, "run", "study.yaml", "--cores", "2")
@@ -88,6 +90,15 @@ def test_a_failed_job_is_one_line_with_its_log(done: Checkout):
     assert "Traceback" not in result.stdout and "Error in rule" not in result.stdout
     assert "Error in rule prepare_texts" in (done.folder / "results/logs/run.log").read_text()
     assert "to go on after mending it, run the same command again" in result.stdout
+
+
+@pytest.mark.parametrize("arguments", [["run"], ["run", "--dry-run"], ["status"]], ids=" ".join)
+def test_data_that_no_job_could_read_are_told_before_any_starts(own: Checkout, arguments: list[str]):
+    own.write(entry("datasets", "toy", label="topic"))
+    command, *options = arguments
+    result = gendist(own, command, "study.yaml", *options)
+    assert result.returncode == 1
+    assert result.stdout.strip().splitlines()[-1] == "error: toy/train.csv: no column 'topic' (has text, label)"
 
 
 def test_ctrl_c_reaches_the_jobs_and_says_how_to_go_on(own: Checkout):

@@ -10,6 +10,7 @@ from quality_fixtures import LABELS, MADE, ROWS, write_pool
 
 from gendist.artifacts import hash_file, read_json, read_metadata
 from gendist.config import study_from
+from gendist.config.data import require_data
 from gendist.config.files import given_rows
 from gendist.config.plan import planned_pools, planned_runs
 from gendist.errors import GendistError
@@ -75,6 +76,39 @@ def test_files_that_cannot_be_rows_end_in_one_line(
         read_given(tmp_path / name, train_texts, tmp_path / "rows.parquet")
     assert message in str(caught.value) and "\n" not in str(caught.value)
     assert not (tmp_path / "rows.parquet").exists()
+
+
+def test_the_file_is_read_like_other_files(tmp_path: Path, train_texts: Path):
+    file = tmp_path / "llm.csv"
+    file.write_bytes('label;text\nsea;"a; wave"\nsky;été\n'.encode("utf-16"))
+    read_given(file, train_texts, tmp_path / "rows.parquet")
+    table = pq.read_table(tmp_path / "rows.parquet")
+    assert table["text"].to_pylist() == ["a; wave", "été"] and table["label"].to_pylist() == ["sea", "sky"]
+    file.write_text("text,label,label\na,sea,sky\n")
+    with pytest.raises(GendistError, match="column 'label' stands twice"):
+        read_given(file, train_texts, tmp_path / "rows.parquet")
+    file.write_bytes("text\nété\n".encode("cp1252"))
+    with pytest.raises(GendistError, match=r"not UTF-8 near line 2; the file's encoding may be cp1252"):
+        read_given(file, train_texts, tmp_path / "rows.parquet")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("text\none\ntwo\n", "llm.csv: 2 rows, fewer than the 3 that datasets.news.synthetic asks for"),
+        ("text,label\none,x\ntwo,z\n", "llm.csv, line 3: label 'z' is none of the classes x, y"),
+        ("body\none\n", "llm.csv: no column 'text' (has body)"),
+    ],
+)
+def test_files_of_rows_are_checked_before_the_first_job(tmp_path: Path, content: str, message: str):
+    (tmp_path / "a.csv").write_text("text,label\na,x\nb,x\nc,y\nd,y\n")
+    (tmp_path / "llm.csv").write_text(content)
+    files = {name: str(tmp_path / "a.csv") for name in ("train", "test")}
+    dataset = {**files, "train_per_class": 2, "synthetic": 3}
+    study = study_from({"datasets": {"news": dataset}, "generators": {"llm": {"rows": str(tmp_path / "llm.csv")}}})
+    with pytest.raises(GendistError) as caught:
+        require_data(study)
+    assert message in str(caught.value)
 
 
 @pytest.mark.parametrize("with_labels", [True, False])

@@ -16,7 +16,8 @@ from typer.testing import CliRunner
 
 from gendist.artifacts import Provenance, hash_file, read_metadata, write_parquet
 from gendist.cli.app import app
-from gendist.config import study_from
+from gendist.config import data, study_from
+from gendist.config.data import require_data
 from gendist.config.plan import export_candidates, planned_runs, timed_runs
 from gendist.config.study import PAPER_SYSTEMS, UNLABELLED_SYSTEMS
 from gendist.errors import GendistError
@@ -117,6 +118,44 @@ def test_files_that_cannot_be_used_end_in_one_line(
         prepare(tmp_path, content, name, **changed)
     assert message in str(caught.value) and "\n" not in str(caught.value)
     assert not (tmp_path / "unlabelled.parquet").exists()
+
+
+def test_the_file_is_read_as_the_training_file(tmp_path: Path):
+    content = '1;zero\n1;"one, |two\n2;three"\n'
+    read = {"text": "2", "label": "1", "header": False, "delimiter": ";"}
+    texts = prepare(tmp_path, content, **read)["text"].to_pylist()
+    assert sorted(texts) == ['"one, |two', 'three"', "zero"]
+    texts = prepare(tmp_path, content, **read, quoting="standard", unlabelled_rows=2)["text"].to_pylist()
+    assert sorted(texts) == ["one, |two\n2;three", "zero"]
+    used = read_metadata(tmp_path / "unlabelled.parquet")["gendist"]["settings"]
+    assert used["delimiter"] == ";" and used["header"] is False and used["quoting"] == "standard"
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("text\none\ntwo\n", "more.csv: 2 rows, fewer than the 3 that datasets.news.unlabelled_rows asks for; set"),
+        ("body\none\n", "more.csv: no column 'text' (has body)"),
+        ("text,x\none,2\ntwo\n", "more.csv, line 3: 1 fields, the header has 2"),
+    ],
+)
+def test_unlabelled_rows_are_checked_before_the_first_job(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: str, message: str
+):
+    (tmp_path / "a.csv").write_text("text,label\na,x\nb,x\nc,y\nd,y\n")
+    (tmp_path / "more.csv").write_text(content)
+    files = {name: str(tmp_path / "a.csv") for name in ("train", "test")}
+    dataset = {**files, "train_per_class": 2, "unlabelled": str(tmp_path / "more.csv"), "unlabelled_rows": 3}
+    study = study_from({"datasets": {"news": dataset}})
+    with pytest.raises(GendistError) as caught:
+        require_data(study)
+    assert message in str(caught.value)
+    monkeypatch.setattr(data, "CHECKED", 0)  # of large files, the columns alone
+    if "column" in message:
+        with pytest.raises(GendistError, match="no column 'text'"):
+            require_data(study)
+    else:
+        require_data(study)
 
 
 # --- config and plan ---

@@ -175,16 +175,28 @@ def test_a_bad_config_ends_in_one_line(own: Checkout, study: dict[str, Any], mes
     ],
     ids=["missing column", "empty text", "label seen once", "too few rows"],
 )
-def test_bad_data_end_in_one_line_and_leave_nothing_half_written(own: Checkout, text: str, message: str):
+def test_bad_data_end_in_one_line_before_anything_runs(own: Checkout, text: str, message: str):
     (own.folder / "toy/train.csv").write_text(text)
     result = own.snakemake("--cores", "2", "--configfile", own.write(STUDY))
     assert result.returncode != 0
+    _, *lines = result.stdout.splitlines()  # the first names the profile
+    assert len(lines) == 1 and lines[0].startswith(f"error: {message}"), result.stdout
+    assert not (own.folder / "results").exists()
+
+
+def test_a_large_file_is_checked_by_the_job(own: Checkout):
+    data = own.folder / "gendist/config/data.py"
+    data.write_text(data.read_text().replace("CHECKED = 2**24", "CHECKED = 100"))
+    (own.folder / "toy/train.csv").write_text(ROWS + " ,sea\n")
+    result = own.snakemake("--cores", "2", "--configfile", own.write(STUDY))
     said = [line for line in result.stdout.splitlines() if line.startswith("[toy texts] error: ")]
-    assert len(said) == 1, result.stdout
-    assert said[0].startswith(f"[toy texts] error: {message}")
+    assert len(said) == 1 and said[0].startswith("[toy texts] error: toy/train.csv, line 14: empty text"), result.stdout
     assert "Traceback" not in result.stdout
     files = [f.relative_to(own.folder / "results") for f in (own.folder / "results").rglob("*") if f.is_file()]
     assert [f for f in files if f.parts[0] != "logs"] == [Path("run_config.yaml")]
+    (own.folder / "toy/train.csv").write_text("body,label\n" + ROWS.partition("\n")[2])
+    result = own.snakemake("--dry-run", "--cores", "2", "--configfile", own.write(STUDY))
+    assert result.stdout.splitlines()[-1] == "error: toy/train.csv: no column 'text' (has body, label)"
 
 
 # --- the studies of the checkout ---

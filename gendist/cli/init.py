@@ -2,12 +2,15 @@
 
 import sys
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from gendist.cli.extras import require_extra
+from gendist.cli.reading import Quoting, delimiter_of
+from gendist.errors import GendistError
 
 if TYPE_CHECKING:
     from gendist.own_data.guess import Column
@@ -27,6 +30,19 @@ def init(
     encoding: Annotated[
         str | None, typer.Option(help="Of the files, such as utf-8 or cp1252; without it, it is recognised.")
     ] = None,
+    delimiter: Annotated[
+        str | None, typer.Option(help="Between columns, such as ';' or '\\t'; without it, it is recognised.")
+    ] = None,
+    quoting: Annotated[
+        Quoting, typer.Option(help="Whether quotes enclose fields (standard) or are letters (none).")
+    ] = Quoting.auto,
+    header: Annotated[
+        bool | None,
+        typer.Option("--header/--no-header", help="Whether the first line names the columns.", show_default=False),
+    ] = None,
+    merge_case: Annotated[
+        bool, typer.Option("--merge-case", help="Merge labels that differ in case or spaces alone, or as 1 and 1.0.")
+    ] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Ask nothing.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Overwrite files of an earlier init.")] = False,
 ) -> None:
@@ -35,7 +51,6 @@ def init(
     Example: `gendist init reviews.csv`. The file itself is not changed.
     """
     require_extra("study")
-    from gendist.errors import GendistError
     from gendist.own_data.config import dataset_name, may_be_name
     from gendist.own_data.start import (
         count_unlabelled,
@@ -47,6 +62,7 @@ def init(
         write_study,
     )
     from gendist.own_data.unlabelled import FEWEST
+    from gendist.texts.delimited import Reading
     from gendist.texts.settings import Dataset
 
     if encoding is not None:
@@ -54,6 +70,7 @@ def init(
             Dataset(train="a", test="b", encoding=encoding)
         except ValueError:
             raise GendistError(f"--encoding '{encoding}' is not known; accepted: utf-8, utf-16, cp1252, …") from None
+    reading = Reading(encoding or "utf-8", delimiter_of(delimiter), quoting.value, header)
     chosen = dataset_name(out or data) if name is None else name
     if not may_be_name(chosen):
         raise GendistError(
@@ -61,11 +78,15 @@ def init(
             "the name of a device (con, nul, …) or of a folder of the results (tables, figures, …)"
         )
     places = targets(out or Path(f"{chosen}.yaml"), chosen)
-    table = read_table(data, encoding)
-    given = read_table(test, encoding) if test else None
-    further = read_table(unlabelled, encoding) if unlabelled else None
+    named = [*(text or []), *([label] if label is not None else [])]
+    table = read_table(data, reading, encoding is None, named)
+    # Other rows go with the training rows: their header too.
+    alike = replace(reading, header=table.source.reading.header)
+    given = read_table(test, alike, encoding is None, named) if test else None
+    further = read_table(unlabelled, alike, encoding is None, text or []) if unlabelled else None
     require_free(places, [file for file in (data, test, unlabelled) if file], force)
     asking = not yes and _at_terminal()
+    _note_reading(table, asking)
     roles = _roles(table, text or [], label, asking)
     if given:
         require_columns(given, [*roles.text, roles.label])
@@ -77,7 +98,7 @@ def init(
         take = typer.confirm(
             f"{count:,} rows have a text but no label. Learn from them as unlabelled rows?", default=True
         )
-    prepared = prepare(table, roles, given, further, take)
+    prepared = prepare(table, roles, given, further=further, take_unlabelled=take, merge=merge_case)
     time = write_study(table, given, roles, prepared, places, chosen)
     _tell(prepared)
     written = [places.config, *([] if prepared.clean else [places.train, places.test])]
@@ -90,13 +111,26 @@ def _at_terminal() -> bool:
     return sys.stdin.isatty()
 
 
+def _note_reading(table: "Table", asking: bool) -> None:
+    """Say what is remarkable of how the file was read, and let a person at a terminal object."""
+    for note in table.source.notes:
+        typer.echo(f"note: {table.path}: {note}")
+    if asking and table.source.notes and not typer.confirm("Is the file read as it is meant?", default=True):
+        raise GendistError(f"{table.path}: say how to read it with --quoting, --delimiter, --header or --no-header")
+
+
 def _roles(table: "Table", text: list[str], label: str | None, asking: bool) -> "Roles":
     """Take the columns that are named, guess the others, and let a person at a terminal correct the guess."""
-    from gendist.errors import GendistError
     from gendist.own_data.guess import columns_of, guess_label, guess_text, unclear
     from gendist.own_data.start import Roles, require_columns
 
     require_columns(table, [*text, *([label] if label is not None else [])])
+    twice = [name for name in table.source.twice if name.strip()]
+    if twice and not (text and label):
+        raise GendistError(
+            f"{table.path}: column '{twice[0]}' stands twice in the header; rename one of the two, or "
+            "name other columns with --text and --label"
+        )
     columns = columns_of(table.source.columns)
     by_name = {column.name: column for column in columns}
     encoding = "" if table.path.suffix == ".parquet" else f", {table.encoding}"

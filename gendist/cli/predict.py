@@ -6,12 +6,13 @@ from typing import Annotated
 import typer
 
 from gendist.cli.extras import require_extra
+from gendist.cli.reading import Quoting, delimiter_of
 
 
 def predict(
     model: Annotated[Path, typer.Argument(help="Folder that **gendist export** made.")],
     file: Annotated[
-        str, typer.Argument(help="A .csv, .tsv, .jsonl, .parquet or .txt file; - reads lines from the standard input.")
+        str, typer.Argument(help="A .csv, .tsv, .jsonl, .parquet or .txt file; - reads the standard input.")
     ] = "-",
     out: Annotated[
         str, typer.Option("--out", "-o", help="A .csv, .tsv, .jsonl or .parquet file; - writes CSV to the terminal.")
@@ -27,7 +28,24 @@ def predict(
     ] = False,
     batch: Annotated[int, typer.Option(min=1, help="Rows in memory at a time.")] = 4096,
     threads: Annotated[int, typer.Option(min=1, help="CPU threads of the network.")] = 1,
-    encoding: Annotated[str, typer.Option(help="Encoding of a text file.")] = "utf-8",
+    keep: Annotated[
+        list[str] | None,
+        typer.Option("--keep", help="Column of the input to write too, such as an id; repeat it, or name 'all'."),
+    ] = None,
+    threshold: Annotated[
+        float, typer.Option(min=0, max=1, help="Leave the label empty where its probability is lower.")
+    ] = 0.0,
+    encoding: Annotated[str, typer.Option(help="Encoding of a text file; a byte-order mark outweighs it.")] = "utf-8",
+    delimiter: Annotated[
+        str | None, typer.Option(help="Between columns, such as ';' or '\\t'; without it, it is recognised.")
+    ] = None,
+    quoting: Annotated[
+        Quoting, typer.Option(help="Whether quotes enclose fields (standard) or are letters (none).")
+    ] = Quoting.auto,
+    header: Annotated[
+        bool | None,
+        typer.Option("--header/--no-header", help="Whether the first line names the columns.", show_default=False),
+    ] = None,
     file_format: Annotated[
         str | None, typer.Option("--format", help="csv, tsv, jsonl, parquet or txt, where the suffix does not say.")
     ] = None,
@@ -43,7 +61,11 @@ def predict(
     from gendist.predict.classifier import TextClassifier
     from gendist.predict.read import Source
     from gendist.predict.run import predict_file
+    from gendist.texts.delimited import Reading
 
     classifier = TextClassifier.load(model, int8, threads)
-    source = Source(file, text or None, classifier.text_columns, classifier.separator, encoding, file_format)
-    predict_file(classifier, source, out, every_class, batch, texts)
+    reading = Reading(encoding, delimiter_of(delimiter), quoting.value, header)
+    kept = None if keep == ["all"] else keep or []
+    trained_on, separator = classifier.text_columns, classifier.separator
+    source = Source(file, text or None, trained_on, separator, reading, file_format, kept)
+    predict_file(classifier, source, out, every_class, batch, threshold=threshold, texts=texts)

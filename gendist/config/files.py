@@ -4,7 +4,6 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from gendist.config.plan import planned_pools
 from gendist.config.study import Study
 from gendist.errors import GendistError
 from gendist.regular import require_regular
@@ -61,30 +60,3 @@ def given_rows(study: Study) -> Iterator[tuple[str, str, Path]]:
 def rows_file(rows: str, dataset: str) -> str:
     """Return the file that ``rows`` of a generator names for a dataset."""
     return rows.replace("{dataset}", dataset)
-
-
-def require_rows(study: Study) -> None:
-    """Count the rows of files of unlabelled and of given rows; slower than ``require_files``, for one process alone.
-
-    Raises:
-        GendistError: for the first with fewer rows than the study uses.
-    """
-    from gendist.texts.sources import read_file  # loads pyarrow
-
-    for name, dataset in study.datasets.items():
-        if dataset.unlabelled is not None:
-            found = len(read_file(Path(dataset.unlabelled), dataset.text, dataset.encoding).rows)
-            if found < dataset.n_unlabelled:
-                key = "unlabelled_rows" if dataset.unlabelled_rows else "synthetic"
-                raise GendistError(
-                    f"{dataset.unlabelled}: {found:,} rows, fewer than the {dataset.n_unlabelled:,} that "
-                    f"datasets.{name}.{key} asks for; set datasets.{name}.unlabelled_rows to {found} or fewer"
-                )
-    pools = planned_pools(study)
-    for generator, name, file in given_rows(study):
-        found, wanted = len(read_file(file, None).rows), pools[name, generator, study.sampling]
-        if found < wanted:
-            raise GendistError(
-                f"{file}: {found:,} rows, fewer than the {wanted:,} that datasets.{name}.synthetic asks for "
-                f"(key 'generators.{generator}.rows')"
-            )

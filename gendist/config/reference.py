@@ -152,6 +152,7 @@ def _type(field: dict[str, Any]) -> str:
     if field["type"] == "array":
         return "list of texts" if field["items"]["type"] == "string" else f"list of ({_type(field['items'])})"
     words = {"string": "text", "integer": "whole number", "number": "number", "boolean": "`true` or `false`"}
+    words["object"] = "texts by name"
     name = words.get(field["type"], field["type"])
     signs = {"minimum": "≥", "exclusiveMinimum": ">", "maximum": "≤", "exclusiveMaximum": "<"}
     bounds = [f"{sign} {field[key]:,g}" for key, sign in signs.items() if key in field]

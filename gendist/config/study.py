@@ -1,13 +1,14 @@
 """The whole config as one typed model."""
 
+import re
 from collections.abc import Mapping
 from typing import Annotated, Any
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from gendist.export.settings import Export
 from gendist.generator.settings import POCKET, Generator
-from gendist.settings import Device, Name, Seed, Settings
+from gendist.settings import Device, Name, Seed, Settings, expanded
 from gendist.students.names import unknown_architecture
 from gendist.students.settings import PAPER, Student, Training
 from gendist.synthetic.settings import Sampling
@@ -99,8 +100,20 @@ class Study(Settings):
     """How `gendist export` chooses the student to deploy."""
     tracking: Tracking = Tracking()
     """Where finished runs are entered besides the results."""
-    results: Annotated[str, Field(pattern=r"^[^\s{}\x00-\x1f]+$", max_length=1000)] = "results"
-    """Folder of everything that the study writes."""
+    results: Annotated[str, Field(max_length=1000, json_schema_extra={"pattern": r"^[^\s{}\x00-\x1f]+$"})] = "results"
+    """Folder of everything that the study writes; `~` is the home folder."""
+
+    @field_validator("results")
+    @classmethod
+    def _usable_path(cls, value: str) -> str:
+        path = expanded(value)
+        if not re.fullmatch(r"[^\s{}\x00-\x1f]+", path):
+            found = f" (here '{path}')" if path != value else ""
+            raise ValueError(
+                f"expected a path without spaces, braces and control characters{found}, which Snakemake and shells "
+                "would take for something else"
+            )
+        return path
 
     @model_validator(mode="before")
     @classmethod

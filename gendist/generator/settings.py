@@ -2,9 +2,9 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
+from pydantic import Field, SerializerFunctionWrapHandler, field_validator, model_serializer, model_validator
 
-from gendist.settings import Seed, Settings
+from gendist.settings import Seed, Settings, expanded
 
 
 class Generator(Settings):
@@ -52,6 +52,11 @@ class Generator(Settings):
     rows: str | None = None
     """Instead of every other key: a file of texts that another tool or model wrote (column `text`, and `label` for
     the class that each was asked for), with `{dataset}` for the dataset's name. Row i of the pool is row i of it."""
+
+    @field_validator("rows")
+    @classmethod
+    def _expanded(cls, value: str | None) -> str | None:
+        return None if value is None else expanded(value)
 
     @model_validator(mode="after")
     def _rows_alone(self) -> "Generator":

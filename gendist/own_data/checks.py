@@ -1,12 +1,13 @@
 """What a person should know of their rows before a study runs: findings in plain words."""
 
 import re
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from gendist.own_data.rows import Dropped, Rows
-from gendist.own_data.split import normalised, same_texts
+from gendist.own_data.split import same_texts
 from gendist.report.escape import shorten
+from gendist.texts.alike import groups, normalised
 
 FEW = 20
 """Classes below this are learned badly."""
@@ -55,13 +56,10 @@ def _contradictions(rows: Rows) -> Iterator[str]:
 
 
 def _alike_labels(rows: Rows) -> Iterator[str]:
-    spellings: dict[str, list[str]] = defaultdict(list)
-    for name in rows.counts:
-        spellings[normalised(name)].append(name)
-    for names in spellings.values():
-        if len(names) > 1:
-            told = " and ".join(f"'{name}' ({rows.counts[name]:,} rows)" for name in names)
-            yield f"labels that differ in case or spaces only are different classes: {told}"
+    counts = rows.counts
+    for names in groups(counts):
+        told = " and ".join(f"'{name}' ({counts[name]:,} rows)" for name in names)
+        yield f"labels that differ in case or spaces only are different classes: {told}; --merge-case merges them"
 
 
 def _sizes(rows: Rows) -> Iterator[str]:

@@ -1,5 +1,6 @@
 """The config of a study of one's own data, with a comment on every line that a person may want to change."""
 
+import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,6 +12,9 @@ from gendist.config.study import FOLDERS
 from gendist.own_data.size import Size
 from gendist.report.escape import one_line, shorten
 from gendist.settings import DEVICES
+from gendist.texts.delimited import Reading
+
+USUAL = Reading()
 
 
 @dataclass(frozen=True)
@@ -22,7 +26,8 @@ class Named:
     test: str
     text: Sequence[str]
     label: str
-    encoding: str = "utf-8"
+    reading: Reading = USUAL
+    """How both files are read."""
     unlabelled: str | None = None
     unlabelled_rows: int = 0
 
@@ -61,7 +66,7 @@ def config_text(named: Named, size: Size, source: str, train_rows: int, labels: 
         (f"  {named.name}:", "the dataset's name: letters, digits, '_' and '-'"),
         (f"    train: {_yaml(named.train)}", "rows to learn from, relative to the folder where you start the run"),
         (f"    test: {_yaml(named.test)}", "rows to measure with; nothing is learned from them"),
-        *([(f"    encoding: {named.encoding}", "of both files")] if named.encoding != "utf-8" else []),
+        *_reading(named.reading),
         (f"    text: {text}", "column of the texts; several are joined: [title, body]"),
         (f"    label: {_yaml(named.label)}", f"column of the classes: {_classes(labels)}"),
         *_numbered(labels),
@@ -83,6 +88,20 @@ def _unlabelled(named: Named) -> list[tuple[str, str]]:
         (f"    unlabelled: {_yaml(named.unlabelled)}", "texts without labels, to learn the teacher's scores of"),
         (f"    unlabelled_rows: {named.unlabelled_rows}", "so many of them, drawn at random"),
     ]
+
+
+def _reading(reading: Reading) -> list[tuple[str, str]]:
+    """Return the lines of what is not as usual."""
+    lines = []
+    if reading.encoding != USUAL.encoding:
+        lines.append((f"    encoding: {reading.encoding}", "of both files"))
+    if reading.delimiter is not None:
+        lines.append((f"    delimiter: {json.dumps(reading.delimiter)}", "between the columns"))
+    if reading.quoting != USUAL.quoting:
+        lines.append((f"    quoting: {reading.quoting}", "standard: quotes enclose fields; none: they are letters"))
+    if not reading.header:
+        lines.append(("    header: false", "the columns are called by their numbers"))
+    return lines
 
 
 def _numbered(labels: Sequence[str]) -> list[tuple[str, str]]:

@@ -3,12 +3,20 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from functools import cached_property
 from typing import Any
 
 from gendist.errors import GendistError
 
 LABEL_WORDS = re.compile("labels?|category|categories|class|topic|target|sentiment|intent|tag|genre|gold|y")
+OTHER_LABEL_WORDS = (
+    *("queue", "department", "dept", "team", "type", "status", "group", "kind", "priority", "severity", "emotion"),
+    *("polarity", "rating", "stars", "outcome", "decision", "reason", "section", "subject", "theme", "area", "product"),
+)
+"""Names of columns that may be labels, and are where no column has a name of the first kind."""
+NEAR = ("label", "category", "class", "topic", "target", "sentiment", "intent", *OTHER_LABEL_WORDS)
+"""Names of which a misspelling is noticed."""
 TEXT_WORDS = re.compile(
     "texts?|body|content|review|message|description|comment|sentence|document|abstract|tweet|utterance|question"
 )
@@ -45,9 +53,14 @@ class Column:
         """Whether every cell is a number."""
         return all(re.fullmatch(r"-?[0-9]+([.,][0-9]+)?", cell) for cell in self.cells)
 
+    @property
+    def words(self) -> list[str]:
+        """Words of the column's name: ``ticketType`` and ``ticket_type`` have two."""
+        return re.split("[^a-z]+", re.sub("(?<=[a-z])(?=[A-Z])", " ", self.name).lower())
+
     def named(self, words: re.Pattern[str]) -> bool:
         """Whether one of the words is part of the column's name."""
-        return any(map(words.fullmatch, re.split("[^a-z]+", self.name.lower())))
+        return any(map(words.fullmatch, self.words))
 
     @property
     def may_be_text(self) -> bool:
@@ -91,7 +104,7 @@ def guess_text(columns: Sequence[Column]) -> Guess:
 def guess_label(columns: Sequence[Column]) -> Guess:
     """Guess the label column: few different values that repeat; a telling name decides between several."""
     found = [c for c in columns if c.may_be_label]
-    named = [c for c in found if c.named(LABEL_WORDS)]
+    named = [c for c in found if c.named(LABEL_WORDS)] or [c for c in found if {*c.words} & {*OTHER_LABEL_WORDS}]
     best = named or found
     if len(best) > 1 and all(_same_classes(best[0], other) for other in best[1:]):
         best = [next((c for c in best if not c.numeric), best[0])]  # one holds the other's names
@@ -109,11 +122,20 @@ def columns_of(values: dict[str, list[Any]]) -> list[Column]:
     return [Column(name, cells) for name, cells in values.items()]
 
 
+def _near_label(column: Column) -> bool:
+    """Whether a word of the column's name is nearly one that labels have."""
+    return any(get_close_matches(word, NEAR, 1, 0.75) for word in column.words if len(word) > 3)
+
+
 def unclear(path: str, role: str, guess: Guess, columns: Sequence[Column]) -> GendistError:
     """Return the error for a role that no column or several fit."""
     if guess.columns:
         fitting = ", ".join(f"'{c.name}'" for c in guess.columns)
-        return GendistError(f"{path}: several columns may be the {role} ({fitting}); name it with --{role} COLUMN")
+        near = [c.name for c in guess.columns if role == "label" and _near_label(c)]
+        hint = f" (is it '{near[0]}'?)" if near else ""
+        return GendistError(
+            f"{path}: several columns may be the {role} ({fitting}); name it with --{role} COLUMN{hint}"
+        )
     has = ", ".join(f"'{c.name}'" for c in columns)
     wanted = "texts of several words" if role == "text" else "a few values that repeat"
     return GendistError(f"{path}: no column looks like the {role} ({wanted}); name it with --{role} COLUMN (has {has})")

@@ -4,17 +4,19 @@ import csv
 import io
 import re
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from gendist.artifacts import write_text
-from gendist.errors import GendistError
-from gendist.texts.prepare import label_of
+from gendist.texts.alike import groups
+from gendist.texts.labelled import label_fault, label_of
 from gendist.texts.sources import Source
 
 SEPARATOR = " "
 """Between joined columns, as the study's default."""
+EMPTY_LABEL = "empty label"
+"""Why a row with a text is left out that may be an unlabelled one."""
 
 
 @dataclass(frozen=True)
@@ -70,11 +72,9 @@ def clean_rows(source: Source, text: Sequence[str], label: str) -> tuple[Rows, l
         why = fault_of(parts)
         name = ""
         if not why:
-            try:
-                name = label_of(source, row, label)
-                why = "" if name else "empty label"
-            except GendistError:
-                why = "label is no name on one line, nor a whole number"
+            fault = label_fault(source.columns[label][row])
+            name = "" if fault else label_of(source, row, label)
+            why = f"label {fault}" if fault else "" if name else EMPTY_LABEL
         if why:
             dropped.append(Dropped(number, why))
             continue
@@ -86,12 +86,30 @@ def clean_rows(source: Source, text: Sequence[str], label: str) -> tuple[Rows, l
 
 def fault_of(parts: Sequence[object]) -> str:
     """Return why the study would refuse the cells of a text; empty if it would not."""
-    if any(part is not None and not isinstance(part, str) for part in parts):
-        return "text is a number or a list"
+    for part in parts:
+        if part is not None and not isinstance(part, str):
+            return f"text is of type {type(part).__name__}, expected text"
     joined = "".join(part for part in parts if isinstance(part, str))
     if not joined.strip():
         return "empty text"
     return "broken characters" if re.search("[\ud800-\udfff]", joined) else ""
+
+
+def merge_alike(rows: Rows) -> tuple[Rows, list[str]]:
+    """Give labels that differ in case, spaces or as numbers (1 and 1.0) the name that most of their rows have.
+
+    Returns:
+        The rows, and what was merged, in words.
+    """
+    return merge_as(rows, rows.counts)
+
+
+def merge_as(rows: Rows, names: Iterable[str]) -> tuple[Rows, list[str]]:
+    """Do the same with the first of some names that fits."""
+    counts = rows.counts
+    renamed = {name: found[0] for found in groups(dict.fromkeys([*names, *counts])) for name in found[1:]}
+    told = [f"'{name}' ({counts[name]:,} rows) merged into '{renamed[name]}'" for name in renamed if name in counts]
+    return replace(rows, labels=[renamed.get(name, name) for name in rows.labels]), told
 
 
 def drop_classes(rows: Rows, dropped: list[Dropped], fewest: int = 2) -> tuple[Rows, list[Dropped]]:

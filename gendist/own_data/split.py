@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from gendist.own_data.rows import Rows
-from gendist.texts.unlabelled import normalised
+from gendist.texts.alike import normalised
 
 SHARE = 0.2
 """Share of the rows that become test rows ..."""

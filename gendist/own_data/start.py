@@ -3,6 +3,7 @@
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from difflib import get_close_matches
 from pathlib import Path
 
 from gendist.artifacts import write_text
@@ -10,13 +11,22 @@ from gendist.config import study_from
 from gendist.errors import GendistError
 from gendist.own_data.checks import dropped_rows, findings, lengths, shared_texts
 from gendist.own_data.config import Named, config_text
-from gendist.own_data.rows import Rows, clean_rows, drop_classes, drop_unknown, write_rows
+from gendist.own_data.rows import (
+    EMPTY_LABEL,
+    Rows,
+    clean_rows,
+    drop_classes,
+    drop_unknown,
+    merge_alike,
+    merge_as,
+    write_rows,
+)
 from gendist.own_data.size import choose_size, in_words, seconds
 from gendist.own_data.split import split_rows
-from gendist.own_data.unlabelled import EMPTY_LABEL, MOST, count_empty_labels, drop_known, rows_without_labels
-from gendist.regular import require_regular
-from gendist.texts.encodings import guess_encoding
-from gendist.texts.sources import MOST_BYTES, TEXT_FILES, Source, read_file
+from gendist.own_data.unlabelled import MOST, count_empty_labels, drop_known, rows_without_labels
+from gendist.texts.delimited import Reading
+from gendist.texts.encodings import COMMAND_OPTION, guess_encoding
+from gendist.texts.sources import TEXT_FILES, Source, read_file, require_kind
 
 CORES = 2
 SAMPLE = 20_000
@@ -28,8 +38,12 @@ class Table:
     """A file with all its columns."""
 
     path: Path
-    encoding: str
     source: Source
+
+    @property
+    def encoding(self) -> str:
+        """Of a text file."""
+        return self.source.reading.encoding
 
 
 @dataclass(frozen=True)
@@ -53,24 +67,28 @@ class Prepared:
     """Rows without labels for the study; None for none."""
 
 
-def read_table(path: Path, encoding: str | None = None) -> Table:
-    """Read a file of any accepted kind with all its columns; without an encoding, it is guessed.
+def read_table(path: Path, reading: Reading, guess: bool, wanted: Sequence[str] = ()) -> Table:
+    """Read a file of any accepted kind with all its columns.
+
+    Args:
+        path: the file.
+        reading: what the user says of a text file.
+        guess: whether to guess its encoding.
+        wanted: columns that the user names.
 
     Raises:
         GendistError: if the file cannot be read, or has no rows.
     """
-    # Before its encoding is guessed: a wrong kind of file, and what is no file, is told by the reader.
-    guessed = encoding is None and path.suffix.lower() in TEXT_FILES and require_regular(path) <= MOST_BYTES
-    used = encoding or "utf-8"
-    if guessed:
+    require_kind(path)
+    if guess and path.suffix.lower() in TEXT_FILES:
         try:
-            used = guess_encoding(path.read_bytes())
+            reading = replace(reading, encoding=guess_encoding(path.read_bytes()))
         except OSError as error:
             raise GendistError(f"{path}: cannot be read ({error.strerror})") from None
-    source = read_file(path, None, used)
+    source = read_file(path, None, reading, option=COMMAND_OPTION, expected=wanted)
     if not source.rows:
         raise GendistError(f"{path}: no rows")
-    return Table(path, used, source)
+    return Table(path, source)
 
 
 def require_columns(table: Table, names: Sequence[str]) -> None:
@@ -80,9 +98,14 @@ def require_columns(table: Table, names: Sequence[str]) -> None:
         GendistError: for the first.
     """
     for name in names:
+        if name in table.source.twice:
+            raise GendistError(f"{table.path}: column '{name}' stands twice in the header; rename one of them")
         if name not in table.source.columns:
             has = ", ".join(f"'{column}'" for column in table.source.columns)
-            raise GendistError(f"{table.path}: no column '{name}' (has {has})")
+            close = get_close_matches(name.lower(), [column.lower() for column in table.source.columns], 1)
+            meant = [column for column in table.source.columns if column.lower() in close]
+            hint = f"; did you mean '{meant[0]}'?" if meant else ""
+            raise GendistError(f"{table.path}: no column '{name}' (has {has}){hint}")
 
 
 def count_unlabelled(table: Table, roles: Roles) -> int:
@@ -91,7 +114,13 @@ def count_unlabelled(table: Table, roles: Roles) -> int:
 
 
 def prepare(
-    table: Table, roles: Roles, given_test: Table | None, further: Table | None = None, take_unlabelled: bool = False
+    table: Table,
+    roles: Roles,
+    given_test: Table | None,
+    *,
+    further: Table | None = None,
+    take_unlabelled: bool = False,
+    merge: bool = False,
 ) -> Prepared:
     """Leave out what the study would refuse, split off test rows where none are given, and look for oddities.
 
@@ -101,18 +130,23 @@ def prepare(
         given_test: a file of test rows.
         further: a file of rows without labels.
         take_unlabelled: take the rows of ``table`` whose label is empty for such rows too.
+        merge: whether labels that differ in case or spaces are one class.
 
     Raises:
         GendistError: if fewer than two classes are left, or no row of ``further`` can be used.
     """
-    rows, dropped = drop_classes(*clean_rows(table.source, roles.text, roles.label))
+    found, unusable = clean_rows(table.source, roles.text, roles.label)
+    found, merged = merge_alike(found) if merge else (found, [])
+    rows, dropped = drop_classes(found, unusable)
     if len(rows.counts) < 2:
         left = ", ".join(f"'{name}'" for name in rows.counts) or "none"
+        why = "".join(f"; {line}" for line in dropped_rows(dropped, rows.unit))
         raise GendistError(
-            f"{table.path}: a classifier needs two classes of at least two rows each; column '{roles.label}' has {left}"
+            f"{table.path}: a classifier needs two classes of at least two rows each; "
+            f"column '{roles.label}' has {left}{why}"
         )
     told = [row for row in dropped if not (take_unlabelled and row.why == EMPTY_LABEL)]
-    warnings = [*dropped_rows(told, rows.unit), *findings(rows)]
+    warnings = [*merged, *dropped_rows(told, rows.unit), *findings(rows)]
     if given_test is None:
         train_places, test_places = split_rows(rows)
         train, test = rows.take(train_places), rows.take(test_places)
@@ -124,8 +158,12 @@ def prepare(
             warnings.append(f"no test rows of {', '.join(repr(name) for name in missing)}: too few rows to spare any")
     else:
         train = rows
-        test, lost = drop_unknown(*clean_rows(given_test.source, roles.text, roles.label), set(rows.counts))
-        clean = not dropped and not lost and table.encoding == given_test.encoding
+        tested, unusable = clean_rows(given_test.source, roles.text, roles.label)
+        tested, also_merged = merge_as(tested, rows.counts) if merge else (tested, [])
+        test, lost = drop_unknown(tested, unusable, set(rows.counts))
+        alike = table.source.reading == given_test.source.reading and not merged and not also_merged
+        clean = not dropped and not lost and alike
+        warnings += [f"{given_test.path}: {line}" for line in (*given_test.source.notes, *also_merged)]
         if not len(test):
             raise GendistError(f"{given_test.path}: no row with a text and a class that {table.path} has")
         warnings += [f"{given_test.path}: {line}" for line in dropped_rows(lost, test.unit)]
@@ -141,7 +179,7 @@ def _unlabelled(
 ) -> tuple[Rows | None, list[str]]:
     """Return the rows without labels of both files, and what is to be said of those that are left out."""
     found: list[Rows] = []
-    lines = []
+    lines = [f"{further.path}: {note}" for note in further.source.notes] if further else []
     for given, label in ((table, roles.label), (further, None)):
         if given is not None:
             rows, dropped = rows_without_labels(given.source, roles.text, label)
@@ -209,7 +247,7 @@ def write_study(
     size = choose_size(prepared.train.counts)
     named = Named(name, _seen(places.train), _seen(places.test), roles.text, roles.label)
     if prepared.clean and given_test is not None:
-        named = Named(name, str(table.path), str(given_test.path), roles.text, roles.label, table.encoding)
+        named = Named(name, str(table.path), str(given_test.path), roles.text, roles.label, table.source.reading)
     else:
         write_rows(places.train, prepared.train, roles.text, roles.label)
         write_rows(places.test, prepared.test, roles.text, roles.label)

@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
-from gendist.own_data.rows import Dropped, Rows, fault_of
-from gendist.texts.prepare import label_of
+from gendist.own_data.rows import EMPTY_LABEL, Dropped, Rows, fault_of
+from gendist.texts.labelled import label_fault, label_of
 from gendist.texts.sources import Source
 from gendist.texts.unlabelled import why_dropped
 
@@ -11,22 +11,17 @@ FEWEST = 100
 """Rows of the labelled file without a label that are worth further systems and runs of the study."""
 MOST = 5000
 """Rows that the config takes of them, since each is scored; more can be asked for in it."""
-EMPTY_LABEL = "empty label"
 
 
 def rows_without_labels(source: Source, text: Sequence[str], label: str | None = None) -> tuple[Rows, list[Dropped]]:
-    """Return the rows that have a text, and whose ``label`` is empty where a column is named; and those without text.
-
-    Raises:
-        GendistError: if a label is neither a name nor an integer.
-    """
+    """Return the rows that have a text, with an empty ``label`` where a column is named; and those without text."""
     kept, dropped = Rows(source.name, source.unit, [], [], []), []
     for row, number in enumerate(source.rows):
         parts = [source.columns[column][row] for column in text]
         why = fault_of(parts)
         if why:
             dropped.append(Dropped(number, why))
-        elif label is None or not label_of(source, row, label):
+        elif label is None or not (label_fault(source.columns[label][row]) or label_of(source, row, label)):
             kept.numbers.append(number)
             kept.parts.append([part or "" for part in parts])
             kept.labels.append("")

@@ -1,29 +1,35 @@
 """Texts from files larger than memory, a few thousand at a time."""
 
-import codecs
-import csv
-import io
-import json
 import re
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, NamedTuple
 
 from gendist.errors import GendistError
+from gendist.predict.columns import Columns, delimited_columns, json_columns, named_columns
+from gendist.predict.standard_input import STDIN, opened_text
 from gendist.regular import require_regular
+from gendist.texts.delimited import Reading, open_sheet
+from gendist.texts.encodings import TextFile
+from gendist.texts.json_lines import json_records
 
-STDIN = "-"
 FORMATS = ("csv", "tsv", "jsonl", "parquet", "txt")
 CHUNK = 4096
 """Rows in memory at a time."""
-LONGEST_CELL = 10_000_000
-"""Characters; what is longer is an unclosed quote."""
+UNKNOWN_HEADER = Reading(header=None)
 
-Row = tuple[int, str | None]
-"""Row number from 0, and its text; None where it has none."""
+
+class Row(NamedTuple):
+    """A row of the input."""
+
+    number: int
+    """From 0."""
+    text: str | None
+    """None where it has none."""
+    kept: Sequence[Any] = ()
+    """Values of the columns that go into the output."""
 
 
 @dataclass(frozen=True)
@@ -38,10 +44,13 @@ class Source:
     """Columns that the training texts were made of."""
     separator: str = " "
     """What stands between joined columns."""
-    encoding: str = "utf-8"
-    """Of the text formats; a byte order mark is skipped."""
+    reading: Reading = UNKNOWN_HEADER
+    """How a text file is to be read."""
     format: str | None = None
-    """One of ``FORMATS``; None goes by the file's suffix, and takes the standard input for lines of text."""
+    """One of ``FORMATS``; None goes by the file's suffix, and takes the standard input for lines of text unless its
+    first line is that of a table."""
+    keep: Sequence[str] | None = ()
+    """Columns that go into the output; None takes all."""
 
     @property
     def name(self) -> str:
@@ -49,32 +58,73 @@ class Source:
         return "standard input" if self.path == STDIN else self.path
 
 
-def read_chunks(source: Source, size: int = CHUNK) -> Iterator[list[Row]]:
-    """Yield the rows of a source in order, ``size`` at a time.
+@dataclass(frozen=True)
+class Texts:
+    """An opened source."""
+
+    kept: list[str]
+    """Names of the columns that go into the output."""
+    rows: Iterator[Row]
+
+    def chunks(self, size: int = CHUNK) -> Iterator[list[Row]]:
+        """Yield the rows in order, ``size`` at a time."""
+        chunk: list[Row] = []
+        for row in self.rows:
+            chunk.append(row)
+            if len(chunk) == size:
+                yield chunk
+                chunk = []
+        if chunk:
+            yield chunk
+
+
+@contextmanager
+def opened(source: Source, size: int = CHUNK, tell: Callable[[str], None] = lambda note: None) -> Iterator[Texts]:
+    """Open a source.
 
     Text columns are stripped and joined as the training texts were. A missing text is a null of
-    Parquet or JSON in all its columns; an empty one is a text like any other.
+    Parquet or JSON in all its columns, or a JSON object without them; an empty one is a text like any other.
+
+    Args:
+        source: where the texts are.
+        size: rows of Parquet that are read at once.
+        tell: takes a line that the user should know.
 
     Raises:
-        GendistError: unknown format, missing file or column, broken row, or another encoding.
+        GendistError: unknown format, missing file or column, broken row, or another encoding; some of these only
+            when the row is reached.
     """
     kind = _format(source)
-    rows = _parquet_rows(source, size) if kind == "parquet" else _text_rows(source, kind)
-    chunk: list[Row] = []
-    for number, text in enumerate(rows):
-        if text is not None and re.search("[\ud800-\udfff]", text):  # JSON can spell it
-            raise GendistError(f"{source.name}, row {number}: text holds half of a surrogate pair (\\ud800 to \\udfff)")
-        if text is not None and "\0" in text:
-            raise GendistError(
-                f"{source.name}, row {number}: text holds a NUL character; the file may be damaged, or its "
-                "--encoding another, such as utf-16"
+    if kind == "parquet":
+        kept, rows = _parquet_rows(source, size)
+        yield Texts(kept, _checked(source, rows))
+        return
+    with ExitStack() as stack:
+        try:
+            unsure = source.format is None and kind == "txt"
+            encoding = source.reading.encoding
+            file, found = stack.enter_context(
+                opened_text(source.path, source.trained_on, encoding, "" if unsure else kind, source.keep is None)
             )
-        chunk.append((number, text))
-        if len(chunk) == size:
-            yield chunk
-            chunk = []
-    if chunk:
-        yield chunk
+            if unsure and found != "txt":
+                tell(f"{source.name}: read as {found}, by its first line; --format txt takes its lines for texts")
+            kept, rows = _READERS[found](source, file, found, tell)
+        except OSError as error:
+            raise _unreadable(source, error) from None
+        yield Texts(kept, _checked(source, rows))
+
+
+def _checked(source: Source, rows: Iterator[tuple[str | None, Sequence[Any]]]) -> Iterator[Row]:
+    try:
+        for number, (text, kept) in enumerate(rows):
+            where = f"{source.name}, row {number}"
+            if text is not None and re.search("[\ud800-\udfff]", text):  # JSON can spell it
+                raise GendistError(f"{where}: text holds half of a surrogate pair (\\ud800 to \\udfff)")
+            if text is not None and "\0" in text:
+                raise GendistError(f"{where}: text holds a NUL character; the file may be damaged")
+            yield Row(number, text, kept)
+    except OSError as error:
+        raise _unreadable(source, error) from None
 
 
 def _format(source: Source) -> str:
@@ -92,64 +142,9 @@ def _format(source: Source) -> str:
     return suffix
 
 
-@contextmanager
-def _opened(source: Source, newline: str) -> Iterator[TextIO]:
-    """Open the source as text; the standard input stays open."""
-    # A file of UTF-8 may begin with a byte order mark.
-    encoding = "utf-8-sig" if _is_utf8(source.encoding) else source.encoding
-    with ExitStack() as stack:
-        binary = sys.stdin.buffer if source.path == STDIN else stack.enter_context(Path(source.path).open("rb"))
-        stream = io.TextIOWrapper(binary, encoding=encoding, newline=newline)
-        stack.callback(stream.detach)  # or the standard input would be closed with it
-        yield stream
-
-
 def _unreadable(source: Source, error: OSError) -> GendistError:
     missing = isinstance(error, FileNotFoundError)
     return GendistError(f"{source.name}: " + ("no such file" if missing else f"cannot be read ({error.strerror})"))
-
-
-def _is_utf8(encoding: str) -> bool:
-    return codecs.lookup(encoding).name == "utf-8"
-
-
-def _text_rows(source: Source, kind: str) -> Iterator[str | None]:
-    done = 0
-    try:
-        # Only \n ends a line: other Unicode line breaks may stand inside a text.
-        with _opened(source, "" if kind in ("csv", "tsv") else "\n") as stream:
-            for text in _READERS[kind](source, stream):
-                yield text
-                done += 1
-    except LookupError:
-        raise GendistError(f"encoding '{source.encoding}' is unknown; try utf-8, utf-16, cp1252 or latin-1") from None
-    except UnicodeError as error:  # found a block ahead of the row that it is in
-        reason = getattr(error, "reason", error)
-        raise GendistError(
-            f"{source.name}: not {source.encoding} somewhere after row {done} ({reason}); "
-            "say what it is with --encoding, such as cp1252"
-        ) from None
-    except OSError as error:
-        raise _unreadable(source, error) from None
-
-
-def _chosen(source: Source, present: Sequence[str], where: str) -> list[str]:
-    """Return the columns that make the text."""
-    if source.columns:
-        wanted = list(source.columns)
-    elif all(column in present for column in source.trained_on):
-        wanted = list(source.trained_on)
-    elif len(present) == 1:
-        wanted = list(present)
-    else:
-        wanted = list(source.trained_on)
-    for column in wanted:
-        if column not in present:
-            shown = ", ".join(map(str, present)) or "none"
-            raise GendistError(f"{where}: no column '{column}' (has {shown}); name the text's with --text")
-        if list(present).count(column) > 1:
-            raise GendistError(f"{where}: column '{column}' stands twice")
-    return wanted
 
 
 def _joined(source: Source, parts: Sequence[Any], where: str) -> str | None:
@@ -163,65 +158,64 @@ def _joined(source: Source, parts: Sequence[Any], where: str) -> str | None:
     return source.separator.join(part for part in stripped if part)
 
 
-def _lines(source: Source, stream: TextIO) -> Iterator[str | None]:
-    for line in stream:
-        yield line.strip()
+_Read = tuple[list[str], Iterator[tuple[str | None, Sequence[Any]]]]
+"""Names of the columns that are kept, and each row's text and values of these."""
 
 
-def _delimited_rows(source: Source, stream: TextIO, delimiter: str) -> Iterator[str | None]:
-    csv.field_size_limit(LONGEST_CELL)
-    line = 1
-    reader = csv.reader(stream, delimiter=delimiter, strict=True)
-    try:
-        header = next(reader, [])
-        places = [header.index(column) for column in _chosen(source, header, source.name)]
-        line = reader.line_num + 1
-        for record in reader:
+def _lines(source: Source, file: TextFile, kind: str, tell: Callable[[str], None]) -> _Read:
+    if source.keep is None or source.keep:
+        raise GendistError(f"{source.name}: lines of text have no columns to --keep")
+    return [], ((line.strip(), ()) for line in file.lines(source.reading.encoding))
+
+
+def _delimited(source: Source, file: TextFile, kind: str, tell: Callable[[str], None]) -> _Read:
+    wanted = list(source.columns or source.trained_on)
+    sheet = open_sheet(file, source.reading, wanted, tabs=kind == "tsv")
+    for note in sheet.notes:
+        tell(f"{source.name}: {note}")
+    header, columns = delimited_columns(source.name, sheet, source.reading, source.columns, wanted, tell)
+    kept = named_columns(source.name, sheet.columns(header), source.keep)
+    names = sheet.columns(header)
+    texts, others = [names.index(column) for column in columns], [names.index(column) for column in kept]
+
+    def rows() -> Iterator[tuple[str | None, Sequence[Any]]]:
+        for line, record in sheet.rows(header):
+            text = _joined(source, [record[place] for place in texts], f"{source.name}, line {line}")
+            yield text, [record[place] for place in others]
+
+    return kept, rows()
+
+
+def _json(source: Source, file: TextFile, kind: str, tell: Callable[[str], None]) -> _Read:
+    records = json_records(file, source.reading.encoding)
+    kept = [] if source.keep is None else list(source.keep)
+    if source.keep is None:
+        kept = list(dict.fromkeys(key for _, record in records for key in record))
+        records = json_records(file, source.reading.encoding)
+    found: Columns = json_columns(source.name, records, source.columns, source.trained_on, kept, tell)
+
+    def rows() -> Iterator[tuple[str | None, Sequence[Any]]]:
+        for line, record in found.records:
             where = f"{source.name}, line {line}"
-            if record:  # a blank line is no row
-                if len(record) != len(header):
-                    raise GendistError(
-                        f"{where}: {len(record)} fields, the header has {len(header)}; "
-                        "quote texts that hold the delimiter or a line break"
-                    )
-                yield _joined(source, [record[place] for place in places], where)
-            line = reader.line_num + 1
-    except csv.Error as error:
-        opened = "; a quote that is opened there is not closed" if reader.line_num > line else ""
-        raise GendistError(f"{source.name}, line {line}: broken quoting ({error}){opened}") from None
+            if found.instead and any(column in record for column in source.trained_on):
+                raise GendistError(
+                    f"{where}: has '{source.trained_on[0]}', while the rows before have their text under "
+                    f"'{found.names[0]}'; name the text's key with --text"
+                )
+            yield _joined(source, [record.get(name) for name in found.names], where), [record.get(k) for k in kept]
+
+    return kept, rows()
 
 
-def _csv_rows(source: Source, stream: TextIO) -> Iterator[str | None]:
-    return _delimited_rows(source, stream, ",")
-
-
-def _tsv_rows(source: Source, stream: TextIO) -> Iterator[str | None]:
-    return _delimited_rows(source, stream, "\t")
-
-
-def _jsonl_rows(source: Source, stream: TextIO) -> Iterator[str | None]:
-    for number, line in enumerate(stream, 1):
-        where = f"{source.name}, line {number}"
-        if not line.strip():
-            continue
-        try:
-            record = json.loads(line)
-        except (ValueError, RecursionError) as error:
-            raise GendistError(f"{where}: not valid JSON ({getattr(error, 'msg', error)})") from None
-        if not isinstance(record, dict):
-            raise GendistError(f"{where}: expected a JSON object")
-        yield _joined(source, [record[column] for column in _chosen(source, list(record), where)], where)
-
-
-_READERS: dict[str, Callable[[Source, TextIO], Iterator[str | None]]] = {
-    "csv": _csv_rows,
-    "tsv": _tsv_rows,
-    "jsonl": _jsonl_rows,
+_READERS: dict[str, Callable[[Source, TextFile, str, Callable[[str], None]], _Read]] = {
+    "csv": _delimited,
+    "tsv": _delimited,
+    "jsonl": _json,
     "txt": _lines,
 }
 
 
-def _parquet_rows(source: Source, size: int) -> Iterator[str | None]:
+def _parquet_rows(source: Source, size: int) -> _Read:
     if source.path == STDIN:
         raise GendistError("Parquet cannot be read from the standard input; name a file")
     try:
@@ -229,17 +223,35 @@ def _parquet_rows(source: Source, size: int) -> Iterator[str | None]:
         import pyarrow.parquet as pq
     except ImportError:
         raise GendistError("Parquet needs pyarrow: pip install 'gendist[predict]'") from None
-    done = 0
     require_regular(Path(source.path))
+    unreadable = (pa.ArrowException, OSError, ValueError, OverflowError)
+
+    def broken(error: Exception) -> GendistError:
+        return GendistError(f"{source.name}: not a readable Parquet file ({str(error).splitlines()[0]})")
+
     try:
-        with pq.ParquetFile(source.path) as parquet:
-            columns = _chosen(source, parquet.schema_arrow.names, source.name)
-            for batch in parquet.iter_batches(size, columns=columns):
-                for parts in zip(*(batch[column].to_pylist() for column in columns), strict=True):
-                    yield _joined(source, parts, f"{source.name}, row {done}")
-                    done += 1
+        present = pq.read_schema(source.path).names
     except FileNotFoundError as error:
         raise _unreadable(source, error) from None
-    except (pa.ArrowException, OSError, ValueError, OverflowError) as error:
-        reason = str(error).splitlines()[0]
-        raise GendistError(f"{source.name}: not a readable Parquet file ({reason})") from None
+    except unreadable as error:
+        raise broken(error) from None
+    only = present if len(present) == 1 else None
+    known = all(column in present for column in source.trained_on)
+    columns = source.columns or (only if only and not known else source.trained_on)
+    named_columns(source.name, present, columns, "; name the text's with --text")
+    kept = named_columns(source.name, present, source.keep)
+
+    def rows() -> Iterator[tuple[str | None, Sequence[Any]]]:
+        done = 0
+        try:
+            with pq.ParquetFile(source.path) as parquet:
+                for batch in parquet.iter_batches(size, columns=list(dict.fromkeys([*columns, *kept]))):
+                    values = {name: batch[name].to_pylist() for name in (*columns, *kept)}
+                    for row in range(batch.num_rows):
+                        text = _joined(source, [values[name][row] for name in columns], f"{source.name}, row {done}")
+                        yield text, [values[name][row] for name in kept]
+                        done += 1
+        except unreadable as error:
+            raise broken(error) from None
+
+    return kept, rows()

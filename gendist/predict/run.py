@@ -3,17 +3,26 @@
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 from gendist.errors import GendistError
 from gendist.predict.classifier import TextClassifier
-from gendist.predict.read import Row, Source, read_chunks
-from gendist.predict.write import DIGITS, Prediction, writer
+from gendist.predict.read import Row, Source, opened
+from gendist.predict.write import DIGITS, Header, Prediction, writer
+
+AT_TERMINAL, ELSEWHERE = 0.2, 30.0
+"""Seconds between two lines of progress on the standard error: one line, written anew, or one after the other."""
 
 
 def predict_file(
-    classifier: TextClassifier, source: Source, target: str, every_class: bool, chunk: int, texts: bool = False
+    classifier: TextClassifier,
+    source: Source,
+    target: str,
+    every_class: bool,
+    chunk: int,
+    *,
+    threshold: float = 0.0,
+    texts: bool = False,
 ) -> int:
     """Read texts, predict them and write what comes out, in the order of the rows.
 
@@ -23,6 +32,7 @@ def predict_file(
         target: a file, or ``-`` for the standard output.
         every_class: write every class's probability.
         chunk: rows in memory at a time.
+        threshold: probability below which a row gets no label.
         texts: write the texts too, under the names of the columns that the training texts were made of; several
             columns were joined: the first has the whole text, the others nothing.
 
@@ -35,36 +45,66 @@ def predict_file(
     if Path(target).exists() and Path(source.path).exists() and Path(target).samefile(source.path):
         raise GendistError(f"{target}: is read and cannot be written at the same time; name another output")
     labels = [str(label) for label in classifier.classes_]
-    done, began = 0, time.monotonic()
-    with writer(target, labels if every_class else [], classifier.text_columns if texts else []) as out:
-        for rows in read_chunks(source, chunk):
-            predictions = _predicted(classifier, labels, rows, every_class)
-            if texts:
-                predictions = [replace(p, text=text) for p, (_, text) in zip(predictions, rows, strict=True)]
-            out.write(predictions)
-            done += len(rows)
-            _show(done, time.monotonic() - began, "\r")
-    if done:
-        _show(done, time.monotonic() - began, "\n")
-    return done
+    progress = _Progress()
+    with (
+        opened(source, chunk, _note) as found,
+        writer(
+            target, Header(labels if every_class else [], found.kept, classifier.text_columns if texts else [])
+        ) as out,
+    ):
+        for rows in found.chunks(chunk):
+            out.write(_predicted(classifier, labels, rows, every_class, threshold))
+            progress.add(len(rows))
+    progress.end()
+    return progress.done
 
 
 def _predicted(
-    classifier: TextClassifier, labels: list[str], rows: Sequence[Row], every_class: bool
+    classifier: TextClassifier, labels: list[str], rows: Sequence[Row], every_class: bool, threshold: float
 ) -> list[Prediction]:
-    shares = classifier.predict_proba([text for _, text in rows if text is not None])
+    shares = classifier.predict_proba([row.text for row in rows if row.text is not None])
     found = zip(shares.argmax(1).tolist(), shares.round(DIGITS).tolist(), strict=True)
     predictions = []
-    for number, text in rows:
-        if text is None:
-            predictions.append(Prediction(number, None, None, [None] * len(labels) if every_class else []))
+    for row in rows:
+        if row.text is None:
+            nothing = [None] * len(labels) if every_class else []
+            predictions.append(Prediction(row.number, None, None, nothing, row.kept, None))
             continue
         best, every = next(found)
-        predictions.append(Prediction(number, labels[best], every[best], every if every_class else []))
+        label = labels[best] if every[best] >= threshold else None
+        probabilities = every if every_class else []
+        predictions.append(Prediction(row.number, label, every[best], probabilities, row.kept, row.text))
     return predictions
 
 
-def _show(done: int, seconds: float, end: str) -> None:
-    """Tell a person at the terminal how far it is."""
-    if sys.stderr.isatty():
-        print(f"\r{done:,} rows, {done / max(seconds, 1e-9):,.0f} a second ", end=end, file=sys.stderr, flush=True)
+def _note(line: str) -> None:
+    print(f"note: {line}", file=sys.stderr)
+
+
+class _Progress:
+    """How far it is, on the standard error; nothing where it is over at once."""
+
+    def __init__(self) -> None:
+        self.done = 0
+        self._terminal = sys.stderr.isatty()
+        self._began = self._shown = time.monotonic()
+        self._open = False
+
+    def add(self, rows: int) -> None:
+        self.done += rows
+        if time.monotonic() - self._shown >= (AT_TERMINAL if self._terminal else ELSEWHERE):
+            self._show()
+
+    def end(self) -> None:
+        if self._open:
+            self._show()
+            print(file=sys.stderr)
+
+    def _show(self) -> None:
+        self._shown = time.monotonic()
+        line = f"{self.done:,} rows, {self.done / max(self._shown - self._began, 1e-9):,.0f} a second"
+        if self._terminal:
+            print(f"\r{line} ", end="", file=sys.stderr, flush=True)
+            self._open = True
+        else:
+            print(line, file=sys.stderr, flush=True)

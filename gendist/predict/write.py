@@ -26,11 +26,52 @@ class Prediction:
     row: int
     label: str | None
     probability: float | None
-    """Of the label."""
+    """Of the likeliest class, whether it is likely enough to be the label or not."""
     all: Sequence[float | None]
     """Of every class, in the model's order; empty where not asked for."""
+    kept: Sequence[Any] = ()
+    """Values of the input's columns that are written too."""
     text: str | None = None
-    """Written only where text columns are asked for."""
+    """Written only where the header has text columns."""
+
+    def text_cells(self, columns: int) -> list[str | None]:
+        """Return the cells of so many text columns: the text in the first of them."""
+        return [self.text, *[None] * (columns - 1)] if columns else []
+
+
+class Header:
+    """Names of the columns of an output."""
+
+    def __init__(self, labels: Sequence[str] = (), kept: Sequence[str] = (), texts: Sequence[str] = ()) -> None:
+        """Name the columns.
+
+        Args:
+            labels: classes whose probabilities are written too.
+            kept: columns of the input that are written too; one that is called like a column of the output gets the
+                prefix ``input_``.
+            texts: columns for the text, which goes to the first of them.
+
+        Raises:
+            GendistError: if a column for the text is called like one of the predictions.
+        """
+        self.labels = list(labels)
+        self.probabilities = [f"probability_{label}" for label in labels]
+        self.texts = list(texts)
+        others = [*FIRST, *self.probabilities]
+        if doubled := sorted(set(texts) & set(others)):
+            raise GendistError(
+                f"--texts: the text column '{doubled[0]}' has the name of a column of predictions; leave it out"
+            )
+        self.kept: list[str] = []
+        for name in kept:
+            while name in (*others, *self.texts, *self.kept):
+                name = f"input_{name}"
+            self.kept.append(name)
+
+    @property
+    def columns(self) -> list[str]:
+        """All of them in order."""
+        return ["row", *self.kept, "label", "probability", *self.probabilities, *self.texts]
 
 
 class Writer(Protocol):
@@ -41,24 +82,18 @@ class Writer(Protocol):
 
 
 @contextmanager
-def writer(target: str, all_labels: Sequence[str], text_columns: Sequence[str] = ()) -> Iterator[Writer]:
+def writer(target: str, header: Header) -> Iterator[Writer]:
     """Open a target; the file has its name only once everything is written.
 
     Args:
         target: a .csv, .tsv, .jsonl or .parquet file, or ``-`` for CSV on the standard output.
-        all_labels: classes whose probabilities are written too; none but the label's if empty.
-        text_columns: columns for the text, which goes to the first of them.
+        header: names of the columns.
 
     Raises:
-        GendistError: for another suffix, where no file can be written, or if two columns would have one name.
+        GendistError: for another suffix, or where no file can be written.
     """
-    others = [*FIRST, *_columns(all_labels)]
-    if doubled := sorted(set(text_columns) & set(others)):
-        raise GendistError(
-            f"--texts: the text column '{doubled[0]}' has the name of a column of predictions; leave it out"
-        )
     if target == STDOUT:
-        with _delimited(sys.stdout, ",", all_labels, text_columns) as lines:
+        with _delimited(sys.stdout, ",", header) as lines:
             yield lines
         return
     suffix = Path(target).suffix.lower()
@@ -67,92 +102,88 @@ def writer(target: str, all_labels: Sequence[str], text_columns: Sequence[str] =
     try:
         with whole_file(Path(target)) as part:
             if suffix == ".parquet":
-                with _parquet(part, all_labels, text_columns) as parquet:
+                with _parquet(part, header) as parquet:
                     yield parquet
                 return
             with part.open("w", encoding="utf-8", newline="") as stream:
                 if suffix == ".jsonl":
-                    yield _JsonLines(stream, all_labels, text_columns)
+                    yield _JsonLines(stream, header)
                     return
-                with _delimited(stream, "\t" if suffix == ".tsv" else ",", all_labels, text_columns) as lines:
+                with _delimited(stream, "\t" if suffix == ".tsv" else ",", header) as lines:
                     yield lines
     except OSError as error:
         raise GendistError(f"{target}: cannot be written ({error.strerror or error})") from None
 
 
 class _Delimited:
-    def __init__(self, stream: TextIO, delimiter: str, all_labels: Sequence[str], text_columns: Sequence[str]) -> None:
+    def __init__(self, stream: TextIO, delimiter: str, header: Header) -> None:
         self._stream = stream
-        self._columns = len(text_columns)
         self._writer = csv.writer(stream, delimiter=delimiter, lineterminator="\n")
-        self._header: list[str] | None = [*FIRST, *_columns(all_labels), *text_columns]
+        self._header: list[str] | None = header.columns
+        self._n_texts = len(header.texts)
 
     def write(self, predictions: Sequence[Prediction]) -> None:
         # Not before the first rows are there, so that a mistake in the input leaves nothing on the terminal.
         if self._header is not None:
             self._writer.writerow(self._header)
             self._header = None
-        for p in predictions:
-            texts = _texts(p, self._columns)
-            self._writer.writerow([p.row, p.label, p.probability, *p.all, *texts])  # None becomes an empty field
+        for p in predictions:  # None becomes an empty field
+            cells = [p.row, *map(_as_text, p.kept), p.label, p.probability, *p.all]
+            self._writer.writerow([*cells, *p.text_cells(self._n_texts)])
         self._stream.flush()
 
 
+def _as_text(value: Any) -> str | None:
+    """Return a value of the input as a cell: what is no text as JSON."""
+    return value if value is None or isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+
+
 @contextmanager
-def _delimited(
-    stream: TextIO, delimiter: str, all_labels: Sequence[str], text_columns: Sequence[str]
-) -> Iterator[Writer]:
-    lines = _Delimited(stream, delimiter, all_labels, text_columns)
+def _delimited(stream: TextIO, delimiter: str, header: Header) -> Iterator[Writer]:
+    lines = _Delimited(stream, delimiter, header)
     yield lines
     lines.write([])  # the header of a file without rows
 
 
 class _JsonLines:
-    def __init__(self, stream: TextIO, all_labels: Sequence[str], text_columns: Sequence[str]) -> None:
+    def __init__(self, stream: TextIO, header: Header) -> None:
         self._stream = stream
-        self._labels = all_labels
-        self._columns = text_columns
+        self._header = header
 
     def write(self, predictions: Sequence[Prediction]) -> None:
         for p in predictions:
-            record: dict[str, Any] = {"row": p.row, "label": p.label, "probability": p.probability}
-            if self._labels:
-                record["probabilities"] = dict(zip(self._labels, p.all, strict=True)) if p.label is not None else None
-            record |= dict(zip(self._columns, _texts(p, len(self._columns)), strict=True))
-            self._stream.write(json.dumps(record, ensure_ascii=False) + "\n")
+            kept = dict(zip(self._header.kept, p.kept, strict=True))
+            record: dict[str, Any] = {"row": p.row, **kept, "label": p.label, "probability": p.probability}
+            if self._header.labels:
+                every = dict(zip(self._header.labels, p.all, strict=True))
+                record["probabilities"] = every if p.probability is not None else None
+            record |= zip(self._header.texts, p.text_cells(len(self._header.texts)), strict=True)
+            self._stream.write(json.dumps(record, ensure_ascii=False, default=str) + "\n")
         self._stream.flush()
 
 
 @contextmanager
-def _parquet(file: Path, all_labels: Sequence[str], text_columns: Sequence[str]) -> Iterator[Writer]:
+def _parquet(file: Path, header: Header) -> Iterator[Writer]:
     try:
         import pyarrow as pa
         import pyarrow.parquet as pq
     except ImportError:
         raise GendistError("Parquet needs pyarrow: pip install 'gendist[predict]'") from None
-    names = _columns(all_labels)
-    kinds = {"row": pa.int64(), "label": pa.string(), "probability": pa.float32()}
-    texts = dict.fromkeys(text_columns, pa.string())
-    schema = pa.schema({**kinds, **dict.fromkeys(names, pa.float32()), **texts})
+    kinds = {"row": pa.int64(), "probability": pa.float32(), **dict.fromkeys(header.probabilities, pa.float32())}
+    schema = pa.schema([(name, kinds.get(name, pa.string())) for name in header.columns])
 
     class Rows:
         def __init__(self, stream: pq.ParquetWriter) -> None:
             self._stream = stream
 
         def write(self, predictions: Sequence[Prediction]) -> None:
-            rows = [[p.row, p.label, p.probability, *p.all, *_texts(p, len(texts))] for p in predictions]
+            rows = [
+                [p.row, *map(_as_text, p.kept), p.label, p.probability, *p.all, *p.text_cells(len(header.texts))]
+                for p in predictions
+            ]
             columns = [list(column) for column in zip(*rows, strict=True)]
             arrays = [pa.array(column, field.type) for column, field in zip(columns, schema, strict=True)]
             self._stream.write_batch(pa.record_batch(arrays, schema=schema))
 
     with pq.ParquetWriter(file, schema, compression="zstd") as stream:
         yield Rows(stream)
-
-
-def _texts(prediction: Prediction, columns: int) -> list[str | None]:
-    """Return the cells of the text columns: the text in the first of them."""
-    return [prediction.text, *[None] * (columns - 1)] if columns else []
-
-
-def _columns(labels: Sequence[str]) -> list[str]:
-    return [f"probability_{label}" for label in labels]

@@ -1,14 +1,17 @@
 """Rows that another tool or model wrote: from the user's file to a pool's shards."""
 
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 
 import pyarrow as pa
 
 from gendist.artifacts import Provenance, hash_file, read_metadata, read_parquet, write_parquet
 from gendist.errors import GendistError
-from gendist.texts.prepare import label_of, text_of
-from gendist.texts.sources import read_file
+from gendist.texts.delimited import Reading
+from gendist.texts.encodings import ROWS_FILE
+from gendist.texts.labelled import label_of, text_of
+from gendist.texts.sources import Source, read_file
 from gendist.texts.tables import read_texts
 
 log = logging.getLogger(__name__)
@@ -32,26 +35,49 @@ def read_given(file: Path, train: Path, target: Path) -> None:
         GendistError: if the file cannot be read, has no column ``text``, a cell is no text, or a label is empty or
             no class of the training rows.
     """
-    present = read_file(file, None).columns
-    source = read_file(file, [TEXT, LABEL] if LABEL in present else [TEXT])
-    texts = [text_of(source, index, [TEXT]) for index in range(len(source.rows))]
+    source, texts, labels = given_texts(file, read_texts(train).label_names)
+    for note in source.notes:
+        log.warning("%s: %s", source.name, note)
     columns = {
         "row": pa.array(range(len(texts)), pa.int64()),
         "text": pa.array([text if any(map(str.isalnum, text)) else "" for text in texts], pa.string()),
     }
-    if LABEL in source.columns:
-        names = read_texts(train).label_names
-        labels = [label_of(source, index, LABEL) for index in range(len(texts))]
-        for number, label in zip(source.rows, labels, strict=True):
-            if label not in names:
-                shown = f"label '{label}' is none of the classes {', '.join(names)}" if label else "empty label"
-                raise GendistError(
-                    f"{file}, {source.unit} {number}: {shown}; column '{LABEL}' holds the class that each text was "
-                    "asked for: correct it, or remove the column"
-                )
+    if labels is not None:
         columns[LABEL] = pa.array(labels, pa.string())
-    write_parquet(target, pa.table(columns), Provenance("generators", {"source": source.digest}))
+    write_parquet(target, pa.table(columns), Provenance("generators", {"source": hash_file(file)}))
     log.info("%s: %d rows", file, len(texts))
+
+
+def given_texts(file: Path, classes: Sequence[str]) -> tuple[Source, list[str], list[str] | None]:
+    """Read the rows of a user's file: these, their texts, and their labels if the file has a column for them.
+
+    Args:
+        file: as ``read_given`` takes it.
+        classes: names that the labels may have; empty for any.
+
+    Raises:
+        GendistError: as ``read_given``.
+    """
+    present = _read(file, None)
+    # A column that stands twice is asked for too, to be refused.
+    with_labels = LABEL in present.columns or LABEL in present.twice
+    source = _read(file, [TEXT, LABEL] if with_labels else [TEXT])
+    texts = [text_of(source, index, [TEXT]) for index in range(len(source.rows))]
+    if not with_labels:
+        return source, texts, None
+    labels = [label_of(source, index, LABEL) for index in range(len(texts))]
+    for number, label in zip(source.rows, labels, strict=True):
+        if not label or (classes and label not in classes):
+            shown = f"label '{label}' is none of the classes {', '.join(classes)}" if label else "empty label"
+            raise GendistError(
+                f"{file}, {source.unit} {number}: {shown}; column '{LABEL}' holds the class that each text was "
+                "asked for: correct it, or remove the column"
+            )
+    return source, texts, labels
+
+
+def _read(file: Path, columns: Sequence[str] | None) -> Source:
+    return read_file(file, columns, Reading(), option=ROWS_FILE)
 
 
 def cut_shard(rows: Path, target: Path, shard: int, shard_rows: int) -> None:

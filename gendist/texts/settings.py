@@ -1,11 +1,14 @@
 """Settings of the datasets."""
 
 import codecs
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, SerializerFunctionWrapHandler, field_validator, model_serializer, model_validator
 
-from gendist.settings import Seed, Settings
+from gendist.settings import Seed, Settings, expanded
+
+LATER = ("delimiter", "quoting", "header", "labels", "unlabelled", "unlabelled_rows")
+"""Keys that earlier versions did not have."""
 
 
 class Dataset(Settings):
@@ -26,13 +29,24 @@ class Dataset(Settings):
     test_split: str = "test"
     """Split of the hub dataset that holds the test rows."""
     encoding: str = "utf-8"
-    """Encoding of .csv, .tsv and .jsonl files: `utf-8`, `utf-16`, `cp1252` (Windows, western Europe), ..."""
+    """Encoding of .csv, .tsv and .jsonl files: `utf-8`, `utf-16`, `cp1252` (Windows, western Europe), ...; a byte-order
+    mark outweighs it."""
+    delimiter: Annotated[str, Field(min_length=1, max_length=1)] | None = None
+    """Character between the columns of .csv and .tsv files; null decides among comma, semicolon, tab and `|`."""
+    quoting: Literal["auto", "standard", "none"] = "auto"
+    """Whether quotes in .csv and .tsv files enclose fields (`standard`) or are letters (`none`); `auto` decides by the
+    lines of the file."""
+    header: bool = True
+    """Whether .csv and .tsv files begin with the names of the columns; without them, columns are called `"1"`, `"2"`,
+    ..."""
     text: Annotated[list[str], Field(min_length=1)] = ["text"]
     """Text column, or a list of columns to be joined."""
     separator: str = " "
     """What stands between joined columns."""
     label: str = "label"
     """Label column: names, or integers."""
+    labels: dict[str, str] = {}
+    """Class names by the labels that stand for them, to merge spellings: `{billing: Billing}`."""
     label_names: Annotated[list[str], Field(min_length=2)] | None = None
     """Names of integer labels in order, where the source does not carry them."""
     train_per_class: Annotated[int, Field(ge=2)] | None = 100
@@ -43,14 +57,31 @@ class Dataset(Settings):
     """Synthetic rows of the generation-distillation systems (paper: 13,600 or 25,000)."""
     unlabelled: str | None = None
     """Real texts without labels, for the systems `+unlabelled` and `+gendist+unlabelled`: a file of the same formats
-    with the same text columns; a label column is not read. Rows whose text is a test or training text are dropped."""
+    with the same text columns, read as `train`; a label column is not read. Rows whose text is a test or training text
+    are dropped."""
     unlabelled_rows: Annotated[int, Field(ge=1)] | None = None
     """Rows drawn from `unlabelled` with `sample_seed`; null draws as many as `synthetic`."""
+
+    @field_validator("train", "test", "unlabelled")
+    @classmethod
+    def _expanded(cls, value: str | None) -> str | None:
+        return None if value is None else expanded(value)
 
     @field_validator("text", mode="before")
     @classmethod
     def _one_or_several(cls, value: object) -> object:
-        return [value] if isinstance(value, str) else value
+        if isinstance(value, str):
+            return [value]
+        if isinstance(value, list):
+            return value
+        raise ValueError("expected the name of a column (a number in quotes), or a list of names")
+
+    @field_validator("delimiter")
+    @classmethod
+    def _known_delimiter(cls, value: str | None) -> str | None:
+        if value is not None and (value in '"\r\n' or not (value.isprintable() or value == "\t")):
+            raise ValueError('expected one character, no quote or line break; a tab is written "\\t"')
+        return value
 
     @field_validator("encoding")
     @classmethod
@@ -72,6 +103,10 @@ class Dataset(Settings):
             for key in ("hub_config", "revision"):
                 if getattr(self, key) is not None:
                     raise ValueError(f"'{key}' belongs to 'hub', which is not set; leave it out")
+        if not self.header and not all(name.isdecimal() for name in (*self.text, self.label)):
+            raise ValueError(
+                "header is false: name the columns of 'text' and 'label' by their numbers, \"1\", \"2\", ..."
+            )
         if len(set(self.text)) < len(self.text):
             raise ValueError(f"text names a column twice: {', '.join(self.text)}")
         if self.unlabelled is None and self.unlabelled_rows is not None:
@@ -86,11 +121,14 @@ class Dataset(Settings):
         return self
 
     @model_serializer(mode="wrap")
-    def _without_unset(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Leave unset keys of unlabelled rows out: datasets without such rows keep their records, byte for byte."""
+    def _without_later(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave keys of later versions out where they have their defaults.
+
+        What was made before there were such keys is then not taken for outdated.
+        """
         values: dict[str, Any] = dump(self)
-        unset = [key for key in ("unlabelled", "unlabelled_rows") if getattr(self, key) is None]
-        return {key: value for key, value in values.items() if key not in unset}
+        defaults = {key: type(self).model_fields[key].default for key in LATER}
+        return {key: value for key, value in values.items() if key not in LATER or value != defaults[key]}
 
     @property
     def n_unlabelled(self) -> int:

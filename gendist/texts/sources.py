@@ -1,21 +1,18 @@
 """Read rows from CSV, TSV, JSONL, Parquet or a hub dataset, with errors that name file, row and column."""
 
-import csv
-import io
-import json
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-
-from gendist.artifacts import hash_file
-from gendist.artifacts.parquet import parquet_file
 from gendist.errors import GendistError
 from gendist.regular import require_regular
-from gendist.texts.encodings import decoded
+from gendist.texts.delimited import Reading, Sheet, looks_like_row, open_sheet, require_columns
+from gendist.texts.encodings import COMMAND_OPTION, DATASET_KEY, ROWS_FILE, TextFile, text_file
+from gendist.texts.json_lines import json_records
 from gendist.texts.settings import Dataset
+
+_AS_USUAL = Reading()
 
 
 @dataclass(frozen=True)
@@ -29,10 +26,16 @@ class Source:
     """What the user would call each row: line number in text files, row number from 1 elsewhere."""
     unit: str
     """What ``rows`` counts: 'line' or 'row'."""
-    digest: str
-    """Content hash of the file, or id and fingerprint of the hub split."""
+    digest: str | None = None
+    """Id and fingerprint of a hub split; a file is known by its content."""
     label_names: list[str] | None = None
     """Class names, where the source knows them."""
+    notes: list[str] = field(default_factory=list)
+    """What the user should know of how the file was read."""
+    twice: tuple[str, ...] = ()
+    """Names that stand twice in the header; such columns are left out where all are read."""
+    reading: Reading = _AS_USUAL
+    """How a text file was read."""
 
 
 def read_source(settings: Dataset, split: str) -> Source:
@@ -45,146 +48,143 @@ def read_source(settings: Dataset, split: str) -> Source:
     if settings.hub is not None:
         return _read_hub(settings, settings.train_split if split == "train" else settings.test_split, columns)
     path = Path(str(settings.train if split == "train" else settings.test))
-    return read_file(path, columns, settings.encoding, f" (key '{split}' of the dataset)")
+    return read_file(path, columns, reading_of(settings), f" (key '{split}' of the dataset)")
 
 
-def read_file(path: Path, columns: Sequence[str] | None, encoding: str = "utf-8", key: str = "") -> Source:
-    """Read columns of a file; None reads all that it has.
+def reading_of(settings: Dataset) -> Reading:
+    """Return how a dataset's text files are to be read."""
+    return Reading(settings.encoding, settings.delimiter, settings.quoting, settings.header)
+
+
+def read_file(
+    path: Path,
+    columns: Sequence[str] | None,
+    reading: Reading = _AS_USUAL,
+    key: str = "",
+    option: str = DATASET_KEY,
+    expected: Sequence[str] = (),
+) -> Source:
+    """Read columns of a file; None reads all that it has, but those whose name stands twice.
 
     Args:
         path: a .csv, .tsv, .jsonl or .parquet file.
         columns: names of the columns.
-        encoding: of a text file.
+        reading: what the user says of a text file.
         key: what of the config named the file, for the error message.
+        option: template of what messages call an option of the reading.
+        expected: where all columns are read, names by which the header is known.
 
     Raises:
         GendistError: as ``read_source``.
     """
-    if path.suffix.lower() not in _READERS:
-        hint = "; save the spreadsheet as CSV (UTF-8)" if path.suffix.lower() in SPREADSHEETS else ""
-        raise GendistError(f"{path}: unknown file type '{path.suffix}'; accepted: {', '.join(_READERS)}{hint}")
-    if require_regular(path, key) > MOST_BYTES:
-        raise GendistError(f"{path}: larger than {MOST_BYTES / 2**30:.0f} GiB; take a sample of its rows")
+    require_kind(path, key)
+    kind = path.suffix.lower()
     try:
-        return _READERS[path.suffix.lower()](path, columns, encoding)
+        if kind == ".parquet":
+            return _read_parquet(path, columns)
+        file = text_file(path, option)
+        if kind == ".jsonl":
+            return _read_jsonl(file, columns, reading)
+        return _read_delimited(file, columns, reading, columns or expected, tabs=kind == ".tsv")
     except OSError as error:
         raise GendistError(f"{path}: cannot be read ({error.strerror})") from None
+
+
+def require_kind(path: Path, key: str = "") -> int:
+    """Refuse a file of an unknown kind, or of more bytes than are taken; returns its bytes."""
+    if path.suffix.lower() not in ACCEPTED:
+        hint = "; save the spreadsheet as CSV (UTF-8)" if path.suffix.lower() in SPREADSHEETS else ""
+        raise GendistError(f"{path}: unknown file type '{path.suffix}'; accepted: {', '.join(ACCEPTED)}{hint}")
+    size = require_regular(path, key)
+    if size > MOST_BYTES:
+        raise GendistError(f"{path}: larger than {MOST_BYTES / 2**30:.0f} GiB; take a sample of its rows")
+    return size
 
 
 MOST_BYTES = 4 * 2**30
 """Of a file, and of the columns of a Parquet file once unpacked, which may be small packed: all is held in memory."""
 MOST_ROWS = 20_000_000
-LONGEST_CELL = 10_000_000
-"""Characters; what is longer is an unclosed quote."""
 BATCH = 1024
 """Rows of a Parquet file that are unpacked before their size is looked at."""
 TEXT_FILES = (".csv", ".tsv", ".jsonl")
+ACCEPTED = (*TEXT_FILES, ".parquet")
 SPREADSHEETS = (".xlsx", ".xls", ".ods", ".numbers")
-DELIMITERS = (",", ";", "\t")
-"""What may part the columns of a .csv: some spreadsheets write others than commas."""
+_NO_HEADER = {
+    COMMAND_OPTION: "; if line 1 is a row and no header, set --no-header",
+    DATASET_KEY: "; if line 1 is a row and no header, set header: false",
+    ROWS_FILE: "; line 1 must have the names of the columns",
+}
 
 
-def _require(path: Path, present: Sequence[str], wanted: Sequence[str]) -> None:
-    for column in wanted:
-        if column not in present:
-            raise GendistError(f"{path}: no column '{column}' (has {', '.join(map(str, present)) or 'none'})")
-        if list(present).count(column) > 1:
-            raise GendistError(f"{path}: column '{column}' stands twice in the header ({', '.join(present)})")
-
-
-def _read_delimited(path: Path, columns: Sequence[str] | None, encoding: str, delimiters: Sequence[str]) -> Source:
-    text = decoded(path, encoding)
-    delimiter = _delimiter(text, columns, delimiters)
+def _read_delimited(
+    file: TextFile, columns: Sequence[str] | None, reading: Reading, expected: Sequence[str], tabs: bool
+) -> Source:
+    sheet = open_sheet(file, reading, expected, tabs)
+    notes = list(sheet.notes)
+    header = header_of(sheet, reading, expected)
+    if not header and reading.header is None:
+        notes.append("line 1 is taken for a row, since its values come again below it: columns are named by number")
+    names = sheet.columns(header)
+    if columns is not None:
+        hint = ""
+        if header and looks_like_row(sheet):
+            hint = _NO_HEADER[file.option]
+        require_columns(file.name, names, columns, hint)
+    wanted = [name for name in names if names.count(name) == 1] if columns is None else columns
+    picked: dict[str, list[Any]] = {column: [] for column in wanted}
+    places = {column: names.index(column) for column in picked}
     lines: list[int] = []
-    line = 1
-    csv.field_size_limit(LONGEST_CELL)
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
-    try:
-        header = next(reader, [])
-        wanted = list(dict.fromkeys(header)) if columns is None else columns
-        _require(path, header, [] if columns is None else columns)
-        picked: dict[str, list[Any]] = {column: [] for column in wanted}
-        places = {column: header.index(column) for column in picked}
-        line = reader.line_num + 1
-        for record in reader:
-            if record:
-                if len(record) != len(header):
-                    raise GendistError(
-                        f"{path}, line {line}: {len(record)} fields, the header has {len(header)}; "
-                        "quote texts that hold the delimiter or a line break"
-                    )
-                for column, place in places.items():
-                    picked[column].append(record[place])
-                lines.append(line)
-            line = reader.line_num + 1
-    except csv.Error as error:
-        opened = "; a quote that is opened there is not closed" if reader.line_num > line else ""
-        raise GendistError(f"{path}, line {line}: broken quoting ({error}){opened}") from None
-    return Source(str(path), picked, lines, "line", hash_file(path))
+    for line, record in sheet.rows(header):
+        for column, place in places.items():
+            picked[column].append(record[place])
+        lines.append(line)
+    twice = tuple(dict.fromkeys(name for name in names if names.count(name) > 1))
+    return Source(file.name, picked, lines, "line", notes=notes, twice=twice, reading=replace(reading, header=header))
 
 
-def _delimiter(text: str, columns: Sequence[str] | None, delimiters: Sequence[str]) -> str:
-    """Choose the delimiter under which the header has the columns; without any wanted, the most of them."""
-    headers = {d: _first_record(text, d) for d in delimiters}
-    if columns is None:
-        return max(delimiters, key=lambda d: len(headers[d]))  # the first of equals
-    return next((d for d in delimiters if set(columns) <= set(headers[d])), delimiters[0])
+def header_of(sheet: Sheet, reading: Reading, wanted: Sequence[str]) -> bool:
+    """Return whether a sheet's first record is its header: as the reading says, else by the wanted columns or rows.
+
+    Raises:
+        GendistError: if that is unclear.
+    """
+    if reading.header is not None:
+        return reading.header
+    if wanted and set(wanted) <= set(sheet.first):
+        return True
+    is_row = looks_like_row(sheet)
+    if is_row is None:
+        shown = ", ".join(f"'{cell}'" for cell in sheet.first)
+        raise GendistError(
+            f"{sheet.file.name}: line 1 ({shown}) may be a header or a row, since a value of it comes again below it; "
+            "say which with --header or --no-header"
+        )
+    return not is_row
 
 
-def _first_record(text: str, delimiter: str) -> list[str]:
-    try:
-        return next(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True), [])
-    except csv.Error:
-        return []
-
-
-def _read_csv(path: Path, columns: Sequence[str] | None, encoding: str) -> Source:
-    return _read_delimited(path, columns, encoding, DELIMITERS)
-
-
-def _read_tsv(path: Path, columns: Sequence[str] | None, encoding: str) -> Source:
-    return _read_delimited(path, columns, encoding, ["\t"])
-
-
-def _read_jsonl(path: Path, columns: Sequence[str] | None, encoding: str) -> Source:
+def _read_jsonl(file: TextFile, columns: Sequence[str] | None, reading: Reading) -> Source:
     records: list[dict[str, Any]] = []
     lines: list[int] = []
-    # Only \n ends a line: other Unicode line breaks may stand inside a JSON string.
-    for number, line in enumerate(decoded(path, encoding).split("\n"), 1):
-        if not line.strip():
-            continue
-        try:
-            record = json.loads(line, object_pairs_hook=_keys_once)
-        except (ValueError, RecursionError) as error:
-            reason = getattr(error, "msg", str(error))
-            raise GendistError(f"{path}, line {number}: not valid JSON ({reason})") from None
-        if not isinstance(record, dict):
-            expected = f" with {', '.join(columns)}" if columns else ""
-            raise GendistError(f"{path}, line {number}: expected a JSON object{expected}")
+    for number, record in json_records(file, reading.encoding, columns or ()):
         for column in columns or ():
             if column not in record:
-                raise GendistError(f"{path}, line {number}: no key '{column}' (has {', '.join(record)})")
+                raise GendistError(f"{file.name}, line {number}: no key '{column}' (has {', '.join(record)})")
         records.append(record)
         lines.append(number)
     wanted = list(dict.fromkeys(key for record in records for key in record)) if columns is None else columns
     picked = {column: [record.get(column) for record in records] for column in wanted}
-    return Source(str(path), picked, lines, "line", hash_file(path))
+    return Source(file.name, picked, lines, "line", reading=reading)
 
 
-def _keys_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Make an object of its pairs; JSON leaves open which of two equal keys counts."""
-    record = dict(pairs)
-    if len(record) < len(pairs):
-        keys = [key for key, _ in pairs]
-        raise ValueError(f"key '{next(key for key in keys if keys.count(key) > 1)}' stands twice")
-    return record
+def _read_parquet(path: Path, columns: Sequence[str] | None) -> Source:
+    import pyarrow as pa
 
+    from gendist.artifacts.parquet import parquet_file
 
-def _read_parquet(path: Path, columns: Sequence[str] | None, encoding: str) -> Source:
     with parquet_file(path) as parquet:
         present = parquet.schema_arrow.names
         wanted = list(dict.fromkeys(present if columns is None else columns))
-        _require(path, present, wanted)
+        require_columns(str(path), present, wanted)
         if parquet.metadata.num_rows > MOST_ROWS:
             raise GendistError(f"{path}: {parquet.metadata.num_rows:,} rows; at most {MOST_ROWS:,} are accepted")
         picked: dict[str, list[Any]] = {column: [] for column in wanted}
@@ -199,7 +199,7 @@ def _read_parquet(path: Path, columns: Sequence[str] | None, encoding: str) -> S
             for column, part in zip(wanted, parts, strict=True):
                 picked[column] += part.to_pylist()
     rows = list(range(1, len(next(iter(picked.values()), [])) + 1))
-    return Source(str(path), picked, rows, "row", hash_file(path))
+    return Source(str(path), picked, rows, "row")
 
 
 def _read_hub(settings: Dataset, split: str, columns: Sequence[str]) -> Source:
@@ -221,11 +221,3 @@ def _read_hub(settings: Dataset, split: str, columns: Sequence[str]) -> Source:
     digest = f"{settings.hub}@{settings.revision or 'main'}/{split}:{loaded._fingerprint}"
     rows = list(range(1, loaded.num_rows + 1))
     return Source(name, {c: list(loaded[c]) for c in columns}, rows, "row", digest, names)
-
-
-_READERS: dict[str, Callable[[Path, Sequence[str] | None, str], Source]] = {
-    ".csv": _read_csv,
-    ".tsv": _read_tsv,
-    ".jsonl": _read_jsonl,
-    ".parquet": _read_parquet,
-}

@@ -1,7 +1,6 @@
 """Real rows without labels: read, without what would leak into the evaluation, and drawn at random."""
 
 import logging
-import unicodedata
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
@@ -11,19 +10,16 @@ import pyarrow as pa
 
 from gendist.artifacts import Provenance, hash_file, read_parquet, write_parquet
 from gendist.errors import GendistError
-from gendist.texts.prepare import text_of
+from gendist.texts.alike import normalised
+from gendist.texts.labelled import read_unlabelled_file
 from gendist.texts.settings import Dataset
-from gendist.texts.sources import read_file
 
 log = logging.getLogger(__name__)
 
 NO_TEXT, TEST, TRAIN = "without text", "in the test rows too", "in the training rows too"
 """Why rows are dropped."""
-
-
-def normalised(text: str) -> str:
-    """Return a text without differences of case, width and white space."""
-    return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
+READ_BY = ("text", "separator", "encoding", "delimiter", "quoting", "header")
+"""Settings that decide how the file is read."""
 
 
 def prepare_unlabelled(settings: Dataset, train: Path, test: Path, target: Path) -> None:
@@ -42,10 +38,9 @@ def prepare_unlabelled(settings: Dataset, train: Path, test: Path, target: Path)
     Raises:
         GendistError: if the file cannot be read, a cell is no text, or too few rows are left.
     """
-    source = read_file(
-        Path(str(settings.unlabelled)), settings.text, settings.encoding, " (key 'unlabelled' of the dataset)"
-    )
-    texts = [text_of(source, index, settings.text, settings.separator) for index in range(len(source.rows))]
+    source, texts = read_unlabelled_file(settings)
+    for note in source.notes:
+        log.warning("%s: %s", source.name, note)
     reasons = why_dropped(texts, _texts(train), _texts(test))
     kept = np.array([index for index, reason in enumerate(reasons) if not reason], np.int64)
     dropped = Counter(reason for reason in reasons if reason)
@@ -64,8 +59,8 @@ def prepare_unlabelled(settings: Dataset, train: Path, test: Path, target: Path)
     if repeated := len(drawn) - len(set(drawn)):
         log.warning("%s: %d of the drawn texts are repetitions", source.name, repeated)
     table = pa.table({"id": pa.array(chosen, pa.int64()), "text": pa.array(drawn, pa.string())})
-    inputs = {"source": source.digest, "train": hash_file(train), "test": hash_file(test)}
-    used = {"text": settings.text, "separator": settings.separator, "encoding": settings.encoding, "rows": wanted}
+    inputs = {"source": hash_file(Path(source.name)), "train": hash_file(train), "test": hash_file(test)}
+    used = {**settings.model_dump(mode="json", include=set(READ_BY)), "rows": wanted}
     write_parquet(target, table, Provenance("texts", inputs, used, settings.sample_seed))
     log.info("%s: %d rows without labels", target, table.num_rows)
 
