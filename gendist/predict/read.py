@@ -96,7 +96,7 @@ def opened(source: Source, size: int = CHUNK, tell: Callable[[str], None] = lamb
     """
     kind = _format(source)
     if kind == "parquet":
-        kept, rows = _parquet_rows(source, size)
+        kept, rows = _parquet_rows(source, size, tell)
         yield Texts(kept, _checked(source, rows))
         return
     with ExitStack() as stack:
@@ -215,7 +215,7 @@ _READERS: dict[str, Callable[[Source, TextFile, str, Callable[[str], None]], _Re
 }
 
 
-def _parquet_rows(source: Source, size: int) -> _Read:
+def _parquet_rows(source: Source, size: int, tell: Callable[[str], None]) -> _Read:
     if source.path == STDIN:
         raise GendistError("Parquet cannot be read from the standard input; name a file")
     try:
@@ -239,6 +239,8 @@ def _parquet_rows(source: Source, size: int) -> _Read:
     known = all(column in present for column in source.trained_on)
     columns = source.columns or (only if only and not known else source.trained_on)
     named_columns(source.name, present, columns, "; name the text's with --text")
+    if not source.columns and columns is only and not known:
+        tell(f"{source.name}: column '{present[0]}' is taken for the text")
     kept = named_columns(source.name, present, source.keep)
 
     def rows() -> Iterator[tuple[str | None, Sequence[Any]]]:

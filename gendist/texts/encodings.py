@@ -49,10 +49,11 @@ class TextFile:
         yield from io.StringIO(rest, newline=newline)
 
     def _decoded(self, encoding: str) -> Iterator[str]:
-        decoder, line = None, 1
+        decoder, line, marked = None, 1, None
         for block in chain(self.blocks(), [b""]):
             if decoder is None:
-                encoding = marked_encoding(block) or encoding  # a file's own mark outweighs what it is said to be
+                marked = marked_encoding(block)  # outweighs what a file is said to be
+                encoding = marked or encoding
                 decoder = _decoder(encoding, self.name)
             try:
                 text = decoder.decode(block, not block)
@@ -60,17 +61,20 @@ class TextFile:
                 content = getattr(error, "object", block)
                 line += content[: getattr(error, "start", 0)].count(b"\n")
                 found = f"not {encoding.upper()} near line {line}"
-                raise GendistError(f"{self.name}: {found}; {self._hint(content, encoding)}") from None
+                raise GendistError(f"{self.name}: {found}; {self._hint(content, encoding, marked)}") from None
             if "\0" in text:
                 line += text[: text.index("\0")].count("\n")
-                raise GendistError(f"{self.name}, line {line}: holds a NUL character; {self._hint(block, encoding)}")
+                raise GendistError(
+                    f"{self.name}, line {line}: holds a NUL character; {self._hint(block, encoding, marked)}"
+                )
             line += text.count("\n")
             yield text
 
-    def _hint(self, content: bytes, encoding: str) -> str:
+    def _hint(self, content: bytes, encoding: str, marked: str | None) -> str:
         # Up to a line's end, where no character is cut in two.
         found = guess_encoding(content[: content.rfind(b"\n") + 1] or content)
-        return f"{self.option.format('encoding')} may be {found}" if found != encoding else "the file may be damaged"
+        is_other = marked is None and found != encoding
+        return f"{self.option.format('encoding')} may be {found}" if is_other else "the file may be damaged"
 
 
 def text_file(path: Path, option: str = DATASET_KEY) -> TextFile:
