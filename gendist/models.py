@@ -18,6 +18,9 @@ log = logging.getLogger(__name__)
 disable_progress_bar()  # loading takes a second; its bars would drown the progress of the jobs
 
 MINILM = "minilm"
+PLAIN_ATTENTION_TOKENS = 256
+"""Longest texts for which training on a CPU takes plain attention. The backward pass of PyTorch's fused attention is
+several times slower there; the matrices that it avoids are small."""
 
 
 def locate(model: str) -> str:
@@ -105,6 +108,12 @@ def load_classifier(model: str, names: list[str], revision: str | None = None, p
         ignore_mismatched_sizes=True,
         **options,
     )
+
+
+def choose_attention(model: Any, longest: int) -> None:
+    """Choose the attention that trains fastest where the model is, for texts of up to ``longest`` tokens."""
+    if next(model.parameters()).device.type == "cpu" and longest <= PLAIN_ATTENTION_TOKENS:
+        model.set_attn_implementation("eager")
 
 
 def load_encoder(model: str, revision: str | None = None) -> PooledClassifier:

@@ -41,6 +41,10 @@ class PooledClassifier(nn.Module):
         device: torch.device = self.encoder.device
         return device
 
+    def set_attn_implementation(self, name: str) -> None:
+        """Choose the encoder's attention, as transformers models do."""
+        self.encoder.set_attn_implementation(name)
+
     def embed(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
         """Map ids and mask (rows, tokens) to float32 means of the states, (rows, width)."""
         states = self.encoder(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state.float()

@@ -15,6 +15,7 @@ from gendist.errors import GendistError
 from gendist.generator import sequences
 from gendist.generator.loss import summed_loss
 from gendist.generator.settings import Generator
+from gendist.models import choose_attention
 from gendist.padding import padded
 from gendist.progress import Progress
 from gendist.resume.training import Checkpoints
@@ -24,9 +25,6 @@ log = logging.getLogger(__name__)
 SLICE_TOKENS, SLICE_TOKENS_BF16 = 256, 1024
 """Tokens that a CPU takes through the model at once: activations of few stay in its cache, but products in bf16
 are fast for many only."""
-PLAIN_ATTENTION_TOKENS = 256
-"""Longest window for which a CPU takes plain attention. The backward pass of PyTorch's fused attention is several
-times slower there; the matrices that it avoids are small."""
 
 
 @dataclass
@@ -145,8 +143,7 @@ def train_model(
 ) -> None:
     """Train in place, from the last checkpoint if there is one; leave the best weights in the model."""
     device = next(model.parameters()).device
-    if device.type == "cpu" and limit <= PLAIN_ATTENTION_TOKENS:
-        model.set_attn_implementation("eager")
+    choose_attention(model, limit)
     trained = [p for p in model.parameters() if p.requires_grad]
     optimizer = torch.optim.Adam(trained, lr=settings.learning_rate, fused=True)
     per_epoch = sum(1 for _ in _batches(rows, limit, start, np.random.default_rng(0), settings))

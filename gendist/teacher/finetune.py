@@ -15,7 +15,7 @@ from gendist.artifacts import Provenance, hash_file, model_folder, write_json
 from gendist.errors import GendistError
 from gendist.logits.batches import encode, predict_logits
 from gendist.logits.cascade import RECORD, int8_error
-from gendist.models import content_of, describe, load_classifier, load_tokenizer
+from gendist.models import choose_attention, content_of, describe, load_classifier, load_tokenizer
 from gendist.padding import padded
 from gendist.pooled import contrastive_loss
 from gendist.progress import Progress
@@ -158,6 +158,7 @@ def _fresh(rows: Texts, settings: Teacher, threads: int, tokenizer: Any, device:
     model = load_classifier(settings.model, rows.label_names, settings.revision, settings.pooling).to(place)
     if model.config.pad_token_id is None:
         model.config.pad_token_id = tokenizer.pad_token_id
+    choose_attention(model, settings.max_tokens)
     return model
 
 
