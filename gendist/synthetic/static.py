@@ -46,15 +46,20 @@ class StaticSteps:
         """Let every row go on by some tokens, and look; nothing is settled in float64."""
         longest = int(slots.seen[2, slots.taken].max()) + WINDOW
         length = min(-(-longest // LENGTHS) * LENGTHS, self._cache.shape[2])
-        with devices.any_kernels(), sdpa_kernel(ATTENTION):  # no two writes meet
+        with devices.any_kernels():  # no two writes meet
+            self.take(slots, length)
+            slots.look()
+        return 0
+
+    def take(self, slots: Slots, length: int) -> None:
+        """Take some steps, in which attention reads ``length`` positions, by a graph where there is one."""
+        with sdpa_kernel(ATTENTION):
             if length in self._graphs:
                 self._graphs[length].replay()
             elif self.captures:
                 self._capture(slots, length)
             else:
                 self._window(slots, length)
-            slots.look()
-        return 0
 
     def _window(self, slots: Slots, length: int) -> None:
         """Take some steps."""
