@@ -38,6 +38,7 @@ def prepare(threads: int, seed: int, choice: Device = "cpu") -> torch.device:
     # A CPU repeats itself without being asked, and is slowed down by it.
     if (wanted := device.type == "cuda") != torch.are_deterministic_algorithms_enabled():
         torch.use_deterministic_algorithms(wanted, warn_only=True)  # imports PyTorch's compiler: a second
+        torch.utils.deterministic.fill_uninitialized_memory = False  # a kernel for each new tensor, for debugging
     _keep_memory()
     return device
 

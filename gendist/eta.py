@@ -13,8 +13,10 @@ WEIGHTS = {
     "finetune_generator": 90.0,
     "finetune_teacher": 90.0,
     "generate_shard": 30.0,
+    "generate_shards": 300.0,
     "score_texts": 15.0,
     "score_shard": 10.0,
+    "score_shards": 100.0,
     "distil_student": 12.0,
     "distil_seeds": 40.0,
 }

@@ -69,6 +69,11 @@ def load_tokenizer(model: str, revision: str | None = None) -> Any:
     return tokenizer
 
 
+def load_config(model: str, revision: str | None = None) -> Any:
+    """Load a model's configuration."""
+    return _load(AutoConfig, model, revision)
+
+
 def load_causal_lm(model: str, revision: str | None = None) -> Any:
     """Load a causal language model in float32 (the checkpoint's own dtype would be trained in otherwise)."""
     return _load(AutoModelForCausalLM, model, revision, dtype=torch.float32)

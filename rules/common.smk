@@ -94,6 +94,7 @@ wildcard_constraints:
     regime="|".join(REGIMES),
     variant=r"[A-Za-z0-9][A-Za-z0-9_-]*(\.[A-Za-z0-9][A-Za-z0-9_-]*)*",
     shard="[0-9]{5}",
+    tens="[0-9]{4}",
     split="train|test|unlabelled",
     n_synthetic="[0-9]+",
     seed="[0-9]+",
@@ -205,6 +206,10 @@ GIVEN = [name for name, generator in STUDY.generators.items() if generator.rows 
 """Generators whose rows are a file of the user's."""
 
 
+NOT_GIVEN = f"(?!(?:{'|'.join(GIVEN)})/)" if GIVEN else ""
+"""Before the pattern of a generator's name in a path: none of those."""
+
+
 def given_file(wildcards):
     """The user's file of a generator's rows."""
     return rows_file(STUDY.generators[wildcards.generator].rows, wildcards.dataset)
@@ -218,6 +223,11 @@ def pool_source(wildcards):
 
 
 # --- synthetic ---
+
+
+def ten_shards(pattern):
+    """Fill a path for all shards whose numbers differ in the last digit alone; `tens` stands for the others."""
+    return [pattern.replace("{shard}", f"{{tens}}{digit}") for digit in range(10)]
 
 
 def sampling_settings(wildcards):

@@ -45,3 +45,22 @@ rule score_shard:
         max_tokens=teacher_max_tokens,
     script:
         "../workflow_scripts/score.py"
+
+
+if STUDY.shards_together:
+
+    ruleorder: score_shards > score_shard
+
+    use rule score_shard as score_shards with:
+        input:
+            rules.finetune_teacher.output,
+            texts=ten_shards(rules.generate_shard.output[0]),
+            code=code("score"),
+        output:
+            ten_shards(rules.score_shard.output[0]),
+        log:
+            f"{LOGS}/{{dataset}}/logits/{{teacher}}/{{generator}}/{{sampling}}/shards-{{tens}}0.log",
+        benchmark:
+            f"{LOGS}/{{dataset}}/logits/{{teacher}}/{{generator}}/{{sampling}}/shards-{{tens}}0.benchmark.tsv"
+        wildcard_constraints:
+            generator=f"{NOT_GIVEN}[A-Za-z0-9][A-Za-z0-9_-]*",

@@ -28,6 +28,21 @@ rule generate_shard:
         "../workflow_scripts/generate_shard.py"
 
 
+if STUDY.shards_together:
+
+    ruleorder: generate_shards > generate_shard
+
+    use rule generate_shard as generate_shards with:
+        output:
+            ten_shards(rules.generate_shard.output[0]),
+        log:
+            f"{LOGS}/{{dataset}}/synthetic/{{generator}}/{{sampling}}/shards-{{tens}}0.log",
+        benchmark:
+            f"{LOGS}/{{dataset}}/synthetic/{{generator}}/{{sampling}}/shards-{{tens}}0.benchmark.tsv"
+        wildcard_constraints:
+            generator=f"{NOT_GIVEN}[A-Za-z0-9][A-Za-z0-9_-]*",
+
+
 if GIVEN:
 
     ruleorder: cut_shard > generate_shard

@@ -191,6 +191,20 @@ def test_a_group_that_needs_what_is_not_there_is_left_out_with_its_reason(cases_
     assert "left out" in capsys.readouterr().err and not (tmp_path / "none").exists()
 
 
+def test_a_group_that_fails_loses_no_other(cases_of, tmp_path, monkeypatch, capsys):
+    cases_of()
+
+    def cases():
+        raise RuntimeError("no kernel\nfor this")
+
+    monkeypatch.setattr(many_seeds, "cases", cases)
+    assert main(["training", "many_seeds", "scoring", "--rounds", "1", "--out", str(tmp_path)]) == 1
+    told = capsys.readouterr()
+    assert "error: many_seeds failed: RuntimeError: no kernel\n" in told.err
+    assert told.out.count("| training | the other way |") == 2  # at once, and in the table at the end
+    assert pq.read_table(tmp_path / "bench.parquet")["what"].to_pylist() == ["training", "scoring"]
+
+
 def test_a_failed_check_fails_the_command_and_is_named(cases_of, tmp_path, capsys):
     cases_of(Check("rows that differ", 0.25, 0.002), Check("bytes", 1.0, 2.0))
     assert main(["training", "--rounds", "1", "--out", str(tmp_path)]) == 1

@@ -8,10 +8,11 @@ import torch
 from conftest import quick, write_texts
 from safetensors.torch import load_file
 from toy_texts import sentences
-from transformers import LlamaConfig, LlamaForCausalLM
+from transformers import GPT2Config, LlamaConfig, LlamaForCausalLM
 
 from gendist.errors import GendistError
 from gendist.generator import finetune, loss, sequences, training
+from gendist.generator.activations import activation_bytes, recomputes
 from gendist.generator.finetune import boundary_tokens, finetune_generator
 from gendist.generator.settings import Generator
 from gendist.generator.training import nats_per_token
@@ -80,6 +81,8 @@ def test_the_summed_loss_is_the_models_own(name, request):
     mask = (torch.arange(11) < torch.tensor([[11], [6], [2]])).long()
     own = model(input_ids=ids, attention_mask=mask, labels=ids.masked_fill(mask == 0, -100)).loss
     torch.testing.assert_close(loss.summed_loss(model, ids, mask), own * 16)
+    # Rows of one length need no mask, on a GPU.
+    torch.testing.assert_close(loss.summed_loss(model, ids, None), loss.summed_loss(model, ids, torch.ones_like(ids)))
 
 
 def test_other_architectures_compute_their_own_loss():
@@ -89,7 +92,35 @@ def test_other_architectures_compute_their_own_loss():
     model = LlamaForCausalLM(config).eval()
     ids = torch.randint(3, 50, (2, 9))
     own = model(input_ids=ids, labels=ids).loss
-    torch.testing.assert_close(loss.summed_loss(model, ids, torch.ones_like(ids)), own * 16)
+    for mask in (torch.ones_like(ids), None):
+        torch.testing.assert_close(loss.summed_loss(model, ids, mask), own * 16)
+
+
+class OnGpu(torch.nn.Module):
+    """The shape of GPT-2 345M, its blocks trainable, on a GPU that is not there."""
+
+    config = GPT2Config(n_embd=1024, n_layer=24, n_head=16)
+    device = torch.device("cuda")
+
+    def parameters(self, recurse: bool = True):
+        yield torch.empty(302_000_000, device="meta", requires_grad=True)
+        yield torch.empty(53_000_000, device="meta")
+
+
+@pytest.mark.parametrize(
+    ("free", "changed", "expected"),
+    [
+        (10e9, {}, False),  # the paper's 12 GB, weights in it
+        (6e9, {}, True),
+        (80e9, {"batch_size": 64}, True),
+        (10e9, {"gradient_checkpointing": True}, True),
+        (1e9, {"gradient_checkpointing": False}, False),
+    ],
+)
+def test_activations_are_recomputed_where_a_gpu_lacks_the_memory(free, changed, expected, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _: (int(free), int(85e9)))
+    assert recomputes(OnGpu(), Generator(**changed)) is expected
+    assert activation_bytes(OnGpu.config, Generator()) == 68 * 1024 * 1024 * 24
 
 
 @pytest.mark.parametrize("model", ["gpt2", "bert_decoder"])

@@ -130,24 +130,6 @@ def test_processors_without_products_of_bytes_compute_the_same(inputs, monkeypat
     assert torch.equal(fast(x)[7:8], fast(x[7:8]))
 
 
-@pytest.mark.parametrize(("rows", "inputs", "outputs"), [(1, 20, 50), (17, 16, 32), (40, 3072, 77)])
-def test_matrices_of_bytes_give_the_same_products_as_on_a_gpu(rows, inputs, outputs, monkeypatch):
-    """PyTorch has the operation that a GPU takes on CPUs too."""
-    torch.manual_seed(0)
-    layer = torch.nn.Linear(inputs, outputs)
-    x = 10 * torch.randn(rows, inputs, dtype=torch.float64)
-    x[0] = x[0].abs().max()
-    assert linear.has_whole_products(torch.device("cpu"))
-    ours, expected = IntegerLinear(layer.weight, layer.bias), IntegerLinear(layer.weight, layer.bias)(x)
-    shifted = IntegerLinear(layer.weight, layer.bias, offset=GELU_OFFSET)
-    for layer_of, result in ((ours, expected), (shifted, shifted(x.abs()))):
-        codes = quantize_rows(layer.weight.detach().double())[0]
-        layer_of.whole = linear.whole_weights(codes)
-        with monkeypatch.context() as patch:
-            patch.setattr(torch.ops.onednn, "qlinear_pointwise", None)
-            assert torch.equal(layer_of(x.abs() if layer_of is shifted else x), result)
-
-
 def test_probabilities_are_near_to_those_of_float32(model):
     torch.manual_seed(1)
     ids = torch.randint(3, model.config.vocab_size, (6, 20)).tolist()

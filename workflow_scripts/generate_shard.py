@@ -1,18 +1,18 @@
-"""Generate one shard of a pool."""
+"""Generate one shard of a pool, or several one after the other."""
 
 from pathlib import Path
 
 from gendist.script import logged
 from gendist.synthetic.settings import Sampling
-from gendist.synthetic.shard import generate_shard
+from gendist.synthetic.shard import generate_shards
 
-names = snakemake.wildcards
+names, shards = snakemake.wildcards, [Path(shard) for shard in snakemake.output]
 with logged(snakemake.log[0], f"{names.dataset} {names.generator}/{names.sampling}"):
-    generate_shard(
+    generate_shards(
         Path(snakemake.input[0]).parent,
-        Path(snakemake.output[0]),
+        shards,
         Sampling(**snakemake.params.sampling, batch_size=snakemake.resources.batch_size),
-        int(names.shard),
+        int(shards[0].stem.removeprefix("shard-")),
         snakemake.params.shard_rows,
         snakemake.threads,
         Path(snakemake.input.train) if snakemake.input.train else None,

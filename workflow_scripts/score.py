@@ -1,15 +1,16 @@
-"""Score one file of texts with a finetuned teacher."""
+"""Score files of texts with a finetuned teacher."""
 
 from pathlib import Path
 
-from gendist.logits.score import score
+from gendist.logits.score import score_files
 from gendist.script import logged
 
+texts = snakemake.input.texts
 with logged(snakemake.log[0], f"{snakemake.wildcards.dataset} logits {snakemake.wildcards.teacher}"):
-    score(
+    score_files(
         Path(snakemake.input[0]).parent,
-        Path(snakemake.input.texts),
-        Path(snakemake.output[0]),
+        [Path(file) for file in ([texts] if isinstance(texts, str) else texts)],
+        [Path(file) for file in snakemake.output],
         snakemake.params.max_tokens,
         snakemake.threads,
         snakemake.resources.device,

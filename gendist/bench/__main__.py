@@ -4,6 +4,7 @@ import argparse
 import logging
 import os
 import sys
+import traceback
 from collections.abc import Callable, Sequence
 from importlib import import_module
 from pathlib import Path
@@ -54,26 +55,35 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from gendist.bench.pairs import LeftOutError, run_case
     from gendist.bench.table import markdown, write_outcomes
 
-    outcomes = []
+    outcomes, broken = [], False
     for group in args.groups or GROUPS:
         try:
-            cases = _cases(group)()
+            for case in _cases(group)():
+                print(f"{case.name}, against {case.baseline} ...", file=sys.stderr, flush=True)
+                outcomes.append(run_case(case, args.rounds))
+                # At once, and each time all: what comes later may fail, or be killed.
+                print(markdown(outcomes[-1:]).splitlines()[-1], flush=True)
+                write_outcomes(outcomes, args.out)
         except LeftOutError as reason:
             print(f"{group} left out: {reason}", file=sys.stderr, flush=True)
-            continue
-        for case in cases:
-            print(f"{case.name}, against {case.baseline} ...", file=sys.stderr, flush=True)
-            outcomes.append(run_case(case, args.rounds))
+        except Exception as error:  # the other groups are worth as much
+            broken = True
+            traceback.print_exc()
+            print(f"error: {group} failed: {one_line(error)}", file=sys.stderr, flush=True)
     if not outcomes:
-        return 0
+        return int(broken)
     print(markdown(outcomes), flush=True)
-    write_outcomes(outcomes, args.out)
     print(f"Also in {args.out}/: bench.parquet, bench.md, bench.svg, bench.png")
     failed = [(outcome.case, check) for outcome in outcomes for check in outcome.case.checks if not check.passed]
     for case, check in failed:
         told = f"{check.what} {check.value:.3g}, accepted are at most {check.limit:g}"
         print(f"error: check failed: {case.name}, against {case.baseline}: {told}", file=sys.stderr)
-    return int(bool(failed))
+    return int(bool(failed) or broken)
+
+
+def one_line(error: Exception) -> str:
+    """Return the kind of an error and the first line of what it says."""
+    return f"{type(error).__name__}: {next(iter(str(error).splitlines()), '')}"
 
 
 def _cases(group: str) -> "Callable[[], list[Case]]":

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from gendist import devices
 from gendist.bench.material import gpt2, gpu
 from gendist.bench.pairs import Case, Check
 from gendist.generator.finetune import freeze
@@ -49,7 +50,7 @@ def cases(device: torch.device | None = None, size: str = "medium", windows: int
     if device.type == "cuda":
         checks.append(Check("GB of memory at most, weights included", peak(ours, device), LIMIT))
     name = f"finetuning, GPT-2 {size} shape, windows of {len(rows[0])}"
-    return [Case(name, "plain loop, float32", "tokens", None, ours, theirs, checks, wall=True)]
+    return [Case(name, "plain loop, bf16 autocast", "tokens", 1.0, ours, theirs, checks, wall=True)]
 
 
 def stream(windows: int, window: int, config: Any) -> list[list[int]]:
@@ -67,11 +68,12 @@ def finetuned(model: Any, rows: list[list[int]], settings: Generator) -> float:
 
 
 def plain_loop(model: Any, rows: Sequence[list[int]], learning_rate: float) -> None:
-    """Finetune as a tutorial would: float32, Adam, a sequence at a time."""
+    """Finetune as a tutorial would: bf16 autocast where the hardware has it, Adam, a sequence at a time."""
     optimizer = torch.optim.Adam([p for p in model.parameters() if p.requires_grad], lr=learning_rate)
     for row in rows:
         ids = torch.tensor([row], device=model.device)
-        loss = model(input_ids=ids, labels=ids).loss
+        with devices.mixed_precision(model.device):
+            loss = model(input_ids=ids, labels=ids).loss
         loss.backward()
         optimizer.step()
         optimizer.zero_grad()

@@ -4,49 +4,36 @@ Timed by the clock.
 """
 
 import copy
-from dataclasses import dataclass
 from typing import Any
 
 import torch
 from transformers import GenerationConfig
 
-from gendist.bench.generation import generated, plain_sampling, unstable, written
+from gendist.bench.generation import generated, plain_sampling, written
 from gendist.bench.material import gpt2, gpu
 from gendist.bench.pairs import Case, Check, Work, rate
-from gendist.int8.divergence import LIMIT, divergence
-from gendist.int8.fused import decoder_for
+from gendist.bench.roofline import SIDE, SIZE, roofline
 from gendist.synthetic.sampler import Sampler
 from gendist.synthetic.settings import Sampling
+from gendist.synthetic.slots import Row
 
 ROWS, TOKENS = 4096, 100
-WANTED, SECONDS = 25_000, 30.0
+WANTED, SECONDS = 25_000, 10.0
 """Rows of a pool, and what they may take."""
 COMPARED = 64
-"""Rows on which is checked that they do not depend on others, and how far integers are from float32."""
+"""Rows on which is checked that they do not depend on others."""
 
 
-@dataclass(frozen=True)
-class Roofline:
-    """What a device moves and multiplies at most, measured on it."""
-
-    bytes_per_second: float
-    """Read and written."""
-    operations_per_second: float
-    """Multiplications and additions of bf16."""
-
-    def seconds(self, moved: float, operations: float) -> float:
-        """Return the least time for so many bytes and operations, which go on side by side."""
-        return max(moved / self.bytes_per_second, operations / self.operations_per_second)
-
-
-def cases(device: torch.device | None = None, size: str = "medium", rows: int = ROWS, side: int = 8192) -> list[Case]:
+def cases(
+    device: torch.device | None = None, size: str = "medium", rows: int = ROWS, bounds: tuple[int, int] = (SIZE, SIDE)
+) -> list[Case]:
     """Return the pairs.
 
     Args:
         device: where all compute; by default on a GPU.
         size: of GPT-2, as in ``material.gpt2``.
         rows: written in a round.
-        side: rows and columns of the matrices that the roofline is measured with.
+        bounds: bytes that are copied, and rows of matrices, to measure the roofline.
 
     Raises:
         LeftOutError: if there is no GPU.
@@ -54,7 +41,7 @@ def cases(device: torch.device | None = None, size: str = "medium", rows: int = 
     device = device or gpu()
     model = gpt2(size).to(device)
     end = model.config.vocab_size - 1
-    sampler = Sampler(model, end, end, [], Sampling(max_tokens=TOKENS, precision="int8"))
+    sampler = Sampler(model, end, end, [], Sampling(max_tokens=TOKENS))
     passes = iter(range(1_000_000))
 
     def ours() -> float:
@@ -62,14 +49,12 @@ def cases(device: torch.device | None = None, size: str = "medium", rows: int = 
         return written(sampler, range(first, first + rows))
 
     found = rate(ours)
-    least = 1 / roofline(device, side).seconds(*_for_a_token(model.config, sampler.batch_size))
+    least = 1 / roofline(device, *bounds).seconds(*for_a_token(model.config, sampler.batch_size))
     together = list(sampler.sample(range(COMPARED)))
-    read = [[end, *row.tokens] for row in together[:8]]
     checks = [
         Check(f"seconds for {WANTED:,} rows of {TOKENS} tokens", WANTED * TOKENS / found, SECONDS),
         Check("share of the roofline that is missed", 1 - found / least, 0.5),
-        Check("KL to float32, nats per token", divergence(model, decoder_for(model), read), LIMIT),
-        Check("rows that change with the batch", unstable(sampler, together), 0),
+        Check("rows that change with others", float(moved(sampler, together)), 0),
     ]
     name, half = f"generation, GPT-2 {size} shape, GPU", copy.deepcopy(model).bfloat16()
     others: dict[str, Work] = {
@@ -79,29 +64,29 @@ def cases(device: torch.device | None = None, size: str = "medium", rows: int = 
     return [Case(name, other, "tokens", None, ours, work, checks, wall=True) for other, work in others.items()]
 
 
-def roofline(device: torch.device, side: int) -> Roofline:
-    """Measure a device with square bf16 matrices: copying one, and multiplying two."""
-    left, right = (torch.ones(side, side, dtype=torch.bfloat16, device=device) for _ in range(2))
-    moved = rate(lambda: float(2 * left.nbytes + 0 * left.copy_(right)[0, 0].item()))
-    operations = rate(lambda: 2.0 * side**3 + 0 * (left @ right)[0, 0].item())
-    return Roofline(moved, operations)
-
-
-def _for_a_token(config: Any, rows: int) -> tuple[float, float]:
+def for_a_token(config: Any, rows: int) -> tuple[float, float]:
     """Return the bytes that have to be moved for a token, at least, and the operations.
 
-    That is each weight once for all rows of a step, in a byte, and each key and value that there is on average.
+    That is each weight once for all rows of a step, in bf16, and each key and value that there is on average.
     """
     weights = config.n_layer * 12 * config.n_embd**2 + config.vocab_size * config.n_embd
     past = TOKENS / 2 * 2 * config.n_layer * config.n_embd
-    return weights / rows + past, 2 * (weights + past)
+    return 2 * (weights / rows + past), 2 * (weights + past)
+
+
+def moved(sampler: Sampler, rows: list[Row]) -> int:
+    """Return how many of some rows come out otherwise in other slots, beside others."""
+    known = {row.number: row.tokens for row in rows}
+    chosen = sorted(known)[::-3]
+    numbers = [*range(10**6, 10**6 + 7), *chosen]
+    return sum(row.tokens != known[row.number] for row in sampler.sample(numbers) if row.number in known)
 
 
 def _generate(model: Any, end: int, rows: int, batch: int) -> float:
     return sum(generated(model, (end, end), min(batch, rows - first), TOKENS) for first in range(0, rows, batch))
 
 
-@torch.inference_mode()
 def _continuous(model: Any, end: int, rows: int) -> float:
+    # Not in inference mode: it updates tensors of its own in place, which may not be inference tensors.
     found = model.generate_batch([[end]] * rows, generation_config=GenerationConfig(**plain_sampling(end, TOKENS)))
     return float(sum(len(output.generated_tokens) for output in found.values()))

@@ -7,6 +7,8 @@ from statistics import median
 
 import torch
 
+from gendist.errors import GendistError
+
 Work = Callable[[], float]
 """Does the work once; returns how many units (tokens, rows, texts) it made."""
 
@@ -80,19 +82,37 @@ def run_case(case: Case, rounds: int) -> Outcome:
         # Who comes first changes, so that neither always finds the caches of the other.
         for work, rates in [(case.ours, ours), (case.theirs, theirs)][:: 1 if number % 2 else -1]:
             began = now()
-            units = work()
+            units = made(work)
             rates.append(units / (now() - began))
     return Outcome(case, ours, theirs)
 
 
 def rate(work: Work) -> float:
-    """Return units of work per second by the clock, a GPU's included, after a first time that does not count."""
+    """Return units of work per second by the clock, a GPU's included, after a first time that does not count.
+
+    Raises:
+        GendistError: if the work made nothing.
+    """
     work()
     _wait()
     began = time.perf_counter()
-    units = work()
+    units = made(work)
     _wait()
     return units / (time.perf_counter() - began)
+
+
+def made(work: Work) -> float:
+    """Do the work; return its units.
+
+    Raises:
+        GendistError: if there are none: a rate of zero says nothing, and cannot be divided by.
+    """
+    units = work()
+    if not units > 0:
+        raise GendistError(
+            f"benchmark: {getattr(work, '__qualname__', work)} made {units:g} units; expected more than 0"
+        )
+    return units
 
 
 def _wait() -> None:

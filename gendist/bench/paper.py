@@ -5,11 +5,12 @@ multiplied by what the config asks for. Left out is what takes little beside the
 """
 
 import argparse
+import copy
 import logging
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -22,14 +23,16 @@ from gendist.artifacts import Provenance, write_parquet
 from gendist.bench.finetuning import finetuned, stream
 from gendist.bench.generation import written
 from gendist.bench.material import bert, gpt2, newsbriefs
-from gendist.bench.pairs import rate
+from gendist.bench.pairs import Work, rate
 from gendist.bench.training import subwords
 from gendist.config.load import load_study
 from gendist.config.plan import planned_pools, planned_runs
 from gendist.config.study import Study
 from gendist.generator.finetune import freeze
+from gendist.generator.settings import Generator
 from gendist.logits.batches import predict_logits
 from gendist.logits.cascade import in_integers
+from gendist.logits.score import FIXED, FIXED_ON_GPU, in_bf16
 from gendist.models import load_tokenizer
 from gendist.packed import pack_linear_layers
 from gendist.progress import clock
@@ -42,6 +45,7 @@ from gendist.students.run import encode
 from gendist.students.seeds import device_for, fitted_seeds, logits_of_seeds
 from gendist.students.train import Schedule
 from gendist.synthetic.sampler import Sampler
+from gendist.synthetic.settings import Sampling
 from gendist.systems import WITH_SYNTHETIC, Run
 from gendist.teacher.course import Course
 from gendist.teacher.finetune import trained_epochs
@@ -55,10 +59,6 @@ TOKENS = 100
 SCHEMA = pa.schema(
     [(name, pa.string()) for name in ("stage", "unit")] + [(n, pa.float64()) for n in ("amount", "rate", "seconds")]
 )
-
-
-Rates = dict[str, tuple[str, float]]
-"""Unit, and how many of them a second, by stage."""
 
 
 @dataclass(frozen=True)
@@ -84,6 +84,8 @@ class Shapes:
     teacher: Callable[[], Any] = lambda: bert("large")
     rows: int = 1024
     """Rows of a measurement that has a choice."""
+    generated: int = 8192
+    """Rows that are generated."""
 
 
 def amounts(study: Study, sizes: Mapping[str, tuple[int, int]]) -> dict[str, float]:
@@ -116,29 +118,42 @@ def _schedule(study: Study, run: Run, n_real: int) -> Schedule:
     return Schedule.of(kept + count, kept, study.trainings[study.training])
 
 
-def rates(study: Study, device: torch.device, shapes: Shapes) -> Rates:
-    """Measure each stage on a device; returns unit and rate per second by stage."""
+KINDS = ("generate", "finetune", "score", "train", "test")
+"""First words of the stages, by which some of them are chosen."""
+
+
+def measurements(study: Study, device: torch.device, shapes: Shapes) -> dict[str, tuple[str, Work]]:
+    """Return the unit of each stage, and what does some of it: models are made once they are needed."""
     texts = _texts(shapes.rows)
-    found = _generator_rates(study, device, shapes) | _teacher_rates(study, device, shapes, texts)
-    for name in study.students:
-        found |= _student_rates(study, name, device, texts)
-    return found
-
-
-def _generator_rates(study: Study, device: torch.device, shapes: Shapes) -> Rates:
-    found = {}
-    model = shapes.generator().to(device)
-    end = model.config.vocab_size - 1
+    generator, teacher = cache(lambda: shapes.generator().to(device)), cache(lambda: shapes.teacher().to(device))
+    found: dict[str, tuple[str, Work]] = {}
     for name, sampling in study.samplings.items():
-        precision = "int8" if sampling.precision == "auto" else sampling.precision
-        settings = sampling.model_copy(update={"max_tokens": TOKENS, "precision": precision})
-        sampler = Sampler(model, end, end, [], settings)
-        found[f"generate, {name}"] = "tokens", rate(partial(written, sampler, range(shapes.rows)))
-    tuning = study.generators[study.generator]
-    freeze(model, tuning)
-    rows = stream(2, tuning.window, model.config)
-    found["finetune generators"] = "tokens", rate(lambda: finetuned(model, rows, tuning))
+        settings = sampling.model_copy(update={"max_tokens": TOKENS})
+        if device == devices.CPU and settings.precision == "auto":
+            settings = settings.model_copy(update={"precision": "int8"})
+        sampler = cache(partial(_sampler, generator, settings))
+        found[f"generate, {name}"] = "tokens", partial(_generate, sampler, shapes.generated)
+    found["finetune generators"] = "tokens", partial(_finetune, generator, study.generators[study.generator])
+    found |= _of_teacher(study, device, teacher, texts)
+    for name in study.students:
+        found |= _of_student(study, name, device, texts)
     return found
+
+
+def _sampler(generator: Callable[[], Any], settings: Sampling) -> Sampler:
+    model = generator()
+    end = model.config.vocab_size - 1
+    return Sampler(model.eval(), end, end, [], settings)
+
+
+def _generate(sampler: Callable[[], Sampler], rows: int) -> float:
+    return written(sampler(), range(rows))
+
+
+def _finetune(generator: Callable[[], Any], tuning: Generator) -> float:
+    model = generator()
+    freeze(model, tuning)
+    return finetuned(model, stream(2, tuning.window, model.config), tuning)
 
 
 def _texts(count: int) -> list[str]:
@@ -147,57 +162,84 @@ def _texts(count: int) -> list[str]:
     return [f"{texts[i % len(texts)]} {texts[(i + 1) % len(texts)]}" for i in range(0, 2 * count, 2)]
 
 
-def _teacher_rates(study: Study, device: torch.device, shapes: Shapes, texts: list[str]) -> Rates:
+def _of_teacher(
+    study: Study, device: torch.device, teacher: Callable[[], Any], texts: list[str]
+) -> dict[str, tuple[str, Work]]:
     settings, tokenizer = study.teachers[study.teacher], load_tokenizer("minilm")  # BERT's vocabulary
-    model = shapes.teacher().to(device)
-    labels = np.arange(len(texts)) % model.config.num_labels
-    some = Texts(np.arange(len(texts)), texts, labels, [str(i) for i in range(model.config.num_labels)])
 
     def train() -> float:
+        model = teacher()
+        labels = np.arange(len(texts)) % model.config.num_labels
+        some = Texts(np.arange(len(texts)), texts, labels, [str(i) for i in range(model.config.num_labels)])
         kept: Checkpoints[Course] = Checkpoints(WorkFolder(None, Path("teacher"), {}), Course())
         for _ in trained_epochs(model, tokenizer, some, 1, settings, kept):
             pass
         return float(len(texts))
 
-    def score(scored: Any) -> float:
-        return float(len(predict_logits(scored, tokenizer, texts, settings.max_tokens)))
+    @cache
+    def exact() -> Any:
+        return pack_linear_layers(copy.deepcopy(teacher()))
 
-    found = {"finetune teachers": ("rows", rate(train))}
-    fast = in_integers(model) if device == devices.CPU and settings.precision == "auto" else model
-    exact = pack_linear_layers(model)
-    found["score real rows"] = "rows", rate(lambda: score(exact))
-    found["score synthetic rows"] = "rows", rate(lambda: score(fast))
-    return found
+    @cache
+    def fast() -> Any:
+        if settings.precision != "auto":
+            return exact()
+        return in_integers(teacher()) if device == devices.CPU else in_bf16(copy.deepcopy(teacher()))
+
+    def score(model: Callable[[], Any]) -> float:
+        fixed = FIXED if device == devices.CPU else FIXED_ON_GPU
+        return float(len(predict_logits(model(), tokenizer, texts, settings.max_tokens, fixed=fixed)))
+
+    return {
+        "finetune teachers": ("rows", train),
+        "score real rows": ("rows", partial(score, exact)),
+        "score synthetic rows": ("rows", partial(score, fast)),
+    }
 
 
-def _student_rates(study: Study, name: str, device: torch.device, texts: list[str]) -> Rates:
-    """Measure students with as many seeds as the study has: side by side on a GPU, else one after the other."""
-    student, classes = study.students[name], 10
+def _of_student(study: Study, name: str, device: torch.device, texts: list[str]) -> dict[str, tuple[str, Work]]:
+    """Students with as many seeds as the study has: side by side on a GPU, else one after the other."""
+    student, classes, seeds = study.students[name], 10, study.seed_list
     training = study.trainings[study.training].model_copy(update={"min_steps": 30, "max_steps": 30})
-    encoded = Pieces.joined([encode(subwords(), texts, training.max_pieces)] * 4)
-    rows = TrainingRows([""] * len(encoded), None, torch.randn(len(encoded), classes), 0)
 
-    build_one = partial(build, subwords().vectors, student, classes)
-    place = device_for(build_one, device)
-    seeds = study.seed_list
-    networks: list[torch.nn.Module] = []
+    @cache
+    def prepared() -> tuple[Any, ...]:
+        encoded = Pieces.joined([encode(subwords(), texts, training.max_pieces)] * 4)
+        rows = TrainingRows([""] * len(encoded), None, torch.randn(len(encoded), classes), 0)
+        build_one = partial(build, subwords().vectors, student, classes)
+        return encoded, rows, build_one, device_for(build_one, device)
+
+    def fitted() -> list[torch.nn.Module]:
+        encoded, rows, build_one, place = prepared()
+        return fitted_seeds(build_one, encoded, rows, student, training, seeds, place)
+
+    networks = cache(fitted)
 
     def train() -> float:
-        networks[:] = fitted_seeds(build_one, encoded, rows, student, training, seeds, place)
+        fitted()
         return 30.0 * len(seeds)
 
     def test() -> float:
-        logits_of_seeds(networks, encoded, place)
+        encoded, _, _, place = prepared()
+        logits_of_seeds(networks(), encoded, place)
         return float(len(encoded) * len(seeds))
 
-    return {f"train students, {name}": ("steps", rate(train)), f"test students, {name}": ("rows", rate(test))}
+    return {f"train students, {name}": ("steps", train), f"test students, {name}": ("rows", test)}
 
 
-def stages(study: Study, device: torch.device, shapes: Shapes, sizes: Mapping[str, tuple[int, int]]) -> list[Stage]:
-    """Return the stages of a study, the longest first."""
-    measured = rates(study, device, shapes)
-    made = [Stage(name, measured[name][0], amount, measured[name][1]) for name, amount in amounts(study, sizes).items()]
-    return sorted(made, key=lambda stage: -stage.seconds)
+def stages(
+    study: Study,
+    device: torch.device,
+    shapes: Shapes,
+    sizes: Mapping[str, tuple[int, int]],
+    kinds: Sequence[str] = KINDS,
+) -> Iterator[Stage]:
+    """Measure the stages of a study that begin with one of ``kinds``, and yield each as soon as it is measured."""
+    found = measurements(study, device, shapes)
+    for name, amount in amounts(study, sizes).items():
+        if name.startswith(tuple(kinds)):
+            unit, work = found[name]
+            yield Stage(name, unit, amount, rate(work))
 
 
 def table(made: Sequence[Stage]) -> str:
@@ -212,21 +254,28 @@ def main(arguments: Sequence[str] | None = None) -> int:
     top = argparse.ArgumentParser(
         prog="python -m gendist.bench.paper", description="Measure stages, and tell how long the paper's study takes."
     )
+    chosen = f"stages to measure, by their first word: {', '.join(KINDS)} (default: all)"
+    top.add_argument("stages", nargs="*", metavar="STAGE", help=chosen)
     top.add_argument("--device", choices=["auto", "cpu", "gpu"], default="auto", help="default: %(default)s")
     top.add_argument("--threads", type=int, default=1, metavar="N", help="CPU threads (default: %(default)s)")
     top.add_argument("--out", type=Path, default=Path("results/bench"), metavar="DIR", help="default: %(default)s")
     args = top.parse_args(arguments)
+    if unknown := [name for name in args.stages if name not in KINDS]:
+        top.error(f"unknown stage '{unknown[0]}'; accepted: {', '.join(KINDS)}")
     if args.threads < 1:
         top.error("--threads must be at least 1")
     if args.out.exists() and not args.out.is_dir():
         top.error(f"--out {args.out} is no folder")
     logging.getLogger("transformers").setLevel(logging.ERROR)
     device = devices.prepare(args.threads, 0, args.device)
-    shapes = Shapes() if device.type == "cuda" else Shapes(rows=16)
-    made = stages(load_study(CONFIG), device, shapes, SIZES)
-    print(table(made), flush=True)
-    rows = [{name: getattr(stage, name) for name in SCHEMA.names} for stage in made]
-    write_parquet(args.out / "paper.parquet", pa.Table.from_pylist(rows, SCHEMA), Provenance("bench"))
+    shapes = Shapes() if device.type == "cuda" else Shapes(rows=16, generated=16)
+    made: list[Stage] = []
+    for stage in stages(load_study(CONFIG), device, shapes, SIZES, args.stages or KINDS):
+        made.append(stage)
+        print(table([stage]).splitlines()[2], file=sys.stderr, flush=True)
+        rows = [{name: getattr(stage, name) for name in SCHEMA.names} for stage in made]
+        write_parquet(args.out / "paper.parquet", pa.Table.from_pylist(rows, SCHEMA), Provenance("bench"))
+    print(table(sorted(made, key=lambda stage: -stage.seconds)), flush=True)
     print(f"Also in {args.out}/paper.parquet")
     return 0
 

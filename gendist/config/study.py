@@ -96,6 +96,9 @@ class Study(Settings):
     """Whether one job trains all seeds of a student, side by side on a GPU where `device` gives it one; if not, each
     seed is a job of one CPU core. Changing it reruns nothing that is finished; one more seed then trains the others
     again (docs/scale.md)."""
+    shards_together: bool = False
+    """Whether one job generates ten shards, and another scores them: enough rows to fill a GPU, whose start-up is paid
+    once. Rows and files stay as they are; a pool is filled up to a multiple of ten shards (docs/scale.md)."""
     export: Export = Export()
     """How `gendist export` chooses the student to deploy."""
     tracking: Tracking = Tracking()

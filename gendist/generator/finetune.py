@@ -13,6 +13,7 @@ from gendist import devices, stopping
 from gendist.artifacts import Provenance, hash_file, model_folder, write_text
 from gendist.errors import GendistError
 from gendist.generator import sequences
+from gendist.generator.activations import recomputes
 from gendist.generator.folder import Record, label_prompt, member_folder, record_in, write_record
 from gendist.generator.settings import Generator
 from gendist.generator.training import Course, train_model
@@ -140,12 +141,12 @@ def boundary_tokens(config: Any, tokenizer: Any, name: str) -> tuple[int, int]:
 
 
 def freeze(model: Any, settings: Generator) -> None:
-    """Leave trainable what the settings say, and recompute activations if they say so."""
+    """Leave trainable what the settings say, and recompute activations if they or the memory say so."""
     if settings.trainable == "blocks":
         # Transformers keeps the blocks, and nothing else, in a numbered list: transformer.h.0.attn...
         for name, parameter in model.named_parameters():
             parameter.requires_grad_(re.search(r"\.\d+\.", name) is not None)
-    if settings.gradient_checkpointing:
+    if recomputes(model, settings):
         # The newer name of the two; the older warns since transformers 5.23.
         enable = getattr(model, "activation_checkpointing_enable", None) or model.gradient_checkpointing_enable
         enable({"use_reentrant": False})

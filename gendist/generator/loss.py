@@ -4,8 +4,9 @@ from typing import Any
 
 import torch
 
-CHUNK_TOKENS = 256
-"""Tokens whose logits exist at once: 31 MB of float32 for 30,522 tokens, about what a processor's cache holds."""
+CHUNK_TOKENS, CHUNK_TOKENS_ON_GPU = 256, 2048
+"""Tokens whose logits exist at once: 31 MB of float32 for 30,522 tokens, about what a processor's cache holds; a GPU
+takes as many as its memory need not notice."""
 
 
 class ChunkedCrossEntropy(torch.autograd.Function):
@@ -38,9 +39,10 @@ class ChunkedCrossEntropy(torch.autograd.Function):
             weight_gradient = torch.zeros_like(weight) if needs_weight else None
             bias_gradient = torch.zeros_like(bias) if needs_bias and bias is not None else None
             loss = torch.zeros((), device=hidden.device)
-            for first in range(0, len(hidden), CHUNK_TOKENS):
-                inputs = hidden[first : first + CHUNK_TOKENS].to(dtype)
-                gold = targets[first : first + CHUNK_TOKENS, None]
+            size = CHUNK_TOKENS_ON_GPU if hidden.is_cuda else CHUNK_TOKENS
+            for first in range(0, len(hidden), size):
+                inputs = hidden[first : first + size].to(dtype)
+                gold = targets[first : first + size, None]
                 scores = torch.nn.functional.linear(inputs, matrix, offset).float()
                 scores -= scores.amax(1, keepdim=True)
                 loss -= scores.gather(1, gold).sum()
@@ -49,7 +51,7 @@ class ChunkedCrossEntropy(torch.autograd.Function):
                 # The gradient of a token's logits is its probabilities, less one at its target.
                 if hidden_gradient is not None:
                     expected = (scores.to(dtype) @ matrix).float() / total
-                    hidden_gradient[first : first + CHUNK_TOKENS] = expected - weight[gold[:, 0]]
+                    hidden_gradient[first : first + size] = expected - weight[gold[:, 0]]
                 if weight_gradient is not None or bias_gradient is not None:
                     error = scores.div_(total).scatter_add_(1, gold, -torch.ones_like(total))
                     if weight_gradient is not None:
@@ -65,7 +67,7 @@ class ChunkedCrossEntropy(torch.autograd.Function):
         return (*(None if kept is None else kept * gradients[0] for kept in ctx.saved_tensors), None)
 
 
-def summed_loss(model: Any, ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+def summed_loss(model: Any, ids: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:
     """Return the summed negative log-likelihood, in nats, of each row's tokens given those before them.
 
     GPT-2 and BERT take ``ChunkedCrossEntropy``; other architectures compute their own loss.
@@ -73,16 +75,21 @@ def summed_loss(model: Any, ids: torch.Tensor, mask: torch.Tensor) -> torch.Tens
     Args:
         model: causal language model.
         ids: token ids, (rows, tokens), padded on the right.
-        mask: 1 for tokens and 0 for padding, (rows, tokens).
+        mask: 1 for tokens and 0 for padding, (rows, tokens); None where nothing is padded, for which a GPU need not
+            wait to know which tokens count.
     """
-    predicted = mask[:, 1:].bool()
     if model.config.model_type not in ("gpt2", "bert"):
-        labels = ids.masked_fill(mask == 0, -100)
+        labels = ids if mask is None else ids.masked_fill(mask == 0, -100)
         loss: torch.Tensor = model(input_ids=ids, attention_mask=mask, labels=labels).loss
-        return loss * predicted.sum()
-    hidden = model.base_model(input_ids=ids, attention_mask=mask).last_hidden_state[:, :-1][predicted]
+        return loss * (labels[:, 1:] != -100).sum()
+    hidden, targets = model.base_model(input_ids=ids, attention_mask=mask).last_hidden_state[:, :-1], ids[:, 1:]
+    if mask is None:
+        hidden, targets = hidden.flatten(0, 1), targets.flatten()
+    else:
+        predicted = mask[:, 1:].bool()
+        hidden, targets = hidden[predicted], targets[predicted]
     if model.config.model_type == "bert":
         hidden = model.cls.predictions.transform(hidden)
     output = model.get_output_embeddings()
-    summed: torch.Tensor = ChunkedCrossEntropy.apply(hidden, output.weight, output.bias, ids[:, 1:][predicted])
+    summed: torch.Tensor = ChunkedCrossEntropy.apply(hidden, output.weight, output.bias, targets)
     return summed

@@ -33,8 +33,9 @@ class Generator(Settings):
     """Tokens in a window, and the most of one text that is used; limited by the model's context."""
     trainable: Literal["all", "blocks"] = "blocks"
     """All weights, or the transformer blocks only, embeddings frozen (as the paper's code at this size)."""
-    gradient_checkpointing: bool = True
-    """Recompute activations in the backward pass to save memory."""
+    gradient_checkpointing: Literal["auto"] | bool = "auto"
+    """Recompute activations in the backward pass to save memory; by default on a CPU, and on a GPU only where those of
+    a batch would take more than half of the memory that weights, gradients and optimiser leave."""
     dropout: Annotated[float, Field(ge=0, lt=1)] | None = None
     """Dropout while finetuning; null leaves what the model comes with."""
     held_out: Annotated[float, Field(ge=0, lt=0.5)] = 0.0

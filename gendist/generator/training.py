@@ -68,9 +68,11 @@ def _losses(
     batch = sorted(batch, key=len)  # slices of rows of like length need little padding
     rows = min(rows or len(batch), _slice_rows(batch, device))
     for i in range(0, len(batch), rows):
-        ids, mask = (part.to(device) for part in padded(batch[i : i + rows]))
+        part = batch[i : i + rows]
+        ids, mask = (tensor.to(device) for tensor in padded(part))
+        whole = device.type == "cuda" and len(part[0]) == len(part[-1])
         with devices.mixed_precision(device):
-            loss = summed_loss(model, ids, mask)
+            loss = summed_loss(model, ids, None if whole else mask)
         yield loss
 
 
@@ -83,24 +85,24 @@ def _slice_rows(batch: list[list[int]], device: torch.device) -> int:
 
 def _nats(
     model: Any, batch: list[list[int]], device: torch.device, rows: int | None, tokens: int | None = None
-) -> tuple[float, int | None]:
-    """Sum the losses of a batch, ``rows`` rows at once; with ``tokens``, add the gradient of their mean.
+) -> tuple[list[torch.Tensor], int | None]:
+    """Take the losses of a batch, ``rows`` rows at once; with ``tokens``, add the gradient of their mean.
 
     When memory runs out, slices become half as big: the loss is the same sum, only dropout falls differently.
 
     Returns:
-        Nats, and the rows at once from now on.
+        Nats of each slice, where the model is, and the rows at once from now on.
 
     Raises:
         GendistError: if memory does not suffice for one row.
     """
     while True:
-        nats = 0.0
+        nats: list[torch.Tensor] = []
         try:
             for loss in _losses(model, batch, device, rows):
                 if tokens is not None:
                     (loss / tokens).backward()
-                nats += loss.item()
+                nats.append(loss.detach())
             return nats, rows
         except (RuntimeError, MemoryError) as error:
             if not memory.is_out_of_memory(error):
@@ -126,7 +128,7 @@ def nats_per_token(model: Any, rows: Sequence[list[int]]) -> float:
     total, at_once = 0.0, None
     for i in range(0, len(rows), 16):
         nats, at_once = _nats(model, list(rows[i : i + 16]), device, at_once)
-        total += nats
+        total += sum(loss.item() for loss in nats)
     model.train(was_training)
     return total / sum(len(row) - 1 for row in rows)
 
@@ -165,10 +167,11 @@ def train_model(
             for group in optimizer.param_groups:
                 group["lr"] = settings.learning_rate * _schedule(course.step, steps, settings)
             predicted = sum(len(row) - 1 for row in batch)
-            nats, course.rows = _nats(model, batch, device, course.rows, predicted)
+            losses, course.rows = _nats(model, batch, device, course.rows, predicted)
             torch.nn.utils.clip_grad_norm_(trained, 1.0)
             optimizer.step()
             optimizer.zero_grad()
+            nats = sum(loss.item() for loss in losses)  # last: until here, a GPU is not waited for
             course.nats, course.tokens = course.nats + nats, course.tokens + predicted
             course.step, course.batch = course.step + 1, course.batch + 1
             progress.add(1, f"{nats / predicted:.3f} nats per token")

@@ -4,9 +4,7 @@ All that is summed over more than a few numbers is summed in integers, also in a
 Logits therefore do not depend on what else is computed beside a row, nor on where.
 """
 
-import copy
 from collections.abc import Collection
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -14,26 +12,12 @@ from torch.nn import functional
 
 from gendist.errors import GendistError
 from gendist.int8.linear import EXACT, GELU_OFFSET, LEVELS, IntegerLinear, quantize_rows
+from gendist.network_parts import Layer, can_decode, network_of
 
 QUERY_LEVELS = 2047
 """A query is rounded less than keys are, as far as sums of 64 products stay exact."""
 WEIGHTS = 2**16
 """What attention's weights of a row add up to as integers."""
-LINEAR = ("attention_in", "attention_out", "up", "down", "transform", "head")
-"""A model's linear layers, by kind; ``transform`` comes before BERT's output layer."""
-
-
-@dataclass(frozen=True)
-class Norm:
-    """A layer normalisation."""
-
-    weight: torch.Tensor
-    bias: torch.Tensor
-    eps: float
-
-    def __call__(self, x: torch.Tensor) -> torch.Tensor:
-        """Normalise states (..., width)."""
-        return functional.layer_norm(x, self.weight.shape, self.weight, self.bias, self.eps)
 
 
 class KeysAndValues:
@@ -42,8 +26,6 @@ class KeysAndValues:
     def __init__(self, layers: int, slots: int, heads: int, places: int, width: int, device: torch.device) -> None:
         """Make room for ``places`` tokens in each slot."""
         self.heads, self.places = heads, places
-        self.length = places
-        """Places that are looked at: enough for all tokens so far, and shorter than ``places`` to save time."""
         shape = (slots, heads, places, width)
         self.keys, self.values = (
             [torch.zeros(shape, dtype=torch.int8, device=device) for _ in range(layers)] for _ in range(2)
@@ -52,11 +34,6 @@ class KeysAndValues:
         self.key_steps, self.value_steps = (
             [torch.zeros(shape[:3], dtype=torch.float64, device=device) for _ in range(layers)] for _ in range(2)
         )
-
-    def select(self, slots: torch.Tensor) -> None:
-        """Keep some of the slots."""
-        for parts in (self.keys, self.values, self.key_steps, self.value_steps):
-            parts[:] = [part[slots] for part in parts]
 
     def put(self, layer: int, where: torch.Tensor, codes: torch.Tensor, steps: torch.Tensor) -> None:
         """Write a key and a value of each row and head.
@@ -73,22 +50,10 @@ class KeysAndValues:
             parts[layer].flatten().index_copy_(0, where, part.flatten())
 
     def get(self, layer: int, slots: torch.Tensor | None) -> tuple[torch.Tensor, ...]:
-        """Return keys and values, (rows heads, length, width) int8, and their steps, (rows heads, length)."""
+        """Return keys and values, (rows heads, places, width) int8, and their steps, (rows heads, places)."""
         parts = (self.keys[layer], self.values[layer], self.key_steps[layer], self.value_steps[layer])
         found = (part if slots is None else part[slots] for part in parts)
-        return tuple(part[:, :, : self.length].flatten(0, 1) for part in found)
-
-
-@dataclass(frozen=True)
-class Layer:
-    """A transformer layer's parts."""
-
-    attention_in: IntegerLinear
-    attention_out: IntegerLinear
-    up: IntegerLinear
-    down: IntegerLinear
-    attention_norm: Norm
-    feed_norm: Norm
+        return tuple(part.flatten(0, 1) for part in found)
 
 
 class Decoder:
@@ -109,9 +74,15 @@ class Decoder:
             raise GendistError(
                 f"a generator of type '{kind}' cannot be run in int8; set precision of the sampling to float32"
             )
-        parts = (_gpt2 if model.config.model_type == "gpt2" else _bert)(model, two_pass)
-        self.layers, self.first_norm, self.transform, self.head_norm = parts[:4]
-        self.words, self.places, self.head, self.head_bias = parts[4:]
+
+        def linear(kind: str, weight: torch.Tensor, bias: torch.Tensor | None) -> IntegerLinear:
+            return integer_linear(kind, weight, bias, two_pass=kind in two_pass)
+
+        parts = network_of(model, linear, torch.float64)
+        self.layers, self.transform = parts.layers, parts.transform
+        self.first_norm: Any = parts.first_norm
+        self.head_norm, self.head, self.head_bias = parts.head_norm, parts.head, parts.head_bias
+        self.words, self.places = parts.words, parts.places
         self.norm_first = model.config.model_type == "gpt2"
         self.heads = model.config.num_attention_heads
         self.width = model.config.hidden_size // self.heads
@@ -137,8 +108,8 @@ class Decoder:
         heads = torch.arange(self.heads, device=places.device)
         own = torch.arange(len(tokens), device=places.device) if slots is None else slots
         where = ((own[:, None] * self.heads + heads) * cache.places + places[:, None]).flatten()
-        beyond = torch.arange(cache.length, device=places.device) > places[:, None, None]
-        beyond = beyond.expand(-1, self.heads, -1).flatten(0, 1)  # (rows heads, length)
+        beyond = torch.arange(cache.places, device=places.device) > places[:, None, None]
+        beyond = beyond.expand(-1, self.heads, -1).flatten(0, 1)  # (rows heads, places)
         if not self.norm_first:
             x = self.first_norm(x)
         for number, layer in enumerate(self.layers):
@@ -147,17 +118,6 @@ class Decoder:
             keys, values, key_steps, value_steps = cache.get(number, slots)
             x = self.go_on(x, *self.weigh(query, (keys, key_steps), value_steps, beyond), values, layer)
         return x
-
-    def compiled(self) -> "Decoder":
-        """Return one of the same weights, for one number of rows, of whose kernels PyTorch's compiler makes few.
-
-        Numbers are the same but for the last digits of what is between the integers. It compiles, which takes some
-        seconds, at the first step; where it cannot, that step raises some exception.
-        """
-        ours = copy.copy(self)
-        for name in ("ask", "weigh", "go_on", "logits"):  # all but reading embeddings and writing the cache
-            setattr(ours, name, torch.compile(getattr(self, name), dynamic=False, fullgraph=True))
-        return ours
 
     def ask(self, x: torch.Tensor, layer: Layer) -> tuple[tuple[torch.Tensor, torch.Tensor], ...]:
         """Return what states (rows, width) ask for, and what they add to the cache: integers and their steps.
@@ -212,23 +172,7 @@ class Decoder:
 
 def _sums(factors: torch.Tensor, integers: torch.Tensor) -> torch.Tensor:
     """Return the sums of integers (n, k, m) times factors (n, k, 1), which float32 holds: (n, m) float64."""
-    if torch.compiler.is_compiling():  # one kernel, which reads bytes
-        return (factors * integers).sum(1).double()
     return torch.bmm(factors.transpose(1, 2), integers.float())[:, 0].double()
-
-
-def can_decode(config: Any) -> bool:
-    """Say whether a model of this configuration can be run in integers."""
-    if config.model_type == "gpt2":
-        plain = config.scale_attn_weights and not config.scale_attn_by_inverse_layer_idx
-        return bool(plain and config.activation_function in ACTIVATIONS and not config.add_cross_attention)
-    if config.model_type == "bert":
-        places = getattr(config, "position_embedding_type", None) or "absolute"
-        return bool(config.is_decoder and config.hidden_act in ACTIVATIONS and places == "absolute")
-    return False
-
-
-ACTIVATIONS = ("gelu", "gelu_new", "gelu_pytorch_tanh")
 
 
 def _gelu(x: torch.Tensor) -> torch.Tensor:
@@ -236,73 +180,15 @@ def _gelu(x: torch.Tensor) -> torch.Tensor:
     return functional.gelu(x, approximate="tanh")
 
 
-def _norm(layer: Any, dtype: torch.dtype = torch.float64) -> Norm:
-    return Norm(layer.weight.detach().to(dtype), layer.bias.detach().to(dtype), layer.eps)
-
-
-def _linear(kind: str, two_pass: Collection[str], dtype: torch.dtype, *layers: Any) -> IntegerLinear:
-    """Return linear layers side by side as one."""
-    weight, bias = (torch.cat([getattr(layer, name).detach() for layer in layers]) for name in ("weight", "bias"))
+def integer_linear(
+    kind: str,
+    weight: torch.Tensor,
+    bias: torch.Tensor | None,
+    dtype: torch.dtype = torch.float64,
+    *,
+    two_pass: bool = False,
+) -> IntegerLinear:
+    """Return a linear layer in integers; ``dtype`` is that of what it takes and returns."""
     # What goes into the second layer of a feed-forward block comes out of GELU.
     offset = GELU_OFFSET if kind == "down" else 0.0
-    return IntegerLinear(weight, bias, dtype, offset=offset, two_pass=kind in two_pass)
-
-
-def _gpt2(model: Any, two_pass: Collection[str]) -> tuple[Any, ...]:
-    def linear(kind: str, layer: Any) -> IntegerLinear:
-        """Return a layer of GPT-2, which keeps its weights the other way round."""
-        offset = GELU_OFFSET if kind == "down" else 0.0
-        return IntegerLinear(layer.weight.detach().t(), layer.bias, offset=offset, two_pass=kind in two_pass)
-
-    body = model.transformer
-    layers = [
-        Layer(
-            linear("attention_in", block.attn.c_attn),
-            linear("attention_out", block.attn.c_proj),
-            linear("up", block.mlp.c_fc),
-            linear("down", block.mlp.c_proj),
-            _norm(block.ln_1),
-            _norm(block.ln_2),
-        )
-        for block in body.h
-    ]
-    head = IntegerLinear(model.lm_head.weight, None, two_pass="head" in two_pass)
-    words, places = body.wte.weight.detach(), body.wpe.weight.detach().double()
-    return layers, None, None, _norm(body.ln_f), words, places, head, None
-
-
-def bert_layers(encoder: Any, dtype: torch.dtype = torch.float64, two_pass: Collection[str] = ()) -> list[Layer]:
-    """Return the layers of BERT's encoder in integers; ``dtype`` is that of what is between them."""
-    return [
-        Layer(
-            _linear(
-                "attention_in",
-                two_pass,
-                dtype,
-                *(getattr(block.attention.self, name) for name in ("query", "key", "value")),
-            ),
-            _linear("attention_out", two_pass, dtype, block.attention.output.dense),
-            _linear("up", two_pass, dtype, block.intermediate.dense),
-            _linear("down", two_pass, dtype, block.output.dense),
-            _norm(block.attention.output.LayerNorm, dtype),
-            _norm(block.output.LayerNorm, dtype),
-        )
-        for block in encoder.layer
-    ]
-
-
-def _bert(model: Any, two_pass: Collection[str]) -> tuple[Any, ...]:
-    embeddings, predictions = model.bert.embeddings, model.cls.predictions
-    layers = bert_layers(model.bert.encoder, two_pass=two_pass)
-    places = embeddings.position_embeddings.weight.detach().double()
-    places = places + embeddings.token_type_embeddings.weight.detach()[0].double()
-    return (
-        layers,
-        _norm(embeddings.LayerNorm),
-        _linear("transform", two_pass, torch.float64, predictions.transform.dense),
-        _norm(predictions.transform.LayerNorm),
-        embeddings.word_embeddings.weight.detach(),
-        places,
-        IntegerLinear(predictions.decoder.weight, None, two_pass="head" in two_pass),
-        predictions.decoder.bias.detach().float(),
-    )
+    return IntegerLinear(weight, bias, dtype, offset=offset, two_pass=two_pass)

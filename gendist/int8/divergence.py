@@ -5,8 +5,9 @@ from typing import Any
 
 import torch
 
-from gendist.int8.decoder import LINEAR, Decoder, can_decode
+from gendist.int8.decoder import Decoder
 from gendist.int8.fused import decoder_for
+from gendist.network_parts import LINEAR, can_decode
 from gendist.padding import padded
 
 LIMIT = 0.005

@@ -3,6 +3,7 @@
 Unlike the decoder's, sums outside of the linear layers are those of float32.
 """
 
+from functools import partial
 from typing import Any
 
 import torch
@@ -10,9 +11,10 @@ from torch import nn
 from transformers.modeling_outputs import BaseModelOutputWithPastAndCrossAttentions
 
 from gendist.int8.attention import Attention
-from gendist.int8.decoder import bert_layers
+from gendist.int8.decoder import integer_linear
 from gendist.int8.linear import ROWS
 from gendist.int8.rounded import Rounded
+from gendist.network_parts import bert_layers
 
 
 class IntegerEncoder(nn.Module):
@@ -21,7 +23,8 @@ class IntegerEncoder(nn.Module):
     def __init__(self, encoder: Any) -> None:
         """Take the weights of a ``BertEncoder`` in float32; it is not changed."""
         super().__init__()
-        self.layers = bert_layers(encoder, torch.float32)
+        linear = partial(integer_linear, dtype=torch.float32)
+        self.layers = bert_layers(encoder, linear, torch.float32)
         self.heads = encoder.config.num_attention_heads
 
     def forward(

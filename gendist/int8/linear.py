@@ -7,11 +7,8 @@ the kind of processor. What is left to rounding is done in float64, where it is 
 layer's integers.
 """
 
-from functools import cache
-
 import torch
 from torch import nn
-from torch.nn import functional
 
 LEVELS = 127
 """Largest integer of weights and activations; the smallest is its negative."""
@@ -28,8 +25,6 @@ GELU_OFFSET = 0.171
 """Added to what GELU returns, which is then never negative and takes all 256 levels; its minimum is -0.17004."""
 SPAN = 1e-4
 """Least scale of a row, as a share of its largest activation: keeps their ratio finite in float32."""
-MULTIPLE = 32
-"""Sizes of matrices of bytes are multiples of this on a GPU: more than it takes, and as many as it does at once."""
 
 
 def quantize_rows(x: torch.Tensor, levels: int = LEVELS) -> tuple[torch.Tensor, torch.Tensor]:
@@ -75,15 +70,11 @@ class IntegerLinear(nn.Module):
         self.offset, self.two_pass = offset, two_pass
         self.zero = 0 if offset else ZERO
         self.columns = codes.t().to(torch.int8).contiguous()  # (inputs, outputs)
-        self.weight_sums = codes.sum(1).to(torch.int32)
         if offset:
             constant = (codes.sum(1) * step[:, 0] * offset).to(dtype)
             self.bias = -constant if self.bias is None else self.bias - constant
         self.packed: torch.Tensor | None = None
-        self.whole: torch.Tensor | None = None
-        if weight.device.type != "cpu" and has_whole_products(weight.device):
-            self.whole = whole_weights(codes)
-        elif weight.device.type == "cpu" and has_integer_products():
+        if weight.device.type == "cpu" and has_integer_products():
             self.packed = torch.ops.onednn.qlinear_prepack(codes.to(torch.int8).contiguous(), [ROWS, self.inputs])
             self.no_offsets = torch.zeros(len(codes), dtype=torch.int32)
         else:
@@ -122,11 +113,6 @@ class IntegerLinear(nn.Module):
             zero: which byte stands for 0; by default as the layer's inputs have it.
         """
         zero = self.zero if zero is None else zero
-        if self.whole is not None:
-            sums = whole_products(codes, self.whole)[:, : len(self.step)]
-            if zero != ZERO:
-                sums = sums + (ZERO - zero) * self.weight_sums
-            return sums.float() * self.step
         if self.packed is None:
             return self._plain_products(codes, zero)
         products: torch.Tensor = torch.ops.onednn.qlinear_pointwise(
@@ -167,30 +153,3 @@ def quantize_inputs(x: torch.Tensor, unsigned: bool = False) -> tuple[torch.Tens
 def has_integer_products() -> bool:
     """Say whether this processor multiplies bytes into sums of 32 bits; others would saturate at 16."""
     return bool(torch.backends.mkldnn.is_available() and torch.cpu._is_vnni_supported())
-
-
-@cache
-def has_whole_products(device: torch.device) -> bool:
-    """Say whether a device multiplies matrices of bytes into sums of 32 bits (NVIDIA: from Turing, 2018, on)."""
-    ones = torch.ones(MULTIPLE, MULTIPLE, dtype=torch.int8, device=device)
-    try:
-        return bool((whole_products(ones.view(torch.uint8), ones) == -MULTIPLE * LEVELS).all())
-    except RuntimeError:
-        return False
-
-
-def whole_weights(codes: torch.Tensor) -> torch.Tensor:
-    """Return integer weights (outputs, inputs) as bytes, filled up with zeros to sizes that are multiplied fast."""
-    more = [-size % MULTIPLE for size in codes.shape]
-    return functional.pad(codes.to(torch.int8), (0, more[1], 0, more[0])).contiguous()
-
-
-def whole_products(codes: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
-    """Return the sums, int32, of bytes (rows, inputs), with ``ZERO`` for 0, times weights as above.
-
-    Rows are filled up, too: there must be more than 16.
-    """
-    rows, inputs = codes.shape
-    signed = codes.bitwise_xor(ZERO).view(torch.int8)
-    signed = functional.pad(signed, (0, weights.shape[1] - inputs, 0, -rows % MULTIPLE))
-    return torch._int_mm(signed, weights.t())[:rows]

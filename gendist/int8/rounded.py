@@ -4,8 +4,8 @@ import numpy as np
 import torch
 
 from gendist.int8 import kernels
-from gendist.int8.decoder import Norm
 from gendist.int8.linear import IntegerLinear
+from gendist.network_parts import Norm
 
 
 class Rounded:

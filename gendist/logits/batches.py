@@ -22,27 +22,52 @@ STEP = 16
 
 def encode(tokenizer: Any, texts: Sequence[str], max_tokens: int, model: Any) -> list[list[int]]:
     """Tokenise with the special tokens of the model, cut to what both the setting and the model allow."""
-    limit = longest_input(tokenizer, max_tokens, model)
+    limit = longest_input(tokenizer, max_tokens, model.config)
     return tokenizer(list(texts), truncation=True, max_length=limit)["input_ids"]
 
 
-def longest_input(tokenizer: Any, max_tokens: int, model: Any) -> int:
+def longest_input(tokenizer: Any, max_tokens: int, config: Any) -> int:
     """Return the tokens that texts are cut to."""
     # The tokenizer's own limit counts too: RoBERTa has two positions more than it can take tokens.
-    return min(max_tokens, getattr(model.config, "max_position_embeddings", max_tokens), tokenizer.model_max_length)
+    return min(max_tokens, getattr(config, "max_position_embeddings", max_tokens), tokenizer.model_max_length)
 
 
-@torch.inference_mode()
 def predict_logits(
     model: Any, tokenizer: Any, texts: Sequence[str], max_tokens: int, what: str = "", fixed: int | None = None
 ) -> np.ndarray:
-    """Return float32 logits of shape (texts, classes), in the order of the texts.
+    """Return float32 logits of shape (texts, classes), in the order of the texts: those of ``encoded_logits``.
 
     Args:
         model: sequence classifier; put into evaluation mode.
         tokenizer: its tokenizer.
         texts: what to score.
         max_tokens: longer texts are cut.
+        what: as of ``encoded_logits``.
+        fixed: likewise.
+
+    Raises:
+        GendistError: if memory does not suffice for one text.
+    """
+    encoded, longest = encode(tokenizer, texts, max_tokens, model), longest_input(tokenizer, max_tokens, model.config)
+    return encoded_logits(model, encoded, tokenizer.pad_token_id or 0, longest, what, fixed)
+
+
+@torch.inference_mode()
+def encoded_logits(
+    model: Any,
+    encoded: Sequence[list[int]],
+    padding: int,
+    longest: int,
+    what: str = "",
+    fixed: int | None = None,
+) -> np.ndarray:
+    """Return float32 logits of shape (texts, classes), in the order of the texts.
+
+    Args:
+        model: sequence classifier; put into evaluation mode.
+        encoded: token ids of each text.
+        padding: id that fills texts up.
+        longest: tokens that no text has more of.
         what: name in the progress lines; none are logged without it.
         fixed: tokens in a batch, if its shape shall depend on the text alone: it is filled up. A matrix product is
             summed in another order for another number of rows, so that on a CPU a text scores the same to the last
@@ -54,11 +79,10 @@ def predict_logits(
         GendistError: if memory does not suffice for one text.
     """
     model.eval()
-    encoded = encode(tokenizer, texts, max_tokens, model)
     order = sorted(range(len(encoded)), key=lambda i: (len(encoded[i]), i))
     logits = np.empty((len(encoded), model.config.num_labels), np.float32)
     progress = Progress(what or "scoring", len(encoded), every=10.0 if what else float("inf"))
-    longest = longest_input(tokenizer, max_tokens, model)
+    waiting: list[tuple[list[int], torch.Tensor]] = []
     first, budget = 0, fixed or TOKEN_BUDGET
     while first < len(order):
         width = min(-(-len(encoded[order[first]]) // STEP) * STEP, longest) if fixed else None
@@ -71,22 +95,32 @@ def predict_logits(
         batch = [encoded[i] for i in picks]
         if width:  # with the shortest texts there are, which a model in integers has the least work with
             batch += [batch[0][:1]] * (budget // width - len(batch))
-        scores = _batch_logits(model, batch, tokenizer.pad_token_id or 0, width)
+        scores = _batch_logits(model, batch, padding, width)
         if scores is None:
             budget = _halved(len(batch), width or len(batch[-1]))
             continue
-        logits[picks] = scores[: len(picks)]
-        progress.add(len(picks))
+        waiting.append((picks, scores[: len(picks)]))
+        if len(waiting) > 1:  # read only once a GPU has the next batch
+            _read(waiting.pop(0), logits, progress)
         first = last
+    for part in waiting:
+        _read(part, logits, progress)
     return logits
 
 
-def _batch_logits(model: Any, batch: list[list[int]], padding: int, width: int | None) -> np.ndarray | None:
-    """Return the logits of one batch, or None if memory does not suffice for it."""
+def _read(scored: tuple[list[int], torch.Tensor], logits: np.ndarray, progress: Progress) -> None:
+    picks, scores = scored
+    logits[picks] = scores.cpu().numpy()
+    progress.add(len(picks))
+
+
+def _batch_logits(model: Any, batch: list[list[int]], padding: int, width: int | None) -> torch.Tensor | None:
+    """Return the float32 logits of one batch, where the model is, or None if memory does not suffice for it."""
     try:
         ids, mask = padded(batch, padding, width)
-        output = model(input_ids=ids.to(model.device), attention_mask=mask.to(model.device)).logits
-        scores: np.ndarray = output.float().cpu().numpy()
+        if model.device.type == "cuda":  # else the copy would wait for the batch before
+            ids, mask = (part.pin_memory().to(model.device, non_blocking=True) for part in (ids, mask))
+        scores: torch.Tensor = model(input_ids=ids, attention_mask=mask).logits.float()
         return scores
     except (RuntimeError, MemoryError) as error:
         if not memory.is_out_of_memory(error):

@@ -15,6 +15,8 @@ from gendist.packed import pack_linear_layers
 
 RECORD = "int8_error"
 """Key in a teacher's ``config.json``: by how much integers change the distance of two classes' logits, at most."""
+BF16 = "bf16"
+"""Key in the same file, of a teacher that was finetuned on a GPU: whether one may score in bf16."""
 TEXTS = 64
 """Texts on which that is measured."""
 FIXED, FIXED_AGAIN = 512, 128

@@ -1,56 +1,108 @@
-"""Score a Parquet file of texts with the teacher, and read scores back."""
+"""Score Parquet files of texts with the teacher, and read scores back."""
 
 import logging
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pyarrow as pa
+import torch
 
 from gendist import devices
 from gendist.artifacts import Provenance, hash_file, hash_folder, read_parquet, write_parquet
 from gendist.artifacts.parquet import column_names
-from gendist.logits.batches import predict_logits
-from gendist.logits.cascade import RECORD, Cascade
+from gendist.logits.batches import encoded_logits, longest_input, predict_logits
+from gendist.logits.cascade import BF16, RECORD, Cascade
 from gendist.logits.files import logits_column
-from gendist.models import class_names, load_classifier, load_tokenizer
+from gendist.models import class_names, load_classifier, load_config, load_tokenizer
 from gendist.packed import pack_linear_layers
 from gendist.settings import Device
 
 log = logging.getLogger(__name__)
 
-FIXED = 512
-"""Tokens in a batch."""
+FIXED, FIXED_ON_GPU = 512, 8192
+"""Tokens in a batch: its shape depends on the length alone, and the last batch of each length is partly filler."""
 
 
 def score(teacher: Path, texts: Path, target: Path, max_tokens: int, threads: int = 1, device: Device = "auto") -> None:
-    """Write the teacher's logits (float32) for every row of ``texts``, in its order.
+    """Write the teacher's logits of one file, as ``score_files``."""
+    score_files(teacher, [texts], [target], max_tokens, threads, device)
+
+
+def score_files(
+    teacher: Path,
+    files: Sequence[Path],
+    targets: Sequence[Path],
+    max_tokens: int,
+    threads: int = 1,
+    device: Device = "auto",
+) -> None:
+    """Write the teacher's logits (float32) for every row of some files, in their order.
+
+    Rows of files without a column ``label``, of which there may be many, are scored in int8 on a CPU and in bf16 on a
+    GPU where the teacher's precision allows it. A text scores the same whatever it is scored with.
 
     Args:
         teacher: finetuned classifier folder.
-        texts: Parquet with a column ``id`` (real rows) or ``row`` (a shard), and ``text``; rows without a column
-            ``label``, of which there may be many, are scored in int8 where the teacher's probabilities allow it.
-        target: Parquet to write: the same key column, and logits: list<float32>[classes].
+        files: Parquet with a column ``id`` (real rows) or ``row`` (a shard), and ``text``.
+        targets: Parquet to write for each: the same key column, and logits: list<float32>[classes].
         max_tokens: longer texts are cut.
         threads: CPU threads.
         device: where to compute; a GPU is claimed until this process ends.
     """
     place = devices.prepare(threads, 0, device)
-    present = column_names(texts)
-    key = "row" if "row" in present else "id"
-    table = read_parquet(texts, {key: "whole numbers", "text": "texts"})
-    tokenizer = load_tokenizer(str(teacher))
+    columns = [column_names(file) for file in files]
+    keys = ["row" if "row" in present else "id" for present in columns]
+    tables = [
+        read_parquet(file, {key: "whole numbers", "text": "texts"}) for file, key in zip(files, keys, strict=True)
+    ]
+    rows = [text for table in tables for text in table["text"].to_pylist()]
+    labelled = any("label" in present for present in columns)
     names = class_names(teacher)
-    model = load_classifier(str(teacher), names).to(place)
-    rows, what = table["text"].to_pylist(), f"scoring {texts.name}"
+    what = f"scoring {files[0].name}" + (f" to {files[-1].name}" if len(files) > 1 else "")
+    logits = (_on_gpu if place.type == "cuda" else _on_cpu)(teacher, rows, names, max_tokens, labelled, what)
+    hashed, first = hash_folder(teacher), 0
+    for file, key, table, target in zip(files, keys, tables, targets, strict=True):
+        own, first = logits[first : first + table.num_rows], first + table.num_rows
+        provenance = Provenance("logits", {"texts": hash_file(file), "teacher": hashed}, {"max_tokens": max_tokens})
+        write_parquet(
+            target, pa.table({key: table[key], "logits": logits_column(own)}), provenance, {"label_names": names}
+        )
+        log.info("%s: %d rows", target, len(own))
+
+
+def _on_cpu(teacher: Path, rows: list[str], names: list[str], max_tokens: int, labelled: bool, what: str) -> np.ndarray:
+    model, tokenizer = load_classifier(str(teacher), names), load_tokenizer(str(teacher))
     error = getattr(model.config, RECORD, None)
     # Labelled rows are what accuracies are measured on, and students are held to most: exactly.
-    if "label" not in present and error is not None and place.type == "cpu":
-        logits, again = Cascade(model, tokenizer, max_tokens, error).logits(rows, what)
-        log.info("scored in int8, %d of %d rows again in float32", again, len(rows))
-    else:
-        logits = predict_logits(pack_linear_layers(model), tokenizer, rows, max_tokens, what, FIXED)
-    scores = pa.table({key: table[key], "logits": logits_column(logits)})
-    provenance = Provenance(
-        "logits", {"texts": hash_file(texts), "teacher": hash_folder(teacher)}, {"max_tokens": max_tokens}
-    )
-    write_parquet(target, scores, provenance, {"label_names": names})
-    log.info("%s: %d rows", target, len(logits))
+    if labelled or error is None:
+        return predict_logits(pack_linear_layers(model), tokenizer, rows, max_tokens, what, FIXED)
+    logits, again = Cascade(model, tokenizer, max_tokens, error).logits(rows, what)
+    log.info("scored in int8, %d of %d rows again in float32", again, len(rows))
+    return logits
+
+
+def _on_gpu(teacher: Path, rows: list[str], names: list[str], max_tokens: int, labelled: bool, what: str) -> np.ndarray:
+    """Return the logits of some rows, which are tokenised while the weights are loaded."""
+    tokenizer, config = load_tokenizer(str(teacher)), load_config(str(teacher))
+    longest = longest_input(tokenizer, max_tokens, config)
+    with ThreadPoolExecutor(1) as others:  # the tokenizer is no Python and takes further threads by itself
+        tokenised = others.submit(lambda: tokenizer(rows, truncation=True, max_length=longest)["input_ids"])
+        model = load_classifier(str(teacher), names).to("cuda")
+        encoded = tokenised.result()
+    if not labelled and (getattr(config, BF16, False) or getattr(config, RECORD, None) is not None):
+        model = in_bf16(model)
+        log.info("scoring in bf16 on %s", torch.cuda.get_device_name())
+    with devices.any_kernels():  # those of a forward pass repeat themselves without being asked
+        return encoded_logits(model, encoded, tokenizer.pad_token_id or 0, longest, what, FIXED_ON_GPU)
+
+
+def in_bf16(model: Any) -> Any:
+    """Convert a classifier to bf16, in place; its head stays float32, or logits would have three digits."""
+    model.bfloat16()
+    for name, part in model.named_children():
+        if name != model.base_model_prefix:
+            part.float().register_forward_pre_hook(lambda _, given: tuple(x.float() for x in given))
+    return model

@@ -14,7 +14,6 @@ import math
 import numpy as np
 import torch
 
-from gendist.synthetic.device_noise import gumbel_on_device
 from gendist.synthetic.fused import FusedWeigher
 from gendist.synthetic.noise import gumbel
 from gendist.synthetic.settings import Sampling
@@ -45,13 +44,6 @@ class TokenChooser:
         noise = torch.from_numpy(draws).to(logits.device, logits.dtype)
         weigh = self.fused_weigher if self.fused_weigher.takes(logits) else self.weigher
         return self._draw(weigh(logits), noise)
-
-    def choose_on_device(
-        self, logits: torch.Tensor, rows: torch.Tensor, steps: torch.Tensor
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return the same where the logits are, without waiting for anything: what a CUDA graph can hold."""
-        noise = gumbel_on_device(self.settings.seed, rows, steps, self.blocks + self.block)
-        return self._draw(self.weigher(logits), noise.to(logits.dtype))
 
     @property
     def margin(self) -> float:

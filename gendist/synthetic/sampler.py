@@ -4,22 +4,39 @@ import logging
 from collections import deque
 from collections.abc import Collection, Iterator, Sequence
 from itertools import groupby
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import torch
 
 from gendist import memory, stopping
 from gendist.errors import GendistError
 from gendist.int8.fused import decoder_for
+from gendist.network_parts import can_decode
 from gendist.synthetic.batch_size import rows_at_once
 from gendist.synthetic.decision import TokenChooser
+from gendist.synthetic.device_sampling import GumbelSampler
 from gendist.synthetic.readers import FloatReader, IntegerReader
 from gendist.synthetic.settings import Sampling
 from gendist.synthetic.slots import Row, Slots, Task
 from gendist.synthetic.static import StaticSteps
+from gendist.synthetic.static_decoder import StaticDecoder
 from gendist.synthetic.stepwise import Stepwise
 
 log = logging.getLogger(__name__)
+
+Precision = Literal["bf16", "float32", "int8"]
+
+
+def computed_in(settings: Sampling, config: Any, device: torch.device, int8: bool) -> Precision:
+    """Return what a model of some configuration computes in where ``int8`` says whether integers suit it.
+
+    A GPU takes bf16 for GPT-2 and BERT, unless the settings say float32.
+    """
+    if device.type == "cuda" and can_decode(config):
+        return "float32" if settings.precision == "float32" else "bf16"
+    if settings.precision == "auto":
+        return "int8" if int8 and device.type == "cpu" else "float32"
+    return settings.precision
 
 
 class Steps(Protocol):
@@ -29,6 +46,8 @@ class Steps(Protocol):
     """Whether a row can begin beside others that are under way; else all begin together, with prompts of one length."""
     device: torch.device
     """Where the slots have to be."""
+    fixed_slots: bool
+    """Whether there are always as many slots, though there are fewer rows."""
 
     def begin(self, slots: Slots) -> None:
         """Make room for what the slots will hold."""
@@ -56,7 +75,7 @@ class Sampler:
             start: token that opens a row.
             end: token that closes it.
             forbidden: tokens that are never drawn.
-            settings: sampling strategy; ``auto`` precision is float32.
+            settings: sampling strategy; ``auto`` precision is bf16 on a GPU (``computed_in``), else float32.
             two_pass: in int8, linear layers whose inputs are rounded to 16 bits (``layers_in_two_passes``).
 
         Raises:
@@ -66,19 +85,22 @@ class Sampler:
         self.context: int | None = getattr(model.config, "max_position_embeddings", None)
         """Tokens that the model can read, if that is limited."""
         self.max_tokens = settings.max_tokens
-        self.chooser = TokenChooser(settings, model.config.vocab_size, [t for t in forbidden if t != end])
-        self.steps = self._steps(model, settings, two_pass)
+        self.steps = self._steps(model, settings, two_pass, [t for t in forbidden if t != end])
         self.batch_size = rows_at_once(settings, model)
         self.settled = 0
         """Tokens that were too close to call in float32."""
 
-    def _steps(self, model: Any, settings: Sampling, two_pass: Collection[str]) -> Steps:
-        if settings.precision != "int8":
-            return Stepwise(FloatReader(model), self.chooser)
-        decoder = decoder_for(model, two_pass)
-        if model.device.type == "cpu":
-            return Stepwise(IntegerReader(decoder), self.chooser)
-        return StaticSteps(decoder, self.chooser, model.device)
+    def _steps(self, model: Any, settings: Sampling, two_pass: Collection[str], forbidden: list[int]) -> Steps:
+        vocabulary, device = model.config.vocab_size, model.device
+        precision = computed_in(settings, model.config, device, int8=False)
+        if device.type == "cuda" and can_decode(model.config):
+            sampler = GumbelSampler(settings, vocabulary, forbidden, device)
+            dtype = torch.bfloat16 if precision == "bf16" else torch.float32
+            return StaticSteps(StaticDecoder(model, dtype, sampler.columns), sampler, device)
+        chooser = TokenChooser(settings, vocabulary, forbidden)
+        if precision == "int8":
+            return Stepwise(IntegerReader(decoder_for(model, two_pass)), chooser)
+        return Stepwise(FloatReader(model), chooser)
 
     def sample(self, numbers: Sequence[int], prompts: Sequence[list[int]] | None = None) -> Iterator[Row]:
         """Yield the rows with these numbers, in the order in which they end; they begin in the order given.
@@ -113,7 +135,7 @@ class Sampler:
         waiting = {task.number: task for task in tasks}
         while waiting:
             stopping.check()
-            slots = min(self.batch_size, len(waiting))
+            slots = self.batch_size if self.steps.fixed_slots else min(self.batch_size, len(waiting))
             try:
                 for row in self._write(list(waiting.values()), slots):
                     del waiting[row.number]

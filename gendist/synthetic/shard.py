@@ -1,4 +1,4 @@
-"""Generate one shard of a pool and write it as Parquet."""
+"""Generate shards of a pool and write them as Parquet."""
 
 import logging
 from collections import Counter
@@ -8,37 +8,41 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import torch
 
 from gendist import devices
 from gendist.artifacts import Provenance, hash_file, hash_folder, write_parquet
 from gendist.generator.finetune import boundary_tokens
 from gendist.generator.folder import member_folder, read_record
-from gendist.models import load_causal_lm, load_tokenizer
+from gendist.models import load_causal_lm, load_config, load_tokenizer
 from gendist.progress import Progress
 from gendist.resume.stamp import stamp_of
 from gendist.resume.work import WorkFolder
 from gendist.settings import Device
 from gendist.synthetic.kept import KeptRows
 from gendist.synthetic.prompts import Prompter
-from gendist.synthetic.sampler import Sampler
+from gendist.synthetic.sampler import Sampler, computed_in
 from gendist.synthetic.settings import Sampling
 from gendist.synthetic.slots import Row
 
 log = logging.getLogger(__name__)
 
 
-def generate_shard(
+def generate_shards(
     generator: Path,
-    target: Path,
+    targets: Sequence[Path],
     settings: Sampling,
-    shard: int,
+    first: int,
     shard_rows: int,
     threads: int = 1,
     train: Path | None = None,
     work: Path | None = None,
     device: Device = "auto",
 ) -> None:
-    """Generate rows ``shard * shard_rows`` to ``(shard + 1) * shard_rows - 1`` of the pool.
+    """Generate shards one after the other, in one go; shard n has rows ``n * shard_rows`` and following of the pool.
+
+    Each is the file that it would be alone, on one kind of device: a GPU computes in another precision than a CPU
+    (``computed_in``), and the provenance of a shard names the GPU that made it.
 
     Writes row, text, n_tokens and finish: ``stop`` (the model ended the text), ``length`` (cut at
     ``max_tokens``) or ``empty`` (no letter or digit in it; text is then empty). An empty row keeps
@@ -47,13 +51,13 @@ def generate_shard(
 
     Args:
         generator: finetuned transformers folder.
-        target: Parquet file to write.
+        targets: Parquet files to write.
         settings: sampling strategy and pool seed.
-        shard: number of the shard, from 0.
+        first: number of the first shard, from 0.
         shard_rows: rows in a shard.
         threads: CPU threads.
         train: ``texts/train.parquet``, read only if ``settings.prompt_words``.
-        work: folder of all work folders, where rows are kept until the shard is whole; None keeps none.
+        work: folder of all work folders, where rows are kept until the shards are whole; None keeps none.
         device: where to compute; a GPU is claimed until this process ends.
 
     Raises:
@@ -62,25 +66,31 @@ def generate_shard(
     place = devices.prepare(threads, settings.seed, device)
     record = read_record(generator)
     tokenizer = load_tokenizer(str(generator))
-    if settings.precision == "auto":
-        settings = settings.model_copy(update={"precision": "int8" if record.int8 else "float32"})
+    precision = computed_in(settings, load_config(str(generator)), place, record.int8)
+    if precision != "bf16":
+        settings = settings.model_copy(update={"precision": precision})
     prompter = Prompter(tokenizer, record, settings, train)
     inputs = {"generator": hash_folder(generator)}
     if train is not None and settings.prompt_words:
         inputs["train"] = hash_file(train)
-    provenance = Provenance(
-        "synthetic",
-        inputs,
-        # The batch size is left out: it has no influence on the rows.
-        {**settings.model_dump(mode="json", exclude={"batch_size"}), "shard": shard, "shard_rows": shard_rows},
-        settings.seed,
-    )
+    made_by = {**settings.model_dump(mode="json"), "precision": precision, "shard_rows": shard_rows}
+    if place.type == "cuda":
+        made_by["device"] = torch.cuda.get_device_name(place)
+    else:
+        del made_by["batch_size"]  # it has no influence on the rows
+
+    def provenance(shard: int) -> Provenance:
+        return Provenance("synthetic", inputs, {**made_by, "shard": shard}, settings.seed)
+
+    rows = len(targets) * shard_rows
     kept = KeptRows(
-        WorkFolder(work, target, stamp_of(provenance, __file__)), range(shard * shard_rows, (shard + 1) * shard_rows)
+        WorkFolder(work, targets[0], stamp_of(provenance(first), __file__, shards=len(targets))),
+        range(first * shard_rows, first * shard_rows + rows),
     )
     if kept.rows:
-        log.info("going on from row %d of %d", len(kept.rows), shard_rows)
-    progress = Progress(f"generating shard {shard}", shard_rows, before=len(kept.rows))
+        log.info("going on from row %d of %d", len(kept.rows), rows)
+    which = f"shard {first}" if len(targets) == 1 else f"shards {first} to {first + len(targets) - 1}"
+    progress = Progress(f"generating {which}", rows, before=len(kept.rows))
     tokens, settled = 0, 0
     for member in range(record.members):
         numbers = [n for n in sorted(kept.wanted - kept.rows.keys()) if record.member_of(n) == member]
@@ -97,10 +107,28 @@ def generate_shard(
                 tokens += len(row.tokens)
                 progress.add(1, f"{tokens:,} tokens")
         settled += sampler.settled
-    table, counts = shard_table([kept.rows[number] for number in sorted(kept.rows)], tokenizer)
-    write_parquet(target, table, provenance, {"finish_counts": counts})
+    for shard, target in enumerate(targets, first):
+        own = range(shard * shard_rows, (shard + 1) * shard_rows)
+        table, counts = shard_table([kept.rows[number] for number in own], tokenizer)
+        write_parquet(target, table, provenance(shard), {"finish_counts": counts})
+        log.info("%s: %s", target, counts)
     kept.work.finish()
-    log.info("%s: %s; %d of %d tokens settled in float64", target, counts, settled, tokens)
+    log.info("%d tokens in %s on %s, %d settled in float64", tokens, precision, made_by.get("device", "a CPU"), settled)
+
+
+def generate_shard(
+    generator: Path,
+    target: Path,
+    settings: Sampling,
+    shard: int,
+    shard_rows: int,
+    threads: int = 1,
+    train: Path | None = None,
+    work: Path | None = None,
+    device: Device = "auto",
+) -> None:
+    """Generate one shard, number ``shard``, as ``generate_shards``."""
+    generate_shards(generator, [target], settings, shard, shard_rows, threads, train, work, device)
 
 
 def shard_table(rows: Sequence[Row], tokenizer: Any) -> tuple[pa.Table, dict[str, int]]:

@@ -46,11 +46,11 @@ class Slots:
         """The token to be read next; all up to it are known."""
         self.numbers, self.prompts, self.limits = zeros(count), zeros(count), zeros(count)
         """Number in the pool, tokens of the prompt, and of the prompt and the longest text."""
-        self.running, self.ended, self.doubtful = (zeros(count, dtype=torch.bool) for _ in range(3))
-        """Still being written; ended by the end token; next token too close to call, so waiting for a decision."""
+        self.running, self.ended = (zeros(count, dtype=torch.bool) for _ in range(2))
+        """Still being written; ended by the end token."""
         self.taken = np.zeros(count, bool)
-        self.seen = np.zeros((4, count), np.int64)
-        """Of each slot when last looked at: running, ended, doubtful, place."""
+        self.seen = np.zeros((3, count), np.int64)
+        """Of each slot when last looked at: running, ended, place."""
 
     def __len__(self) -> int:
         """Return how many slots there are."""
@@ -74,10 +74,10 @@ class Slots:
         where = torch.tensor(slots, device=self.device)
         self.texts[where] = torch.from_numpy(texts).to(self.device)
         self.numbers[where], self.prompts[where], self.limits[where] = torch.from_numpy(numbers).to(self.device)
-        self.places[where], self.ended[where], self.doubtful[where] = 0, False, False
+        self.places[where], self.ended[where] = 0, False
         self.running[where] = True
         self.taken[slots] = True
-        self.seen[:, slots] = np.array([1, 0, 0, 0])[:, None]
+        self.seen[:, slots] = np.array([1, 0, 0])[:, None]
 
     @property
     def steps(self) -> torch.Tensor:
@@ -106,7 +106,7 @@ class Slots:
 
     def look(self) -> None:
         """See how far the rows have come."""
-        states = torch.stack([self.running.long(), self.ended.long(), self.doubtful.long(), self.places])
+        states = torch.stack([self.running.long(), self.ended.long(), self.places])
         self.seen = states.cpu().numpy()
 
     def take(self) -> Iterator[Row]:
@@ -119,12 +119,5 @@ class Slots:
         prompts = self.prompts[where].tolist()
         self.taken[done] = False
         for i, slot in enumerate(done.tolist()):
-            ended, place = bool(self.seen[1, slot]), int(self.seen[3, slot])
+            ended, place = bool(self.seen[1, slot]), int(self.seen[2, slot])
             yield Row(numbers[i], texts[i][prompts[i] : place + (not ended)], ended)
-
-    def select(self, slots: np.ndarray) -> None:
-        """Keep some of the slots."""
-        where = torch.from_numpy(slots).to(self.device)
-        for name in ("texts", "places", "numbers", "prompts", "limits", "running", "ended", "doubtful"):
-            setattr(self, name, getattr(self, name)[where])
-        self.taken, self.seen = self.taken[slots], self.seen[:, slots]

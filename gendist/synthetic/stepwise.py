@@ -13,6 +13,7 @@ class Stepwise:
 
     device = devices.CPU
     """Where the slots are."""
+    fixed_slots = False
 
     def __init__(self, reader: Reader, chooser: TokenChooser) -> None:
         """Take what reads, and what chooses."""

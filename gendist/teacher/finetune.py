@@ -14,7 +14,7 @@ from gendist import devices, memory, stopping
 from gendist.artifacts import Provenance, hash_file, model_folder, write_json
 from gendist.errors import GendistError
 from gendist.logits.batches import encode, predict_logits
-from gendist.logits.cascade import RECORD, int8_error
+from gendist.logits.cascade import BF16, RECORD, int8_error
 from gendist.models import choose_attention, content_of, describe, load_classifier, load_tokenizer
 from gendist.padding import padded
 from gendist.pooled import contrastive_loss
@@ -117,9 +117,12 @@ def _finetune(
         "n_parameters": sum(p.numel() for p in model.parameters()),
         "history": course.history,
     }
-    exact = settings.precision == "float32"
+    exact, on_gpu = settings.precision == "float32", model.device.type == "cuda"
     # Set in any case: the folder that it was finetuned from may bring a record of its own.
-    setattr(model.config, RECORD, None if exact else int8_error(model, tokenizer, rows.texts, settings.max_tokens))
+    measured = None if exact or on_gpu else int8_error(model, tokenizer, rows.texts, settings.max_tokens)
+    setattr(model.config, RECORD, measured)
+    if on_gpu or hasattr(model.config, BF16):
+        setattr(model.config, BF16, on_gpu and not exact)
     model.save_pretrained(folder, max_shard_size="100GB")
     tokenizer.save_pretrained(folder)
     write_json(folder / "history.json", record)
