@@ -160,7 +160,7 @@ def test_what_follows_two_dashes_goes_to_snakemake(tmp_path: Path, monkeypatch: 
     monkeypatch.chdir(tmp_path)
     Path("config.yaml").write_text("datasets: {d: {train: a.csv, test: b.csv}}")
     asked: list[tuple[Path, list[str]]] = []
-    monkeypatch.setattr("gendist.workflow.run.run_study", lambda path, study, ways, export: asked.append((path, ways)))
+    monkeypatch.setattr("gendist.workflow.run.run_study", lambda path, study, ways: asked.append((path, ways)))
     for arguments in (["--cores", "3", "--", "--forceall"], ["config.yaml", "--cores", "3", "--", "--forceall"]):
         CliRunner().invoke(app, ["run", *arguments])
     assert asked == [(Path("config.yaml"), ["--cores", "3", "--forceall"])] * 2

@@ -19,7 +19,7 @@ from gendist.errors import GendistError
 from gendist.evaluation.classes import class_scores, confusion, reliability, score_intervals
 from gendist.evaluation.metrics import ece
 from gendist.report import escape
-from gendist.report.details import write_details
+from gendist.report.details import ranked_temperatures, write_details
 from gendist.report.page.cost import cost_table, stage_costs
 from gendist.report.page.summary import facts, sentence
 from gendist.report.page.write import write_report
@@ -144,10 +144,10 @@ def test_an_export_adds_its_temperature(results: Path, tmp_path: Path):
     choice = tmp_path / "news/export/choice.json"
     choice.parent.mkdir(parents=True)
     choice.write_text('{"ranking": [{"system": "res+gendist", "temperature": 0.5}]}')
-    temperatures = exported_temperatures(tmp_path, ["news", "other"])
-    assert temperatures == {"news": {"res+gendist": 0.5}, "other": {}}
+    temperatures = ranked_temperatures(choice)
+    assert temperatures == {"res+gendist": 0.5}
     test = results / "news/texts/test.parquet"
-    write_details(predictions(results), test, tmp_path, tmp_path / "errors.csv", temperatures["news"])
+    write_details(predictions(results), test, tmp_path, tmp_path / "errors.csv", temperatures)
     found = rows_of(tmp_path / "reliability.csv")
     assert list(dict.fromkeys(row["calibration"] for row in found)) == ["as trained", "temperature 0.5"]
     sure = [float(row["confidence"]) for row in found if row["confidence"]]
@@ -155,11 +155,12 @@ def test_an_export_adds_its_temperature(results: Path, tmp_path: Path):
 
 
 @pytest.mark.parametrize("content", ["{", "[]", '{"ranking": 3}', '{"ranking": [{"system": "a"}]}'])
-def test_a_damaged_choice_is_no_temperature(tmp_path: Path, content: str):
+def test_a_damaged_choice_is_refused(tmp_path: Path, content: str):
     choice = tmp_path / "news/export/choice.json"
     choice.parent.mkdir(parents=True)
     choice.write_text(content)
-    assert exported_temperatures(tmp_path, ["news"]) == {"news": {}}
+    with pytest.raises(GendistError, match=r"choice\.json: "):
+        ranked_temperatures(choice)
 
 
 def test_predictions_of_other_rows_are_refused(results: Path):

@@ -97,7 +97,7 @@ class Study(Settings):
     seed is a job of one CPU core. Changing it reruns nothing that is finished; one more seed then trains the others
     again (docs/scale.md)."""
     export: Export = Export()
-    """How `gendist export` chooses the student to deploy."""
+    """The student to deploy: whether it is exported, and how it is chosen."""
     tracking: Tracking = Tracking()
     """Where finished runs are entered besides the results."""
     results: Annotated[str, Field(max_length=1000, json_schema_extra={"pattern": r"^[^\s{}\x00-\x1f]+$"})] = "results"

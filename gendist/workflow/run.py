@@ -1,5 +1,8 @@
 """A run of a study from the first lock to the last table."""
 
+import os
+import shutil
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -16,18 +19,18 @@ from gendist.workflow.process import follow, why_nothing_ran
 from gendist.workflow.scratch import remove_leftovers
 from gendist.workflow.state import State, error_of
 
+NAME = "gendist"
 FAILURES = 5
 """Failed jobs that are shown one by one."""
 
 
-def run_study(config: Path, study: Study, arguments: Sequence[str], export: bool) -> int:
+def run_study(config: Path, study: Study, arguments: Sequence[str]) -> int:
     """Run a study in the working directory and say where its results are.
 
     Args:
         config: its config.
         study: the same, read.
         arguments: for Snakemake.
-        export: whether to write the student to deploy as well.
 
     Returns:
         The exit status, as of ``run_jobs``.
@@ -35,7 +38,7 @@ def run_study(config: Path, study: Study, arguments: Sequence[str], export: bool
     Raises:
         GendistError: if nothing could be started.
     """
-    status = run_jobs(config, study, [*arguments, "--", "all", "export"] if export else arguments)
+    status = run_jobs(config, study, arguments)
     if status == 0:
         tell_results(study)
     return status
@@ -105,4 +108,13 @@ def tell_results(study: Study) -> None:
     typer.echo("   ".join(f"{name}: {path}{'/' if path.is_dir() else ''}" for name, path in places if path.exists()))
     for model in (results / dataset / "export" / "model" for dataset in study.datasets):
         if model.is_dir():
-            typer.echo(f"To label texts of your own: gendist predict {model} TEXTS.csv -o labels.csv")
+            typer.echo(f"Classifier: {model}/   Try it:\n  echo 'A text to label' | {program()} predict {model}")
+            typer.echo(f"  {program()} predict {model} TEXTS.csv -o labels.csv")
+
+
+def program() -> str:
+    """Return how the user's shell finds this command: its name if it is on the PATH, else its path."""
+    path = Path(sys.argv[0])
+    if path.name != NAME or shutil.which(NAME) is not None:
+        return NAME
+    return os.path.relpath(path)
