@@ -17,8 +17,10 @@ PRIOR = 30.0
 """Typical seconds that the measured pace is set against at first, so that a single job does not decide it."""
 OVERDUE = 1.25
 """A job that has run longer than expected, and reports no rate, is expected to take this times its time so far."""
-UNKNOWN, KNOWN = math.log(2.0), math.log(1.1)
-"""Uncertainty (in log seconds) of a kind of jobs of which none has run, and of one that is well known."""
+UNKNOWN, KNOWN = math.log(2.0), math.log(1.12)
+"""Uncertainty (in log seconds) of a kind of jobs of which none has run, and of the best known."""
+MACHINE, SOON = math.log(1.4), 300.0
+"""Uncertainty of how fast this machine is, before anything has run, and the seconds of work after which it is halved."""
 SINGLE = math.log(1.25)
 """Uncertainty up to which one number stands for the range."""
 
@@ -101,7 +103,7 @@ class Estimate:
         now = self.now()
         paces = self._paces(rates, now)
         remaining: dict[int, float] = {}
-        doubt = work = 0.0
+        doubts: dict[str, float] = defaultdict(float)
         for task in self.tasks.values():
             if task.id in self.taken:
                 continue
@@ -112,9 +114,11 @@ class Estimate:
             else:
                 rest = expected
             remaining[task.id] = rest
-            work += rest
-            doubt += rest * (KNOWN if task.id in rates else paces[task.rule][1])
-        spread = math.exp(doubt / work) if work else 1.0
+            doubts[task.rule] += rest * (0.0 if task.id in rates else paces[task.rule][1])
+        # Jobs of a kind err together, different kinds by themselves, and all with the speed of the machine.
+        spent = sum(self.taken.values()) + sum(now - began for began in self.started.values())
+        apart = math.hypot(*doubts.values()) / max(sum(remaining.values()), 1e-9)
+        spread = math.exp(KNOWN + apart + MACHINE / (1 + spent / SOON))
         seconds = self._schedule(remaining)
         return Left(seconds, seconds / spread, seconds * spread)
 
@@ -161,7 +165,7 @@ class Estimate:
         for rule, seconds in longest.items():
             prior = seconds / 4  # a quarter of a job at the common pace
             mine = (prior * pace + spent.get(rule, 0.0)) / max(prior + typical.get(rule, 0.0), 1e-9)
-            found[rule] = mine, KNOWN + (UNKNOWN - KNOWN) / (1 + 4 * jobs.get(rule, 0.0))
+            found[rule] = mine, UNKNOWN / (1 + 4 * jobs.get(rule, 0.0))
         return found
 
     def _schedule(self, remaining: Mapping[int, float]) -> float:

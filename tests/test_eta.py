@@ -94,7 +94,7 @@ def test_the_range_holds_the_truth_and_narrows(path: Path):
     inside = [left.low <= true <= left.high for _, true, left in found]
     assert sum(inside) / len(inside) > 0.8
     first, later = found[0][2], found[len(found) // 2][2]
-    assert first.high / first.low > 1.8 and " to " in str(first)
+    assert first.high / first.low > 2 and " to " in str(first)
     assert later.high / later.low < first.high / first.low
 
 
