@@ -44,8 +44,8 @@ def confusion_plot(names: Sequence[str], counts: np.ndarray) -> Figure:
         axes.add_patch(Rectangle((predicted - 0.5, gold - 0.5), 1, 1, facecolor=BLUE, alpha=shade, linewidth=0))
         if classes <= NUMBERED:
             size = 9 if classes <= 8 else 7
-            percent = f"{share * 100:.0f}" if share >= 0.005 else "<1"
-            axes.text(predicted, gold, percent, ha="center", va="center", fontsize=size)
+            percent = f"{share * 100:.0f}"
+            axes.text(predicted, gold, "<1" if percent == "0" else percent, ha="center", va="center", fontsize=size)
     shown = [shorten(name, NAMED) for name in names]
     axes.set_xticks(range(classes), shown, rotation=45, ha="right", rotation_mode="anchor")
     axes.set_yticks(range(classes), shown)
