@@ -78,9 +78,9 @@ rule measure_export:
         test=rules.prepare_texts.output.test,
         code=code("measure_export"),
     output:
-        f"{RESULTS}/{{dataset}}/costs/export.json",
+        f"{RESULTS}/{{dataset}}/costs/export/model.json",
     log:
-        f"{LOGS}/{{dataset}}/costs/export.log",
+        f"{LOGS}/{{dataset}}/costs/export/model.log",
     priority: -10
     conda:
         "../envs/cpu.yaml"

@@ -305,7 +305,7 @@ def test_the_exported_model_is_shown_as_it_is_deployed(tmp_path: Path):
     finish(study_in(tmp_path))
     details(tmp_path)
     export(study_in(tmp_path), system="kim+gendist")
-    measured = tmp_path / "news/costs/export.json"
+    measured = tmp_path / "news/costs/export/model.json"
     write_json(measured, {"latency_p50_ms": 0.05, "device": "a core"})
     description = tmp_path / "news/export/model/gendist-model.json"
     known = replace(sources(tmp_path), exports={"news": description}, deployed={"news": measured})
