@@ -46,8 +46,8 @@ $(VENV)/.test-stamp: $(VENV)/.run-stamp
 
 # --- the default study ---
 
-run: $(VENV)/.run-stamp ## the default study: tables, figure and report under results/ [CORES=n]
-	@$(BIN)/gendist run config.yaml --cores $(CORES) --no-export
+run: $(VENV)/.run-stamp ## the default study: tables, figures, report, classifier [CORES=n]
+	@$(BIN)/gendist run config.yaml --cores $(CORES)
 
 workflow: $(VENV)/.run-stamp ## how the default study ran, rule by rule: results/workflow.html
 	@$(BIN)/snakemake --report results/workflow.html

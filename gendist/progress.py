@@ -28,8 +28,15 @@ class Progress:
         rate = self.done / (now - self._began)
         done = self.before + self.done
         left = (self.total - done) / rate if rate else float("inf")
-        text = f"{self.what}: {done:,} of {self.total:,} {self.unit}, {rate:.3g}/s, {clock(left)} left"
+        text = f"{self.what}: {done:,} of {self.total:,} {self.unit}, {self._speed(rate)}, {clock(left)} left"
         log.info("%s%s", text, f", {note}" if note else "")
+
+    def _speed(self, rate: float) -> str:
+        """Format units per second, or what a slow one takes."""
+        if rate >= 1:
+            return f"{rate:.3g}/s"
+        unit = self.unit.removesuffix("s")
+        return f"{1 / rate:.3g} s per {unit}" if rate else f"no {unit} yet"
 
 
 def clock(seconds: float) -> str:

@@ -11,8 +11,7 @@ rule write_cards:
         predictions=[rules.distil_student.output.predictions.format(**run._asdict()) for run in detailed_runs(STUDY)],
         shards=main_shards(rules.generate_shard.output[0]),
         logits=main_shards(rules.score_shard.output[0]),
-        # What an export has chosen, where there was one.
-        exports=[p for p in every_dataset(f"{RESULTS}/{{dataset}}/export/model/gendist-model.json") if Path(p).exists()],
+        exports=every_export(rules.export_student.output.description),
         templates=[relative(path) for path in sorted((dependencies.PACKAGE / "cards" / "templates").iterdir())],
         code=code("write_cards"),
     output:

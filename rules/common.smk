@@ -14,13 +14,14 @@ from gendist.config.files import require_files, rows_file
 from gendist.config.plan import too_many_shards
 from gendist.config.yaml_file import read_config
 from gendist.errors import GendistError
-from gendist.eta import StudyClock
 from gendist.gpus.present import visible_gpus
 from gendist.systems import BASELINES, REGIMES, WITH_SYNTHETIC, WITH_TEACHER, WITH_UNLABELLED, parse_variant
+from gendist.typical import job_seconds
 from gendist.workflow import clock
 from gendist.workflow.events import EventFile
 from gendist.workflow.leftovers import Leftovers
 from gendist.workflow.starts import Starts
+from gendist.workflow.study_clock import StudyClock
 
 # A study named on the command line stands alone: Snakemake would merge it into config.yaml.
 if not workflow.overwrite_configfiles:
@@ -34,7 +35,7 @@ try:
     STUDY = study_from(config, ", ".join(map(str, workflow.configfiles)))
     require_files(STUDY)
     if workflow.is_main_process:  # a job reads what it needs by itself
-        require_data(STUDY)
+        TRAIN_ROWS = require_data(STUDY)
     GPUS = len(visible_gpus()) if workflow.is_main_process and STUDY.device != "cpu" else 0
 except GendistError as error:
     sys.exit(f"error: {error}")
@@ -60,9 +61,16 @@ if workflow.storage_settings.default_storage_provider not in (None, "fs"):
     sys.exit("error: default-storage-provider: only fs is supported, with a folder that every job sees as its prefix")
 workflow.modifier.path_modifier.apply_default_storage = in_place
 
-StudyClock.attach()
+
+
+def typical_seconds(rule, names):
+    """What a job typically takes, for the time left."""
+    return job_seconds(STUDY, rule, names, TRAIN_ROWS)
+
+
+StudyClock.attach(workflow, typical_seconds, GPUS)
 clock.attach()
-EventFile.attach(workflow)
+EventFile.attach(workflow, typical_seconds, GPUS)
 Starts.attach(workflow, GPUS)
 
 

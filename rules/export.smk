@@ -72,6 +72,23 @@ rule export_student:
         "../workflow_scripts/export_student.py"
 
 
+rule measure_export:
+    input:
+        model=rules.export_student.output.description,
+        test=rules.prepare_texts.output.test,
+        code=code("measure_export"),
+    output:
+        f"{RESULTS}/{{dataset}}/costs/export/model.json",
+    log:
+        f"{LOGS}/{{dataset}}/costs/export/model.log",
+    priority: -10
+    conda:
+        "../envs/cpu.yaml"
+    threads: 1
+    script:
+        "../workflow_scripts/measure_export.py"
+
+
 rule export:
     input:
         expand(rules.export_student.output.description, dataset=STUDY.datasets),

@@ -1,6 +1,5 @@
 """Report: the tidy table, texts and logits to tables and figures, and all of them to one page, report.html."""
 
-from gendist.config.exported import exported_temperatures
 from gendist.config.plan import detailed_runs, named_variants
 
 TEMPLATES = dependencies.PACKAGE / "report" / "page" / "templates"
@@ -226,6 +225,7 @@ rule draw_details:
     input:
         test=every_dataset(rules.prepare_texts.output.test),
         predictions=[rules.distil_student.output.predictions.format(**run._asdict()) for run in detailed_runs(STUDY)],
+        choices=every_export(rules.choose_student.output[0]),
         code=code("draw_details"),
     output:
         figures=expand(
@@ -242,8 +242,6 @@ rule draw_details:
     params:
         datasets=list(STUDY.datasets),
         runs=[[run.dataset, f"{run.student}+{run.regime}"] for run in detailed_runs(STUDY)],
-        # Read now, not declared: a study that was exported once must not export itself anew.
-        temperatures=exported_temperatures(Path(RESULTS), STUDY.datasets),
     script:
         "../workflow_scripts/draw_details.py"
 
@@ -258,6 +256,8 @@ rule write_report:
         train=every_dataset(rules.prepare_texts.output.train),
         test=every_dataset(rules.prepare_texts.output.test),
         details=[path for path in rules.draw_details.output if path.endswith(".csv")],
+        exports=every_export(rules.export_student.output.description),
+        deployed=every_export(rules.measure_export.output[0]),
         templates=[relative(path) for path in sorted(TEMPLATES.iterdir())],
         code=code("write_report"),
     output:

@@ -3,6 +3,7 @@
 from gendist.config.plan import (
     baseline_seeds,
     export_candidates,
+    exported_datasets,
     planned_pools,
     planned_runs,
     rows_counts,
@@ -110,7 +111,7 @@ def cost_files(wildcards):
         paths += expand(rules.measure_baseline.output, dataset=dataset, baseline=kept)
         if TEACHER in STUDY.systems:
             paths += expand(rules.measure_teacher.output, dataset=dataset, teacher=STUDY.teacher)
-    return paths
+    return paths + every_export(rules.measure_export.output[0])
 
 
 # --- export ---
@@ -179,6 +180,11 @@ def all_sampling_counts():
 def every_dataset(pattern):
     """Fill a path for every dataset."""
     return expand(pattern, dataset=STUDY.datasets)
+
+
+def every_export(pattern):
+    """Fill a path for every dataset whose student the study exports."""
+    return expand(pattern, dataset=exported_datasets(STUDY)) if exported_datasets(STUDY) else []
 
 
 def main_shards(pattern):

@@ -241,14 +241,6 @@ def test_a_student_and_a_sampling_are_added_by_config_alone(finished: Checkout, 
     assert redone == {results / "metrics.parquet"}
 
 
-def test_an_export_that_appears_redraws_the_calibration_and_runs_nothing_else(finished: Checkout, tmp_path: Path):
-    checkout = finished.copy(tmp_path / "checkout")
-    choice = checkout.folder / "results/toy/export/choice.json"
-    choice.parent.mkdir(parents=True)
-    choice.write_text('{"ranking": [{"system": "kim+gendist", "temperature": 1.5}]}')
-    assert checkout.planned(STUDY) == {"draw_details": 1, "write_report": 1}
-
-
 def test_runs_are_tracked_only_where_the_config_says_so(finished: Checkout):
     tracked = finished.planned({**STUDY, "tracking": {"mlflow": "runs"}})
     assert tracked == {"write_run_config": 1, "write_report": 1, "track_runs": 1}

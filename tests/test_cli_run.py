@@ -20,7 +20,7 @@ from gendist.workflow import checkout as places
 from gendist.workflow import locks
 from gendist.workflow.display import Lines, picture
 from gendist.workflow.process import why_nothing_ran
-from gendist.workflow.state import Events, Job, State, error_of, progress_of
+from gendist.workflow.state import Events, Job, State, error_of, progress_of, seconds_left
 
 COMMAND = [sys.executable, "-c", "from gendist.cli.app import main; main()"]
 
@@ -60,7 +60,9 @@ def test_a_run_makes_what_is_missing_and_ends_with_table_1_and_places(done: Chec
     result = gendist(done, "run", "study.yaml", "--cores", "2", "--no-export")
     assert result.returncode == 0, result.stdout
     assert "Removed the lock of a run that was killed." in result.stdout
-    assert re.search(r"^\d+ jobs to run: 1 students, 1 evaluation, 1 costs, \d report$", result.stdout, re.MULTILINE)
+    plan = r"^\d+ of 53 jobs to run: 1 students, 1 evaluation, 1 costs, \d report; .*\d (s|min)$"
+    assert re.search(plan, result.stdout, re.MULTILINE)
+    assert re.search(r"^53 of 53 jobs done, \d+:\d\d so far$", result.stdout, re.MULTILINE)  # as `gendist status` counts
     assert re.search(r"^students done \(12 of 12\); ", result.stdout, re.MULTILINE)
     assert "**Table 1.**" in result.stdout and "| res+dist" in result.stdout
     assert "Tables: results/tables/   Figures: results/figures/" in result.stdout
@@ -89,7 +91,8 @@ def test_a_failed_job_is_one_line_with_its_log(done: Checkout):
     assert "log: results/logs/toy/texts.log" in result.stdout
     assert "Traceback" not in result.stdout and "Error in rule" not in result.stdout
     assert "Error in rule prepare_texts" in (done.folder / "results/logs/run.log").read_text()
-    assert "to go on after mending it, run the same command again" in result.stdout
+    assert "Fix the problem and run the same command again to resume." in result.stdout
+    assert re.search(r"^1 failed, \d+ of 53 jobs kept\. ", result.stdout, re.MULTILINE)
 
 
 @pytest.mark.parametrize("arguments", [["run"], ["run", "--dry-run"], ["status"]], ids=" ".join)
@@ -124,7 +127,8 @@ def test_ctrl_c_reaches_the_jobs_and_says_how_to_go_on(own: Checkout):
         finally:
             process.kill()
     assert process.returncode == 130, rest
-    assert "Finished jobs are kept; to go on, run the same command again" in rest
+    assert re.search(r"^Interrupted: \d+ of 53 jobs kept\. Run the same command again to resume\.$", rest, re.MULTILINE)
+    assert "failed" not in rest and " left" not in rest
     assert own.planned("study.yaml")["distil_student"] == 12  # no lock, nothing broken
     assert "prepare_texts" not in own.planned("study.yaml")
 
@@ -160,7 +164,7 @@ def test_what_follows_two_dashes_goes_to_snakemake(tmp_path: Path, monkeypatch: 
     monkeypatch.chdir(tmp_path)
     Path("config.yaml").write_text("datasets: {d: {train: a.csv, test: b.csv}}")
     asked: list[tuple[Path, list[str]]] = []
-    monkeypatch.setattr("gendist.workflow.run.run_study", lambda path, study, ways, export: asked.append((path, ways)))
+    monkeypatch.setattr("gendist.workflow.run.run_study", lambda path, study, ways: asked.append((path, ways)))
     for arguments in (["--cores", "3", "--", "--forceall"], ["config.yaml", "--cores", "3", "--", "--forceall"]):
         CliRunner().invoke(app, ["run", *arguments])
     assert asked == [(Path("config.yaml"), ["--cores", "3", "--forceall"])] * 2
@@ -190,7 +194,7 @@ def job(number: int, stage: str, needed: bool = True, log: str = "") -> dict:
 def followed(*events: dict) -> State:
     state = State(since=0.0)
     plan = [job(1, "texts", needed=False), job(2, "synthetic"), job(3, "students"), job(4, "students")]
-    for event in ({"event": "plan", "jobs": plan}, *events):
+    for event in ({"event": "plan", "cores": 1, "gpus": 0, "jobs": plan}, *events):
         state.take(event)
     return state
 
@@ -233,12 +237,27 @@ def test_progress_and_errors_come_from_the_jobs_logs(tmp_path: Path):
     assert error_of(one) == "a.csv, line 3: empty text"
 
 
+@pytest.mark.parametrize(
+    ("line", "left"),
+    [("finetuning: 2 of 9 epochs, 110 s per epoch, 12:50 left", 770.0), ("writing: 1 of 2 rows, 5/s, 1:00:01 left", 3601.0)],
+)
+def test_a_jobs_own_count_says_what_it_still_needs(tmp_path: Path, line: str, left: float):
+    log = tmp_path / "a.log"
+    one = Job(**job(1, "synthetic", log=str(log)))
+    assert seconds_left(one, 0.0) is None
+    log.write_text(f"2026-01-01 10:00:00,000 {line}\n")
+    assert seconds_left(one, 0.0) == pytest.approx(left, abs=2)
+    os.utime(log, (time.time() - 60, time.time() - 60))  # the line is a minute old
+    assert seconds_left(one, 0.0) == pytest.approx(left - 60, abs=2)
+
+
 def test_a_terminal_shows_bars_rates_and_the_time_left(tmp_path: Path):
     log = tmp_path / "logs" / "shard.log"
     log.parent.mkdir()
     log.write_text("2026-01-01 10:00:00,000 generating shard 2: 128 of 500 rows, 12/s, 0:31 left\n")
     state = State(since=0.0)
-    state.take({"event": "plan", "jobs": [job(1, "texts", False), job(2, "synthetic", log=str(log))]})
+    jobs = [job(1, "texts", False), {**job(2, "synthetic", log=str(log)), "seconds": 500.0}]
+    state.take({"event": "plan", "cores": 1, "gpus": 0, "jobs": jobs})
     state.take({"event": "started", "jobs": [2]})
     console = Console(width=100, force_terminal=True, record=True, file=(tmp_path / "out").open("w"))
     console.print(picture(state))
@@ -246,7 +265,7 @@ def test_a_terminal_shows_bars_rates_and_the_time_left(tmp_path: Path):
     console.file.close()
     assert re.search(r"texts .* 1/1 +done", shown) and re.search(r"synthetic .* 0/1 +1 running", shown)
     assert "shard: generating shard 2: 128 of 500 rows, 12/s, 0:31 left" in shown
-    assert re.search(r"0 of 1 jobs done, 0:00 so far, about \d+:\d\d left", shown)
+    assert "1 of 2 jobs done, 0:00 so far, about 30 s left" in shown  # by the job's own count
 
 
 def test_elsewhere_lines_come_now_and_then(tmp_path: Path):
@@ -256,8 +275,8 @@ def test_elsewhere_lines_come_now_and_then(tmp_path: Path):
         for state in (followed(), followed(), followed({"event": "finished", "job": 2})):
             lines.show(state)
     first, second = (tmp_path / "out").read_text().splitlines()
-    assert first == "3 jobs to run: 1 synthetic, 2 students"
-    assert second.startswith("synthetic done (1 of 1); 1 of 3 jobs done")
+    assert first.startswith("3 of 4 jobs to run: 1 synthetic, 2 students; ")
+    assert second.startswith("synthetic done (1 of 1); 2 of 4 jobs done")
 
 
 @pytest.mark.parametrize(

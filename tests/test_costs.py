@@ -15,6 +15,7 @@ from gendist.config.plan import planned_runs, timed_runs
 from gendist.costs import measure
 from gendist.costs.collect import collect_costs
 from gendist.costs.load_baseline import load_baseline
+from gendist.costs.load_export import load_export
 from gendist.costs.load_student import load_student
 from gendist.costs.load_teacher import load_teacher
 from gendist.costs.measure import measure_costs
@@ -22,10 +23,11 @@ from gendist.errors import GendistError
 from gendist.evaluation.predictor import Predictor
 from gendist.logits.batches import predict_logits
 from gendist.models import load_classifier, load_tokenizer
-from gendist.report.costs import SCHEMA, digits, write_costs
+from gendist.predict.classifier import TextClassifier
+from gendist.report.costs import EXPORTED, SCHEMA, digits, is_exported, write_costs
 from gendist.report.labels import label_points
 from gendist.report.style import panels, styled
-from gendist.report.tradeoff import draw_tradeoff
+from gendist.report.tradeoff import AXES, draw_tradeoff, tradeoff_plot
 from gendist.students.run import distil_seeds, student_row
 from gendist.students.settings import Student, Training
 from gendist.systems import parse_system
@@ -266,6 +268,67 @@ def test_names_lie_over_nothing():
     assert all(inside.contains(*box.p0) and inside.contains(*box.p1) for box in boxes)
     pixels = panel.transData.transform(points)
     assert not any(box.contains(x, y) for box in boxes for x, y in pixels)
+
+
+DEFAULT = {
+    "tfidf-svm": (0.6e6, 0.3, 43.7, None),
+    "fasttext": (2.9e6, 0.04, 40.3, 0.2),
+    "teacher": (91e6, 9.6, 82.4, None),
+    "blend": (6.7e6, 2.3, 62.5, 1.4),
+    "blend+dist": (6.7e6, 2.3, 59.8, 1.5),
+    "kim": (5.2e6, 1.2, 66.3, 0.7),
+    "res": (5.1e6, 0.9, 68.4, 1.6),
+    "kim+dist": (5.2e6, 1.2, 66.4, 0.6),
+    "res+dist": (5.1e6, 0.9, 69.1, 1.5),
+    "kim+gendist": (5.2e6, 1.2, 69.5, 0.7),
+    "res+gendist": (5.1e6, 0.9, 69.6, 0.8),
+}
+"""Size, latency, accuracy and deviation as the default study had them."""
+
+
+@pytest.mark.parametrize("column", ["size_bytes", "latency_p50_ms"])
+def test_the_names_of_the_default_study_do_not_collide(column):
+    rows = [
+        {"system": name, "runtime": "torch", "size_bytes": v[0], "latency_p50_ms": v[1], "accuracy": v[2], "sd": v[3]}
+        for name, v in DEFAULT.items()
+    ]
+    deployed = {"runtime": f"{EXPORTED} (tables, int8)", "size_bytes": 1.9e6, "latency_p50_ms": 0.05}
+    rows.append({**rows[9], **deployed})
+    with styled(themed=True):
+        figure = tradeoff_plot(rows, column)
+        (panel,) = figure.axes
+        renderer = figure.canvas.get_renderer()
+        boxes = {text.get_text(): text.get_window_extent(renderer) for text in panel.texts}
+        pixels = panel.transData.transform([(row[column] / AXES[column][0], row["accuracy"]) for row in rows])
+    assert set(boxes) == {*DEFAULT, "kim+gendist, deployed"}
+    names = list(boxes)
+    assert not [(a, b) for i, a in enumerate(names) for b in names[:i] if boxes[a].overlaps(boxes[b])]
+    assert not [name for name, box in boxes.items() for x, y in pixels if box.contains(x, y)]
+
+
+def test_the_exported_model_is_measured_as_it_is_used(exported, test_texts):
+    predictor = load_export(exported)
+    texts = read_texts(test_texts)
+    found = TextClassifier.load(exported).predict(texts.texts)
+    assert [texts.label_names[label] for label in predictor.predict(texts.texts)] == found.tolist()
+    kim = (exported / "look-up.safetensors").is_file()
+    assert predictor.runtime == f"exported ({'tables' if kim else 'ONNX Runtime'}, int8)"
+    shipped = {"look-up.safetensors" if kim else "model.int8.onnx", "tokenizer.json", "gendist-model.json"}
+    assert {file.name for file in predictor.files} == shipped
+
+
+def test_the_exported_model_has_a_row_beside_its_system_alone(collected):
+    files = [
+        measurement(collected, "students", "kim", 5_000_000),
+        measurement(collected, "export", "kim+gendist", 1_900_000, f"{EXPORTED} (tables, int8)"),
+    ]
+    collect_costs(files, collected / "metrics.parquet", SYSTEMS, {"toy": 8}, MAIN, collected / "costs.parquet")
+    rows = pq.read_table(collected / "costs.parquet").to_pylist()
+    assert [(row["system"], row["size_bytes"], is_exported(row)) for row in rows] == [
+        ("kim", 5_000_000, False),
+        ("kim+gendist", 5_000_000, False),
+        ("kim+gendist", 1_900_000, True),
+    ]
 
 
 def test_nothing_to_show_is_said_in_one_line(collected):

@@ -1,8 +1,11 @@
 """The choice on held-out rows, the temperature, and the ONNX files."""
 
 import json
+import logging
+import re
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +31,7 @@ from gendist.export.parity import parity
 from gendist.export.student import chosen_place, export_student
 from gendist.padding import padded
 from gendist.predict.classifier import TextClassifier
+from gendist.progress import Progress
 from gendist.students.architectures import ARCHITECTURES, build
 from gendist.students.settings import Student, Training
 from gendist.systems import Run
@@ -287,7 +291,7 @@ def test_the_command_names_mistakes_before_anything_runs(tmp_path: Path):
 
 def test_a_study_s_export_gives_the_labels_of_the_study(finished: Checkout, tmp_path: Path):
     checkout = finished.copy(tmp_path / "checkout")
-    study = checkout.write({**STUDY, "export": {"folds": 2}})
+    study = checkout.write(STUDY)
     command = [sys.executable, "-c", "from gendist.cli.app import main; main()", "export", study, "--to", "model"]
     result = subprocess.run(command, cwd=checkout.folder, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     assert result.returncode == 0, result.stdout
@@ -303,5 +307,22 @@ def test_a_study_s_export_gives_the_labels_of_the_study(finished: Checkout, tmp_
     assert described["test"]["float32"]["equal_labels"] == 1
     target = checkout.snakemake("--cores", "1", "--configfile", study, "--dry-run", "--", "export")
     assert "Nothing to be done" in target.stdout
-    # The study itself asks for no export.
-    assert "cross_fit" not in checkout.planned(STUDY)
+    assert checkout.planned(STUDY) == {}  # which is not to export, and has no need of it
+
+
+def test_folds_are_counted_and_share_one_time_left(
+    train_texts: Path, subwords: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+):
+    monkeypatch.setattr("gendist.export.cross_fit.Progress", partial(Progress, every=0.0))
+    training = Training(epochs=1, min_steps=3, batch_size=100)
+    with caplog.at_level(logging.INFO):
+        cross_fit(
+            tmp_path / "a.parquet", train_texts, subwords, "scratch", "default", Student(filters=4), training, 3, 0
+        )
+    counted = [re.match(r"cross-fitting, fold (\d) of 3: (\d) of 9 steps, .* left", r.message) for r in caplog.records]
+    assert [match.groups() for match in counted if match] == [
+        (f"{1 + step // 3}", f"{step + 1}") for step in range(9)
+    ]
+    assert [r.message.partition(":")[0] for r in caplog.records if "held-out rows" in r.message] == [
+        f"fold {n} of 3" for n in (1, 2, 3)
+    ]

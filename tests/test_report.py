@@ -257,6 +257,8 @@ def test_figure2(metrics, tmp_path):
     lines = {row["system"]: row for row in rows if row["dataset"] == "ag_news" and row["n_synthetic"] == ""}
     assert float(lines["teacher"]["accuracy"]) == pytest.approx(90) and lines["teacher"]["sd"] == ""
     assert float(lines["kim+dist"]["accuracy"]) == pytest.approx(83)
+    # Of the largest count, beside the real rows.
+    assert float(lines["kim+gendist"]["accuracy"]) == pytest.approx(87)
     assert {row["dataset"] for row in rows} == {"ag_news", "own_data"}
     assert pq.read_table(outs[3]).num_rows == len(rows)
     assert set(read_metadata(outs[3])["gendist"]["inputs"]) == {"metrics"}

@@ -2,6 +2,7 @@
 
 import csv
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -10,22 +11,24 @@ import pyarrow as pa
 import pytest
 from report_fixtures import read_csv
 from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
-from study_fixtures import CLASSES, HOSTILE, TOKENISED, finish, predictions, sources, study_in
+from study_fixtures import CLASSES, HOSTILE, TOKENISED, export, finish, predictions, sources, study_in
 
-from gendist.artifacts import Provenance, write_parquet
-from gendist.config.exported import exported_temperatures
+from gendist.artifacts import Provenance, write_json, write_parquet
 from gendist.config.plan import detailed_runs
+from gendist.config.study import PAPER_SYSTEMS, UNLABELLED_SYSTEMS
 from gendist.errors import GendistError
 from gendist.evaluation.classes import class_scores, confusion, reliability, score_intervals
 from gendist.evaluation.metrics import ece
 from gendist.report import escape
-from gendist.report.details import write_details
+from gendist.report.details import ranked_temperatures, write_details
 from gendist.report.page.cost import cost_table, stage_costs
-from gendist.report.page.summary import facts, sentence
+from gendist.report.page.legend import in_plain_words
+from gendist.report.page.summary import facts, sampling_note, sentence
 from gendist.report.page.write import write_report
-from gendist.report.plots import confusion_plot
+from gendist.report.plots import confusion_plot, reliability_plot
 from gendist.report.runs import read_runs
 from gendist.report.style import inline_svg, styled
+from gendist.systems import BASELINES
 
 # --- scores of classes, calibration ---
 
@@ -144,10 +147,10 @@ def test_an_export_adds_its_temperature(results: Path, tmp_path: Path):
     choice = tmp_path / "news/export/choice.json"
     choice.parent.mkdir(parents=True)
     choice.write_text('{"ranking": [{"system": "res+gendist", "temperature": 0.5}]}')
-    temperatures = exported_temperatures(tmp_path, ["news", "other"])
-    assert temperatures == {"news": {"res+gendist": 0.5}, "other": {}}
+    temperatures = ranked_temperatures(choice)
+    assert temperatures == {"res+gendist": 0.5}
     test = results / "news/texts/test.parquet"
-    write_details(predictions(results), test, tmp_path, tmp_path / "errors.csv", temperatures["news"])
+    write_details(predictions(results), test, tmp_path, tmp_path / "errors.csv", temperatures)
     found = rows_of(tmp_path / "reliability.csv")
     assert list(dict.fromkeys(row["calibration"] for row in found)) == ["as trained", "temperature 0.5"]
     sure = [float(row["confidence"]) for row in found if row["confidence"]]
@@ -155,11 +158,12 @@ def test_an_export_adds_its_temperature(results: Path, tmp_path: Path):
 
 
 @pytest.mark.parametrize("content", ["{", "[]", '{"ranking": 3}', '{"ranking": [{"system": "a"}]}'])
-def test_a_damaged_choice_is_no_temperature(tmp_path: Path, content: str):
+def test_a_damaged_choice_is_refused(tmp_path: Path, content: str):
     choice = tmp_path / "news/export/choice.json"
     choice.parent.mkdir(parents=True)
     choice.write_text(content)
-    assert exported_temperatures(tmp_path, ["news"]) == {"news": {}}
+    with pytest.raises(GendistError, match=r"choice\.json: "):
+        ranked_temperatures(choice)
 
 
 def test_predictions_of_other_rows_are_refused(results: Path):
@@ -266,7 +270,7 @@ def require_page_colours(page: str, count: int) -> None:
     assert len(figures) == count
     for figure in figures:
         assert "currentColor" in figure
-        assert set(re.findall(r"#[0-9a-f]{6}\b", figure)) <= {"#ffffff"}  # numbers on the strongest cells
+        assert not re.findall(r"#[0-9a-f]{6}\b|white|black", figure)
 
 
 def test_colours_are_those_of_the_page(page: str):
@@ -279,8 +283,12 @@ def test_costs_and_quality_are_shown_where_they_were_measured(tmp_path: Path):
     details(tmp_path)
     columns = ("size_bytes", "latency_p50_ms", "latency_p95_ms", "rows_per_second")
     rows = [
-        {"dataset": "news", "system": name, **dict(zip(columns, values, strict=True))}
-        for name, values in {"teacher": (9e7, 20.0, 30.0, 50.0), "res+gendist": (1.1e6, 0.4, 0.6, 2500.0)}.items()
+        {"dataset": "news", "system": name, "runtime": runtime, **dict(zip(columns, values, strict=True))}
+        for name, runtime, values in (
+            ("teacher", "torch", (9e7, 20.0, 30.0, 50.0)),
+            ("res+gendist", "torch", (4.4e6, 0.4, 0.6, 2500.0)),
+            ("res+gendist", "exported (ONNX Runtime, int8)", (1.1e6, 0.1, 0.2, 9000.0)),
+        )
     ]
     write_parquet(tmp_path / "costs.parquet", pa.Table.from_pylist(rows), Provenance("costs"))
     (tmp_path / "tables/quality.csv").write_text("dataset,pool,distinct\nnews,<i>full</i>,0.83\nother,x,0.1\n")
@@ -289,8 +297,80 @@ def test_costs_and_quality_are_shown_where_they_were_measured(tmp_path: Path):
     require_page_colours(page, 7)
     shown = "".join(Page(page).texts)
     assert "Accuracy against size." in shown and "Accuracy against latency." in shown
-    assert "1.10" in shown and "2,500" in shown
+    assert "1.10" in shown and "2,500" in shown and "res+gendist, as deployed" in shown
     assert "Quality" in shown and "<i>full</i>" in shown and "0.83" in shown
+
+
+def test_the_exported_model_is_shown_as_it_is_deployed(tmp_path: Path):
+    finish(study_in(tmp_path))
+    details(tmp_path)
+    export(study_in(tmp_path), system="kim+gendist")
+    measured = tmp_path / "news/costs/export/model.json"
+    write_json(measured, {"latency_p50_ms": 0.05, "device": "a core"})
+    description = tmp_path / "news/export/model/gendist-model.json"
+    known = replace(sources(tmp_path), exports={"news": description}, deployed={"news": measured})
+    write_report(known, tmp_path / "report.html")
+    shown = "".join(Page((tmp_path / "report.html").read_text()).texts)
+    assert "1.2\u00a0MB" in shown and "50\u00a0µs" in shown and "0.7\u00a0MB of tokenizer" in shown
+    assert "in 32-bit floats" not in shown  # the checkpoint's size
+    folder = description.parent.as_posix()
+    assert f"gendist predict {folder} TEXTS.csv -o labels.csv" in shown and f'TextClassifier.load("{folder}")' in shown
+    assert "kim+gendist, chosen on training" in shown and "77.5 % of the test rows right" in shown
+    description.write_text("{}")
+    with pytest.raises(GendistError, match=r"gendist-model\.json: damaged"):
+        write_report(known, tmp_path / "report.html")
+
+
+def test_without_an_export_the_page_says_how_to_get_one(page: str):
+    shown = "".join(Page(page).texts)
+    assert "This study exported no classifier" in shown and "in 32-bit floats" in shown
+
+
+def test_every_system_is_explained(page: str, results: Path):
+    shown = "".join(Page(page).texts)
+    assert "small convolutional network of one layer (Kim 2014), trained on the labelled texts alone" in shown
+    assert "res+gendist" in shown and "three layers (with residual connections), trained to give the teacher's" in shown
+    for system in (*PAPER_SYSTEMS, *BASELINES, *UNLABELLED_SYSTEMS, "kim+synthetic", "kim+hard"):
+        words = in_plain_words(system, {"kim": {"architecture": "kim"}, "res": {"architecture": "res"}})
+        assert len(words.split()) > 5 and "+" not in words, system
+    assert in_plain_words("mine+dist", {"mine": {"architecture": "gru"}}).startswith("small network 'gru', trained to")
+
+
+@pytest.mark.parametrize(
+    ("accuracies", "said"),
+    [
+        ({"full": (0.7, 0.8), "cool": (0.6, 0.7)}, "own strategy, full, is the best"),
+        ({"full": (0.6, 0.7), "cool": (0.7, 0.81)}, "full (65.0\u00a0%), is not the best of them here: cool has 75.5\u00a0%"),
+        ({"full": (0.6,), "cool": (0.7,)}, "(+10.0 points, which may be chance). To use it, put it first under"),
+    ],
+)
+def test_a_better_sampling_than_the_study_s_own_is_named(accuracies: dict[str, tuple[float, ...]], said: str):
+    rows = [
+        {"sampling": name, "seed": str(seed), "accuracy": f"{100 * value}"}
+        for name, values in accuracies.items()
+        for seed, value in enumerate(values)
+    ]
+    assert said in str(sampling_note(rows))
+    assert sampling_note([row for row in rows if row["sampling"] == "full"]) is None
+
+
+def test_confusion_is_in_percent_of_the_true_class():
+    figure = confusion_plot(["a", "b"], np.array([[199, 1], [30, 10]]))
+    assert [text.get_text() for text in figure.axes[0].texts] == ["100", "<1", "75", "25"]
+    assert figure.axes[0].get_ylabel() == "true class"
+    # Whatever the colours of the page: its own ink on a colour that is never strong.
+    assert max(cell.get_alpha() for cell in figure.axes[0].patches) == pytest.approx(0.55, abs=0.01)
+
+
+def test_bins_of_few_predictions_are_not_drawn():
+    rows = [
+        {"predictions": count, "confidence": 100 * place - 5, "accuracy": 50}
+        for place, count in ((1, 9), (2, 10), (3, 400))
+    ]
+    figure = reliability_plot({"as trained": rows})
+    (curve,) = [line for line in figure.axes[0].lines if line.get_label() == "as trained"]
+    assert list(curve.get_xdata()) == [195, 295]
+    assert len(figure.axes[1].patches) == 3  # their share is
 
 
 def test_a_missing_table_is_named(results: Path, tmp_path: Path):
@@ -337,11 +417,11 @@ def test_the_summary_says_no_more_than_the_figures(changed: dict[str, str], said
 
 
 def test_the_summary_names_the_best_student_and_its_share_of_the_teacher():
-    told = {what: value for what, value, _ in facts([gain_row(), gain_row(student="res", gendist="80")])}
+    told = {what: value for what, value, _ in facts([gain_row(), gain_row(student="res", gendist="80")], {})}
     assert told["Best student"] == "res+gendist"
     assert told["Share of its teacher"] == "88.9\u00a0%"
     assert told["Gain over plain distillation"] == "+3.2 points"
-    assert facts([gain_row(variant="training paper")]) == []
+    assert facts([gain_row(variant="training paper")], {}) == []
 
 
 # --- cost ---

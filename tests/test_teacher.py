@@ -1,5 +1,6 @@
 import inspect
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -168,3 +169,17 @@ def test_damaged_records_are_named(tmp_path, train_texts, file, content, message
     with pytest.raises(GendistError, match=message):
         evaluate_teacher(train_texts, train_texts, tmp_path / "l", tmp_path, tmp_path / "run", "d", "t", 0)
     assert not (tmp_path / "run").exists()
+
+
+def test_a_tokenizer_that_cannot_fill_up_texts_is_one_line(encoder, train_texts, tmp_path):
+    shutil.copytree(encoder, tmp_path / "bare")
+    for name in ("tokenizer_config.json", "special_tokens_map.json"):
+        file = tmp_path / "bare" / name
+        if file.exists():
+            content = json.loads(file.read_text())
+            content.pop("pad_token", None)
+            file.write_text(json.dumps(content))
+    message = r"model .*bare: its tokenizer has neither a padding nor an end token \(pad_token, eos_token in"
+    with pytest.raises(GendistError, match=message):
+        finetune_teacher(train_texts, tmp_path / "teacher", quick(tmp_path / "bare"))
+    assert not (tmp_path / "teacher").exists()

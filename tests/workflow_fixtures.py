@@ -49,6 +49,7 @@ STUDY: dict[str, Any] = {
     "sampling_rows": 4,
     "seeds": 1,
     "shard_rows": 4,
+    "export": {"enabled": False, "folds": 2},
 }
 """Twenty kinds of jobs: 3 shards in two pools, 12 student runs."""
 

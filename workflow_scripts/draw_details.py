@@ -2,13 +2,14 @@
 
 from pathlib import Path
 
-from gendist.report.details import by_system, write_details
+from gendist.report.details import by_system, ranked_temperatures, write_details
 from gendist.script import logged
 
 with logged(snakemake.log[0], "details"):
     found = by_system(snakemake.params.runs, snakemake.input.predictions)
+    temperatures = {choice.parent.parent.name: ranked_temperatures(choice) for choice in map(Path, snakemake.input.choices)}
     for dataset, test, errors in zip(
         snakemake.params.datasets, snakemake.input.test, snakemake.output.errors, strict=True
     ):
         figure = next(path for path in map(Path, snakemake.output.figures) if path.parent.name == dataset)
-        write_details(found[dataset], Path(test), figure.parent, Path(errors), snakemake.params.temperatures[dataset])
+        write_details(found[dataset], Path(test), figure.parent, Path(errors), temperatures.get(dataset))

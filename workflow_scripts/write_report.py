@@ -18,6 +18,8 @@ with logged(snakemake.log[0], "report"):
             dict(zip(datasets, map(Path, snakemake.input.train), strict=True)),
             dict(zip(datasets, map(Path, snakemake.input.test), strict=True)),
             details_files(map(Path, snakemake.input.details)),
+            dict(zip(datasets, map(Path, snakemake.input.exports), strict=bool(snakemake.input.exports))),
+            dict(zip(datasets, map(Path, snakemake.input.deployed), strict=bool(snakemake.input.deployed))),
         ),
         Path(snakemake.output[0]),
     )

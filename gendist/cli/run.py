@@ -18,19 +18,17 @@ def run(
         str | None, typer.Option(help="A Snakemake profile: a name under profiles/ or a folder.")
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", "-n", help="Say what would run and why; run nothing.")] = False,
-    export: Annotated[bool, typer.Option(help="Write the best student as a model to deploy, too.")] = True,
+    export: Annotated[bool, typer.Option(help="Export the best student as a model to deploy.")] = True,
 ) -> None:
     """Run a study: everything that is not there yet or no longer up to date.
 
-    Example: `gendist run reviews.yaml --cores 4`. Arguments after `--` go to Snakemake as they are, and
-    then nothing is exported.
+    Example: `gendist run reviews.yaml --cores 4`. Arguments after `--` go to Snakemake as they are.
     """
     require_extra("study")
     if profile in NEEDED:  # the extra of a cluster has its profile's name
         require_extra(profile)
     from gendist.config import load_study
-    from gendist.config.plan import exportable
-    from gendist.workflow.checkout import require_config, ways_to_run
+    from gendist.workflow.checkout import NO_EXPORT, require_config, ways_to_run
     from gendist.workflow.run import run_study
     from gendist.workflow.status import show_status
 
@@ -39,8 +37,9 @@ def run(
         further, config = [str(config), *further], None
     path = require_config(config)
     study = load_study(path)
+    if not export:
+        further = [*NO_EXPORT, *further]
     if dry_run:
         show_status(path, study, further)
         return
-    export = export and not further and exportable(study)
-    raise typer.Exit(run_study(path, study, ways_to_run(cores, profile, further), export))
+    raise typer.Exit(run_study(path, study, ways_to_run(cores, profile, further)))

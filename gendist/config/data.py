@@ -1,5 +1,6 @@
 """Whether a study's own files have the columns and rows that it needs, before anything runs."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -20,32 +21,42 @@ CHECKED = 2**24
 same goes for a file of unlabelled rows, and for one of given rows."""
 
 
-def require_data(study: Study) -> None:
+def require_data(study: Study) -> dict[str, int]:
     """Read a study's own files as its first jobs would; of large ones, the columns alone.
+
+    Returns:
+        The training rows that the study uses, by dataset; none of large files and of the hub's.
 
     Raises:
         GendistError: what those jobs would end with, or too few unlabelled or given rows.
     """
     classes: dict[str, list[str]] = {}
+    rows: dict[str, int] = {}
     for name, dataset in study.datasets.items():
         if dataset.hub is None:
-            classes[name] = _require_rows(dataset)
+            counts = _require_rows(dataset)
+            classes[name] = list(counts)
+            if counts:
+                rows[name] = sum(min(count, dataset.train_per_class or count) for count in counts.values())
         if dataset.unlabelled is not None:
             _require_unlabelled(name, dataset)
     pools = planned_pools(study)
     for generator, name, file in given_rows(study):
         wanted = pools[name, generator, study.sampling]
         _require_given(file, classes.get(name, []), wanted, generator, f"datasets.{name}.synthetic")
+    return rows
 
 
-def _require_rows(dataset: Dataset) -> list[str]:
-    """Check labelled files; returns the names of the classes, none for large files."""
+def _require_rows(dataset: Dataset) -> dict[str, int]:
+    """Check labelled files; returns the training rows of each class in their order, none of large files."""
     files = [Path(str(path)) for path in (dataset.train, dataset.test)]
     if sum(require_kind(file) for file in files) <= CHECKED:
-        return read_labelled(dataset)[2]
+        learnt, _, names = read_labelled(dataset)
+        counts = Counter(learnt.labels)
+        return {name: counts[number] for number, name in enumerate(names)}
     for file in files:
         _require_columns(file, reading_of(dataset), [*dataset.text, dataset.label])
-    return []
+    return {}
 
 
 def _require_unlabelled(name: str, dataset: Dataset) -> None:

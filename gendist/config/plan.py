@@ -96,6 +96,11 @@ def exportable(study: Study) -> bool:
     return not any(study.students[name].embeddings.startswith("bpemb:") for name in students)
 
 
+def exported_datasets(study: Study) -> list[str]:
+    """Return the datasets whose best student the study exports: all of them, or none."""
+    return list(study.datasets) if study.export.enabled and exportable(study) else []
+
+
 def detailed_runs(study: Study) -> list[Run]:
     """Return the runs that the report may show in detail: gendist with all that is main, and every synthetic row."""
     names = {"teacher": study.teacher, "generator": study.generator, "sampling": study.sampling}

@@ -100,7 +100,7 @@ class Study(Settings):
     """Whether one job generates ten shards, and another scores them: enough rows to fill a GPU, whose start-up is paid
     once. Rows and files stay as they are; a pool is filled up to a multiple of ten shards (docs/scale.md)."""
     export: Export = Export()
-    """How `gendist export` chooses the student to deploy."""
+    """The student to deploy: whether it is exported, and how it is chosen."""
     tracking: Tracking = Tracking()
     """Where finished runs are entered besides the results."""
     results: Annotated[str, Field(max_length=1000, json_schema_extra={"pattern": r"^[^\s{}\x00-\x1f]+$"})] = "results"

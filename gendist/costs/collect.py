@@ -13,6 +13,10 @@ from gendist.report.runs import choose, read_runs
 from gendist.systems import TEACHER, System
 
 
+EXPORT = "export"
+"""Kind of the measurement of an exported model; its name is that of the exported system."""
+
+
 def collect_costs(
     files: Sequence[Path],
     metrics: Path,
@@ -45,10 +49,8 @@ def collect_costs(
             chosen = choose(runs, dataset, system.name, main, count)
             seconds = float(np.mean([run["train_seconds"] for run in chosen])) if chosen else None
             for record in measured:
-                if (record.get("dataset"), record.get("kind"), record.get("name")) == (
-                    dataset,
-                    *_measured(system, main),
-                ):
+                found = (record.get("kind"), record.get("name"))
+                if record.get("dataset") == dataset and found in (_measured(system, main), (EXPORT, system.name)):
                     rows.append(record | {"system": system.name, "train_seconds": seconds})
     if not rows:
         raise GendistError(f"{target}: no measurement of {', '.join(system.name for system in systems)}")

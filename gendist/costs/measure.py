@@ -33,7 +33,7 @@ def measure_costs(predictor: Predictor, test: Path, target: Path, dataset: str, 
         test: texts file; its labels are not read.
         target: JSON to write.
         dataset: name of the dataset.
-        kind: what the system is: ``students``, ``teachers`` or ``baselines``.
+        kind: what the system is: ``students``, ``teachers``, ``baselines`` or ``export``.
         name: its name among these.
     """
     texts = read_texts(test).texts[:TEXTS]

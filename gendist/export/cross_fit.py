@@ -15,6 +15,7 @@ from gendist import devices
 from gendist.artifacts import Provenance, write_parquet
 from gendist.export.tokenizer import require_tokenizer
 from gendist.logits.files import logits_column
+from gendist.progress import Progress
 from gendist.students.architectures import build
 from gendist.students.data import Synthetic, TrainingRows, Unlabelled, training_rows
 from gendist.students.filters import selection_of
@@ -22,7 +23,7 @@ from gendist.students.run import encode, input_hashes
 from gendist.students.seeds import fitted_seeds
 from gendist.students.settings import Student, Training
 from gendist.students.subwords import load_subwords
-from gendist.students.train import student_logits
+from gendist.students.train import Schedule, student_logits
 from gendist.texts.tables import Texts, read_texts
 
 log = logging.getLogger(__name__)
@@ -84,12 +85,16 @@ def cross_fit(
     logits = np.empty((len(real.texts), len(real.label_names)), np.float32)
     build_one = partial(build, subwords.vectors, student, len(real.label_names))
     devices.prepare(threads, seed)
-    for held_out, others in _parts(rows, fold):
+    parts = _parts(rows, fold)
+    steps = [Schedule.of(len(others.texts), others.n_real, training).steps for _, others in parts]
+    progress = Progress("cross-fitting", sum(steps), "steps")
+    for number, (held_out, others) in enumerate(parts, start=1):
+        progress.what = f"cross-fitting, fold {number} of {len(parts)}"
         trained_on = encode(subwords, others.texts, training.max_pieces)
-        (network,) = fitted_seeds(build_one, trained_on, others, student, training, [seed], devices.CPU)
+        (network,) = fitted_seeds(build_one, trained_on, others, student, training, [seed], devices.CPU, progress)
         logits[held_out] = student_logits(network, [encoded[i] for i in held_out])
         right = float(np.mean(logits[held_out].argmax(1) == real.labels[held_out]))
-        log.info("held out %d rows: accuracy %.4f", len(held_out), right)
+        log.info("fold %d of %d: accuracy %.4f on %d held-out rows", number, len(parts), right, len(held_out))
     settings = {"student": student.model_dump(mode="json"), "training": training.model_dump(mode="json")}
     inputs = input_hashes({"train": train}, embeddings, train_logits, synthetic, unlabelled)
     provenance = Provenance("export", inputs, {**settings, "regime": regime, "folds": folds}, seed)

@@ -78,7 +78,7 @@ def finetune_generator(
                 continue
             seeded = settings.model_copy(update={"seed": settings.seed + member})
             checkpoints = Checkpoints(kept, Course(), name)
-            _finetune(texts, own, seeded, threads, device, checkpoints)
+            _finetune(texts, own, seeded, threads, device, checkpoints, member)
             kept.add_folder(name, own)
             checkpoints.remove()
         names = tuple(texts.label_names) if settings.conditional else ()
@@ -91,7 +91,13 @@ def finetune_generator(
 
 
 def _finetune(
-    texts: Texts, folder: Path, settings: Generator, threads: int, device: Device, checkpoints: Checkpoints[Course]
+    texts: Texts,
+    folder: Path,
+    settings: Generator,
+    threads: int,
+    device: Device,
+    checkpoints: Checkpoints[Course],
+    member: int,
 ) -> None:
     """Finetune one model and save it, its tokenizer and the course of its training in ``folder``."""
     place = devices.prepare(threads, settings.seed, device)
@@ -111,7 +117,7 @@ def _finetune(
         for module in model.modules():
             if isinstance(module, torch.nn.Dropout):
                 module.p = settings.dropout
-    train_model(model, kept, held_out, limit, start, rng, settings, checkpoints)
+    train_model(model, kept, held_out, limit, start, rng, settings, checkpoints, member)
     two_pass, nats = layers_in_two_passes(model.eval(), held_out or kept)
     if math.isfinite(nats):
         more = f" with 16-bit inputs of {', '.join(two_pass)}" if two_pass else ""

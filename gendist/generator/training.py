@@ -142,6 +142,7 @@ def train_model(
     rng: np.random.Generator,
     settings: Generator,
     checkpoints: Checkpoints[Course],
+    member: int = 0,
 ) -> None:
     """Train in place, from the last checkpoint if there is one; leave the best weights in the model."""
     device = next(model.parameters()).device
@@ -155,7 +156,8 @@ def train_model(
         log.info("going on from step %d of %d", course.step, steps)
     else:
         _measure_before(model, held_out, steps, checkpoints)
-    progress = Progress("finetuning the generator", steps, "steps", before=course.step)
+    done = member * steps + course.step  # of all models that are finetuned one after the other
+    progress = Progress("finetuning the generator", settings.finetunes * steps, "steps", before=done)
     model.train()
     while course.batch or (course.step < steps and course.worse < settings.patience):
         if course.batch:

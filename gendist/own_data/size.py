@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from gendist.config import Study
-from gendist.config.plan import planned_runs, sampling_count
+from gendist.config.plan import export_candidates, planned_runs, sampling_count
 from gendist.own_data.checks import CUT
+from gendist.typical import LENGTH, SCORED_ROW, STUDENT, SYNTHETIC_ROW, generator_seconds, teacher_seconds
 
 SHARD = 500
 FEWEST, MOST = 1000, 5000
@@ -36,16 +37,8 @@ def choose_size(counts: dict[str, int]) -> Size:
     return Size(per_class, -(-wanted // SHARD) * SHARD)
 
 
-LENGTH = 54.0
-"""Mean pieces of the texts on which the times below were taken."""
-TEACHER_STEP = 0.6
-GENERATOR_ROW = 0.03
-SYNTHETIC_ROW = 0.09
-SCORED_ROW = 0.015
-STUDENT = 12.0
 OTHERS = 90.0
-"""Seconds of one core: a step of the teacher, a row in a pass of the generator, a row written, a row
-scored, a student run, and everything else; the default study on one core of a laptop of 2023."""
+"""Seconds of one core for all jobs that are not counted one by one."""
 
 
 def seconds(study: Study, train_rows: int, test_rows: int, pieces: Sequence[int]) -> float:
@@ -59,13 +52,13 @@ def seconds(study: Study, train_rows: int, test_rows: int, pieces: Sequence[int]
     """
     ((name, dataset),) = study.datasets.items()
     longer = sum(min(n, CUT) for n in pieces) / max(1, len(pieces)) / LENGTH
-    teacher, generator = study.teachers[study.teacher], study.generators[study.generator]
-    steps = max(1, train_rows // teacher.batch_size)
-    taken = min(teacher.epochs * steps, max(teacher.max_steps or teacher.epochs * steps, steps))
     made = dataset.synthetic + sampling_count(study, name) * (len(study.samplings) - 1)
-    long = TEACHER_STEP * taken * (1 + teacher.members * teacher.refit) + GENERATOR_ROW * train_rows * generator.epochs
+    long = teacher_seconds(study, study.teacher, train_rows) + generator_seconds(study, study.generator, train_rows)
     long += SYNTHETIC_ROW * made + SCORED_ROW * (made + train_rows + test_rows + dataset.n_unlabelled)
-    return long * longer + STUDENT * len(planned_runs(study)) + OTHERS
+    students = len(planned_runs(study))
+    if study.export.enabled:
+        students += study.export.folds * len(export_candidates(study, name))
+    return long * longer + STUDENT * students + OTHERS
 
 
 def in_words(spent: float) -> str:

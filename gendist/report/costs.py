@@ -29,6 +29,8 @@ SCHEMA = pa.schema(
     ]
 )
 """Columns of ``results/costs.parquet``: a row per dataset, system and runtime; train_seconds is the mean over runs."""
+EXPORTED = "exported"
+"""How the runtime of the exported model begins; other rows of its system are of the network as it was trained."""
 MEGABYTE = 1e6
 
 
@@ -83,10 +85,16 @@ def _markdown(rows: Sequence[Cost]) -> str:
         "What each system costs. Size: the files to ship, weights with tokenizer or vocabulary (1 MB = 1,000,000"
         f" bytes), without the libraries. Latency: one text in, its label out, over {texts} test texts; rows/s: all of"
         f" them in one call. Both in CPU time of one thread ({devices}), the least of several rounds; other work on the"
-        " machine still inflates them somewhat. Systems of one network share a measurement. Training: mean over runs,"
-        " by the clock, of the system's own training alone (not of its teacher, generator or pretraining)."
+        " machine still inflates them somewhat. Systems of one network share a measurement; the exported model, which is"
+        " the one to deploy, has a line of its own. Training: mean over runs, by the clock, of the system's own training"
+        " alone (not of its teacher, generator or pretraining)."
     )
     return f"**Costs.** {escape.markdown(caption)}\n\n{markdown_table(header, cells, right=range(2, 7))}"
+
+
+def is_exported(cost: Cost) -> bool:
+    """Tell whether a row is of the exported model, which is what one deploys."""
+    return str(cost["runtime"]).startswith(EXPORTED)
 
 
 def digits(value: float) -> str:

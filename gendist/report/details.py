@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from scipy.special import softmax
 
-from gendist.artifacts import read_parquet
+from gendist.artifacts import read_json, read_parquet
 from gendist.errors import GendistError
 from gendist.evaluation.classes import SCORES, class_scores, confusion, reliability, score_intervals
 from gendist.logits.files import read_logits
@@ -43,6 +43,21 @@ def by_system(runs: Iterable[tuple[str, str]], files: Iterable[str]) -> dict[str
     for (dataset, system), file in zip(runs, files, strict=True):
         found.setdefault(dataset, {}).setdefault(system, []).append(Path(file))
     return found
+
+
+def ranked_temperatures(choice: Path) -> dict[str, float]:
+    """Return the calibration temperature of every system that an export ranked.
+
+    Args:
+        choice: ``export/choice.json`` of a dataset.
+
+    Raises:
+        GendistError: if the file is missing or damaged.
+    """
+    try:
+        return {row["system"]: float(row["temperature"]) for row in read_json(choice)["ranking"]}
+    except (KeyError, TypeError, ValueError):
+        raise GendistError(f"{choice}: damaged (no ranking of systems); delete it and run again") from None
 
 
 def write_details(

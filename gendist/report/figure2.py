@@ -10,9 +10,9 @@ from matplotlib.ticker import FixedLocator, NullLocator
 from gendist.artifacts import Provenance
 from gendist.errors import GendistError
 from gendist.report.runs import Run, Summary, choose, hash_scores, read_runs, rounded, summarise
-from gendist.report.style import BLUE, GREEN, ORANGE, panels, save, shared_legend, styled
+from gendist.report.style import BLUE, GREEN, GREY, ORANGE, panels, save, shared_legend, styled
 from gendist.report.write import seeds_phrase, write_columns
-from gendist.systems import TEACHER
+from gendist.systems import TEACHER, regime_of
 
 SCHEMA = pa.schema(
     [
@@ -39,7 +39,8 @@ def draw_figure2(
 ) -> None:
     """Plot ``{student}+synthetic``, mean and standard deviation over seeds, a panel per dataset.
 
-    Horizontal lines show the teacher and ``{student}+dist``, where there are runs of them.
+    Horizontal lines show the teacher, ``{student}+dist``, and ``{student}+gendist`` with the most generated rows, where
+    there are runs of them.
 
     Args:
         metrics: the tidy table.
@@ -60,7 +61,7 @@ def draw_figure2(
     curves = {dataset: curve for dataset, curve in curves.items() if curve}
     if not curves:
         raise GendistError(f"{metrics}: no run of {system} on {', '.join(counts)}")
-    lines = (TEACHER, f"{student}+dist")
+    lines = (TEACHER, f"{student}+gendist", f"{student}+dist")
     seeds = seeds_phrase(summary.runs for curve in curves.values() for summary in curve.values())
     curve_label = f"{system} (generated rows only): mean ± standard deviation, {seeds}"
     rows = []
@@ -69,7 +70,7 @@ def draw_figure2(
         for panel, (dataset, curve) in zip(axes, curves.items(), strict=True):
             draw_curve(panel, curve, curve_label)
             rows += [_record(dataset, system, n, summary) for n, summary in curve.items()]
-            found = {name: summarise(choose(runs, dataset, name, main)) for name in lines}
+            found = {name: summarise(choose(runs, dataset, name, main, max(counts[dataset]))) for name in lines}
             levels = {name: level for name, level in found.items() if level}
             draw_lines(panel, levels)
             rows += [_record(dataset, name, None, level) for name, level in levels.items()]
@@ -92,10 +93,12 @@ def _curve(
 
 
 def draw_lines(panel: Axes, levels: Mapping[str, Summary]) -> None:
-    """Draw a horizontal line for the teacher, and for a student that saw real rows alone."""
+    """Draw a horizontal line for the teacher, and for students that saw real rows, alone or beside all generated ones."""
     for name, level in levels.items():
         if name == TEACHER:
             panel.axhline(level.mean, color=ORANGE, linestyle="--", label=name)
+        elif regime_of(name) == "gendist":
+            panel.axhline(level.mean, color=GREY, linestyle=":", label=f"{name} (real and all generated rows)")
         else:
             panel.axhline(level.mean, color=GREEN, linestyle="-.", label=f"{name} (real rows only)")
 

@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.transforms import Bbox
 
-from gendist.report.style import GREY
+from gendist.report.style import GREY, PAPER
 
 STEP, RINGS, DIRECTIONS = 7.0, 24, 16
 """Distance between rings of places tried, in points; how many rings; places on a ring."""
@@ -42,7 +42,7 @@ def label_points(
     for i in sorted(range(len(names)), key=lambda i: (-crowd[i], -pixels[i][1], names[i])):
         text = panel.text(0, 0, names[i], transform=None, fontsize=8, ha="center", va="center", zorder=4)
         text.set_in_layout(False)
-        text.set_bbox({"facecolor": "white", "edgecolor": "none", "pad": 0.5})  # over other names' lines
+        text.set_bbox({"facecolor": PAPER, "edgecolor": "none", "pad": 0.5})  # over other names' lines
         size = text.get_window_extent(renderer)
         half = size.width / 2 + CLEAR * scale, size.height / 2 + CLEAR * scale
         x, y = pixels[i]

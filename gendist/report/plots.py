@@ -20,11 +20,15 @@ NAMED = 24
 """Characters of a class name that are shown."""
 NUMBERED = 20
 """Up to so many classes the cells of a confusion matrix bear their numbers."""
+STRONGEST = 0.55
+"""Opacity of a cell that has all rows of its class: numbers stay readable on it, on light and on dark pages."""
+FEWEST = 10
+"""Predictions of a bin of probabilities below which its accuracy is mostly chance; such a bin is not drawn."""
 MARKS = (("precision", GREEN, "s"), ("recall", ORANGE, "^"), ("f1", BLUE, "o"))
 
 
 def confusion_plot(names: Sequence[str], counts: np.ndarray) -> Figure:
-    """Draw gold classes against predicted ones, coloured by the share of the gold class.
+    """Draw true classes against predicted ones: cells in percent of the true class, the stronger coloured the more.
 
     Args:
         names: of the classes.
@@ -36,16 +40,16 @@ def confusion_plot(names: Sequence[str], counts: np.ndarray) -> Figure:
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     for gold, predicted in np.argwhere(counts):
         share = shares[gold, predicted]
-        axes.add_patch(Rectangle((predicted - 0.5, gold - 0.5), 1, 1, facecolor=BLUE, alpha=float(share), linewidth=0))
+        shade = STRONGEST * float(share)
+        axes.add_patch(Rectangle((predicted - 0.5, gold - 0.5), 1, 1, facecolor=BLUE, alpha=shade, linewidth=0))
         if classes <= NUMBERED:
             size = 9 if classes <= 8 else 7
-            cell = axes.text(predicted, gold, f"{counts[gold, predicted]}", ha="center", va="center", fontsize=size)
-            if share > 0.5:
-                cell.set_color("white")
+            percent = f"{share * 100:.0f}"
+            axes.text(predicted, gold, "<1" if percent == "0" else percent, ha="center", va="center", fontsize=size)
     shown = [shorten(name, NAMED) for name in names]
     axes.set_xticks(range(classes), shown, rotation=45, ha="right", rotation_mode="anchor")
     axes.set_yticks(range(classes), shown)
-    axes.set(xlim=(-0.5, classes - 0.5), ylim=(classes - 0.5, -0.5), xlabel="predicted class", ylabel="gold class")
+    axes.set(xlim=(-0.5, classes - 0.5), ylim=(classes - 0.5, -0.5), xlabel="predicted class", ylabel="true class")
     axes.grid(visible=False)
     return figure
 
@@ -71,7 +75,7 @@ def per_class_plot(rows: Sequence[Mapping[str, float | str | None]]) -> Figure:
 
 
 def reliability_plot(groups: Mapping[str, Sequence[Mapping[str, float | str | None]]]) -> Figure:
-    """Draw accuracy against confidence, with the diagonal of perfect calibration.
+    """Draw accuracy against confidence, with the diagonal of perfect calibration; bins of few predictions are left out.
 
     Args:
         groups: by the curve's label, rows with ``predictions``, ``confidence`` and ``accuracy`` (percent).
@@ -80,7 +84,7 @@ def reliability_plot(groups: Mapping[str, Sequence[Mapping[str, float | str | No
     axes.plot([0, 100], [0, 100], "--", color=GREY, linewidth=1.2, label="as sure as right")
     bars = len(groups)
     for number, (label, rows) in enumerate(groups.items()):
-        filled = [row for row in rows if row["confidence"] is not None]
+        filled = [row for row in rows if _number(row["predictions"]) >= FEWEST]
         colour, mark = ((BLUE, "o"), (ORANGE, "s"))[number]
         points = [[_number(row[key]) for row in filled] for key in ("confidence", "accuracy")]
         axes.plot(*points, color=colour, marker=mark, markersize=4.5, label=label)

@@ -22,6 +22,8 @@ from gendist.artifacts import write_bytes
 BLUE, SKY, ORANGE, GREEN, GREY = "#0072b2", "#56b4e9", "#d55e00", "#009e73", "#5f5f5f"
 """Colours that colour-blind readers can tell apart (Okabe and Ito, 2008)."""
 
+PAPER = "#fefdfe"
+"""Background of what stands over lines: white in a file, the page's own colour in a page."""
 DPI = 160
 
 _SETTINGS: dict[Any, Any] = {
@@ -72,6 +74,7 @@ _THEME = {
     ORANGE: "var(--orange)",
     GREEN: "var(--green)",
     GREY: "var(--grey)",
+    PAPER: "var(--paper)",
 }
 """What colours become in a page: its own, which change with its background."""
 

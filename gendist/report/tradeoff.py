@@ -11,7 +11,7 @@ from matplotlib.ticker import FuncFormatter, NullFormatter
 
 from gendist.artifacts import Provenance
 from gendist.errors import GendistError
-from gendist.report.costs import MEGABYTE, read_costs
+from gendist.report.costs import MEGABYTE, is_exported, read_costs
 from gendist.report.labels import label_points
 from gendist.report.plots import WIDTH, new_figure
 from gendist.report.runs import choose, read_runs, rounded, summarise
@@ -37,6 +37,9 @@ AXES = {
     "latency_p50_ms": (1.0, "median latency of one text (ms)"),
 }
 """Columns of the costs: what each is divided by, and the name of its axis."""
+
+DEPLOYED = "as deployed, in 8 bits", GREEN, "*"
+"""Kind, colour and marker of the model that one deploys; its accuracy is the mean of its system's runs."""
 
 Point = Mapping[str, Any]
 """A row of the plotted data."""
@@ -109,14 +112,15 @@ def _settle(figure: Figure) -> None:
 
 def _name(figure: Figure, panel: Axes, rows: Sequence[Point], column: str) -> None:
     points = [(row[column] / AXES[column][0], row["accuracy"]) for row in rows]
-    label_points(figure, panel, points, [row["sd"] or 0.0 for row in rows], [row["system"] for row in rows])
+    names = [f"{row['system']}, deployed" if is_exported(row) else row["system"] for row in rows]
+    label_points(figure, panel, points, [row["sd"] or 0.0 for row in rows], names)
 
 
 def _draw(panel: Axes, rows: Sequence[Point], column: str) -> None:
     unit, label = AXES[column]
     named = set()
     for row in rows:
-        kind, colour, marker = _style(row["system"])
+        kind, colour, marker = DEPLOYED if is_exported(row) else _style(row["system"])
         panel.errorbar(
             [row[column] / unit],
             [row["accuracy"]],

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 
 from gendist import devices
+from gendist.progress import Progress
 from gendist.students.data import TrainingRows
 from gendist.students.pieces import Pieces
 from gendist.students.settings import Student, Training
@@ -25,6 +26,7 @@ def fitted_seeds(
     training: Training,
     seeds: Sequence[int],
     device: torch.device,
+    progress: Progress | None = None,
 ) -> list[torch.nn.Module]:
     """Return a student of each seed, trained.
 
@@ -36,13 +38,14 @@ def fitted_seeds(
         training: schedule.
         seeds: one for each network.
         device: from ``device_for``; on the CPU, each network is the one that it would be alone.
+        progress: counts the steps on a CPU, where this training is a part of something longer.
     """
     networks = []
     for seed in seeds:
         torch.manual_seed(seed)
         networks.append(build_one())
         if device == devices.CPU:
-            train_student(networks[-1], encoded, rows, student, training, seed)
+            train_student(networks[-1], encoded, rows, student, training, seed, progress)
     if device != devices.CPU:
         train_side_by_side(networks, encoded, rows, student, training, seeds, device)
     return networks

@@ -55,6 +55,7 @@ def train_student(
     student: Student,
     training: Training,
     seed: int,
+    progress: Progress | None = None,
 ) -> None:
     """Train in place with Adam for a fixed number of steps, and keep the last weights.
 
@@ -68,12 +69,13 @@ def train_student(
         student: names the distillation loss.
         training: schedule.
         seed: of the order of the rows (dropout and hidden pieces follow torch's own seed).
+        progress: counts the steps, where this training is a part of something longer.
     """
     encoded = packed(encoded)
     optimizer = Adam(network.parameters())
     rng = np.random.default_rng(seed)
     schedule = Schedule.of(len(encoded), rows.n_real, training)
-    progress = Progress("training the student", schedule.steps, "steps")
+    progress = progress or Progress("training the student", schedule.steps, "steps")
     network.train()
     step = 0
     while step < schedule.steps:

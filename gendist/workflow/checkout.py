@@ -13,6 +13,8 @@ PLACE = Path(__file__).resolve().parents[2]
 """The folder that the package lies in: the checkout, if it is installed from one."""
 CONFIG = "config.yaml"
 """The config of a command that names none."""
+NO_EXPORT = ("--config", "export={enabled: false}")
+"""Snakemake's arguments for a run without the export, whatever the config has."""
 
 
 def snakefile() -> Path:

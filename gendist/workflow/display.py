@@ -11,7 +11,6 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from gendist.progress import clock
 from gendist.workflow.state import Stage, State, progress_of
 
 SHOWN = 6
@@ -36,7 +35,7 @@ def picture(state: State) -> RenderableType:
     for name, stage in state.stages().items():
         bar = ProgressBar(total=stage.total, completed=stage.done, width=24)
         table.add_row(name, bar, f"{stage.done}/{stage.total}", _remark(stage))
-    return Group(table, *map(Text, _running(state)), Text(summary(state)))
+    return Group(table, *map(Text, _running(state)), Text(state.summary()))
 
 
 def _remark(stage: Stage) -> Text:
@@ -52,15 +51,6 @@ def _running(state: State) -> list[str]:
         lines.append(f"  {job.name}" + (f": {progress}" if progress else ""))
     more = len(lines) - SHOWN
     return [*lines[:SHOWN], *([f"  and {more} more"] if more > 0 else [])]
-
-
-def summary(state: State) -> str:
-    """Return jobs done, time so far and time left in one line."""
-    done, total = len(state.finished), len(state.todo())
-    so_far = clock(time.monotonic() - state.estimate.began)
-    failed = f", {len(state.failed)} failed" if state.failed else ""
-    left = f", about {clock(state.estimate.rest())} left" if done < total else ""
-    return f"{done} of {total} jobs done{failed}, {so_far} so far{left}"
 
 
 class Lines:
@@ -82,15 +72,17 @@ class Lines:
         if not self.began:
             self.began, self.complete = True, complete
             todo = {name: stage.total - stage.done for name, stage in stages.items() if stage.done < stage.total}
-            self._say(f"{len(state.todo())} jobs to run: " + ", ".join(f"{n} {name}" for name, n in todo.items()))
+            before = f" of {len(state.jobs)}" if len(state.todo()) < len(state.jobs) else ""
+            named = ", ".join(f"{n} {name}" for name, n in todo.items())
+            self._say(f"{len(state.todo())}{before} jobs to run: {named}; {state.left()}")
         for name in [name for name in stages if name in complete - self.complete]:
-            self._say(f"{name} done ({stages[name].total} of {stages[name].total}); {summary(state)}")
+            self._say(f"{name} done ({stages[name].total} of {stages[name].total}); {state.summary()}")
         self.complete |= complete
         for job in sorted(state.failed - self.said_failed):
             self._say(f"failed: {state.jobs[job].name}")
         self.said_failed |= state.failed
         if time.monotonic() - self.printed >= self.every:
-            self._say("; ".join([summary(state), *(line.strip() for line in _running(state))]))
+            self._say("; ".join([state.summary(), *(line.strip() for line in _running(state))]))
 
     def _say(self, line: str) -> None:
         self.printed = time.monotonic()

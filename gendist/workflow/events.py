@@ -9,7 +9,7 @@ import ast
 import json
 import logging
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,20 +21,21 @@ NONE = object()
 """Stands for a setting that is not there."""
 
 
-class EventFile(logging.Handler):
-    """Appends a line for every event that a follower needs."""
+Seconds = Callable[[str, Mapping[str, str]], float]
+"""Typical seconds of a job, from its rule's name and its wildcards."""
 
-    def __init__(self, path: Path, workflow: Any) -> None:
+
+class Listener(logging.Handler):
+    """Turns what Snakemake logs into events of jobs, and passes them on."""
+
+    def __init__(self, workflow: Any, seconds: Seconds, gpus: int = 0) -> None:
         super().__init__()
-        self.path, self.workflow = path, workflow
+        self.workflow, self.seconds, self.gpus = workflow, seconds, gpus
         self.planned = False
 
-    @classmethod
-    def attach(cls, workflow: Any) -> None:
-        """Listen to this process's Snakemake, if it runs the study and a follower asked for it."""
-        path = os.environ.get(FILE)
-        if path and workflow.is_main_process:
-            logging.getLogger("snakemake.logging").addHandler(cls(Path(path), workflow))
+    def take(self, event: dict[str, Any]) -> None:
+        """Receive an event: ``plan``, ``started``, ``finished`` or ``failed``."""
+        raise NotImplementedError
 
     def emit(self, record: logging.LogRecord) -> None:
         """Take note of an event; a fault of ours must not end the run."""
@@ -49,22 +50,45 @@ class EventFile(logging.Handler):
         if event == "RUN_INFO" or str(record.msg).startswith(NOTHING):
             if not self.planned:  # a dry run says it twice
                 self.planned = True
-                self._write(event="plan", jobs=[_job(self.workflow, job) for job in self.workflow.dag.jobs])
+                jobs = [_job(self.workflow, job, self.seconds) for job in self.workflow.dag.jobs]
+                self.take({"event": "plan", "cores": _side_by_side(self.workflow), "gpus": self.gpus, "jobs": jobs})
         elif event == "JOB_STARTED":
-            self._write(event="started", jobs=list(fields["jobs"]))
+            self.take({"event": "started", "jobs": list(fields["jobs"])})
         elif event == "GROUP_INFO":  # started too; above it goes by a name of its own
-            self._write(event="started", jobs=[self.workflow.dag.jobid(job) for job in fields["jobs"]])
+            self.take({"event": "started", "jobs": [self.workflow.dag.jobid(job) for job in fields["jobs"]]})
         elif event == "JOB_FINISHED":
-            self._write(event="finished", job=fields["job_id"])
+            self.take({"event": "finished", "job": fields["job_id"]})
         elif event == "JOB_ERROR":
-            self._write(event="failed", job=fields["jobid"])
+            self.take({"event": "failed", "job": fields["jobid"]})
 
-    def _write(self, **record: Any) -> None:
+
+class EventFile(Listener):
+    """Appends a line for every event that a follower needs."""
+
+    path: Path
+
+    @classmethod
+    def attach(cls, workflow: Any, seconds: Seconds, gpus: int) -> None:
+        """Listen to this process's Snakemake, if it runs the study and a follower asked for it."""
+        path = os.environ.get(FILE)
+        if path and workflow.is_main_process:
+            listener = cls(workflow, seconds, gpus)
+            listener.path = Path(path)
+            logging.getLogger("snakemake.logging").addHandler(listener)
+
+    def take(self, event: dict[str, Any]) -> None:
+        """Write an event."""
         with self.path.open("a", encoding="utf-8") as stream:
-            stream.write(json.dumps(record) + "\n")
+            stream.write(json.dumps(event) + "\n")
 
 
-def _job(workflow: Any, job: Any) -> dict[str, Any]:
+def _side_by_side(workflow: Any) -> int:
+    """Return how many jobs may run at a time: on a cluster, those that may be submitted."""
+    settings = workflow.resource_settings
+    return int(settings.nodes or settings.cores or 1)
+
+
+def _job(workflow: Any, job: Any, seconds: Seconds) -> dict[str, Any]:
     needed = workflow.dag.needrun(job)
     return {
         "id": workflow.dag.jobid(job),
@@ -73,6 +97,10 @@ def _job(workflow: Any, job: Any) -> dict[str, Any]:
         "output": [str(file) for file in job.output],
         "log": [str(file) for file in job.log],
         "needed": needed,
+        "needs": [workflow.dag.jobid(other) for other in workflow.dag.dependencies[job]] if needed else [],
+        "seconds": seconds(job.rule.name, dict(job.wildcards_dict)) if needed else 0.0,
+        "priority": job.priority,
+        "gpu": "gpu" in job.rule.resources,
         "reasons": list(_reasons(workflow, job)) if needed else [],
     }
 

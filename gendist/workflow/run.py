@@ -1,5 +1,8 @@
 """A run of a study from the first lock to the last table."""
 
+import os
+import shutil
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,24 +13,24 @@ from gendist.config import Study
 from gendist.config.plan import too_many_shards
 from gendist.errors import GendistError
 from gendist.storage import full, is_full
-from gendist.workflow.display import shown, summary
+from gendist.workflow.display import shown
 from gendist.workflow.locks import busy, in_use, remove_stale
 from gendist.workflow.process import follow, why_nothing_ran
 from gendist.workflow.scratch import remove_leftovers
 from gendist.workflow.state import State, error_of
 
+NAME = "gendist"
 FAILURES = 5
 """Failed jobs that are shown one by one."""
 
 
-def run_study(config: Path, study: Study, arguments: Sequence[str], export: bool) -> int:
+def run_study(config: Path, study: Study, arguments: Sequence[str]) -> int:
     """Run a study in the working directory and say where its results are.
 
     Args:
         config: its config.
         study: the same, read.
         arguments: for Snakemake.
-        export: whether to write the student to deploy as well.
 
     Returns:
         The exit status, as of ``run_jobs``.
@@ -35,7 +38,7 @@ def run_study(config: Path, study: Study, arguments: Sequence[str], export: bool
     Raises:
         GendistError: if nothing could be started.
     """
-    status = run_jobs(config, study, [*arguments, "--", "all", "export"] if export else arguments)
+    status = run_jobs(config, study, arguments)
     if status == 0:
         tell_results(study)
     return status
@@ -67,12 +70,12 @@ def run_jobs(config: Path, study: Study, arguments: Sequence[str]) -> int:
         # Everything but the host's name goes to the file; the profile's quietness is meant for terminals.
         state, status, interrupted = follow(config, ["--quiet", "host", *arguments], output, show)
     if interrupted and status:
-        typer.echo(f"Interrupted: {summary(state)}. Finished jobs are kept; to go on, run the same command again.")
+        typer.echo(f"Interrupted: {_kept(state)}. Run the same command again to resume.")
         return 130
     if status < 0:
         raise GendistError(
-            f"Snakemake was killed (signal {-status}; too little memory?). {summary(state)}. Finished jobs are kept; "
-            "to go on, run the same command again"
+            f"Snakemake was killed (signal {-status}; out of memory?); {_kept(state)}. Run the same command again to "
+            "resume"
         )
     if status and is_full(output.parent):  # the logs, too, may lack the reason
         raise full(output.parent.parent)
@@ -81,8 +84,13 @@ def run_jobs(config: Path, study: Study, arguments: Sequence[str]) -> int:
     if state.failed:
         _tell_failures(state, output)
         return 1
-    typer.echo(summary(state) if state.todo() else "Everything was up to date.")
+    typer.echo(state.summary() if state.todo() else "Everything was up to date.")
     return 0
+
+
+def _kept(state: State) -> str:
+    """Say how many jobs need not run again; jobs that ended with the run did not fail."""
+    return f"{state.done} of {len(state.jobs)} jobs kept"
 
 
 def _tell_failures(state: State, output: Path) -> None:
@@ -91,8 +99,8 @@ def _tell_failures(state: State, output: Path) -> None:
         typer.echo(f"failed: {job.name}: {error_of(job)}\n  log: {', '.join(job.log) or output}", err=True)
     if len(failed) > FAILURES:
         typer.echo(f"and {len(failed) - FAILURES} more", err=True)
-    typer.echo(f"{summary(state)}. Everything that was printed: {output}", err=True)
-    typer.echo("Finished jobs are kept; to go on after mending it, run the same command again.", err=True)
+    typer.echo(f"{len(state.failed)} failed, {_kept(state)}. Everything that was printed: {output}", err=True)
+    typer.echo("Fix the problem and run the same command again to resume.", err=True)
 
 
 def tell_results(study: Study) -> None:
@@ -105,4 +113,13 @@ def tell_results(study: Study) -> None:
     typer.echo("   ".join(f"{name}: {path}{'/' if path.is_dir() else ''}" for name, path in places if path.exists()))
     for model in (results / dataset / "export" / "model" for dataset in study.datasets):
         if model.is_dir():
-            typer.echo(f"To label texts of your own: gendist predict {model} TEXTS.csv -o labels.csv")
+            typer.echo(f"Classifier: {model}/   Try it:\n  echo 'A text to label' | {program()} predict {model}")
+            typer.echo(f"  {program()} predict {model} TEXTS.csv -o labels.csv")
+
+
+def program() -> str:
+    """Return how the user's shell finds this command: its name if it is on the PATH, else its path."""
+    path = Path(sys.argv[0])
+    if path.name != NAME or shutil.which(NAME) is not None:
+        return NAME
+    return os.path.relpath(path)

@@ -8,11 +8,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from gendist.eta import Estimate
+from gendist.eta import Estimate, Left, Task
+from gendist.progress import clock
+from gendist.typical import KINDS
 
 HEADING = {"pocket": "embedded models", "Snakefile": ""}
 """Stages whose name in print differs from that of their file of rules; the target rule has none."""
-PROGRESS = re.compile(r"([^:]+: [\d,]+ of [\d,]+ .*/s, \S+ left.*)")
+PROGRESS = re.compile(r"([^:]+: [\d,]+ of [\d,]+ .*, (\S+) left.*)")
 ERROR = re.compile(r"(?:error: |unexpected )(.*)")
 STAMP = re.compile(r"^\d{4}-\d\d-\d\d [\d:,]+ ")
 TAIL = 4096
@@ -30,6 +32,19 @@ class Job:
     log: list[str]
     needed: bool
     reasons: list[str]
+    needs: list[int] = field(default_factory=list)
+    """Jobs whose files it reads."""
+    seconds: float = 0.0
+    """What it typically takes."""
+    priority: int = 0
+    gpu: bool = False
+    """Whether it may occupy a GPU."""
+
+    @property
+    def task(self) -> Task:
+        """The job as the estimate of the time left takes it."""
+        kind = KINDS.get(self.rule, self.rule)
+        return Task(self.id, kind, self.seconds, tuple(self.needs), self.priority, self.gpu)
 
     @property
     def name(self) -> str:
@@ -69,7 +84,7 @@ class State:
     def take(self, event: dict[str, Any]) -> None:
         """Bring the state up to date with one event."""
         if event["event"] == "plan":
-            self._plan(Job(**job) for job in event["jobs"])
+            self._plan((Job(**job) for job in event["jobs"]), event["cores"], event["gpus"])
         elif event["event"] == "started":
             known = [job for job in event["jobs"] if job in self.jobs]
             self.running |= set(known)
@@ -82,13 +97,32 @@ class State:
         elif event["event"] == "failed" and event["job"] in self.jobs:
             self.running.discard(event["job"])
             self.failed.add(event["job"])
-            self.estimate.started.pop(event["job"], None)
+            self.estimate.fail(event["job"])
 
-    def _plan(self, jobs: Iterable[Job]) -> None:
+    def _plan(self, jobs: Iterable[Job], cores: int, gpus: int) -> None:
         self.jobs = {job.id: job for job in jobs if job.output}
-        for job in self.todo():
-            self.estimate.rules[job.id] = job.rule
-            self.estimate.left[job.rule] = self.estimate.left.get(job.rule, 0) + 1
+        self.estimate.plan(
+            [job.task for job in self.todo()],
+            cores,
+            gpus,
+        )
+
+    @property
+    def done(self) -> int:
+        """Jobs whose output is there and up to date, those that an earlier run made included."""
+        return sum(map(self.is_done, self.jobs.values()))
+
+    def left(self) -> Left:
+        """Estimate the time left; jobs in progress count by the rates in their logs."""
+        rates = {i: seconds for i in self.running if (seconds := seconds_left(self.jobs[i], self.since)) is not None}
+        return self.estimate.left(rates)
+
+    def summary(self) -> str:
+        """Return jobs done, time so far and time left in one line."""
+        so_far = clock(self.estimate.now() - self.estimate.began)
+        failed = f", {len(self.failed)} failed" if self.failed else ""
+        left = f", {self.left()} left" if self.done < len(self.jobs) else ""
+        return f"{self.done} of {len(self.jobs)} jobs done{failed}, {so_far} so far{left}"
 
     def todo(self) -> list[Job]:
         """Return the jobs that had to run when the study was planned."""
@@ -156,6 +190,18 @@ def progress_of(job: Job, since: float) -> str:
         return ""
     found = [match for line in _tail(job) if (match := PROGRESS.fullmatch(line))]
     return found[-1][1] if found else ""
+
+
+def seconds_left(job: Job, since: float) -> float | None:
+    """Return the seconds that a running job still needs by its latest line of progress; None if it has none."""
+    match = PROGRESS.fullmatch(progress_of(job, since))
+    if match is None or "?" in match[2]:
+        return None
+    left = 0
+    for part in match[2].split(":"):
+        left = left * 60 + int(part)
+    age = max(0.0, time.time() - Path(job.log[0]).stat().st_mtime)
+    return max(left - age, 0.1 * left)
 
 
 def error_of(job: Job) -> str:

@@ -6,7 +6,7 @@ from pathlib import Path
 import typer
 
 from gendist.config import Study
-from gendist.progress import clock
+from gendist.eta import in_words
 from gendist.workflow.events import FOLLOWS
 from gendist.workflow.locks import locked, running_here
 from gendist.workflow.process import planned
@@ -29,7 +29,7 @@ def show_status(config: Path, study: Study, arguments: Sequence[str] = ()) -> No
 def status_lines(config: Path, study: Study, state: State) -> list[str]:
     """Return the lines of the report."""
     todo, total = state.todo(), len(state.jobs)
-    lines = [f"{config}: {total - len(todo)} of {total} jobs done, results in {study.results}/", ""]
+    lines = [f"{config}: {state.done} of {total} jobs done, results in {study.results}/", ""]
     stages = state.stages()
     width = max(map(len, stages))
     lines += [f"  {name:{width}}  {stage.done:>4} of {stage.total}" for name, stage in stages.items()]
@@ -61,4 +61,4 @@ def _jobs(count: int) -> str:
 
 
 def _guess(state: State) -> str:
-    return clock(state.estimate.rest())
+    return in_words(state.left().seconds)

@@ -30,6 +30,10 @@ class Sources:
     test: Mapping[str, Path]
     details: Mapping[str, Mapping[str, Path]]
     """By dataset and stem: confusion, per_class, reliability, errors."""
+    exports: Mapping[str, Path] = field(default_factory=dict)
+    """``gendist-model.json`` of the datasets whose student is exported."""
+    deployed: Mapping[str, Path] = field(default_factory=dict)
+    """Measured size and latency of these exports."""
 
 
 @dataclass(frozen=True)

@@ -1,10 +1,13 @@
 """The page's first words: which student came out best, and whether generated rows did it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from gendist.report.gains import FURTHER, MAIN, REGIMES
+from gendist.report.page.legend import in_plain_words
 from gendist.report.page.sources import Row, number
+from gendist.report.paired import paired
 from gendist.report.write import mean_and_spread
 from gendist.systems import TEACHER, system_name
 
@@ -51,12 +54,18 @@ def best_student(gains: Sequence[Row], regimes: Sequence[str] = (*REGIMES, *FURT
     return max(found, key=lambda best: best.mean, default=None)
 
 
-def facts(gains: Sequence[Row]) -> list[tuple[str, str, str]]:
-    """Return the page's key figures as (what, value, remark)."""
+def facts(gains: Sequence[Row], students: Mapping[str, Mapping[str, object]]) -> list[tuple[str, str, str]]:
+    """Return the page's key figures as (what, value, remark).
+
+    Args:
+        gains: one dataset's lines of the gains table.
+        students: the config's students by name.
+    """
     best = best_student(gains)
     if best is None:
         return []
-    shown = [("Best student", best.system, f"highest mean accuracy of all students, {_seeds(best.runs)}")]
+    told = f"{in_plain_words(best.system, students)}; highest mean accuracy of all students, {_seeds(best.runs)}"
+    shown = [("Best student", best.system, told)]
     shown.append(("Accuracy", f"{best.accuracy}\u00a0%", "of the test rows, mean ± standard deviation over seeds"))
     teacher = number(best.row[TEACHER])
     if teacher:
@@ -99,6 +108,31 @@ def sentence(gains: Sequence[Row]) -> str:
         return f"{said} That is {gain:+.1f} points against {plain}, which may be chance ({_test(gendist.row)})."
     compared = f"{abs(gain):.1f} points {'more' if gain > 0 else 'less'} than {plain}"
     return f"{said} That is {compared} ({_test(gendist.row)})."
+
+
+def sampling_note(rows: Sequence[Row]) -> str | None:
+    """Say whether the study's own sampling strategy is the best of those compared; None without a comparison.
+
+    Args:
+        rows: one dataset's rows of the sampling comparison, the study's own strategy first.
+    """
+    runs: dict[str, list[Any]] = {}
+    for row in rows:
+        runs.setdefault(row["sampling"], []).append({"seed": row["seed"], "accuracy": float(row["accuracy"]) / 100})
+    if len(runs) < 2:
+        return None
+    means = {name: sum(run["accuracy"] for run in group) / len(group) * 100 for name, group in runs.items()}
+    own, best = next(iter(means)), max(means, key=lambda name: means[name])
+    if best == own:
+        return f"The study's own strategy, {own}, is the best of them here."
+    test = paired(runs[own], runs[best])
+    chance = "" if test.p is None else f", {p_value(test.p)}"
+    chance += ", which may be chance" if test.p is None or test.p >= 0.05 else ""
+    return (
+        f"The study's own strategy, {own} ({means[own]:.1f}\u00a0%), is not the best of them here: {best} has "
+        f"{means[best]:.1f}\u00a0% ({means[best] - means[own]:+.1f} points{chance}). To use it, put it first under "
+        "samplings in the config."
+    )
 
 
 def p_value(p: float | None) -> str:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from gendist.report import escape
-from gendist.report.costs import digits
+from gendist.report.costs import digits, is_exported
 from gendist.report.gains import FURTHER, FURTHER_GAINS, GAINS, REGIMES
 from gendist.report.page.sources import Row, Table, number, whole
 from gendist.report.page.summary import p_value
@@ -141,7 +141,7 @@ def costs_table(rows: Sequence[Mapping[str, Any]]) -> Table:
         cells = [NONE if size is None else digits(size / 1e6)]
         for key in ("latency_p50_ms", "latency_p95_ms", "rows_per_second"):
             cells.append(NONE if row[key] is None else digits(row[key]))
-        lines.append([str(row["system"]), *cells])
+        lines.append([f"{row['system']}, as deployed" if is_exported(row) else str(row["system"]), *cells])
     return Table(header, lines, frozenset({1, 2, 3, 4}))
 
 

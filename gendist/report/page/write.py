@@ -14,9 +14,11 @@ from gendist.artifacts import read_parquet, write_text
 from gendist.errors import GendistError
 from gendist.report.page import charts, tables
 from gendist.report.page.cost import cost_table, stage_costs
+from gendist.report.page.deployed import Deployed, read_deployed
+from gendist.report.page.legend import legend_table
 from gendist.report.page.provenance import data_hashes, source_models, versions
 from gendist.report.page.sources import COSTS, Row, Sources, Table, read_rows, whole
-from gendist.report.page.summary import best_student, facts, sentence
+from gendist.report.page.summary import best_student, facts, sampling_note, sentence
 from gendist.report.page.tables import Sample
 from gendist.report.runs import Run, read_runs
 from gendist.texts.tables import read_texts
@@ -42,6 +44,10 @@ class Section:
     samples: list[Sample]
     models: list[tuple[str, str, str]]
     hashes: list[tuple[str, str]]
+    deployed: Deployed | None
+    """The exported model; None for a study that exports nothing."""
+    sampling_note: str | None
+    """Whether the study's own sampling strategy is the best."""
 
 
 def write_report(sources: Sources, target: Path) -> None:
@@ -89,14 +95,17 @@ def _section(sources: Sources, name: str, place: int, config: Mapping[str, Any],
     if not per_class:
         raise GendistError(f"{files['per_class']}: holds no rows; delete it and run again")
     measured = _costs(sources, name)
+    deployed = read_deployed(sources, name)
+    size = deployed.facts(measured) if deployed else _size(best.system if best else None, runs, name)
     return Section(
         name=name,
         anchor=anchor,
         data=f"{len(train.label_names)} classes, {len(train.texts):,} training rows, {len(test.texts):,} test rows",
-        facts=facts(gains) + _size(best.system if best else None, runs, name),
+        facts=facts(gains, config["students"]) + size,
         sentence=sentence(gains),
         tables={
             "systems": tables.systems_table(found, best.system if best else None),
+            "legend": legend_table([row["system"] for row in found], config["students"]),
             "gains": tables.gains_table(gains),
             "costs": tables.costs_table(measured) if measured else None,
             "labelling": tables.labelling_table(rows["tables/table2"]) if rows["tables/table2"] else None,
@@ -120,6 +129,8 @@ def _section(sources: Sources, name: str, place: int, config: Mapping[str, Any],
         samples=tables.samples(rows["tables/table4"]),
         models=source_models(sources.results, name, config),
         hashes=data_hashes(sources.train[name], sources.test[name]),
+        deployed=deployed,
+        sampling_note=sampling_note(rows.get("figures/sampling", [])),
     )
 
 
@@ -155,7 +166,7 @@ def _costs(sources: Sources, dataset: str) -> list[dict[str, Any]]:
     """Return the measured costs of a dataset's systems, none where the study has not measured."""
     if COSTS not in sources.tables:
         return []
-    columns = ["dataset", "system", "size_bytes", "latency_p50_ms", "latency_p95_ms", "rows_per_second"]
+    columns = ["dataset", "system", "runtime", "size_bytes", "latency_p50_ms", "latency_p95_ms", "rows_per_second"]
     rows = read_parquet(sources.tables[COSTS], columns).to_pylist()
     return [row for row in rows if row["dataset"] == dataset]
 

@@ -1,0 +1,108 @@
+"""What jobs of each kind typically take: a guess before anything has run, and the relative costs of stages during a run.
+
+Measured on one idle core of a laptop of 2023 with the embedded models, texts of ``LENGTH`` subword pieces.
+"""
+
+import math
+from collections.abc import Mapping
+
+from gendist.config.study import Study
+
+LENGTH = 54.0
+"""Mean pieces of the texts on which the times were taken."""
+TEACHER_STEP = 0.6
+"""Seconds of a step of the teacher's finetuning."""
+GENERATOR_ROW = 0.06
+"""Seconds of a row in one pass of the generator's finetuning."""
+SYNTHETIC_ROW = 0.15
+"""Seconds of a generated row."""
+SCORED_ROW = 0.015
+"""Seconds of a row that the teacher scores."""
+STUDENT = 12.0
+"""Seconds of a student's training and test."""
+TRAIN_ROWS, TEST_ROWS = 600, 1500
+"""Rows of a dataset that has not been counted."""
+LARGER = 8.0
+"""How much longer a model that is not embedded takes: by this alone, unlike all else here, a guess."""
+SECONDS = {
+    "fit_setfit": 300.0,
+    "distil_static": 60.0,
+    "fit_encoder_lr": 15.0,
+    "fit_fasttext": 6.0,
+    "fit_model2vec": 6.0,
+    "measure_student": 8.0,
+    "measure_teacher": 12.0,
+    "measure_baseline": 6.0,
+    "measure_export": 6.0,
+    "export_student": 8.0,
+    "unpack_pocket": 6.0,
+    "evaluate_teacher": 5.0,
+    "write_table4": 8.0,
+    "write_memorisation": 8.0,
+    "find_repeats": 5.0,
+    "assess_pool": 8.0,
+    "draw_details": 6.0,
+    "draw_tradeoff": 5.0,
+    "draw_quality": 5.0,
+}
+"""Seconds of jobs whose settings change little."""
+OTHERS = 3.0
+SHARDS_TOGETHER = 10
+"""Shards in a job of a study with ``shards_together``."""
+
+
+KINDS = {
+    "distil_seeds": "distil_student",
+    "cross_fit": "distil_student",
+    "score_texts": "score_shard",
+    "generate_shards": "generate_shard",
+    "score_shards": "score_shard",
+}
+"""Rules whose jobs do the same work as those of another."""
+
+
+def job_seconds(study: Study, rule: str, names: Mapping[str, str], rows: Mapping[str, int]) -> float:
+    """Return the typical seconds of a job.
+
+    Args:
+        study: the study.
+        rule: name of its rule.
+        names: its wildcards.
+        rows: training rows in use by dataset, as far as they are known.
+    """
+    train = rows.get(names.get("dataset", ""), TRAIN_ROWS)
+    if rule == "finetune_generator":
+        return generator_seconds(study, names["generator"], train)
+    if rule == "finetune_teacher":
+        return teacher_seconds(study, names["teacher"], train)
+    shards = SHARDS_TOGETHER if rule in ("generate_shards", "score_shards") else 1
+    if rule in ("generate_shard", "generate_shards"):
+        larger = _larger(study.generators[names["generator"]].model != "pocket")
+        return SYNTHETIC_ROW * study.shard_rows * shards * larger
+    if rule in ("score_shard", "score_shards", "score_texts"):
+        scored = train + TEST_ROWS if rule == "score_texts" else study.shard_rows * shards
+        return SCORED_ROW * scored * _larger(study.teachers[names["teacher"]].model != "minilm")
+    if rule in ("distil_student", "distil_seeds", "cross_fit"):
+        times = {"distil_student": 1, "distil_seeds": len(study.seed_list), "cross_fit": study.export.folds}
+        return STUDENT * times[rule]
+    return SECONDS.get(rule, OTHERS)
+
+
+def generator_seconds(study: Study, name: str, train_rows: int) -> float:
+    """Return the typical seconds of a generator's finetuning."""
+    generator = study.generators[name]
+    passes = generator.epochs * generator.finetunes
+    return GENERATOR_ROW * train_rows * passes * _larger(generator.model != "pocket")
+
+
+def teacher_seconds(study: Study, name: str, train_rows: int) -> float:
+    """Return the typical seconds of a teacher's finetuning."""
+    teacher = study.teachers[name]
+    steps = math.ceil(train_rows / teacher.batch_size)
+    passes = teacher.epochs if teacher.max_steps is None else max(1, min(teacher.epochs, teacher.max_steps // steps))
+    times = 1 + teacher.members * teacher.refit
+    return TEACHER_STEP * steps * passes * times * _larger(teacher.model != "minilm")
+
+
+def _larger(is_larger: bool) -> float:
+    return LARGER if is_larger else 1.0

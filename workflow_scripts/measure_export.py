@@ -1,0 +1,20 @@
+"""Measure the exported model's size and latency."""
+
+from pathlib import Path
+
+from gendist.artifacts import read_json
+from gendist.costs.collect import EXPORT
+from gendist.costs.load_export import load_export
+from gendist.costs.measure import measure_costs
+from gendist.script import logged
+
+dataset, description = snakemake.wildcards.dataset, Path(snakemake.input.model)
+with logged(snakemake.log[0], f"{dataset} costs of the exported model"):
+    measure_costs(
+        load_export(description.parent),
+        Path(snakemake.input.test),
+        Path(snakemake.output[0]),
+        dataset,
+        EXPORT,
+        read_json(description)["chosen"]["system"],
+    )
