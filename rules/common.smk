@@ -188,6 +188,12 @@ def embeddings_files(name):
     return [f"{embeddings_folder(name)}/{file}" for file in (tokenizer, "vectors.safetensors")]
 
 
+def general_start_files(student):
+    """Packaged weights that a student starts from."""
+    models = relative(dependencies.PACKAGE / "pocket" / "models")
+    return [f"{models}/students/{student.architecture}.safetensors"] if student.init == "general" else []
+
+
 # --- generator ---
 
 

@@ -7,8 +7,9 @@ def variant_paths(pattern, wildcards):
 
 
 def student_embeddings_files(wildcards):
-    """Tokenizer and vectors of the student's embeddings."""
-    return embeddings_files(STUDY.students[wildcards.student].embeddings)
+    """Tokenizer and vectors of the student's embeddings, and the weights that it starts from."""
+    student = STUDY.students[wildcards.student]
+    return embeddings_files(student.embeddings) + general_start_files(student)
 
 
 def student_train_logits(wildcards):

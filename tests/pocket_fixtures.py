@@ -127,5 +127,5 @@ def installed(recipe: Path, tmp_path: Path) -> Path:
     folder = tmp_path / "models"
     folder.mkdir()
     (folder / "README.md").write_text(f"# Card\n\n{card.BEGIN}\nold\n{card.CLOSE}\n\nafter\n")
-    card.install(recipe, folder)
+    card.install(recipe, models=folder)
     return folder

@@ -8,7 +8,7 @@ from pydantic import ValidationError
 from gendist.config import load_study, study_from
 from gendist.config.plan import Run, planned_runs, sampling_count
 from gendist.config.run_config import write_run_config
-from gendist.config.study import PAPER_SYSTEMS
+from gendist.config.study import GENERAL_SYSTEMS, PAPER_SYSTEMS
 from gendist.errors import GendistError
 from gendist.students.architectures import ARCHITECTURES, build, register
 from gendist.students.settings import Student
@@ -32,7 +32,7 @@ def explained(content):
 def test_six_lines_are_a_study():
     plain = study()
     assert plain.generator == "pocket" and plain.teacher == "minilm" and plain.sampling == "nucleus"
-    assert plain.seed_list == [0, 1, 2, 3, 4] and plain.systems == list(PAPER_SYSTEMS)
+    assert plain.seed_list == [0, 1, 2, 3, 4] and plain.systems == [*PAPER_SYSTEMS, *GENERAL_SYSTEMS]
     assert study_from({"datasets": {"d": {**FILES, "text": "body"}}}).datasets["d"].text == ["body"]
     assert study(seeds=[3, 1]).seed_list == [3, 1]
 
@@ -176,7 +176,7 @@ def test_a_wider_study_only_adds_runs():
     for wider in (
         study(1000, counts=[250, 500], seeds=2),
         study(1000, counts=[500], seeds=3),
-        study(1000, counts=[500], seeds=2, systems=[*PAPER_SYSTEMS, "blend+gendist"]),
+        study(1000, counts=[500], seeds=2, systems=[*PAPER_SYSTEMS, *GENERAL_SYSTEMS, "blend+gendist"]),
         study(1000, counts=[500], seeds=2, teachers={"minilm": {"model": "minilm"}, "other": {}}),
         study(1000, counts=[500], seeds=2, trainings={"default": {}, "paper": {}, "long": {"epochs": 20}}),
     ):

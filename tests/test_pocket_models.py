@@ -94,7 +94,7 @@ class TestUnpack:
         encoder.encoder_folder.cache_clear()
         unpack.unpack_generator(tmp_path / "unpacked")
 
-    @pytest.mark.parametrize("name", packaged.FILES)
+    @pytest.mark.parametrize("name", [*packaged.GENERATOR, *packaged.SUBWORD_FILES])
     def test_a_damaged_or_missing_file_is_one_line(self, installed: Path, tmp_path: Path, name: str):
         def use():
             if name in packaged.GENERATOR:
@@ -117,7 +117,7 @@ class TestCard:
         once = (installed / "README.md").read_text()
         assert once.startswith(f"# Card\n\n{card.BEGIN}\n") and once.endswith(f"{card.CLOSE}\n\nafter\n")
         assert "old" not in once and "| news | 7 | 1.250 |" in once and "seconds 12" in once and "| 768 |" in once
-        card.install(recipe, installed)
+        card.install(recipe, models=installed)
         assert (installed / "README.md").read_text() == once
 
     def test_scores_outlive_a_second_evaluation_but_not_other_weights(self, recipe: Path, tmp_path: Path):
@@ -141,7 +141,7 @@ class TestPackagedModels:
             packaged.packaged(name)
         models = {f.relative_to(packaged.MODELS).as_posix() for f in packaged.MODELS.rglob("*") if f.is_file()}
         assert models == {*packaged.FILES, packaged.HASHES, card.FIGURES, card.CARD}
-        assert sum((packaged.MODELS / name).stat().st_size for name in models) < 38_000_000
+        assert sum((packaged.MODELS / name).stat().st_size for name in models) < 43_000_000
 
     def test_generator_is_int8_at_rest_with_a_scale_per_row(self):
         stored = load_file(packaged.MODELS / packaged.WEIGHTS)

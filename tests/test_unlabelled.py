@@ -19,7 +19,7 @@ from gendist.cli.app import app
 from gendist.config import data, study_from
 from gendist.config.data import require_data
 from gendist.config.plan import export_candidates, planned_runs, timed_runs
-from gendist.config.study import PAPER_SYSTEMS, UNLABELLED_SYSTEMS
+from gendist.config.study import GENERAL_SYSTEMS, PAPER_SYSTEMS, UNLABELLED_SYSTEMS
 from gendist.errors import GendistError
 from gendist.evaluation.collect import OPTIONAL, SCHEMA, collect_metrics
 from gendist.report.compare import compare, read_studies
@@ -166,7 +166,7 @@ MORE = {**FILES, "unlabelled": "more.csv", "unlabelled_rows": 700}
 
 def test_a_study_without_unlabelled_rows_is_what_it_was():
     plain = study_from({"datasets": {"news": FILES}})
-    assert plain.systems == list(PAPER_SYSTEMS)
+    assert plain.systems == [*PAPER_SYSTEMS, *GENERAL_SYSTEMS]
     assert not {"unlabelled", "unlabelled_rows"} & set(plain.model_dump(mode="json")["datasets"]["news"])
     assert "rows" not in plain.model_dump(mode="json")["generators"]["pocket"]
     assert {run.regime for run in planned_runs(plain)} == {"scratch", "dist", "gendist", "synthetic", "hard"}
@@ -174,7 +174,7 @@ def test_a_study_without_unlabelled_rows_is_what_it_was():
 
 def test_unlabelled_rows_bring_their_systems_and_the_runs_of_their_figure():
     study = study_from({"datasets": {"news": MORE, "bare": FILES}, "counts": [500, 1000], "seeds": 1})
-    assert study.systems == [*PAPER_SYSTEMS, *UNLABELLED_SYSTEMS]
+    assert study.systems == [*PAPER_SYSTEMS, *GENERAL_SYSTEMS, *UNLABELLED_SYSTEMS]
     assert study_from(study.model_dump(mode="json")) == study
     runs = planned_runs(study)
     assert not any("unlabelled" in run.regime for run in runs if run.dataset == "bare")
@@ -185,13 +185,16 @@ def test_unlabelled_rows_bring_their_systems_and_the_runs_of_their_figure():
         *(("kim+gendist+unlabelled", both, count) for count in (500, 1000, 2000)),
         ("res+unlabelled", "minilm.default", 700),
         ("res+gendist+unlabelled", both, 2000),
+        ("kim-general+unlabelled", "minilm.default", 700),
+        ("kim-general+gendist+unlabelled", both, 2000),
     }
     gendist = {run.n_synthetic for run in runs if run.dataset == "news" and run.system == "kim+gendist"}
     assert gendist == {500, 1000, 2000}
     assert {run.n_synthetic for run in runs if run.dataset == "bare" and run.system == "kim+gendist"} == {2000}
-    assert [run.system for run in export_candidates(study, "bare")] == ["kim+gendist", "res+gendist"]
+    synthetic = ["kim+gendist", "res+gendist", *GENERAL_SYSTEMS[-2:]]
+    assert [run.system for run in export_candidates(study, "bare")] == synthetic
     candidates = [run.system for run in export_candidates(study, "news")]
-    assert candidates == ["kim+gendist", "res+gendist", *UNLABELLED_SYSTEMS]
+    assert candidates == [*synthetic, *UNLABELLED_SYSTEMS]
 
 
 def test_as_many_unlabelled_rows_as_synthetic_ones_by_default():

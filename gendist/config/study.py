@@ -33,7 +33,24 @@ PAPER_SYSTEMS = (
 )
 """The rows of the paper's Table 1, in its order."""
 
-UNLABELLED_SYSTEMS = ("kim+unlabelled", "res+unlabelled", "kim+gendist+unlabelled", "res+gendist+unlabelled")
+GENERAL_SYSTEMS = (
+    "kim-general",
+    "res-general",
+    "kim-general+dist",
+    "res-general+dist",
+    "kim-general+gendist",
+    "res-general+gendist",
+)
+"""Further rows of Table 1 by default: students that start from general distillation."""
+
+UNLABELLED_SYSTEMS = (
+    "kim+unlabelled",
+    "res+unlabelled",
+    "kim-general+unlabelled",
+    "kim+gendist+unlabelled",
+    "res+gendist+unlabelled",
+    "kim-general+gendist+unlabelled",
+)
 """Further rows of Table 1 by default, where a dataset has unlabelled rows."""
 
 SHARDS = 100_000
@@ -68,6 +85,8 @@ class Study(Settings):
         "blend": Student(architecture="blend", distillation_loss="mae"),
         "bilstm": Student(architecture="bilstm", filters=150),
         "bag": Student(architecture="bag", filters=300),
+        "kim-general": Student(init="general"),
+        "res-general": Student(architecture="res", init="general"),
     }
     """Students by name; `bilstm` and `bag` run where `systems` names them."""
     trainings: Annotated[dict[Name, Training], Field(min_length=1)] = {
@@ -75,7 +94,7 @@ class Study(Settings):
         "paper": PAPER,
     }
     """Ways of training the students, by name."""
-    systems: Annotated[list[str], Field(min_length=1)] = list(PAPER_SYSTEMS)
+    systems: Annotated[list[str], Field(min_length=1)] = [*PAPER_SYSTEMS, *GENERAL_SYSTEMS]
     """Rows of Table 1: `tfidf-svm`, `fasttext`, `teacher`, a student, or a student + a regime; off by default are
     `encoder-lr` and, with the extras of these names installed, `model2vec` and `setfit` (docs/baselines.md). Where a
     dataset has `unlabelled` rows, `kim` and `res` with `+unlabelled` and `+gendist+unlabelled` follow by default."""
@@ -121,14 +140,17 @@ class Study(Settings):
     @model_validator(mode="before")
     @classmethod
     def _default_systems(cls, content: Any) -> Any:
-        """Add the systems of unlabelled rows to the default list."""
+        """Take the default rows of Table 1 that the config's students and datasets allow."""
         if not isinstance(content, Mapping) or "systems" in content:
             return content
         datasets = content.get("datasets")
         entries = datasets.values() if isinstance(datasets, Mapping) else ()
-        if not any(_value(entry, "unlabelled") is not None for entry in entries):
-            return content
-        return {**content, "systems": [*PAPER_SYSTEMS, *UNLABELLED_SYSTEMS]}
+        with_unlabelled = any(_value(entry, "unlabelled") is not None for entry in entries)
+        further = [*GENERAL_SYSTEMS, *(UNLABELLED_SYSTEMS if with_unlabelled else ())]
+        students = content.get("students")
+        if isinstance(students, Mapping):
+            further = [name for name in further if name.partition("+")[0] in (*students, "kim", "res")]
+        return {**content, "systems": [*PAPER_SYSTEMS, *further]}
 
     @model_validator(mode="after")
     def _known_names(self) -> "Study":

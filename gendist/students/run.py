@@ -29,6 +29,7 @@ from gendist.settings import Device
 from gendist.students.architectures import build
 from gendist.students.data import Synthetic, Unlabelled, training_rows
 from gendist.students.filters import selection_of
+from gendist.students.general import build_untrained, general_start
 from gendist.students.pieces import Pieces
 from gendist.students.seeds import device_for, fitted_seeds, logits_of_seeds
 from gendist.students.settings import Student, Training
@@ -100,7 +101,7 @@ def distil_seeds(
     regime = row.regime or "scratch"
     selection = selection_of(row.variant, training)
     rows = training_rows(regime, real, train_logits, synthetic, selection, unlabelled)
-    build_one = partial(build, subwords.vectors, student, len(real.label_names))
+    build_one = partial(build_untrained, subwords.vectors, student, len(real.label_names))
     place = device_for(build_one, place)
     encoded = encode(subwords, rows.texts, training.max_pieces)
     networks = fitted_seeds(build_one, encoded, rows, student, training, list(folders), place)
@@ -109,7 +110,8 @@ def distil_seeds(
     if tested.label_names != real.label_names:
         raise GendistError(f"{test}: label names differ from those of {train}")
     scores = logits_of_seeds(networks, encode(subwords, tested.texts, training.max_pieces), place)
-    hashes = input_hashes({"train": train, "test": test}, embeddings, train_logits, synthetic, unlabelled)
+    files = {"train": train, "test": test, **general_start(student)}
+    hashes = input_hashes(files, embeddings, train_logits, synthetic, unlabelled)
     described = {"student": student.model_dump(mode="json"), "training": training.model_dump(mode="json")}
     counts = {"real": rows.n_real, "synthetic": len(rows.texts) - rows.n_real}
     if regime in WITH_UNLABELLED and unlabelled is not None:
@@ -183,7 +185,7 @@ def load_student(folder: Path, subwords: Subwords) -> tuple[torch.nn.Module, dic
 
 
 def input_hashes(
-    texts: Mapping[str, Path],
+    files: Mapping[str, Path],
     embeddings: Path,
     train_logits: Path | None,
     synthetic: Synthetic | None,
@@ -191,7 +193,7 @@ def input_hashes(
 ) -> dict[str, str]:
     """Return the hash of each file that a student was made from, by its role and number."""
     # By number: a shard and its logits bear the same file name.
-    hashes = {name: hash_file(file) for name, file in texts.items()} | {"embeddings": hash_folder(embeddings)}
+    hashes = {name: hash_file(file) for name, file in files.items()} | {"embeddings": hash_folder(embeddings)}
     if train_logits:
         hashes["train_logits"] = hash_file(train_logits)
     if synthetic:

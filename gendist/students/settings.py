@@ -3,7 +3,7 @@
 import re
 from typing import Annotated, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from gendist.settings import Settings
 
@@ -17,6 +17,10 @@ class Student(Settings):
     embeddings: str = "pocket"
     """`pocket` (ships with gendist), `bpemb:en/10000/100` (fetched from its publisher), or a folder
     with tokenizer.json and vectors.safetensors."""
+    init: Literal["vectors", "general"] = "vectors"
+    """What training starts from: `vectors` are the embeddings', under random filters; `general` are weights that were
+    pretrained on general text to give the embedded encoder's sentence embeddings, for `kim` and `res` with 100
+    filters over `pocket` embeddings."""
     filters: Annotated[int, Field(ge=1)] = 100
     """Channels of each convolution; units of the LSTM in each direction; hidden units of the bag."""
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.5
@@ -31,6 +35,15 @@ class Student(Settings):
         if value.startswith("bpemb:") and not re.fullmatch("bpemb:[a-z_]{1,20}/[0-9]{1,7}/[0-9]{1,4}", value):
             raise ValueError("expected bpemb:LANGUAGE/PIECES/WIDTH, such as bpemb:en/10000/100")
         return value
+
+    @model_validator(mode="after")
+    def _fits_general_start(self) -> "Student":
+        if self.init == "general":
+            for key, accepted in {"architecture": ("kim", "res"), "embeddings": ("pocket",), "filters": (100,)}.items():
+                if (value := getattr(self, key)) not in accepted:
+                    known = " or ".join(map(str, accepted))
+                    raise ValueError(f"init: general needs {key}: {known}, not {value}")
+        return self
 
 
 class Filters(Settings):
