@@ -37,10 +37,16 @@ def prepare(threads: int, seed: int, choice: Device = "cpu") -> torch.device:
     device = CPU if choice == "cpu" else pick_device(choice)
     # A CPU repeats itself without being asked, and is slowed down by it.
     if (wanted := device.type == "cuda") != torch.are_deterministic_algorithms_enabled():
-        torch.use_deterministic_algorithms(wanted, warn_only=True)  # imports PyTorch's compiler: a second
-        torch.utils.deterministic.fill_uninitialized_memory = False  # a kernel for each new tensor, for debugging
+        ask_for_deterministic_kernels(wanted)
     _keep_memory()
     return device
+
+
+def ask_for_deterministic_kernels(wanted: bool) -> None:
+    """Have PyTorch take kernels that repeat themselves, where it has them, or any."""
+    torch.use_deterministic_algorithms(wanted, warn_only=True)  # imports PyTorch's compiler: a second
+    # On by default, for debugging: a kernel more for each new tensor.
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
 
 
 def pick_device(choice: Device) -> torch.device:

@@ -98,14 +98,16 @@ def test_jobs_run_in_pods_with_files_where_they_are(cluster: Cluster, bare: Chec
     assert result.returncode == 0, result.stdout + cluster.logs()
     local = bare.copy(tmp_path / "local")
     local.run(STUDY, shard)
-    for path in ("texts/train.parquet", "generators/tiny", "synthetic/tiny/full"):
+    for path in ("texts/train.parquet", "generators/tiny", "synthetic/tiny/full/shard-00000.parquet"):
         made, expected = (folder / "results" / "toy" / path for folder in (cluster.checkout.folder, local.folder))
         assert hashed(made) == hashed(expected)
+    # The profile has ten shards generated in one job.
+    assert len(list((cluster.checkout.folder / shard).parent.iterdir())) == 10
     # Nothing lies about: the archive of the sources is gone, and no copy in storage.
     assert not list(cluster.checkout.folder.glob("snakemake-workflow-sources*"))
     jobs = cluster.jobs()
     # What reads the user's files stays in the pod where the command runs.
-    assert set(jobs) == {"fit_tfidf_svm", "finetune_generator", "generate_shard"}
+    assert set(jobs) == {"fit_tfidf_svm", "finetune_generator", "generate_shards"}
     for rule, job in jobs.items():
         check_manifest(rule, job)
 
@@ -129,7 +131,7 @@ def check_manifest(rule: str, job: dict[str, Any]) -> None:
     wants_gpu = rule != "fit_tfidf_svm"
     assert asked.get("nvidia.com/gpu") == limits.get("nvidia.com/gpu") == ("1" if wants_gpu else None)
     assert bool(pod.get("tolerations")) == wants_gpu
-    memory = {"finetune_generator": "16000M", "generate_shard": "8000M", "fit_tfidf_svm": "4000M"}
+    memory = {"finetune_generator": "16000M", "generate_shards": "8000M", "fit_tfidf_svm": "4000M"}
     assert asked["memory"] == limits["memory"] == memory[rule]
     assert limits["cpu"] == "1000m" and asked["cpu"] == "950m"
 

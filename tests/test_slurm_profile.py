@@ -29,8 +29,7 @@ def test_the_profile_decides_on_reruns_as_the_default_one():
 def test_the_profile_and_the_local_rules_name_rules_that_exist():
     local = re.findall(r"^    (\w+),$", (ROOT / "rules/local.smk").read_text(), re.MULTILINE)
     assert len(local) > 10 and set(local) <= rules()
-    named = {*SLURM["set-resources"], *SLURM["groups"]}
-    assert named <= rules() - set(local)
+    assert set(SLURM["set-resources"]) <= rules() - set(local)
 
 
 def test_everything_that_a_job_may_run_out_of_grows_with_its_attempts():
@@ -42,13 +41,9 @@ def test_everything_that_a_job_may_run_out_of_grows_with_its_attempts():
 def test_snakemake_takes_the_profile(bare: Checkout):
     name = bare.write(STUDY, "planned.yaml")
     result = bare.snakemake("--profile", "profiles/slurm", "--dry-run", "--configfile", name)
-    assert result.returncode == 0 and "generate_shard" in result.stdout, result.stdout
-
-
-def test_a_group_of_shards_asks_for_one_gpu():
-    # Else the executor would add up what its members ask for, and no node may have so many.
-    assert set(SLURM["groups"].values()) == set(SLURM["group-components"])
-    assert SLURM["resources"] == {"gpu": 1} and SLURM["set-resource-scopes"] == {"gpu": "local"}
+    assert result.returncode == 0, result.stdout
+    planned = set(re.findall(r"^((?:generate|score)_shards?) +[0-9]+$", result.stdout, re.MULTILINE))
+    assert planned == {"generate_shards", "score_shards"}, result.stdout
 
 
 def test_jobs_in_the_queue_are_known_by_the_folder_they_work_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

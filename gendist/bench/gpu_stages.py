@@ -209,9 +209,7 @@ def attention(figures: "Figures", device: torch.device, shapes: Shapes) -> None:
 
 def finetuning(figures: "Figures", device: torch.device, shapes: Shapes) -> None:
     """Finetuning at the paper's setting against a plain loop in bf16, and both ways to save memory."""
-    devices.prepare(1, 0)
-    torch.use_deterministic_algorithms(device.type == "cuda", warn_only=True)
-    torch.utils.deterministic.fill_uninitialized_memory = False
+    devices.ask_for_deterministic_kernels(device.type == "cuda")  # as a finetuning job
     model, settings = shapes.generator().to(device), Generator()
     rows = stream(shapes.windows, settings.window, model.config)
     amount = float(sum(map(len, rows)))
@@ -233,7 +231,7 @@ def finetuning(figures: "Figures", device: torch.device, shapes: Shapes) -> None
         if device.type == "cuda":
             figures.add("its memory at most", torch.cuda.max_memory_allocated(device) / 1e9, "GB", most=12)
         free(device)
-    torch.use_deterministic_algorithms(False)
+    devices.ask_for_deterministic_kernels(False)
 
 
 def scoring(figures: "Figures", device: torch.device, shapes: Shapes) -> None:
@@ -248,10 +246,14 @@ def scoring(figures: "Figures", device: torch.device, shapes: Shapes) -> None:
         for name, some in (("float32", encoded[: len(encoded) // 10]), ("bf16", encoded)):
             model = in_bf16(model) if name == "bf16" else model
             score = partial(encoded_logits, model, some, 0, 256, fixed=FIXED_ON_GPU)
-            rows = rate(lambda score=score: float(len(score())))
+            rows = rate(partial(_counted, score))
             figures.add(f"{name}, rows of {np.mean(sizes):.0f} tokens", rows, "rows/s")
             figures.add("which is", 2e-12 * weights * float(np.mean(sizes)) * rows, "TFLOP/s")
     figures.add("26,000 rows in bf16", 26_000 / rows, "s", most=15)
+
+
+def _counted(score: Callable[[], np.ndarray]) -> float:
+    return float(len(score()))
 
 
 def loading(figures: "Figures", device: torch.device, shapes: Shapes) -> None:

@@ -22,6 +22,8 @@ from gendist.synthetic.shard import generate_shard
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(bool(missing()), reason=missing() or "Slurm is there")]
 
 QUICK = [
+    "--config",  # the jobs are of single shards here; whatever follows it must be an option
+    "shards_together=false",
     "--slurm-init-seconds-before-status-checks",
     "1",
     "--max-status-checks-per-second",
@@ -29,7 +31,7 @@ QUICK = [
     "--latency-wait",
     "20",
 ]
-"""The profile's waits are those of a busy cluster."""
+"""The profile's waits are those of a busy cluster, and its shards those of a GPU."""
 POOL = "results/toy/synthetic/tiny/full"
 VISIBLE = re.compile(r"device: \w+ \(CUDA_VISIBLE_DEVICES=(.*)\)")
 TIMED = re.compile(r"(^|/)(logs|costs)(/|$)|timing\.json|costs\.parquet|costs\.(csv|md)|tradeoff\.|report\.html")
