@@ -20,7 +20,7 @@ OVERDUE = 1.25
 UNKNOWN, KNOWN = math.log(2.0), math.log(1.12)
 """Uncertainty (in log seconds) of a kind of jobs of which none has run, and of the best known."""
 MACHINE, SOON = math.log(1.4), 300.0
-"""Uncertainty of how fast this machine is, before anything has run, and the seconds of work after which it is halved."""
+"""Uncertainty of the speed of this machine before anything has run, and the seconds of work that halve it."""
 SINGLE = math.log(1.25)
 """Uncertainty up to which one number stands for the range."""
 
@@ -103,6 +103,7 @@ class Estimate:
         now = self.now()
         paces = self._paces(rates, now)
         remaining: dict[int, float] = {}
+        counted = 0.0  # by jobs themselves
         doubts: dict[str, float] = defaultdict(float)
         for task in self.tasks.values():
             if task.id in self.taken:
@@ -114,11 +115,15 @@ class Estimate:
             else:
                 rest = expected
             remaining[task.id] = rest
-            doubts[task.rule] += rest * (0.0 if task.id in rates else paces[task.rule][1])
+            if task.id in rates:
+                counted += rest
+            else:
+                doubts[task.rule] += rest * paces[task.rule][1]
         # Jobs of a kind err together, different kinds by themselves, and all with the speed of the machine.
         spent = sum(self.taken.values()) + sum(now - began for began in self.started.values())
-        apart = math.hypot(*doubts.values()) / max(sum(remaining.values()), 1e-9)
-        spread = math.exp(KNOWN + apart + MACHINE / (1 + spent / SOON))
+        work = max(sum(remaining.values()), 1e-9)
+        machine = MACHINE / (1 + spent / SOON) * (1 - counted / work)
+        spread = math.exp(KNOWN + math.hypot(*doubts.values()) / work + machine)
         seconds = self._schedule(remaining)
         return Left(seconds, seconds / spread, seconds * spread)
 

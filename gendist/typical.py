@@ -1,4 +1,4 @@
-"""What jobs of each kind typically take: a guess before anything has run, and the relative costs of stages during a run.
+"""What jobs of each kind typically take: a guess before anything has run, relative costs of stages during a run.
 
 Measured on one idle core of a laptop of 2023 with the embedded models, texts of ``LENGTH`` subword pieces.
 """

@@ -62,7 +62,9 @@ def test_a_run_makes_what_is_missing_and_ends_with_table_1_and_places(done: Chec
     assert "Removed the lock of a run that was killed." in result.stdout
     plan = r"^\d+ of 53 jobs to run: 1 students, 1 evaluation, 1 costs, \d report; .*\d (s|min)$"
     assert re.search(plan, result.stdout, re.MULTILINE)
-    assert re.search(r"^53 of 53 jobs done, \d+:\d\d so far$", result.stdout, re.MULTILINE)  # as `gendist status` counts
+    assert re.search(
+        r"^53 of 53 jobs done, \d+:\d\d so far$", result.stdout, re.MULTILINE
+    )  # as `gendist status` counts
     assert re.search(r"^students done \(12 of 12\); ", result.stdout, re.MULTILINE)
     assert "**Table 1.**" in result.stdout and "| res+dist" in result.stdout
     assert "Tables: results/tables/   Figures: results/figures/" in result.stdout
@@ -239,7 +241,10 @@ def test_progress_and_errors_come_from_the_jobs_logs(tmp_path: Path):
 
 @pytest.mark.parametrize(
     ("line", "left"),
-    [("finetuning: 2 of 9 epochs, 110 s per epoch, 12:50 left", 770.0), ("writing: 1 of 2 rows, 5/s, 1:00:01 left", 3601.0)],
+    [
+        ("finetuning: 2 of 9 epochs, 110 s per epoch, 12:50 left", 770.0),
+        ("writing: 1 of 2 rows, 5/s, 1:00:01 left", 3601.0),
+    ],
 )
 def test_a_jobs_own_count_says_what_it_still_needs(tmp_path: Path, line: str, left: float):
     log = tmp_path / "a.log"

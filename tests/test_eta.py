@@ -41,8 +41,16 @@ def replay(path: Path, steps: int = 60) -> Iterator[tuple[float, float, Left]]:
     estimate = Estimate(now=clock)
     tasks = [
         Job(
-            int(row["job"]), row["rule"], "", [], [], True, [], list(map(int, row["needs"].split())),
-            float(row["typical"]), int(row["priority"]),
+            int(row["job"]),
+            row["rule"],
+            "",
+            [],
+            [],
+            True,
+            [],
+            list(map(int, row["needs"].split())),
+            float(row["typical"]),
+            int(row["priority"]),
         ).task
         for row in rows
     ]

@@ -320,9 +320,7 @@ def test_folds_are_counted_and_share_one_time_left(
             tmp_path / "a.parquet", train_texts, subwords, "scratch", "default", Student(filters=4), training, 3, 0
         )
     counted = [re.match(r"cross-fitting, fold (\d) of 3: (\d) of 9 steps, .* left", r.message) for r in caplog.records]
-    assert [match.groups() for match in counted if match] == [
-        (f"{1 + step // 3}", f"{step + 1}") for step in range(9)
-    ]
+    assert [match.groups() for match in counted if match] == [(f"{1 + step // 3}", f"{step + 1}") for step in range(9)]
     assert [r.message.partition(":")[0] for r in caplog.records if "held-out rows" in r.message] == [
         f"fold {n} of 3" for n in (1, 2, 3)
     ]

@@ -49,7 +49,9 @@ def predicted(path: Path | str, trained_on: tuple[str, ...] = ("text",), **optio
     """The texts that `gendist predict` labels."""
     echo = Echo()
     reading = {key: options.pop(key) for key in ("encoding", "delimiter", "quoting", "header") if key in options}
-    source = Source(str(path), None, trained_on, reading=Reading(**{"header": None, **reading}), **options)
+    source = Source(
+        str(path), options.pop("columns", None), trained_on, reading=Reading(**{"header": None, **reading}), **options
+    )
     predict_file(echo, source, str(Path(path).parent / "out.csv"), False, 3)  # type: ignore[arg-type]
     return echo.seen
 
@@ -358,12 +360,40 @@ def test_a_table_on_the_standard_input_is_no_list_of_lines(
 def test_a_lone_header_on_the_standard_input_is_asked_about(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "stdin", Stdin(b"text\none, two\n"))
-    with pytest.raises(GendistError, match="standard input: line 1 is 'text', the name of the text column in training"):
+    with pytest.raises(GendistError, match="standard input: line 1 is 'text', the name of the text column"):
         predicted("-")
     monkeypatch.setattr(sys, "stdin", Stdin(b"text\none\n"))
     assert predicted("-", format="csv") == ["one"]
     monkeypatch.setattr(sys, "stdin", Stdin(b"text\none, two\n"))
     assert predicted("-", format="txt") == ["text", "one, two"]
+
+
+@pytest.mark.parametrize(
+    ("content", "kind"),
+    [(b"id,body,label\n1,wave,sea\n", "csv"), (b"id;body\n1;wave\n", "csv"), (b'{"body": "wave"}\n', "jsonl")],
+)
+def test_a_table_without_the_text_column_is_not_read_as_lines_without_a_word(
+    content: bytes, kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "stdin", Stdin(content))
+    assert predicted("-") == content.decode().splitlines()
+    assert f"looks like that of a .{kind} file and is read as a text; --format {kind}" in capsys.readouterr().err
+    monkeypatch.setattr(sys, "stdin", Stdin(b"Hello, world\nno, no\n"))
+    assert predicted("-") == ["Hello, world", "no, no"]
+    assert capsys.readouterr().err == ""
+
+
+def test_named_columns_find_the_table_or_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "stdin", Stdin(b"id,body,label\n1,wave,sea\n"))
+    assert predicted("-", columns=["body"]) == ["wave"]
+    for options in ({"columns": ["nope"]}, {"delimiter": ";"}):
+        monkeypatch.setattr(sys, "stdin", Stdin(b"id,body,label\n1,wave,sea\n"))
+        with pytest.raises(
+            GendistError, match="standard input: read as lines of text, which have no columns; if it is"
+        ):
+            predicted("-", **options)
 
 
 # --- labels ---

@@ -340,7 +340,10 @@ def test_every_system_is_explained(page: str, results: Path):
     ("accuracies", "said"),
     [
         ({"full": (0.7, 0.8), "cool": (0.6, 0.7)}, "own strategy, full, is the best"),
-        ({"full": (0.6, 0.7), "cool": (0.7, 0.81)}, "full (65.0\u00a0%), is not the best of them here: cool has 75.5\u00a0%"),
+        (
+            {"full": (0.6, 0.7), "cool": (0.7, 0.81)},
+            "full (65.0\u00a0%), is not the best of them here: cool has 75.5\u00a0%",
+        ),
         ({"full": (0.6,), "cool": (0.7,)}, "(+10.0 points, which may be chance). To use it, put it first under"),
     ],
 )

@@ -26,15 +26,16 @@ def shrunk(config: dict[str, Any]) -> dict[str, Any]:
     sampled = {"max_tokens": 12}
     kept = ("temperature", "top_p", "top_k", "prompt_words")
     for section, entry in (("generators", "tiny"), ("teachers", "bert")):
-        small[section] = {name: STUDY[section][entry] for name in config.get(section, [entry])}
+        small[section] = dict.fromkeys(config.get(section, [entry]), STUDY[section][entry])
     small["samplings"] = {
         name: sampled | {key: value for key, value in values.items() if key in kept}
         for name, values in config.get("samplings", {"nucleus": {"top_p": 0.95}, "full": {}, "cool": {}}).items()
     }
     small["trainings"] = {
-        name: {**values, "epochs": 1, "min_steps": 2} for name, values in config.get("trainings", {"default": {}}).items()
+        name: {**values, "epochs": 1, "min_steps": 2}
+        for name, values in config.get("trainings", {"default": {}}).items()
     }
-    students = dict.fromkeys(("kim", "res", "blend", "bilstm", "bag"), {})
+    students = ("kim", "res", "blend", "bilstm", "bag")
     small["students"] = {
         name: {"architecture": name, "embeddings": "toy/subwords", "filters": 4}
         for name in config.get("students", students)

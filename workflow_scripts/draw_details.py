@@ -7,7 +7,9 @@ from gendist.script import logged
 
 with logged(snakemake.log[0], "details"):
     found = by_system(snakemake.params.runs, snakemake.input.predictions)
-    temperatures = {choice.parent.parent.name: ranked_temperatures(choice) for choice in map(Path, snakemake.input.choices)}
+    temperatures = {
+        choice.parent.parent.name: ranked_temperatures(choice) for choice in map(Path, snakemake.input.choices)
+    }
     for dataset, test, errors in zip(
         snakemake.params.datasets, snakemake.input.test, snakemake.output.errors, strict=True
     ):

@@ -12,7 +12,6 @@ from gendist.report.costs import SCHEMA
 from gendist.report.runs import choose, read_runs
 from gendist.systems import TEACHER, System
 
-
 EXPORT = "export"
 """Kind of the measurement of an exported model; its name is that of the exported system."""
 

@@ -20,4 +20,8 @@ def load_export(folder: Path) -> Predictor:
     classifier = TextClassifier.load(folder)
     tables = (folder / LOOK_UP).is_file()
     files = [folder / name for name in (LOOK_UP if tables else INT8, TOKENIZER, DESCRIPTION)]
-    return Predictor(lambda texts: classifier.logits(texts).argmax(1), files, f"{EXPORTED} ({'tables' if tables else 'ONNX Runtime'}, int8)")
+    return Predictor(
+        lambda texts: classifier.logits(texts).argmax(1),
+        files,
+        f"{EXPORTED} ({'tables' if tables else 'ONNX Runtime'}, int8)",
+    )

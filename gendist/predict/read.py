@@ -18,6 +18,9 @@ from gendist.texts.json_lines import json_records
 FORMATS = ("csv", "tsv", "jsonl", "parquet", "txt")
 CHUNK = 4096
 """Rows in memory at a time."""
+RECORD = re.compile(r'\{\s*".*"\s*:.*\}')
+TABLE = re.compile(r"[A-Za-z_]\w*([,;\t|])[A-Za-z_]\w*(\1[A-Za-z_]\w*)*")
+"""First lines of .jsonl and .csv files: an object; names without spaces, a delimiter between them."""
 UNKNOWN_HEADER = Reading(header=None)
 
 
@@ -104,7 +107,13 @@ def opened(source: Source, size: int = CHUNK, tell: Callable[[str], None] = lamb
             unsure = source.format is None and kind == "txt"
             encoding = source.reading.encoding
             file, found = stack.enter_context(
-                opened_text(source.path, source.trained_on, encoding, "" if unsure else kind, source.keep is None)
+                opened_text(
+                    source.path,
+                    source.columns or source.trained_on,
+                    encoding,
+                    "" if unsure else kind,
+                    source.keep is None,
+                )
             )
             if unsure and found != "txt":
                 tell(f"{source.name}: read as {found}, by its first line; --format txt takes its lines for texts")
@@ -165,7 +174,22 @@ _Read = tuple[list[str], Iterator[tuple[str | None, Sequence[Any]]]]
 def _lines(source: Source, file: TextFile, kind: str, tell: Callable[[str], None]) -> _Read:
     if source.keep is None or source.keep:
         raise GendistError(f"{source.name}: lines of text have no columns to --keep")
-    return [], ((line.strip(), ()) for line in file.lines(source.reading.encoding))
+    if source.columns or source.reading.delimiter is not None:
+        raise GendistError(
+            f"{source.name}: read as lines of text, which have no columns; if it is a table, say so with --format csv"
+        )
+
+    def rows() -> Iterator[tuple[str | None, Sequence[Any]]]:
+        for number, line in enumerate(file.lines(source.reading.encoding)):
+            if number == 0 and (TABLE.fullmatch(line.strip()) or RECORD.fullmatch(line.strip())):
+                kind = "jsonl" if RECORD.fullmatch(line.strip()) else "csv"
+                tell(
+                    f"{source.name}: line 1 ({line.strip()[:40]}) looks like that of a .{kind} file and is read as a "
+                    f"text; --format {kind} with --text COLUMN reads columns"
+                )
+            yield line.strip(), ()
+
+    return [], rows()
 
 
 def _delimited(source: Source, file: TextFile, kind: str, tell: Callable[[str], None]) -> _Read:

@@ -47,13 +47,13 @@ class _Stream:
 
 @contextmanager
 def opened_text(
-    path: str, trained_on: Sequence[str], encoding: str, kind: str, twice: bool
+    path: str, wanted: Sequence[str], encoding: str, kind: str, twice: bool
 ) -> Iterator[tuple[TextFile, str]]:
     """Open a file, a pipe or the standard input, and find out what the latter holds.
 
     Args:
         path: a file, or ``-`` for the standard input.
-        trained_on: columns of the training texts.
+        wanted: columns of the texts.
         encoding: of the text.
         kind: its format; empty leaves lines, a table and JSON to the first line.
         twice: whether it is read twice whatever its format.
@@ -68,11 +68,11 @@ def opened_text(
     with ExitStack() as stack:
         if path != STDIN and (file_path.is_file() or file_path.is_dir() or not file_path.exists()):
             file = text_file(file_path, COMMAND_OPTION)
-            yield file, kind or _kind_of(file, trained_on, encoding)
+            yield file, kind or _kind_of(file, wanted, encoding)
             return
         stream = _Stream(sys.stdin.buffer if path == STDIN else stack.enter_context(file_path.open("rb")))
         file = TextFile("standard input" if path == STDIN else path, stream.blocks, COMMAND_OPTION)
-        kind = kind or _kind_of(file, trained_on, encoding)
+        kind = kind or _kind_of(file, wanted, encoding)
         stream.settle()
         if twice or kind in ("csv", "tsv"):  # whose dialect is judged by all lines
             file = stack.enter_context(_kept(file))
@@ -99,7 +99,7 @@ def _kept(file: TextFile) -> Iterator[TextFile]:
         yield TextFile(file.name, blocks, file.option)
 
 
-def _kind_of(file: TextFile, trained_on: Sequence[str], encoding: str) -> str:
+def _kind_of(file: TextFile, wanted: Sequence[str], encoding: str) -> str:
     """Return the format of what should be lines of text, by the first one: txt, or csv or jsonl with the columns."""
     first = next(file.lines(encoding), "")
     line = first.strip()
@@ -108,15 +108,15 @@ def _kind_of(file: TextFile, trained_on: Sequence[str], encoding: str) -> str:
             record = json.loads(line)
         except (ValueError, RecursionError):
             return "txt"
-        return "jsonl" if isinstance(record, dict) and set(trained_on) <= record.keys() else "txt"
+        return "jsonl" if isinstance(record, dict) and set(wanted) <= record.keys() else "txt"
     if SEPARATOR_LINE.fullmatch(first):
         return "csv"
-    if [line] == list(trained_on):
+    if [line] == list(wanted):
         raise GendistError(
-            f"{file.name}: line 1 is '{line}', the name of the text column in training; --format csv takes it for a "
+            f"{file.name}: line 1 is '{line}', the name of the text column; --format csv takes it for a "
             "header, --format txt for a text"
         )
-    return "csv" if any(set(trained_on) <= set(_cut(line, delimiter)) for delimiter in DELIMITERS) else "txt"
+    return "csv" if any(set(wanted) <= set(_cut(line, delimiter)) for delimiter in DELIMITERS) else "txt"
 
 
 def _cut(line: str, delimiter: str) -> list[str]:

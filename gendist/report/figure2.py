@@ -93,7 +93,7 @@ def _curve(
 
 
 def draw_lines(panel: Axes, levels: Mapping[str, Summary]) -> None:
-    """Draw a horizontal line for the teacher, and for students that saw real rows, alone or beside all generated ones."""
+    """Draw a horizontal line for the teacher, and for students of real rows, alone or with all generated ones."""
     for name, level in levels.items():
         if name == TEACHER:
             panel.axhline(level.mean, color=ORANGE, linestyle="--", label=name)

@@ -89,8 +89,9 @@ def _finetune(
     if tokenizer.pad_token_id is None:
         if tokenizer.eos_token_id is None:
             raise GendistError(
-                f"model {settings.model}: its tokenizer has neither a padding nor an end token (pad_token, eos_token in "
-                "tokenizer_config.json), so texts of different lengths cannot share a batch; set one, or name another model"
+                f"model {settings.model}: its tokenizer has neither a padding nor an end token (pad_token, eos_token "
+                "in tokenizer_config.json), so texts of different lengths cannot share a batch; set one, or name another "
+                "model"
             )
         tokenizer.pad_token = tokenizer.eos_token  # decoder-only checkpoints come without one
     longest = passes(len(rows.texts), settings)
