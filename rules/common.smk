@@ -62,7 +62,6 @@ if workflow.storage_settings.default_storage_provider not in (None, "fs"):
 workflow.modifier.path_modifier.apply_default_storage = in_place
 
 
-
 def typical_seconds(rule, names):
     """What a job typically takes, for the time left."""
     return job_seconds(STUDY, rule, names, TRAIN_ROWS)

@@ -231,6 +231,13 @@ def test_warnings_say_what_where_and_how_many(folder: Path):
     prepared("a.yaml")
 
 
+def test_one_number_in_two_spellings_is_pointed_out(folder: Path):
+    labels = ["1", "1.0", "2"]
+    rows = [(f"{text} {i}", labels[i % 3]) for i, (text, _) in enumerate(PLAIN)]
+    (folder / "a.csv").write_text(as_csv(["text", "label"], rows))
+    assert "labels that are the same number are different classes: '1" in worked("a.csv")
+
+
 def test_a_clean_file_gives_no_warning(folder: Path):
     (folder / "a.csv").write_text(as_csv(["text", "label"], PLAIN))
     assert "note:" not in worked("a.csv")

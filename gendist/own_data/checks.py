@@ -59,7 +59,9 @@ def _alike_labels(rows: Rows) -> Iterator[str]:
     counts = rows.counts
     for names in groups(counts):
         told = " and ".join(f"'{name}' ({counts[name]:,} rows)" for name in names)
-        yield f"labels that differ in case or spaces only are different classes: {told}; --merge-case merges them"
+        numbers = all(name.strip().replace(".", "", 1).isdecimal() for name in names)
+        differ = "are the same number" if numbers else "differ in case or spaces only"
+        yield f"labels that {differ} are different classes: {told}; --merge-case merges them"
 
 
 def _sizes(rows: Rows) -> Iterator[str]:

@@ -86,8 +86,8 @@ def _markdown(rows: Sequence[Cost]) -> str:
         f" bytes), without the libraries. Latency: one text in, its label out, over {texts} test texts; rows/s: all of"
         f" them in one call. Both in CPU time of one thread ({devices}), the least of several rounds; other work on the"
         " machine still inflates them somewhat. Systems of one network share a measurement; the exported model, the"
-        " one to deploy, has a line of its own. Training: mean over runs, by the clock, of the system's own training alone"
-        " (not of its teacher, generator or pretraining)."
+        " one to deploy, has a line of its own. Training: mean over runs, by the clock, of the system's own training"
+        " alone (not of its teacher, generator or pretraining)."
     )
     return f"**Costs.** {escape.markdown(caption)}\n\n{markdown_table(header, cells, right=range(2, 7))}"
 

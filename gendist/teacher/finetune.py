@@ -90,8 +90,8 @@ def _finetune(
         if tokenizer.eos_token_id is None:
             raise GendistError(
                 f"model {settings.model}: its tokenizer has neither a padding nor an end token (pad_token, eos_token "
-                "in tokenizer_config.json), so texts of different lengths cannot share a batch; set one, or name another "
-                "model"
+                "in tokenizer_config.json), so texts of different lengths cannot share a batch; set one, or name "
+                "another model"
             )
         tokenizer.pad_token = tokenizer.eos_token  # decoder-only checkpoints come without one
     longest = passes(len(rows.texts), settings)
