@@ -26,7 +26,7 @@ examples:
   python -m gendist.pocket --corpus wiki --corpus forums --corpus forums --evaluate news/test.parquet --install
       train the generator on two folders, the second one read twice per pass, score it, and put all into the package
   python -m gendist.pocket --corpus wiki --install students --workers 8
-      pretrain the students to give the encoder's embeddings of a million snippets, and put them into the package
+      pretrain the students to give the encoder's embeddings of 335,000 snippets, and put them into the package
   python -m gendist.pocket unpack --to models
       write models/generator (a transformers folder) and models/subwords from the package
 
@@ -91,7 +91,7 @@ def parser() -> argparse.ArgumentParser:
     students = commands.add_parser(
         "students", help="pretrain the students on snippets of --corpus to give the encoder's embeddings"
     )
-    students.add_argument("--snippets", type=count, metavar="N", default=1_000_000, help="(%(default)s)")
+    students.add_argument("--snippets", type=count, metavar="N", default=335_000, help="(%(default)s)")
     students.add_argument("--epochs", type=count, metavar="N", default=GeneralDistillation.epochs, help="(%(default)s)")
     students.add_argument(
         "--workers", type=count, metavar="N", default=1, help="processes that embed snippets (%(default)s)"

@@ -130,9 +130,13 @@ def fill_card(card: str, figures: Mapping[str, Any], sizes: Mapping[str, int], h
         rows = [(f"{p['tokens']:,}", f"{p['nats_per_token']:.3f}") for p in shown]
         parts.append(_table(("Tokens trained on", "Held-out articles, nats per token"), rows))
     if students := figures.get("students"):
-        student_rows = [(name, f"{s['weights']:,}", f"{s['held_out_cosine']:.3f}") for name, s in students.items()]
-        parts.append(f"Students: {_made_with(next(iter(students.values())))}.")
-        parts.append(_table(("Student", "Weights", "Held-out snippets, mean cosine to the encoder"), student_rows))
+        student_rows = [
+            (name, f"{s['weights']:,}", f"{made['snippets']:,}", str(made["epochs"]), f"{s['held_out_cosine']:.3f}")
+            for name, s in students.items()
+            for made in (s["settings"],)
+        ]
+        heads = ("Student", "Weights", "Snippets", "Passes", "Mean cosine to the encoder, held-out snippets")
+        parts.append(_table(heads, student_rows))
     if figures["nats_per_character"]:
         scores = sorted(figures["nats_per_character"].items())
         score_rows = [(name, f"{s['rows']:,}", f"{s['nats_per_character']:.3f}") for name, s in scores]

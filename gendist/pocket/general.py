@@ -31,6 +31,9 @@ from gendist.students.train import student_logits
 
 log = logging.getLogger(__name__)
 
+FILTER_SCALE = {"kim": 0.25}
+"""What the filters of an architecture are multiplied by at the end, which scales all features alike. Pretraining
+leaves them several times as large as fresh ones, and a task's few steps at 1e-3 would hardly move them."""
 HEAD = "classifier."
 """Weights that are not kept begin with this."""
 
@@ -40,7 +43,7 @@ class GeneralDistillation:
     """Settings of the pretraining of one student."""
 
     architecture: str = "kim"
-    epochs: int = 3
+    epochs: int = 6
     """Passes over the snippets."""
     batch: int = 128
     """Snippets per step."""
@@ -87,14 +90,23 @@ def distil_general(files: Sequence[Path], embeddings: Path, target: Path, settin
     network = build(subwords.vectors, student, vectors.shape[1])
     target.parent.mkdir(parents=True, exist_ok=True)
     _train(network, pieces, vectors, target=target, shards=len(files), settings=settings)
-    made_from = {"shards": len(files), "snippets": len(texts) - settings.held_out}
+    made_from = {
+        "shards": len(files),
+        "snippets": len(texts) - settings.held_out,
+        "filter_scale": FILTER_SCALE.get(settings.architecture, 1.0),
+    }
     provenance = Provenance(
         "pocket-student",
         {file.name: hash_file(file) for file in [*files, *sorted(embeddings.glob("*.*"))]},
         settings.recipe | made_from,
         settings.seed,
     )
-    kept = {name: value.half() for name, value in network.state_dict().items() if not name.startswith(HEAD)}
+    scale = FILTER_SCALE.get(settings.architecture, 1.0)
+    kept = {
+        name: (value * scale if name.startswith("convolutions.") else value).half()
+        for name, value in network.state_dict().items()
+        if not name.startswith(HEAD)
+    }
     part = target.with_suffix(".part")
     save_file(kept, part, metadata={KEY: provenance.to_json()})
     part.replace(target)
