@@ -184,7 +184,7 @@ def test_names_that_are_no_safe_part_of_a_path_are_refused(section: str, tmp_pat
         ({"datasets": None}, "key 'datasets' is None; input should be entries by name"),
         ({"datasets": [1]}, "key 'datasets' is [1]; input should be entries by name"),
         ({"datasets": {"d": []}}, "key 'datasets.d' is []; input should be keys: train, test, hub"),
-        ({"export": 3}, "key 'export' is 3; input should be keys: systems, folds"),
+        ({"export": 3}, "key 'export' is 3; input should be keys: enabled, systems, folds"),
         ({3: 4}, "is not text; put it in quotes"),
         ({None: 4}, "is not text; put it in quotes"),
     ],

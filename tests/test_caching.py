@@ -120,7 +120,11 @@ def backwards(study: Any) -> Any:
     """Reverse the order of keys, at the top and inside entries; that of the entries has a meaning."""
     entries = {name: dict(reversed(value.items())) for name, value in study.items() if isinstance(value, dict)}
     sections = {
-        section: {name: dict(reversed(value.items())) for name, value in study[section].items()} for section in entries
+        section: {
+            name: dict(reversed(value.items())) if isinstance(value, dict) else value
+            for name, value in study[section].items()
+        }
+        for section in entries
     }
     return dict(reversed({**study, **sections}.items()))
 

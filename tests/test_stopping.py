@@ -86,7 +86,7 @@ snakemake = SimpleNamespace(
     wildcards=SimpleNamespace(dataset="toy", generator="tiny", sampling="full", shard="00000"),
     log=[str(place / "results/logs/shard.log")],
     input=Files([str(generator / "config.json")]),
-    output=[str(place / "results/shard.parquet")],
+    output=[str(place / "results/shard-00000.parquet")],
     params=SimpleNamespace(sampling={"max_tokens": 40}, shard_rows=3000, work=str(place / "results/.work")),
     resources=SimpleNamespace(batch_size=2, device="cpu"),
     threads=1,
@@ -113,7 +113,7 @@ def test_sigterm_saves_the_rows_and_ends_with_143(generator, tmp_path):
     kept = re.search(r"stopped after (\d+) of 3000 rows", log)
     assert kept and 0 < int(kept[1]) < 3000, log
     assert "stopped by SIGTERM; to go on, run the same command again" in log and "Traceback" not in log
-    assert not list(tmp_path.rglob("*.part")) and not (tmp_path / "results/shard.parquet").exists()
+    assert not list(tmp_path.rglob("*.part")) and not (tmp_path / "results/shard-00000.parquet").exists()
 
 
 @pytest.mark.slow

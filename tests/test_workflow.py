@@ -205,9 +205,10 @@ def test_a_large_file_is_checked_by_the_job(own: Checkout):
 def test_the_paper_study_plans_without_network(bare: Checkout):
     jobs = bare.planned("configs/paper.yaml")
     assert jobs["prepare_texts"] == jobs["finetune_generator"] == jobs["finetune_teacher"] == 3
-    # 13,600 + 25,000 + 25,000 rows of the full distribution, 5,000 of each of the other three, in shards of 500
-    assert jobs["generate_shard"] == 28 + 50 + 50 + 3 * 3 * 10
-    assert jobs["score_shard"] == jobs["generate_shard"]
+    # 13,600 + 25,000 + 25,000 rows of the full distribution, 5,000 of each of the other three, in jobs of ten
+    # shards of 500
+    assert jobs["generate_shards"] == 3 + 5 + 5 + 3 * 3 * 1
+    assert jobs["score_shards"] == jobs["generate_shards"] and "generate_shard" not in jobs
     assert jobs["fetch_bpemb"] == 1
     # 8 rows of Table 1 and kim+hard; 6 or 7 points of Figure 2; 4 samplings of which one is such a point
     assert jobs["distil_student"] == 5 * (3 * 9 + 6 + 6 + 6 + 3 * 4 - 3)

@@ -99,7 +99,7 @@ def _job(workflow: Any, job: Any, seconds: Seconds) -> dict[str, Any]:
         "needed": needed,
         "needs": [workflow.dag.jobid(other) for other in workflow.dag.dependencies[job]] if needed else [],
         "seconds": seconds(job.rule.name, dict(job.wildcards_dict)) if needed else 0.0,
-        "priority": job.priority,
+        "priority": job.priority if needed else 0,  # Snakemake knows no other
         "gpu": "gpu" in job.rule.resources,
         "reasons": list(_reasons(workflow, job)) if needed else [],
     }
