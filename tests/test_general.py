@@ -15,10 +15,11 @@ from gendist.config.study import GENERAL_SYSTEMS, PAPER_SYSTEMS
 from gendist.errors import GendistError
 from gendist.models import MINILM
 from gendist.pocket import general, snippets
-from gendist.pocket.general import GeneralDistillation, distil_general, encode_pieces, held_out_similarity
+from gendist.pocket.general import GeneralDistillation, distil_general, held_out_similarity
 from gendist.pocket.packaged import MODELS, STUDENTS, SUBWORDS
 from gendist.students.architectures import build
 from gendist.students.general import build_untrained, general_start
+from gendist.students.run import encode
 from gendist.students.settings import Student
 from gendist.students.subwords import load_subwords
 
@@ -79,7 +80,7 @@ class TestDistilGeneral:
         assert {name: value.shape for name, value in weights.items()} == {n: v.shape for n, v in kept.items()}
         assert all(value.dtype == torch.float16 for value in weights.values())
         texts, vectors = snippets.read_snippets(shards)
-        pieces = encode_pieces(load_subwords(SUBWORDS), texts, 128)
+        pieces = encode(load_subwords(SUBWORDS), texts, 128)
         before = held_out_similarity(network, pieces, vectors, 40)
         curve = distilled.with_suffix(".jsonl").read_text().splitlines()
         assert '"held_out_cosine"' in curve[-1] and before < 0.3

@@ -25,8 +25,9 @@ from gendist.progress import Progress
 from gendist.students.architectures import build
 from gendist.students.data import epoch, hide_pieces
 from gendist.students.pieces import Pieces
+from gendist.students.run import encode
 from gendist.students.settings import Student
-from gendist.students.subwords import Subwords, load_subwords
+from gendist.students.subwords import load_subwords
 from gendist.students.train import student_logits
 
 log = logging.getLogger(__name__)
@@ -85,7 +86,7 @@ def distil_general(files: Sequence[Path], embeddings: Path, target: Path, settin
     torch.manual_seed(settings.seed)
     texts, vectors = read_snippets(files)
     subwords = load_subwords(embeddings)
-    pieces = encode_pieces(subwords, texts, settings.max_pieces)
+    pieces = encode(subwords, texts, settings.max_pieces)
     student = Student(architecture=settings.architecture, dropout=settings.dropout)
     network = build(subwords.vectors, student, vectors.shape[1])
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -121,15 +122,6 @@ def is_finished(target: Path, settings: GeneralDistillation, shards: int) -> boo
         made = json.loads((stored.metadata() or {}).get(KEY, "{}"))
     recipe = made.get("settings", {})
     return {**recipe, **settings.recipe, "shards": shards} == recipe and made.get("seed") == settings.seed
-
-
-def encode_pieces(subwords: Subwords, texts: Sequence[str], most: int) -> Pieces:
-    """Tokenise texts and cut them to ``most`` pieces."""
-    parts = []
-    for first in range(0, len(texts), 10_000):
-        encoded = subwords.encode(texts[first : first + 10_000])
-        parts.append(Pieces.of([ids[:most] or [0] for ids in encoded]))
-    return Pieces.joined(parts)
 
 
 def embedding_loss(predicted: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:
