@@ -85,6 +85,21 @@ def test_an_outlier_costs_the_other_inputs_no_precision():
     assert 0 < error.abs().mean() < 20 * usual  # a step of 1000 / 127 would be off by 300 times as much
 
 
+def test_an_outlier_weight_costs_the_other_weights_no_precision():
+    torch.manual_seed(0)
+    layer = torch.nn.Linear(300, 70)
+    x = torch.randn(9, 300, dtype=torch.float64)
+    usual = (IntegerLinear(layer.weight, layer.bias)(x) - copy.deepcopy(layer).double()(x)).abs().mean()
+    with torch.no_grad():
+        layer.weight[torch.arange(70), torch.randint(300, (70,))] = -5.0  # a hundred times as large as the others
+    exact = copy.deepcopy(layer).double()(x)
+    rounded, apart = (
+        (IntegerLinear(layer.weight, layer.bias, outliers=outliers)(x) - exact).abs().mean()
+        for outliers in (False, True)
+    )
+    assert 0 < apart < 2 * usual and rounded > 20 * usual
+
+
 def test_two_passes_round_inputs_to_16_bits():
     torch.manual_seed(0)
     layer = torch.nn.Linear(300, 70)
@@ -162,6 +177,20 @@ def test_weak_layers_take_16_bits_and_the_model_stays_in_integers(with_outliers)
         return {row.number: row.tokens for row in Sampler(with_outliers, 0, 1, [], settings, two_pass).sample(range(9))}
 
     assert rows(9) == rows(2)
+
+
+def test_outlier_weights_leave_the_model_in_integers():
+    torch.manual_seed(4)
+    model = GPT2LMHeadModel(GPT2Config(vocab_size=300, n_positions=64, n_embd=64, n_layer=2, n_head=2)).eval()
+    with torch.no_grad():
+        for block in model.transformer.h:  # weights are stored as (inputs, outputs)
+            block.mlp.c_proj.weight[torch.randint(256, (64,)), torch.arange(64)] = 4.0
+    ids = torch.randint(3, 300, (6, 30)).tolist()
+    for layer in (decoder := decoder_for(model)).layers:
+        assert layer.down.outliers[1].tolist() == [4.0] * 64
+    assert divergence(model, decoder, ids) < LIMIT
+    ids = torch.randint(3, 300, (5, 20))
+    assert isinstance(decoder, FusedDecoder) and torch.equal(read(decoder, ids), read(Decoder(model), ids))
 
 
 def test_a_damaged_layer_is_noticed(model):

@@ -17,7 +17,7 @@ from gendist.generator.activations import recomputes
 from gendist.generator.folder import Record, label_prompt, member_folder, record_in, write_record
 from gendist.generator.settings import Generator
 from gendist.generator.training import Course, train_model
-from gendist.int8.divergence import layers_in_two_passes
+from gendist.int8.divergence import LIMIT, layers_in_two_passes
 from gendist.models import content_of, describe, load_causal_lm, load_tokenizer
 from gendist.resume.stamp import stamp_of
 from gendist.resume.training import Checkpoints
@@ -119,9 +119,11 @@ def _finetune(
                 module.p = settings.dropout
     train_model(model, kept, held_out, limit, start, rng, settings, checkpoints, member)
     two_pass, nats = layers_in_two_passes(model.eval(), held_out or kept)
-    if math.isfinite(nats):
+    if two_pass is not None:
         more = f" with 16-bit inputs of {', '.join(two_pass)}" if two_pass else ""
         log.info("in int8%s the generator is %.4f nats per token from float32", more, nats)
+    elif math.isfinite(nats):
+        log.warning("in int8 the generator is %.4f nats per token from float32, over %g: using float32", nats, LIMIT)
     model.config.bos_token_id, model.config.eos_token_id = start, end
     model.generation_config.bos_token_id, model.generation_config.eos_token_id = start, end
     model.save_pretrained(folder, max_shard_size="100GB")

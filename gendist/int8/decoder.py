@@ -189,6 +189,7 @@ def integer_linear(
     two_pass: bool = False,
 ) -> IntegerLinear:
     """Return a linear layer in integers; ``dtype`` is that of what it takes and returns."""
-    # What goes into the second layer of a feed-forward block comes out of GELU.
-    offset = GELU_OFFSET if kind == "down" else 0.0
-    return IntegerLinear(weight, bias, dtype, offset=offset, two_pass=two_pass)
+    if kind != "down":
+        return IntegerLinear(weight, bias, dtype, two_pass=two_pass)
+    # The second layer of a feed-forward block: its inputs come out of GELU, and its weights have outliers.
+    return IntegerLinear(weight, bias, dtype, offset=GELU_OFFSET, outliers=True, two_pass=two_pass)

@@ -51,7 +51,7 @@ class IntegerEncoder(nn.Module):
         for layer in self.layers:
             attend(*x.times(layer.attention_in), x.steps, x.codes.numpy())
             x.add(layer.attention_out, layer.attention_norm, replace=True)
-            x.add(layer.down, layer.feed_norm, replace=True, codes=x.activate(layer.up)[1])
+            x.add(layer.down, layer.feed_norm, replace=True, activations=x.activate(layer.up))
         output = torch.zeros_like(hidden_states)
         output.view(-1, width)[where] = states[: len(where)]
         return BaseModelOutputWithPastAndCrossAttentions(last_hidden_state=output)

@@ -46,7 +46,7 @@ class FusedDecoder(Decoder):
             levels = self.query_levels, WEIGHTS
             kernels.attend(*x.times(layer.attention_in), *past, *where, *levels, *x.written)
             x.add(layer.attention_out, norms[0], replace=not self.norm_first)
-            x.add(layer.down, norms[1], replace=not self.norm_first, codes=x.activate(layer.up)[1])
+            x.add(layer.down, norms[1], replace=not self.norm_first, activations=x.activate(layer.up))
         return states
 
     def logits(self, states: torch.Tensor) -> torch.Tensor:
@@ -54,7 +54,7 @@ class FusedDecoder(Decoder):
         x = Rounded(states, apart=True)
         if self.transform is not None:
             x.round(None)
-            x = Rounded(torch.from_numpy(x.activate(self.transform)[0]), apart=True)
+            x = Rounded(torch.from_numpy(x.activate(self.transform).values), apart=True)
         x.round(self.head_norm)
         products = torch.from_numpy(x.times(self.head)[0])
         products.mul_(torch.from_numpy(x.steps).float()[:, None])

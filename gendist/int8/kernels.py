@@ -76,6 +76,20 @@ def add_largest(
 
 
 @compiled
+def add_outliers(
+    products: np.ndarray, inputs: np.ndarray, which: np.ndarray, weights: np.ndarray, steps: np.ndarray
+) -> None:
+    """Add to products (rows, outputs) what the weights (outputs,) that were left out of the codes give.
+
+    ``which`` (outputs,) says which of the ``inputs`` (rows, inputs) each multiplies.
+    """
+    for row in range(products.shape[0]):
+        output, taken, step = products[row], inputs[row], steps[row]
+        for i in range(output.shape[0]):
+            output[i] += np.float32(taken[which[i]] / step) * weights[i]
+
+
+@compiled
 def _sum_up(values: np.ndarray) -> float:
     """Return the sum of a vector, which is used up: quarters are added up, for which there are vector instructions."""
     count, total = values.shape[0], values.dtype.type(0)

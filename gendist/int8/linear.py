@@ -2,9 +2,10 @@
 
 Weights are rounded to 8 bits by output, activations by row. A row's largest activation is multiplied apart, in
 floating point: a single outlier would leave all others few of the levels (Dettmers et al. 2022, LLM.int8(), where
-outliers are columns). Sums of integers have no order: a row's result depends on neither its batch, nor threads, nor
-the kind of processor. What is left to rounding is done in float64, where it is far too small to change the next
-layer's integers.
+outliers are columns). So is each output's largest weight in the second layers of feed-forward blocks (as SpQR keeps
+single weights, Dettmers et al. 2023). Sums of integers have no order: a row's result depends on neither its batch, nor
+threads, nor the kind of processor. What is left to rounding is done in float64, where it is far too small to change the
+next layer's integers.
 """
 
 import torch
@@ -51,6 +52,7 @@ class IntegerLinear(nn.Module):
         dtype: torch.dtype = torch.float64,
         *,
         offset: float = 0.0,
+        outliers: bool = False,
         two_pass: bool = False,
     ) -> None:
         """Round ``weight`` (outputs, inputs).
@@ -60,10 +62,17 @@ class IntegerLinear(nn.Module):
             bias: (outputs,), or None.
             dtype: of what the layer takes and returns.
             offset: inputs are never below its negative, and take all levels of an unsigned byte; 0 for signed inputs.
+            outliers: keep each output's largest weight in float32.
             two_pass: round inputs twice, the second time what the first left: 16 bits at twice the cost.
         """
         super().__init__()
-        codes, step = quantize_rows(weight.detach().double())
+        rest = weight.detach().double()
+        self.outliers: tuple[torch.Tensor, torch.Tensor] | None = None  # which inputs and their weights, (outputs,)
+        if outliers:
+            largest = rest.abs().argmax(1, keepdim=True)
+            self.outliers = largest[:, 0], rest.gather(1, largest)[:, 0].float()
+            rest = rest.scatter(1, largest, 0.0)
+        codes, step = quantize_rows(rest)
         self.step = step[:, 0].float()  # (outputs,)
         self.bias = None if bias is None else bias.detach().to(dtype)
         self.inputs = weight.shape[1]
@@ -93,10 +102,13 @@ class IntegerLinear(nn.Module):
 
     def products(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Return what the output is but for the bias and a factor by row: (rows, outputs) float32, (rows, 1)."""
-        x = x + self.offset if self.offset else x
+        inputs, x = x, x + self.offset if self.offset else x
         codes, step, top, largest = quantize_inputs(x, bool(self.offset))
         products = self.multiply(codes)
         products = products + (largest / step).float() * (self.columns[top[:, 0]].float() * self.step)
+        if self.outliers is not None:
+            which, weights = self.outliers
+            products = products + (inputs[:, which] / step).float() * weights
         if self.two_pass:
             rest = x - (codes.to(x.dtype) - self.zero) * step
             rest = rest.scatter(-1, top, 0.0)

@@ -1,11 +1,22 @@
 """States of a transformer between linear layers in integers, on a CPU."""
 
+from typing import NamedTuple
+
 import numpy as np
 import torch
 
 from gendist.int8 import kernels
 from gendist.int8.linear import IntegerLinear
 from gendist.network_parts import Norm
+
+
+class Activations(NamedTuple):
+    """What GELU returns, (rows, width)."""
+
+    values: np.ndarray
+    """In floating point."""
+    codes: torch.Tensor
+    """Rounded to bytes."""
 
 
 class Rounded:
@@ -33,25 +44,28 @@ class Rounded:
         else:
             kernels.normalize(self.states, *_numbers(norm), *self.written)
 
-    def times(self, layer: IntegerLinear, codes: torch.Tensor | None = None) -> tuple[np.ndarray, np.ndarray]:
+    def times(self, layer: IntegerLinear, activations: Activations | None = None) -> tuple[np.ndarray, np.ndarray]:
         """Return what a layer makes of the bytes, but for their step and its bias, and the bias."""
-        products, bias = layer.multiply(self.codes if codes is None else codes).numpy(), layer.bias
+        products, bias = layer.multiply(self.codes if activations is None else activations.codes).numpy(), layer.bias
         if len(self.top):
             weights = layer.columns.numpy(), layer.step.numpy()
             kernels.add_largest(products, *weights, self.steps, self.top, self.largest)
+        if activations is not None and layer.outliers is not None:
+            inputs, weights = (part.numpy() for part in layer.outliers)
+            kernels.add_outliers(products, activations.values, inputs, weights, self.steps)
         return products, np.zeros(products.shape[1], np.float32) if bias is None else bias.numpy()
 
-    def add(self, layer: IntegerLinear, norm: Norm, *, replace: bool, codes: torch.Tensor | None = None) -> None:
+    def add(self, layer: IntegerLinear, norm: Norm, *, replace: bool, activations: Activations | None = None) -> None:
         """Add what a layer makes of bytes to the states, and round the normalised sums; they may replace the states."""
-        products, bias = self.times(layer, codes)
+        products, bias = self.times(layer, activations)
         kernels.add_and_normalize(self.states, products, bias, *_numbers(norm), replace, *self.written)
 
-    def activate(self, layer: IntegerLinear) -> tuple[np.ndarray, torch.Tensor]:
-        """Return GELU of what a layer makes of the bytes (rows, outputs), and its own bytes."""
+    def activate(self, layer: IntegerLinear) -> Activations:
+        """Return GELU of what a layer makes of the bytes."""
         products, bias = self.times(layer)
-        output, codes = np.empty(products.shape, self.states.dtype), torch.empty(products.shape, dtype=torch.uint8)
-        kernels.gelu(products, bias, output, codes.numpy(), self.steps, self.top, self.largest)
-        return output, codes
+        values, codes = np.empty(products.shape, self.states.dtype), torch.empty(products.shape, dtype=torch.uint8)
+        kernels.gelu(products, bias, values, codes.numpy(), self.steps, self.top, self.largest)
+        return Activations(values, codes)
 
 
 def _numbers(norm: Norm) -> tuple[np.ndarray, np.ndarray, float]:
