@@ -41,6 +41,7 @@ SlurmctldPidFile={folder}/slurmctld.pid
 SlurmdPidFile={folder}/slurmd.pid
 SlurmctldLogFile={folder}/slurmctld.log
 SlurmdLogFile={folder}/slurmd.log
+SlurmdDebug=debug
 ProctrackType=proctrack/linuxproc
 TaskPlugin=task/none
 JobAcctGatherType=jobacct_gather/none
@@ -154,10 +155,9 @@ class Cluster:
         told = self.ask("squeue", "-h", f"--states={states}", "-o", "%i|%T|%k|%l", check=False)
         return [line.split("|") for line in told.splitlines() if line.count("|") == 3]
 
-    def is_on_the_node(self, job: str) -> bool:
-        """Whether the node still has steps of a job, whatever the controller thinks."""
-        titles = [" ".join(process.info["cmdline"] or []) for process in psutil.process_iter(["cmdline"])]
-        return any(title.startswith(f"slurmstepd: [{job}.") for title in titles)
+    def has_left_the_node(self, job: str) -> bool:
+        """Whether the node has cleaned up after a job; before, it would refuse to start the job again."""
+        return f"completed epilog for jobid {job}\n" in (self.folder / "slurmd.log").read_text()
 
     def stop(self) -> None:
         """Cancel all jobs, stop the daemons, and kill what is left of either."""
