@@ -68,11 +68,11 @@ test: check ## check, then the tests that take minutes in all
 test-all: check ## check, then every test
 	@echo "== pytest"; $(BIN)/pytest
 
-test-slurm: $(VENV)/.test-stamp ## the tests on a real Slurm of one node; tests/slurm/install.sh installs it
-	@$(BIN)/pytest tests/slurm -rs
+test-slurm: $(VENV)/.test-stamp ## the tests on a real Slurm of one node; tests/robustness/slurm/install.sh installs it
+	@$(BIN)/pytest tests/robustness/slurm -rs
 
 bench: $(VENV)/.test-stamp ## speeds beside what else one would use, as ratios, also in results/bench/ [ARGS="--rounds 3 inference"]
-	@$(BIN)/python -m gendist.bench $(ARGS)
+	@$(BIN)/python -m tools.bench $(ARGS)
 
 # Apart from the tests: it asks PyPI's service about every pinned package. --strict, because what the service does not
 # know would otherwise be passed over, and a run without any answer would succeed.
@@ -84,7 +84,7 @@ audit: $(VENV)/.run-stamp ## known vulnerabilities of the pinned packages; asks 
 	@echo "make audit: no known vulnerability in constraints.txt"
 
 chaos: $(VENV)/.test-stamp ## kill a small study at 200 random moments and see that nothing is lost [KILLS=n SEED=n]
-	@KILLS=$(KILLS) SEED=$(SEED) $(BIN)/pytest -s tests/chaos
+	@KILLS=$(KILLS) SEED=$(SEED) $(BIN)/pytest -s tests/robustness/chaos
 
 format: $(VENV)/.test-stamp ## reformat the code and mend what ruff can
 	@$(BIN)/ruff check --fix .

@@ -7,21 +7,21 @@ from pathlib import Path
 
 sys.path.insert(0, workflow.basedir)  # the package of this checkout, installed or not
 
-from gendist import dependencies
 from gendist.config import Study, study_from
-from gendist.config.data import require_data
-from gendist.config.files import require_files, rows_file
+from gendist.launcher.data_checks import require_data
+from gendist.config.named_files import require_files, rows_file
 from gendist.config.plan import too_many_shards
 from gendist.config.yaml_file import read_config
 from gendist.errors import GendistError
-from gendist.gpus.present import visible_gpus
-from gendist.systems import BASELINES, REGIMES, WITH_SYNTHETIC, WITH_TEACHER, WITH_UNLABELLED, parse_variant
-from gendist.typical import job_seconds
-from gendist.workflow import clock
-from gendist.workflow.events import EventFile
-from gendist.workflow.leftovers import Leftovers
-from gendist.workflow.starts import Starts
-from gendist.workflow.study_clock import StudyClock
+from gendist.jobs.source_files import PACKAGE, source_files
+from gendist.jobs.visible_gpus import visible_gpus
+from gendist.naming import BASELINES, REGIMES, WITH_SYNTHETIC, WITH_TEACHER, WITH_UNLABELLED, parse_variant
+from gendist.launcher.typical_times import job_seconds
+from gendist.launcher import clock
+from gendist.launcher.events import EventFile
+from gendist.launcher.leftovers import Leftovers
+from gendist.launcher.starts import Starts
+from gendist.launcher.study_clock import StudyClock
 
 # A study named on the command line stands alone: Snakemake would merge it into config.yaml.
 if not workflow.overwrite_configfiles:
@@ -109,7 +109,7 @@ wildcard_constraints:
 
 def code(script):
     """A script and all that it imports, as inputs: an edit reruns its rules, a touch or a fresh checkout does not."""
-    return [relative(file) for file in dependencies.source_files(SCRIPTS / f"{script}.py")]
+    return [relative(file) for file in source_files(SCRIPTS / f"{script}.py")]
 
 
 def relative(path):
@@ -146,7 +146,7 @@ def gpus_wanted(wildcards):
 # --- texts ---
 
 
-def source_files(wildcards):
+def data_files(wildcards):
     """The user's files of a dataset; a hub dataset has none."""
     dataset = STUDY.datasets[wildcards.dataset]
     return [path for path in (dataset.train, dataset.test) if path is not None]
@@ -175,7 +175,7 @@ def unlabelled_settings(wildcards):
 def embeddings_folder(name):
     """Folder of a student's subword tokenizer and vectors."""
     if name == "pocket":
-        return relative(dependencies.PACKAGE / "pocket" / "models" / "subwords")
+        return relative(PACKAGE / "nn" / "pocket" / "models" / "subwords")
     if name.startswith("bpemb:"):
         return f"{RESULTS}/embeddings/{'-'.join(re.split('[:/]', name))}"
     return name
@@ -189,7 +189,7 @@ def embeddings_files(name):
 
 def general_start_files(student):
     """Packaged weights that a student starts from."""
-    models = relative(dependencies.PACKAGE / "pocket" / "models")
+    models = relative(PACKAGE / "nn" / "pocket" / "models")
     return [f"{models}/students/{student.architecture}.safetensors"] if student.init == "general" else []
 
 

@@ -4,7 +4,7 @@
 rule unpack_pocket:
     input:
         model=multiext(
-            f"{relative(dependencies.PACKAGE)}/pocket/models/generator/",
+            f"{relative(PACKAGE)}/nn/pocket/models/generator/",
             "config.json",
             "model-int8.safetensors",
             "tokenizer.json",

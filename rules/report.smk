@@ -2,7 +2,7 @@
 
 from gendist.config.plan import detailed_runs, named_variants
 
-TEMPLATES = dependencies.PACKAGE / "report" / "page" / "templates"
+TEMPLATES = PACKAGE / "analysis" / "report_page" / "templates"
 
 
 rule write_table1:

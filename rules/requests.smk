@@ -10,7 +10,7 @@ from gendist.config.plan import (
     sampling_count,
     timed_runs,
 )
-from gendist.systems import TEACHER, variant_name
+from gendist.naming import TEACHER, variant_name
 
 # --- quality ---
 

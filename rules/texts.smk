@@ -3,7 +3,7 @@
 
 rule prepare_texts:
     input:
-        source_files,
+        data_files,
         code=code("prepare_texts"),
     output:
         train=f"{RESULTS}/{{dataset}}/texts/train.parquet",

@@ -4,11 +4,11 @@ import shutil
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
 import pytest
 import torch
+from tiny_stages import quick, write_texts
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
-from toy_texts import NAMES, sentences
+from toy_texts import sentences
 from transformers import (
     BertConfig,
     BertLMHeadModel,
@@ -19,26 +19,12 @@ from transformers import (
 )
 from workflow_fixtures import CHECKOUT, ROOT, STUDY, Checkout, write_csv
 
-from gendist.artifacts import Provenance, write_parquet, write_tensors
-from gendist.generator.finetune import finetune_generator
-from gendist.generator.settings import Generator
-from gendist.students.settings import Student, Training
-from gendist.systems import Run
+from gendist.config.student import Student, Training
+from gendist.io.files import write_tensors
+from gendist.naming import Run
+from gendist.stages.generator.finetune import finetune_generator
 
 CLS, SEP, PAD, UNK, END = "[CLS]", "[SEP]", "[PAD]", "[UNK]", "<|endoftext|>"
-
-
-def write_texts(path: Path, texts: list[str], labels: list[int], names: list[str] = NAMES) -> Path:
-    """Write a texts file of the contract; ids start at 10."""
-    table = pa.table(
-        {
-            "id": pa.array(range(10, 10 + len(texts)), pa.int64()),
-            "text": pa.array(texts, pa.string()),
-            "label": pa.array(labels, pa.int32()),
-        }
-    )
-    write_parquet(path, table, Provenance("texts"), {"label_names": list(names)})
-    return path
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -128,12 +114,6 @@ def bert_decoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def quick(folder: Path, /, **changed: object) -> Generator:
-    """Settings under which a tiny model learns the toy texts in a second."""
-    values = {"epochs": 4, "learning_rate": 1e-2, "batch_size": 4, "unit": "examples", "trainable": "all"}
-    return Generator(**{"model": str(folder), "gradient_checkpointing": False, **values, **changed})
-
-
 @pytest.fixture(scope="session")
 def generator(gpt2: Path, train_texts: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The tiny GPT-2, finetuned."""
@@ -197,10 +177,10 @@ def own(bare: Checkout, tmp_path: Path) -> Checkout:
 @pytest.fixture(scope="session")
 def exported(train_texts: Path, test_texts: Path, subwords: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small student of the toy texts, exported; beside it lie its run, its held-out scores and the choice."""
-    from gendist.export.choose import choose_student
-    from gendist.export.cross_fit import cross_fit
-    from gendist.export.student import export_student
-    from gendist.students.run import distil_seeds, student_row
+    from gendist.stages.export.choose import choose_student
+    from gendist.stages.export.cross_fit import cross_fit
+    from gendist.stages.export.student import export_student
+    from gendist.stages.students.run import distil_seeds, student_row
 
     folder = tmp_path_factory.mktemp("export")
     student, training = Student(filters=16), Training(epochs=2, min_steps=150, batch_size=8)

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from gendist.quality.assess import PoolFiles, PoolNames, assess_pool, by_teacher
-from gendist.script import logged
+from gendist.analysis.quality.assess import PoolFiles, PoolNames, assess_pool, by_teacher
+from gendist.jobs.script import logged
 
 names = snakemake.wildcards
 teacher, *others = snakemake.params.teachers

@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from gendist.export.choose import choose_student
-from gendist.script import logged
-from gendist.systems import Run
+from gendist.jobs.script import logged
+from gendist.naming import Run
+from gendist.stages.export.choose import choose_student
 
 with logged(snakemake.log[0], f"{snakemake.wildcards.dataset} choice"):
     choose_student(

@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from gendist.costs.collect import collect_costs
-from gendist.script import logged
-from gendist.systems import parse_system
+from gendist.analysis.costs.collect import collect_costs
+from gendist.jobs.script import logged
+from gendist.naming import parse_system
 
 with logged(snakemake.log[0], "costs"):
     collect_costs(

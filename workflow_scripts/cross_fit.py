@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from gendist.export.cross_fit import cross_fit
-from gendist.script import logged
-from gendist.students.data import Synthetic, Unlabelled
-from gendist.students.settings import Student, Training
+from gendist.config.student import Student, Training
+from gendist.jobs.script import logged
+from gendist.stages.export.cross_fit import cross_fit
+from gendist.stages.students.data import Synthetic, Unlabelled
 
 names = snakemake.wildcards
 unlabelled = None

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from gendist.script import logged
-from gendist.synthetic.given import cut_shard
+from gendist.jobs.script import logged
+from gendist.stages.synthetic.given import cut_shard
 
 names = snakemake.wildcards
 with logged(snakemake.log[0], f"{names.dataset} {names.generator}/{names.sampling}"):

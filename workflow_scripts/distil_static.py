@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from gendist.baselines.model2vec import distil_static
-from gendist.script import logged
+from gendist.jobs.script import logged
+from gendist.stages.baselines.model2vec import distil_static
 
 with logged(snakemake.log[0], "model2vec"):
     distil_static(Path(snakemake.output[0]).parent, threads=snakemake.threads)

@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from gendist.script import logged
-from gendist.students.data import Synthetic, Unlabelled
-from gendist.students.run import distil_seeds, student_row
-from gendist.students.settings import Student, Training
+from gendist.config.student import Student, Training
+from gendist.jobs.script import logged
+from gendist.stages.students.data import Synthetic, Unlabelled
+from gendist.stages.students.run import distil_seeds, student_row
 
 names = snakemake.wildcards
 folders = {int(folder.name.removeprefix("seed")): folder for folder in (Path(p).parent for p in snakemake.output)}

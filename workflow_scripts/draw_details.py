@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from gendist.report.details import by_system, ranked_temperatures, write_details
-from gendist.script import logged
+from gendist.analysis.report.details import by_system, ranked_temperatures, write_details
+from gendist.jobs.script import logged
 
 with logged(snakemake.log[0], "details"):
     found = by_system(snakemake.params.runs, snakemake.input.predictions)

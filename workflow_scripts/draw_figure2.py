@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from gendist.report.figure2 import draw_figure2
-from gendist.script import logged
+from gendist.analysis.report.figure2 import draw_figure2
+from gendist.jobs.script import logged
 
 with logged(snakemake.log[0], "figure2"):
     draw_figure2(

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from gendist.quality.figure import draw_quality
-from gendist.script import logged
+from gendist.analysis.quality.figure import draw_quality
+from gendist.jobs.script import logged
 
 with logged(snakemake.log[0], "quality figure"):
     draw_quality(

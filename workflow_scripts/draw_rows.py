@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from gendist.report.rows import draw_rows
-from gendist.script import logged
+from gendist.analysis.report.rows import draw_rows
+from gendist.jobs.script import logged
 
 with logged(snakemake.log[0], "rows"):
     draw_rows(

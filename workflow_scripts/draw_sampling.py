@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from gendist.report.sampling import draw_sampling
-from gendist.script import logged
+from gendist.analysis.report.sampling import draw_sampling
+from gendist.jobs.script import logged
 
 with logged(snakemake.log[0], "sampling"):
     draw_sampling(

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from gendist.report.tradeoff import draw_tradeoff
-from gendist.script import logged
+from gendist.analysis.report.tradeoff import draw_tradeoff
+from gendist.jobs.script import logged
 
 with logged(snakemake.log[0], "tradeoff"):
     draw_tradeoff(

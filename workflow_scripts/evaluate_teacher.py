@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from gendist.evaluation.teacher import evaluate_teacher
-from gendist.script import logged
+from gendist.jobs.script import logged
+from gendist.stages.evaluation.teacher import evaluate_teacher
 
 with logged(snakemake.log[0], f"{snakemake.wildcards.dataset} evaluation {snakemake.wildcards.teacher}"):
     evaluate_teacher(

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from gendist.script import logged
-from gendist.students.bpemb import fetch_bpemb
+from gendist.jobs.script import logged
+from gendist.stages.students.bpemb import fetch_bpemb
 
 with logged(snakemake.log[0], "bpemb"):
     fetch_bpemb(

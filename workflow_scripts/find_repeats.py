@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from gendist.quality.repeats import find_repeats
-from gendist.script import logged
+from gendist.analysis.quality.repeats import find_repeats
+from gendist.jobs.script import logged
 
 names = snakemake.wildcards
 with logged(snakemake.log[0], f"{names.dataset} {names.generator} {names.sampling} repeats"):

@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from gendist.generator.finetune import finetune_generator
-from gendist.generator.settings import Generator
-from gendist.script import logged
+from gendist.config.generator import Generator
+from gendist.jobs.script import logged
+from gendist.stages.generator.finetune import finetune_generator
 
 with logged(snakemake.log[0], f"{snakemake.wildcards.dataset} generator {snakemake.wildcards.generator}"):
     finetune_generator(

@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from gendist.script import logged
-from gendist.teacher.finetune import finetune_teacher
-from gendist.teacher.settings import Teacher
+from gendist.config.teacher import Teacher
+from gendist.jobs.script import logged
+from gendist.stages.teacher.finetune import finetune_teacher
 
 with logged(snakemake.log[0], f"{snakemake.wildcards.dataset} teacher {snakemake.wildcards.teacher}"):
     finetune_teacher(

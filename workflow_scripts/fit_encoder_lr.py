@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from gendist.baselines.encoder_lr import fit_encoder_lr
-from gendist.script import logged
+from gendist.jobs.script import logged
+from gendist.stages.baselines.encoder_lr import fit_encoder_lr
 
 with logged(snakemake.log[0], f"{snakemake.wildcards.dataset} encoder-lr"):
     fit_encoder_lr(

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from gendist.baselines.fasttext import fit_fasttext
-from gendist.script import logged
+from gendist.jobs.script import logged
+from gendist.stages.baselines.fasttext import fit_fasttext
 
 with logged(snakemake.log[0], f"{snakemake.wildcards.dataset} fasttext"):
     fit_fasttext(

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from gendist.baselines.model2vec import fit_model2vec
-from gendist.script import logged
+from gendist.jobs.script import logged
+from gendist.stages.baselines.model2vec import fit_model2vec
 
 with logged(snakemake.log[0], f"{snakemake.wildcards.dataset} model2vec"):
     fit_model2vec(

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from gendist.baselines.setfit import fit_setfit
-from gendist.script import logged
+from gendist.jobs.script import logged
+from gendist.stages.baselines.setfit import fit_setfit
 
 with logged(snakemake.log[0], f"{snakemake.wildcards.dataset} setfit"):
     fit_setfit(

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from gendist.baselines.tfidf_svm import fit_tfidf_svm
-from gendist.script import logged
+from gendist.jobs.script import logged
+from gendist.stages.baselines.tfidf_svm import fit_tfidf_svm
 
 with logged(snakemake.log[0], f"{snakemake.wildcards.dataset} tfidf-svm"):
     fit_tfidf_svm(

@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from gendist.costs.load_baseline import load_baseline
-from gendist.costs.measure import measure_costs
-from gendist.script import logged
+from gendist.analysis.costs.load_baseline import load_baseline
+from gendist.analysis.costs.measure import measure_costs
+from gendist.jobs.script import logged
 
 names = snakemake.wildcards
 test = Path(snakemake.input.test)

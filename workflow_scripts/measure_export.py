@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
-from gendist.artifacts import read_json
-from gendist.costs.collect import EXPORT
-from gendist.costs.load_export import load_export
-from gendist.costs.measure import measure_costs
-from gendist.script import logged
+from gendist.analysis.costs.collect import EXPORT
+from gendist.analysis.costs.load_export import load_export
+from gendist.analysis.costs.measure import measure_costs
+from gendist.io.files import read_json
+from gendist.jobs.script import logged
 
 dataset, description = snakemake.wildcards.dataset, Path(snakemake.input.model)
 with logged(snakemake.log[0], f"{dataset} costs of the exported model"):

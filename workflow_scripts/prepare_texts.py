@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from gendist.script import logged
-from gendist.texts.prepare import prepare_texts
-from gendist.texts.settings import Dataset
+from gendist.config.dataset import Dataset
+from gendist.jobs.script import logged
+from gendist.stages.texts.prepare import prepare_texts
 
 with logged(snakemake.log[0], f"{snakemake.wildcards.dataset} texts"):
     prepare_texts(

@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from gendist.script import logged
-from gendist.texts.settings import Dataset
-from gendist.texts.unlabelled import prepare_unlabelled
+from gendist.config.dataset import Dataset
+from gendist.jobs.script import logged
+from gendist.stages.texts.unlabelled import prepare_unlabelled
 
 with logged(snakemake.log[0], f"{snakemake.wildcards.dataset} unlabelled texts"):
     prepare_unlabelled(

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from gendist.script import logged
-from gendist.synthetic.given import read_given
+from gendist.jobs.script import logged
+from gendist.stages.synthetic.given import read_given
 
 names = snakemake.wildcards
 with logged(snakemake.log[0], f"{names.dataset} rows of {names.generator}"):

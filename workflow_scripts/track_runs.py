@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from gendist.script import logged
-from gendist.tracking.runs import track_runs
+from gendist.analysis.tracking import track_runs
+from gendist.jobs.script import logged
 
 with logged(snakemake.log[0], "tracking"):
     track_runs(

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from gendist.pocket.unpack import unpack_generator
-from gendist.script import logged
+from gendist.jobs.script import logged
+from gendist.nn.pocket.unpack import unpack_generator
 
 with logged(snakemake.log[0], "pocket"):
     unpack_generator(Path(snakemake.output[0]).parent)

@@ -1,8 +1,8 @@
 """Write the model card and the dataset card of every dataset."""
 
-from gendist.cards.write import write_cards
+from gendist.analysis.cards.write import write_cards
 from gendist.config import study_from
-from gendist.script import logged
+from gendist.jobs.script import logged
 
 with logged(snakemake.log[0], "cards"):
     study = study_from(snakemake.params.study)

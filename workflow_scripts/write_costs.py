@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from gendist.report.costs import write_costs
-from gendist.script import logged
+from gendist.analysis.report.costs import write_costs
+from gendist.jobs.script import logged
 
 with logged(snakemake.log[0], "costs"):
     write_costs(Path(snakemake.input.costs), Path(snakemake.output.csv), Path(snakemake.output.md))

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from gendist.report.gains import write_gains
-from gendist.script import logged
+from gendist.analysis.report.gains import write_gains
+from gendist.jobs.script import logged
 
 with logged(snakemake.log[0], "gains"):
     write_gains(

@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from gendist.quality.memorisation import write_memorisation
-from gendist.report.generated import generated_by_dataset
-from gendist.script import logged
+from gendist.analysis.generated_rows import generated_by_dataset
+from gendist.analysis.quality.memorisation import write_memorisation
+from gendist.jobs.script import logged
 
 with logged(snakemake.log[0], "memorisation"):
     write_memorisation(

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from gendist.quality.table import Students, write_quality
-from gendist.script import logged
+from gendist.analysis.quality.table import Students, write_quality
+from gendist.jobs.script import logged
 
 with logged(snakemake.log[0], "quality"):
     seeds = snakemake.params.seeds

@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from gendist.report.page.sources import Sources, details_files, table_files
-from gendist.report.page.write import write_report
-from gendist.script import logged
+from gendist.analysis.report_page.sources import Sources, details_files, table_files
+from gendist.analysis.report_page.write import write_report
+from gendist.jobs.script import logged
 
 with logged(snakemake.log[0], "report"):
     datasets = snakemake.params.datasets

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from gendist.report.table1 import write_table1
-from gendist.script import logged
+from gendist.analysis.report.table1 import write_table1
+from gendist.jobs.script import logged
 
 with logged(snakemake.log[0], "table1"):
     write_table1(

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from gendist.report.table2 import write_table2
-from gendist.script import logged
+from gendist.analysis.report.table2 import write_table2
+from gendist.jobs.script import logged
 
 with logged(snakemake.log[0], "table2"):
     write_table2(

@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from gendist.report.generated import generated_by_dataset
-from gendist.report.table3 import write_table3
-from gendist.script import logged
+from gendist.analysis.generated_rows import generated_by_dataset
+from gendist.analysis.report.table3 import write_table3
+from gendist.jobs.script import logged
 
 with logged(snakemake.log[0], "table3"):
     write_table3(

@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from gendist.report.generated import generated_by_dataset
-from gendist.report.table4 import write_table4
-from gendist.script import logged
+from gendist.analysis.generated_rows import generated_by_dataset
+from gendist.analysis.report.table4 import write_table4
+from gendist.jobs.script import logged
 
 with logged(snakemake.log[0], "table4"):
     write_table4(

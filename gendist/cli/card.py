@@ -22,9 +22,9 @@ def card(
     Example: `gendist card reviews.yaml --license cc-by-4.0`
     """
     require_extra("study")
-    from gendist.cards.write import write_cards
+    from gendist.analysis.cards.write import write_cards
     from gendist.config import load_study
-    from gendist.workflow.checkout import require_config
+    from gendist.launcher.checkout import require_config
 
     study = load_study(require_config(config))
     for name in study.datasets if dataset is None else [dataset]:

@@ -26,9 +26,9 @@ def compare(
     Example: `gendist compare results/before results/after -o change.md`.
     """
     require_extra("study")
+    from gendist.analysis.report.compare import caption, read_studies, table_cells, write_comparison
+    from gendist.analysis.report.compare import compare as compare_studies
     from gendist.errors import GendistError
-    from gendist.report.compare import caption, read_studies, table_cells, write_comparison
-    from gendist.report.compare import compare as compare_studies
 
     if len(studies) < 2:
         raise GendistError(f"compare needs two or more results folders or configs, got {studies[0]}")
@@ -47,7 +47,7 @@ def _show(header: list[str], rows: list[list[str]], below: str) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    from gendist.report.escape import one_line
+    from gendist.io.escape import one_line
 
     table = Table(box=box.SIMPLE_HEAD)
     for place, name in enumerate(header):

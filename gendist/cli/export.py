@@ -9,7 +9,7 @@ import typer
 
 from gendist.cli.extras import require_extra
 from gendist.errors import GendistError
-from gendist.whole import whole_folder
+from gendist.io.atomic import whole_folder
 
 
 def export(
@@ -30,8 +30,8 @@ def export(
     """
     require_extra("study")
     from gendist.config import load_study
-    from gendist.workflow.checkout import require_config, ways_to_run
-    from gendist.workflow.run import run_jobs
+    from gendist.launcher.checkout import require_config, ways_to_run
+    from gendist.launcher.run import run_jobs
 
     path = require_config(config)
     study = load_study(path)

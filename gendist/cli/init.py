@@ -13,8 +13,8 @@ from gendist.cli.reading import Quoting, delimiter_of
 from gendist.errors import GendistError
 
 if TYPE_CHECKING:
-    from gendist.own_data.guess import Column
-    from gendist.own_data.start import Prepared, Roles, Table
+    from gendist.cli.own_data.guess import Column
+    from gendist.cli.own_data.start import Prepared, Roles, Table
 
 
 def init(
@@ -51,8 +51,8 @@ def init(
     Example: `gendist init reviews.csv`. The file itself is not changed.
     """
     require_extra("study")
-    from gendist.own_data.config import dataset_name, may_be_name
-    from gendist.own_data.start import (
+    from gendist.cli.own_data.config import dataset_name, may_be_name
+    from gendist.cli.own_data.start import (
         count_unlabelled,
         prepare,
         read_table,
@@ -61,9 +61,9 @@ def init(
         targets,
         write_study,
     )
-    from gendist.own_data.unlabelled import FEWEST
-    from gendist.texts.delimited import Reading
-    from gendist.texts.settings import Dataset
+    from gendist.cli.own_data.unlabelled import FEWEST
+    from gendist.config.dataset import Dataset
+    from gendist.io.delimited import Reading
 
     if encoding is not None:
         try:
@@ -121,8 +121,8 @@ def _note_reading(table: "Table", asking: bool) -> None:
 
 def _roles(table: "Table", text: list[str], label: str | None, asking: bool) -> "Roles":
     """Take the columns that are named, guess the others, and let a person at a terminal correct the guess."""
-    from gendist.own_data.guess import columns_of, guess_label, guess_text, unclear
-    from gendist.own_data.start import Roles, require_columns
+    from gendist.cli.own_data.guess import columns_of, guess_label, guess_text, unclear
+    from gendist.cli.own_data.start import Roles, require_columns
 
     require_columns(table, [*text, *([label] if label is not None else [])])
     twice = [name for name in table.source.twice if name.strip()]
@@ -180,14 +180,14 @@ def _named(word: str, names: list[str]) -> str | None:
 
 
 def _examples(column: "Column") -> str:
-    from gendist.report.escape import shorten
+    from gendist.io.escape import shorten
 
     shown = ", ".join(f"'{shorten(cell, 60)}'" for cell in column.cells[:2])
     return f"for example {shown}" if shown else "empty"
 
 
 def _classes(column: "Column") -> str:
-    from gendist.report.escape import shorten
+    from gendist.io.escape import shorten
 
     counts = Counter(column.cells).most_common()
     shown = ", ".join(f"{shorten(name, 30)} ({count:,})" for name, count in counts[:6])

@@ -58,10 +58,10 @@ def predict(
     Example: `gendist predict model/ reviews.csv -o labels.csv`
     """
     require_extra("predict")
+    from gendist.io.delimited import Reading
     from gendist.predict.classifier import TextClassifier
     from gendist.predict.read import Source
     from gendist.predict.run import predict_file
-    from gendist.texts.delimited import Reading
 
     classifier = TextClassifier.load(model, int8, threads)
     reading = Reading(encoding, delimiter_of(delimiter), quoting.value, header)

@@ -33,10 +33,10 @@ def push(
     Example: `gendist push reviews.yaml --to me/reviews-classifier --yes`
     """
     require_extra("study")
-    from gendist.cards import push as parcels
+    from gendist.analysis.cards import push as parcels
     from gendist.config import load_study
     from gendist.errors import GendistError
-    from gendist.workflow.checkout import require_config
+    from gendist.launcher.checkout import require_config
 
     parcel = parcels.pack(load_study(require_config(config)), dataset, kind.value)
     folder = parcels.as_folder(to) if to else None

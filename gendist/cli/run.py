@@ -28,9 +28,9 @@ def run(
     if profile in NEEDED:  # the extra of a cluster has its profile's name
         require_extra(profile)
     from gendist.config import load_study
-    from gendist.workflow.checkout import NO_EXPORT, require_config, ways_to_run
-    from gendist.workflow.run import run_study
-    from gendist.workflow.status import show_status
+    from gendist.launcher.checkout import NO_EXPORT, require_config, ways_to_run
+    from gendist.launcher.run import run_study
+    from gendist.launcher.status import show_status
 
     further = [argument for argument in context.args if argument != "--"]
     if config is not None and str(config).startswith("-"):  # gendist run -- --forceall: no config was named

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 
 from gendist.config.study import Study
-from gendist.systems import BASELINES, UNSEEDED, WITH_SYNTHETIC, WITH_UNLABELLED, Run, parse_system, variant_name
+from gendist.naming import BASELINES, UNSEEDED, WITH_SYNTHETIC, WITH_UNLABELLED, Run, parse_system, variant_name
 
 MANY_SHARDS = 1000
 """Shards of all pools from which on a study is slow to plan: a shard costs about 6 ms, and 0.1 MB (docs/scale.md)."""

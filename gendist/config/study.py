@@ -6,16 +6,16 @@ from typing import Annotated, Any
 
 from pydantic import Field, field_validator, model_validator
 
-from gendist.export.settings import Export
-from gendist.generator.settings import POCKET, Generator
-from gendist.settings import Device, Name, Seed, Settings, expanded
-from gendist.students.names import unknown_architecture
-from gendist.students.settings import PAPER, Student, Training
-from gendist.synthetic.settings import Sampling
-from gendist.systems import BASELINES, TEACHER, WITH_UNLABELLED, System, parse_system
-from gendist.teacher.settings import MINILM, Teacher
-from gendist.texts.settings import Dataset
-from gendist.tracking.settings import Tracking
+from gendist.config.architecture_names import unknown_architecture
+from gendist.config.base import Device, Name, Seed, Settings, expanded
+from gendist.config.dataset import Dataset
+from gendist.config.export import Export
+from gendist.config.generator import POCKET, Generator
+from gendist.config.sampling import Sampling
+from gendist.config.student import PAPER, Student, Training
+from gendist.config.teacher import MINILM, Teacher
+from gendist.config.tracking import Tracking
+from gendist.naming import BASELINES, TEACHER, WITH_UNLABELLED, System, parse_system
 
 PAPER_COUNTS = (500, 1000, 2500, 5000, 10_000, 25_000)
 PAPER_SYSTEMS = (

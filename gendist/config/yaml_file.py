@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 
 from gendist.errors import GendistError
-from gendist.regular import require_regular
+from gendist.io.regular_files import require_regular
 
 MOST_BYTES = 1_000_000
 MOST_VALUES = 100_000

@@ -7,7 +7,7 @@ from itertools import chain, islice
 from typing import Any
 
 from gendist.errors import GendistError
-from gendist.texts.delimited import Reading, Sheet, is_prose, looks_like_row, require_columns
+from gendist.io.delimited import Reading, Sheet, is_prose, looks_like_row, require_columns
 
 AHEAD = 1000
 """JSON objects that are looked at before their text's key is decided, where the first one lacks it."""

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from gendist.errors import GendistError
-from gendist.regular import require_regular
+from gendist.io.regular_files import require_regular
 
 FLOAT32, INT8, TOKENIZER, DESCRIPTION = "model.onnx", "model.int8.onnx", "tokenizer.json", "gendist-model.json"
 LOOK_UP = "look-up.safetensors"

@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from gendist.errors import GendistError
+from gendist.io.delimited import Reading, open_sheet
+from gendist.io.encodings import TextFile
+from gendist.io.json_lines import json_records
+from gendist.io.regular_files import require_regular
 from gendist.predict.columns import Columns, delimited_columns, json_columns, named_columns
 from gendist.predict.standard_input import STDIN, opened_text
-from gendist.regular import require_regular
-from gendist.texts.delimited import Reading, open_sheet
-from gendist.texts.encodings import TextFile
-from gendist.texts.json_lines import json_records
 
 FORMATS = ("csv", "tsv", "jsonl", "parquet", "txt")
 CHUNK = 4096

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from gendist.errors import GendistError
-from gendist.texts.delimited import DELIMITERS, SEPARATOR_LINE
-from gendist.texts.encodings import BLOCK, COMMAND_OPTION, TextFile, text_file
+from gendist.io.delimited import DELIMITERS, SEPARATOR_LINE
+from gendist.io.encodings import BLOCK, COMMAND_OPTION, TextFile, text_file
 
 STDIN = "-"
 WAITING = 2**16

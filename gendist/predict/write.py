@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Protocol, TextIO
 
 from gendist.errors import GendistError
-from gendist.whole import whole_file
+from gendist.io.atomic import whole_file
 
 STDOUT = "-"
 FIRST = ("row", "label", "probability")

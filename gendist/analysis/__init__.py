@@ -1,0 +1,1 @@
+"""What is made of finished stages: tables, figures, the report, costs, cards, tracking."""

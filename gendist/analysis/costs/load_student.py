@@ -1,0 +1,40 @@
+"""A finished student as a predictor."""
+
+from pathlib import Path
+
+from safetensors.torch import load_file
+
+from gendist.config.student import Student
+from gendist.io.checksums import require_intact_tensors
+from gendist.io.files import read_json
+from gendist.nn import devices
+from gendist.stages.evaluation.predictor import Predictor
+from gendist.stages.students.architectures import build
+from gendist.stages.students.run import encode
+from gendist.stages.students.subwords import SENTENCEPIECE, TOKENIZER, load_subwords
+from gendist.stages.students.train import student_logits
+
+
+def load_student(folder: Path, embeddings: Path) -> Predictor:
+    """Load a finished student, in PyTorch and float32 as it was trained.
+
+    Args:
+        folder: run folder with ``model.safetensors`` and ``student.json``.
+        embeddings: folder of its subword tokenizer; its vectors are in the model.
+
+    Raises:
+        GendistError: if a file is missing or damaged.
+    """
+    devices.prepare(1, 0)
+    description = read_json(folder / "student.json")
+    require_intact_tensors(folder / "model.safetensors")
+    weights = load_file(folder / "model.safetensors")
+    subwords = load_subwords(embeddings)
+    network = build(weights["embedding.weight"], Student(**description["student"]), len(description["label_names"]))
+    network.load_state_dict(weights)
+    tokenizer = TOKENIZER if (embeddings / TOKENIZER).is_file() else SENTENCEPIECE
+    return Predictor(
+        lambda texts: student_logits(network, encode(subwords, list(texts), description["max_pieces"])).argmax(1),
+        [folder / "model.safetensors", folder / "student.json", embeddings / tokenizer],
+        "torch",
+    )

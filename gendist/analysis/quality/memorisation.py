@@ -1,0 +1,135 @@
+"""Memorisation: do generated rows repeat the training rows more than unseen real rows do?"""
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from gendist.analysis.generated_rows import Generated
+from gendist.analysis.quality.overlap import Nearness, longest_runs, normalised
+from gendist.analysis.table_files import Cell, markdown_table, write_csv
+from gendist.errors import GendistError
+from gendist.io import escape
+from gendist.io.files import write_text
+from gendist.io.parquet import read_parquet
+from gendist.stages.synthetic.pool import pool_batches
+from gendist.stages.synthetic.repeat_marks import GRAM
+from gendist.stages.texts.tables import read_texts
+
+HEADER = [
+    "dataset",
+    "texts",
+    "rows",
+    "copies, %",
+    "duplicates, %",
+    f"with {GRAM}-gram, %",
+    "longest run, median",
+    "longest run, max",
+    "similarity",
+]
+
+
+@dataclass(frozen=True)
+class Overlap:
+    """What some texts have in common with the real training rows; shares in percent of the texts."""
+
+    rows: int
+    copies: float
+    """Equal to a training row but for case and white space."""
+    duplicates: float
+    """Equal to another of these texts in the same sense."""
+    with_gram: float
+    """With ``GRAM`` consecutive words of a training row; no text of fewer words has them."""
+    median_run: float
+    """Longest run of words of a training row, median over the texts."""
+    longest_run: int
+    similarity: float
+    """Cosine of TF-IDF vectors with the nearest training row, mean over the texts; 0 to 1."""
+
+
+def write_memorisation(
+    datasets: Mapping[str, Generated], held_out: Mapping[str, Path], out_csv: Path, out_md: Path, seed: int = 0
+) -> None:
+    """Measure generated rows, and real rows that no training saw, against the real training rows.
+
+    Args:
+        datasets: files of each dataset's generated rows.
+        held_out: each dataset's test rows; their texts alone are read. Of more rows than were
+            generated, as many are drawn at random.
+        out_csv: a line ``generated`` and a line ``held-out real`` for each dataset.
+        out_md: the same in Markdown.
+        seed: seed of the drawing.
+
+    Raises:
+        GendistError: if a file is missing or damaged, or the training rows hold no word.
+    """
+    rows: list[list[Cell]] = []
+    cells = []
+    for dataset, generated in datasets.items():
+        real = read_texts(generated.train).texts
+        made = overlap(real, (pool.texts for pool in pool_batches(generated.shards, generated.rows)), generated.train)
+        unseen = overlap(real, [draw_texts(held_out[dataset], made.rows, seed)], generated.train)
+        for name, o in (("generated", made), ("held-out real", unseen)):
+            shares = [round(share, 2) for share in (o.copies, o.duplicates, o.with_gram)]
+            rows.append([dataset, name, o.rows, *shares, o.median_run, o.longest_run, round(o.similarity, 4)])
+            runs = [f"{o.median_run:g}", f"{o.longest_run:,}"]
+            shown = [f"{o.rows:,}", *(f"{share:.2f}" for share in shares), *runs, f"{o.similarity:.3f}"]
+            cells.append([escape.markdown(dataset), name, *shown])
+    write_csv(out_csv, HEADER, rows)
+    caption = (
+        "What generated rows have in common with the real training rows, beside the same measures of held-out real"
+        f" rows (test texts, at most as many, seed {seed}), which the generator never saw. Values of the generated"
+        " rows well above those of the held-out rows mean that the generator copies. In percent of the rows: copies"
+        " of a training row and duplicates of another row of the same line (but for case and white space), and rows"
+        f" with at least one run of {GRAM} words taken verbatim from a training row. Longest run: consecutive words"
+        " of one training row, median and maximum over the rows. Similarity: cosine of TF-IDF vectors (fitted on the"
+        " training rows) with the nearest training row, mean. Rows without text are left out; duplicates and"
+        " maximum grow with the number of rows, runs with the length of the texts."
+    )
+    table = markdown_table([name.capitalize() for name in HEADER], cells, right=range(2, len(HEADER)))
+    write_text(out_md, f"**Memorisation.** {escape.markdown(caption)}\n\n{table}")
+
+
+def overlap(real: Sequence[str], batches: Iterable[Sequence[str]], train: Path) -> Overlap:
+    """Measure what texts have in common with real rows; of each text, 24 bytes are kept.
+
+    Raises:
+        GendistError: if the real rows, which came from ``train``, hold no word.
+    """
+    known = {normalised(text) for text in real}
+    nearness = Nearness(real, train)
+    copies, parts = 0, []
+    for texts in batches:
+        same = [normalised(text) for text in texts]
+        copies += sum(text in known for text in same)
+        cosines = [part.max(axis=1) for part in nearness.cosines(texts)]
+        prints = np.array([_fingerprint(text) for text in same], np.uint64)
+        parts.append((prints, np.concatenate(cosines or [np.zeros(0)]), longest_runs(real, texts)))
+    prints, nearest, runs = (np.concatenate(column) for column in zip(*parts, strict=True))
+    times = np.unique(prints, return_counts=True)[1]
+    percent = 100 / len(prints)
+    return Overlap(
+        rows=len(prints),
+        copies=copies * percent,
+        duplicates=int(times[times > 1].sum()) * percent,
+        with_gram=int((runs >= GRAM).sum()) * percent,
+        median_run=float(np.median(runs)),
+        longest_run=int(runs.max()),
+        similarity=float(nearest.mean()),
+    )
+
+
+def _fingerprint(text: str) -> int:
+    """Return 64 bits that tell texts apart: among a million, two that differ share them once in 37 million pools."""
+    return int.from_bytes(hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "little")
+
+
+def draw_texts(path: Path, rows: int, seed: int) -> list[str]:
+    """Return the texts of at most so many random rows, in the order of the file."""
+    texts = read_parquet(path, ["text"])["text"].to_pylist()
+    if not texts or None in texts:
+        raise GendistError(f"{path}: holds no rows, or rows without text")
+    chosen = np.random.default_rng(seed).choice(len(texts), min(rows, len(texts)), replace=False)
+    return [texts[i] for i in sorted(chosen)]

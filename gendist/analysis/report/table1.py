@@ -1,0 +1,201 @@
+"""Table 1: accuracy and size of every system (paper, Table 1)."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from gendist.analysis.metrics_table import Run, Summary, choose, read_runs, rounded, summarise
+from gendist.analysis.report import paper
+from gendist.analysis.table_files import NONE, Cell, markdown_table, mean_and_spread, write_csv
+from gendist.errors import GendistError
+from gendist.io import escape
+from gendist.io.files import write_text
+from gendist.naming import WITH_SYNTHETIC, WITH_UNLABELLED, regime_of
+
+
+@dataclass(frozen=True)
+class _Entry:
+    """One system on one dataset."""
+
+    accuracy: Summary
+    parameters: int | None
+
+
+_Table = dict[str, dict[str, _Entry | None]]
+"""Entries by system, then dataset."""
+
+
+def write_table1(
+    metrics: Path,
+    systems: Sequence[str],
+    counts: Mapping[str, int],
+    main: Mapping[str, str],
+    out_csv: Path,
+    out_md: Path,
+    out_tex: Path,
+) -> None:
+    """Write mean and standard deviation of the accuracy over seeds, in percent, and the parameters.
+
+    Systems and datasets without any run are left out. The paper's numbers stand in columns
+    of their own, named PAPER, for datasets that bear its names.
+
+    Args:
+        metrics: the tidy table.
+        systems: rows, in order.
+        counts: datasets in order, each with the synthetic rows of the systems that take them.
+        main: names of the teacher, generator, sampling and training to show.
+        out_csv: all numbers, unrounded to a tenth.
+        out_md: the table in Markdown.
+        out_tex: the table in LaTeX (booktabs and graphicx).
+
+    Raises:
+        GendistError: if there is no run to show, or runs of one cell differ in parameters.
+    """
+    runs = read_runs(metrics)
+    table: _Table = {s: {d: _entry(choose(runs, d, s, main, n), metrics) for d, n in counts.items()} for s in systems}
+    table = {system: entries for system, entries in table.items() if any(entries.values())}
+    datasets = [dataset for dataset in counts if any(entries[dataset] for entries in table.values())]
+    if not table:
+        raise GendistError(f"{metrics}: no run of {', '.join(systems)} on {', '.join(counts)}")
+    caption = _caption(table, datasets, counts, _unlabelled(runs, datasets))
+    write_csv(out_csv, *_csv(table, datasets))
+    write_text(out_md, _markdown(table, datasets, caption))
+    write_text(out_tex, _latex(table, datasets, caption))
+
+
+def _entry(runs: Sequence[Run], metrics: Path) -> _Entry | None:
+    summary = summarise(runs)
+    if summary is None:
+        return None
+    sizes = {run["n_parameters"] for run in runs}
+    # fastText sees the same words with every seed, and a student has one shape per dataset.
+    if len(sizes) > 1:
+        raise GendistError(f"{metrics}: runs of {runs[0]['system']} on {runs[0]['dataset']} differ in n_parameters")
+    return _Entry(summary, sizes.pop())
+
+
+def _in_paper(datasets: Sequence[str]) -> bool:
+    return any(dataset in paper.DATASETS for dataset in datasets)
+
+
+def _paper_accuracy(system: str, dataset: str) -> float | None:
+    row = paper.TABLE1.get(system)
+    return row.accuracy.get(dataset) if row else None
+
+
+def _paper_parameters(system: str) -> float | None:
+    row = paper.TABLE1.get(system)
+    return row.parameters if row else None
+
+
+def _unlabelled(runs: Sequence[Run], datasets: Sequence[str]) -> dict[str, int]:
+    """Return the most unlabelled rows of any run, by dataset that has such runs."""
+    found = {
+        name: max((run["n_unlabelled"] or 0 for run in runs if run["dataset"] == name), default=0) for name in datasets
+    }
+    return {name: count for name, count in found.items() if count}
+
+
+def _caption(table: _Table, datasets: Sequence[str], counts: Mapping[str, int], unlabelled: Mapping[str, int]) -> str:
+    parts = [
+        "Accuracy on the test rows in percent: mean ± standard deviation over runs with different seeds"
+        " (single runs have no ±), the number of runs, and the exact number of learned parameters."
+    ]
+    if any(regime_of(system) in WITH_SYNTHETIC for system in table):
+        rows = ", ".join(f"{counts[dataset]:,} ({dataset})" for dataset in datasets)
+        parts.append(f"Synthetic rows of the systems that take them: {rows}.")
+    if any(regime_of(system) in WITH_UNLABELLED for system in table):
+        rows = ", ".join(f"{count:,} ({dataset})" for dataset, count in unlabelled.items())
+        parts.append(f"Real rows without labels of the systems with +unlabelled: {rows}.")
+    if _in_paper(datasets):
+        parts.append(
+            "Columns marked PAPER are the numbers that the paper reports for its own models and data"
+            " (Melas-Kyriazi et al. 2019, Table 1; its parameters in thousands)."
+        )
+    return " ".join(parts)
+
+
+def _csv(table: _Table, datasets: Sequence[str]) -> tuple[list[str], list[list[Cell]]]:
+    header = ["system"]
+    for dataset in datasets:
+        header += [f"{dataset} {what}" for what in ("accuracy", "sd", "runs", "parameters")]
+        header += [f"PAPER ({dataset})"] if dataset in paper.DATASETS else []
+    header += ["PAPER parameters (1000s)"] if _in_paper(datasets) else []
+    rows: list[list[Cell]] = []
+    for system, entries in table.items():
+        row: list[Cell] = [system]
+        for dataset in datasets:
+            entry = entries[dataset]
+            if entry is None:
+                row += [None, None, None, None]
+            else:
+                accuracy = entry.accuracy
+                row += [rounded(accuracy.mean), rounded(accuracy.sd), accuracy.runs, entry.parameters]
+            row += [_paper_accuracy(system, dataset)] if dataset in paper.DATASETS else []
+        row += [_paper_parameters(system)] if _in_paper(datasets) else []
+        rows.append(row)
+    return header, rows
+
+
+def _text_rows(table: _Table, datasets: Sequence[str]) -> list[list[str]]:
+    """Return the cells as shown in Markdown and LaTeX, unescaped."""
+    rows = []
+    for system, entries in table.items():
+        row = [system]
+        for dataset in datasets:
+            entry = entries[dataset]
+            if entry is None:
+                row += [NONE, NONE, NONE]
+            else:
+                size = NONE if entry.parameters is None else f"{entry.parameters:,}"
+                row += [mean_and_spread(entry.accuracy.mean, entry.accuracy.sd), str(entry.accuracy.runs), size]
+            if dataset in paper.DATASETS:
+                accuracy = _paper_accuracy(system, dataset)
+                row.append("" if accuracy is None else f"{accuracy:.1f}")
+        if _in_paper(datasets):
+            thousands = _paper_parameters(system)
+            row.append("" if thousands is None else f"{thousands:,}")
+        rows.append(row)
+    return rows
+
+
+def _markdown(table: _Table, datasets: Sequence[str], caption: str) -> str:
+    header = ["System"]
+    for dataset in datasets:
+        header += [f"{dataset}, %", "runs", "parameters"]
+        header += [f"PAPER ({dataset})"] if dataset in paper.DATASETS else []
+    header += ["PAPER parameters (1000s)"] if _in_paper(datasets) else []
+    rows = [[escape.markdown(cell) for cell in row] for row in _text_rows(table, datasets)]
+    body = markdown_table([escape.markdown(name) for name in header], rows, right=range(1, len(header)))
+    return f"**Table 1.** {escape.markdown(caption)}\n\n{body}"
+
+
+def _latex(table: _Table, datasets: Sequence[str], caption: str) -> str:
+    groups, names, rules, place = [""], ["System"], [], 2
+    for dataset in datasets:
+        group = ["accuracy", "runs", "parameters", *(["PAPER"] if dataset in paper.DATASETS else [])]
+        groups.append(rf"\multicolumn{{{len(group)}}}{{c}}{{{escape.latex(dataset)}}}")
+        rules.append(rf"\cmidrule(lr){{{place}-{place + len(group) - 1}}}")
+        names += group
+        place += len(group)
+    if _in_paper(datasets):
+        groups.append("PAPER")
+        names.append("parameters (1000s)")
+    lines = [
+        "% needs \\usepackage{booktabs,graphicx}",
+        r"\begin{table}",
+        r"\centering",
+        rf"\caption{{{escape.latex(caption)}}}",
+        r"\resizebox{\textwidth}{!}{%",
+        rf"\begin{{tabular}}{{l{'r' * (len(names) - 1)}}}",
+        r"\toprule",
+        " & ".join(groups) + r" \\",
+        " ".join(rules),
+        " & ".join(names) + r" \\",
+        r"\midrule",
+        *(" & ".join(map(escape.latex, row)) + r" \\" for row in _text_rows(table, datasets)),
+        r"\bottomrule",
+        r"\end{tabular}}",
+        r"\end{table}",
+    ]
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,71 @@
+"""Tables as CSV, Markdown and Parquet."""
+
+import csv
+import io
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import pyarrow as pa
+
+from gendist.io import escape
+from gendist.io.files import write_text
+from gendist.io.parquet import write_parquet
+from gendist.io.provenance import Provenance
+
+Cell = str | int | float | None
+NONE = "-"
+"""What stands in Markdown and LaTeX where there is no run."""
+
+WIDE = 40
+"""Columns up to so many characters are padded in Markdown."""
+
+
+def write_csv(path: Path, header: Sequence[str], rows: Sequence[Sequence[Cell]]) -> None:
+    """Write CSV with formula starts neutralised; None is an empty cell."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    for row in (header, *rows):
+        writer.writerow([escape.csv(cell) if isinstance(cell, str) else cell for cell in row])
+    write_text(path, out.getvalue())
+
+
+def write_columns(path: Path, table: pa.Table, provenance: Provenance) -> None:
+    """Write the data that a figure plots to ``path`` as CSV or Parquet, by its suffix."""
+    if Path(path).suffix == ".parquet":
+        write_parquet(path, table, provenance)
+    else:
+        write_csv(path, table.column_names, [list(row.values()) for row in table.to_pylist()])
+
+
+def markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[int] = ()) -> str:
+    """Format a Markdown table; cells must be escaped already.
+
+    Args:
+        header: names of the columns.
+        rows: cells.
+        right: places of the columns that are aligned to the right.
+    """
+    table = [list(header), *map(list, rows)]
+    widths = [max(3, *(len(row[i]) for row in table)) for i in range(len(header))]
+    widths = [width if width <= WIDE else 0 for width in widths]
+    lines = []
+    for row in table:
+        cells = [c.rjust(w) if i in right else c.ljust(w) for i, (c, w) in enumerate(zip(row, widths, strict=True))]
+        lines.append(f"| {' | '.join(cells)} |")
+    rules = ["-" * (max(w, 3) - 1) + (":" if i in right else "-") for i, w in enumerate(widths)]
+    return "\n".join([lines[0], f"| {' | '.join(rules)} |", *lines[1:]]) + "\n"
+
+
+def mean_and_spread(mean: float | None, spread: float | None, digits: int = 1) -> str:
+    """Format ``mean ± spread``; the spread is left out where there is none."""
+    if mean is None:
+        return NONE
+    text = f"{mean:.1f}"
+    return text if spread is None else f"{text} ± {spread:.{digits}f}"
+
+
+def seeds_phrase(counts: Iterable[int]) -> str:
+    """Format numbers of runs: ``5 seeds``, or ``1 to 5 seeds``."""
+    counts = sorted(counts)
+    low, high = counts[0], counts[-1]
+    return f"{high} seed{'s' if high > 1 else ''}" if low == high else f"{low} to {high} seeds"

@@ -1,0 +1,1 @@
+"""Neural networks: devices, pretrained models, int8 inference, the embedded models."""

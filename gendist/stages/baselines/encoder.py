@@ -1,0 +1,60 @@
+"""Embeddings of whole texts by a sentence encoder, as its publishers use it: mean of the states, unit length."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch.nn import functional
+
+from gendist.nn.packed_linear import pack_linear_layers
+from gendist.nn.padding import padded
+from gendist.nn.pretrained import load_encoder, load_tokenizer, locate
+from gendist.stages.baselines.head import Head
+from gendist.stages.evaluation.predictor import Predictor
+from gendist.stages.logits.batches import TOKEN_BUDGET, encode
+
+MAX_TOKENS = 128
+"""Longer texts are cut: where the embedded teacher cuts them."""
+FILES = ("config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json")
+"""Of a transformers folder, what inference needs."""
+
+
+class Encoder:
+    """A frozen encoder and its tokenizer."""
+
+    def __init__(self, model: str) -> None:
+        """Load an embedded or local encoder.
+
+        Raises:
+            GendistError: if it cannot be loaded.
+        """
+        self.folder = Path(locate(model))
+        self.tokenizer = load_tokenizer(model)
+        loaded: Any = load_encoder(model)
+        self.n_parameters = sum(p.numel() for p in loaded.encoder.parameters())
+        self.model = pack_linear_layers(loaded.eval())
+
+    @torch.inference_mode()
+    def embed(self, texts: Sequence[str]) -> np.ndarray:
+        """Return unit vectors (texts, width), float32, in the order of the texts."""
+        encoded = encode(self.tokenizer, texts, MAX_TOKENS, self.model)
+        order = sorted(range(len(encoded)), key=lambda i: (len(encoded[i]), i))
+        vectors = np.empty((len(encoded), self.model.config.hidden_size), np.float32)
+        while order:
+            rows = max(1, TOKEN_BUDGET // len(encoded[order[-1]]))
+            picks, order = order[-rows:], order[:-rows]  # from the longest on
+            ids, mask = padded([encoded[i] for i in picks], self.tokenizer.pad_token_id or 0)
+            vectors[picks] = functional.normalize(self.model.embed(ids, mask)).numpy()
+        return vectors
+
+
+def encoder_predictor(encoder: Encoder, head: Head, head_file: Path) -> Predictor:
+    """Join an encoder and a classifier over its embeddings."""
+    files = [encoder.folder / name for name in FILES]
+    return Predictor(
+        lambda texts: head.logits(encoder.embed(texts)).argmax(1),
+        [head_file, *(file for file in files if file.is_file())],
+        "torch",
+    )

@@ -1,0 +1,40 @@
+"""Names of the architectures, and how one is built."""
+
+from collections.abc import Callable
+from typing import TypeVar
+
+import torch
+
+from gendist.config.student import Student
+from gendist.errors import GendistError
+
+ARCHITECTURES: dict[str, Callable[[torch.Tensor, Student, int], torch.nn.Module]] = {}
+
+T = TypeVar("T", bound=type[torch.nn.Module])
+
+
+def register(name: str) -> Callable[[T], T]:
+    """Make a network class known as ``name`` to ``students.*.architecture`` in the config."""
+
+    def decorate(network: T) -> T:
+        ARCHITECTURES[name] = network
+        return network
+
+    return decorate
+
+
+def build(vectors: torch.Tensor, settings: Student, classes: int) -> torch.nn.Module:
+    """Build a student over pretrained vectors (vocabulary, width).
+
+    Raises:
+        GendistError: if the architecture is unknown.
+    """
+    if settings.architecture not in ARCHITECTURES:
+        known = ", ".join(sorted(ARCHITECTURES))
+        raise GendistError(f"students: architecture '{settings.architecture}' is unknown; accepted: {known}")
+    return ARCHITECTURES[settings.architecture](vectors, settings, classes)
+
+
+def embed(embedding: torch.nn.Embedding, ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    """Look pieces up, zero where padded: (rows, pieces) to (rows, width, pieces)."""
+    return (embedding(ids) * mask[..., None]).transpose(1, 2)

@@ -1,1 +1,0 @@
-"""Tracking: the study's runs in somebody's MLflow."""

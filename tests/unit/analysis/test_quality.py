@@ -1,0 +1,424 @@
+import json
+import re
+import shutil
+import subprocess
+import sys
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from quality_fixtures import LABELS, MADE, REAL, ROWS, logits_for, random_texts, write_logits, write_pool, write_real
+from report_fixtures import read_csv
+
+from gendist.analysis.quality.assess import PoolNames, assess_pool
+from gendist.analysis.quality.figure import draw_quality
+from gendist.analysis.quality.page import choose_rows
+from gendist.analysis.quality.repeats import EarlierTexts, KnownTexts, find_repeats
+from gendist.analysis.quality.scores import Scores, agreement_with_request, describe_scores
+from gendist.analysis.quality.shingles import JACCARD, shingles
+from gendist.analysis.quality.table import Students, write_quality
+from gendist.analysis.quality.wording import Listed, alikeness, describe_texts, distinct, first_words, variety
+from gendist.config import study_from
+from gendist.config.plan import planned_pools
+from gendist.errors import GendistError
+from gendist.io.files import read_json, write_json
+from gendist.stages.synthetic.repeat_marks import is_copied, is_repeated, read_marks
+
+NAMES = PoolNames("to_y", "g", "full", "bert")
+
+
+def jaccard(one, other):
+    a, b = shingles(one), shingles(other)
+    return len(a & b) / len(a | b)
+
+
+# --- repeats ---
+
+
+def test_planted_repeats_are_found_and_nothing_else(tmp_path):
+    files = write_pool(tmp_path)
+    marks = {name: values.tolist() for name, values in read_marks(files.pool.repeats, np.array(ROWS)).items()}
+    found = {
+        name: {row: of for row, of in zip(marks["row"], marks[name], strict=True) if of >= 0}
+        for name in ("duplicate_of", "near_duplicate_of", "copy_of", "near_copy_of")
+    }
+    assert found == {
+        "duplicate_of": {1: 0, 9: 2},
+        "near_duplicate_of": {2: 0},
+        "copy_of": {4: 11},
+        "near_copy_of": {5: 12},
+    }
+    runs = dict(zip(marks["row"], marks["longest_run"], strict=True))
+    assert (runs[6], runs[8]) == (9, 1)  # "that the wind ... than"; "and"
+    assert dict(zip(marks["row"], marks["nearest_id"], strict=True))[6] == 13
+    repeats = read_marks(files.pool.repeats, np.array(ROWS))
+    assert np.array(ROWS)[is_repeated(repeats)].tolist() == [1, 2, 9]
+    assert np.array(ROWS)[is_copied(repeats)].tolist() == [4, 5, 6]
+    with pytest.raises(GendistError, match=r"repeats\.parquet: not of the same generated rows"):
+        read_marks(files.pool.repeats, np.arange(9))
+
+
+def test_near_duplicates_are_those_of_a_plain_search():
+    texts = random_texts(60, 0)
+    rng = np.random.default_rng(1)
+    for source in range(20):  # of one to eight words changed
+        words = texts[source].split()
+        for place in rng.choice(30, 1 + source % 8, replace=False):
+            words[place] = "changed"
+        texts.append(" ".join(words))
+    keys = np.arange(100, 100 + len(texts))
+    found = EarlierTexts().repeats(texts, keys)
+    near = []
+    for i, text in enumerate(texts):
+        similar = [(jaccard(text, texts[j]), -j) for j in range(i) if near[j] < 0]
+        near.append(100 - max(similar)[1] if similar and max(similar)[0] >= JACCARD else -1)
+    assert found.near.tolist() == near and (found.exact < 0).all()
+    assert 3 < sum(of >= 0 for of in near) < 20  # on both sides of the border
+    copies = KnownTexts(texts[:60], keys[:60]).repeats(texts[60:])
+    assert copies.near.tolist() == near[60:]
+
+
+def test_a_chain_of_small_changes_is_not_dropped_link_by_link():
+    words = random_texts(1, 3)[0].split()
+    chain = [" ".join(["new"] * (4 * i) + words[4 * i :]) for i in range(3)]
+    assert (
+        jaccard(chain[0], chain[1]) >= JACCARD <= jaccard(chain[1], chain[2]) and jaccard(chain[0], chain[2]) < JACCARD
+    )
+    assert EarlierTexts().repeats(chain, np.arange(3)).near.tolist() == [-1, 0, -1]
+
+
+def test_texts_shorter_than_a_shingle_count_as_a_whole():
+    assert shingles("Oh  NO") == {"oh no"} and shingles("a") == {"a"} and len(shingles("abcdef")) == 2
+    assert EarlierTexts().repeats(["a", "b", "A"], np.arange(3)).exact.tolist() == [-1, -1, 0]
+
+
+def test_what_is_said_of_a_row_stays_as_the_pool_grows(tmp_path):
+    files = write_pool(tmp_path)
+    find_repeats(files.pool.train, files.pool.shards[:2], 6, tmp_path / "few.parquet")
+    few, all_rows = (pq.read_table(path).to_pylist() for path in (tmp_path / "few.parquet", files.pool.repeats))
+    assert few == all_rows[: len(few)] and len(few) == 5
+
+
+# --- wording ---
+
+
+def test_distinct_by_hand():
+    rows = [["a", "b", "a", "b"], ["a", "b"], ["c"]]
+    assert distinct(rows, 1) == pytest.approx(3 / 7, abs=1e-6)
+    assert distinct(rows, 2) == 0.5  # ab, ba, ab and ab; none goes from one row into the next
+    assert distinct(rows, 3) == 1 and distinct(rows, 5) is None
+    found = variety(rows, {"a", "z"})
+    assert (found["types"], found["known_types"]) == (3, 0.5)
+    assert found["new_words"] == pytest.approx(4 / 7, abs=1e-6)
+
+
+def test_groups_are_compared_on_equally_many_words_and_rows():
+    assert first_words([["a", "b"], ["c", "d"], ["e"]], 3) == [["a", "b"], ["c"]]
+    groups = {"many": ["one two three"] * 50, "few": ["four five", "six", "seven one"]}
+    found = describe_texts({name: Listed(texts) for name, texts in groups.items()}, "few")
+    assert [found[name]["same_words"]["words"] for name in groups] == [5, 5]
+    assert [found[name]["same_rows"]["rows"] for name in groups] == [3, 3]
+    assert found["many"]["rows"] == 50 and found["many"]["types"] == 3
+    assert found["many"]["words"]["mean"] == 3 and set(found["many"]["words"]["quantiles"]) == {3.0}
+    assert found["few"]["same_words"]["new_words"] == 0 and found["many"]["same_words"]["new_words"] == 0.6
+    assert found["few"]["characters"]["quantiles"][0] == 3
+
+
+def test_alikeness_by_hand():
+    same = alikeness(["red boat", "red boat", "red boat"])
+    assert (same["pairs"], same["nearest"]) == (1, 1)
+    mixed = alikeness(["red boat", "red boat", "green hill"])
+    assert (mixed["pairs"], mixed["nearest"]) == (pytest.approx(1 / 3, abs=1e-6), pytest.approx(2 / 3, abs=1e-6))
+    assert alikeness(["alone here"])["nearest"] is None and alikeness(["...", "!"])["nearest"] is None
+
+
+# --- scores ---
+
+
+def test_entropy_and_balance_of_known_logits():
+    logits = np.log(np.array([[0.5, 0.25, 0.25], [1 / 3, 1 / 3, 1 / 3], [0.95, 0.04, 0.01]])).astype(np.float32)
+    scores = Scores.of(logits)
+    assert scores.predicted.tolist() == [0, 0, 0]
+    assert scores.confidence == pytest.approx([0.5, 1 / 3, 0.95], abs=1e-6)
+    assert scores.entropy[0] == pytest.approx(1.5 * np.log(2) / np.log(3), abs=1e-6)
+    assert scores.entropy[1] == pytest.approx(1)
+    found = describe_scores(scores, ["a", "b", "c"])
+    assert found["classes"]["a"] == {"rows": 1, "probability": pytest.approx((0.5 + 1 / 3 + 0.95) / 3, abs=1e-6)}
+    assert found["confidence"]["at_least_0.5"] == pytest.approx(2 / 3, abs=1e-6)
+    assert found["confidence"]["at_least_0.9"] == pytest.approx(1 / 3, abs=1e-6)
+    # Each row is sure and all classes are equally frequent; then all of one class.
+    even = describe_scores(Scores.of(np.eye(3) * 50), ["a", "b", "c"])
+    assert (even["balance"], even["entropy"]) == (pytest.approx(1), pytest.approx(0))
+    assert describe_scores(Scores.of(np.array([[90.0, 0, 0]] * 4)), ["a", "b", "c"])["balance"] == pytest.approx(0)
+    assert Scores.of(np.array([[1e4, -1e4]], np.float32)).entropy.tolist() == [0]
+
+
+def test_agreement_with_the_label_asked_for():
+    found = agreement_with_request(np.array([0, 0, 1, 1]), np.array([0, 1, 1, 1]), ["a", "b", "c"])
+    assert found == {"all": 0.75, "classes": {"a": 0.5, "b": 1.0, "c": None}}
+
+
+# --- a pool as a whole ---
+
+
+def assess(files, folder, **changed):
+    pool = replace(files.pool, **changed)
+    outputs = [folder / name for name in ("quality.json", "rows.parquet", "samples.html")]
+    assess_pool(pool, NAMES, files.count, *outputs)
+    return read_json(outputs[0]), pq.read_table(outputs[1]).to_pylist(), outputs[2].read_text()
+
+
+def test_the_measures_of_a_pool(tmp_path):
+    record, rows, _ = assess(write_pool(tmp_path), tmp_path)
+    assert (record["rows"], record["empty"], record["teacher"], record["as_other_teachers"]) == (10, 1, "bert", {})
+    shares = {name: round(value * 9) for name, value in record["repeats"].items() if isinstance(value, float)}
+    assert shares == {
+        "duplicates": 2,
+        "near_duplicates": 1,
+        "copies": 1,
+        "near_copies": 1,
+        "with_gram": 3,
+        "repeated": 3,
+        "copied": 3,
+    }
+    assert record["as_asked"]["all"] == 1
+    assert record["scores"]["generated"]["classes"]["sea"]["rows"] == pytest.approx(3 / 9, abs=1e-6)  # 0, 6 and 9
+    assert record["scores"]["held_out"]["classes"]["sea"]["rows"] == 0.5
+    assert [record["texts"][group]["rows"] for group in ("generated", "training", "held_out")] == [9, 4, 4]
+    assert [row["row"] for row in rows] == ROWS and [row["text"] for row in rows] == [MADE[i] for i in ROWS]
+    five = rows[ROWS.index(5)]
+    assert (five["near_copy_of"], five["nearest_id"], five["nearest_text"]) == (12, 12, REAL[2])
+    assert (five["predicted"], five["asked"], five["nearest_label"]) == ("so&il", "so&il", "so&il")
+    assert five["confidence"] == pytest.approx(np.exp(3) / (np.exp(3) + 2), abs=1e-5) and five["n_words"] == 16
+
+
+def test_without_labels_or_other_teachers_nothing_is_claimed(tmp_path):
+    files = write_pool(tmp_path, conditional=False)
+    record, rows, page = assess(files, tmp_path)
+    assert record["as_asked"] is None and {row["asked"] for row in rows} == {None} and "asked for" not in page
+    second = [
+        write_logits(tmp_path / f"second-{i}.parquet", "row", [logits_for(0)] * n, 4 * i)
+        for i, n in enumerate((4, 4, 2))
+    ]
+    record, _, _ = assess(files, tmp_path, others={"second": second})
+    assert record["as_other_teachers"] == {"second": pytest.approx(3 / 9, abs=1e-6)}
+
+
+FIXTURES = str(Path(__file__).parents[2] / "fixtures")
+
+
+def test_equal_pools_give_equal_bytes_in_any_process(tmp_path):
+    program = "import sys; sys.path[:0] = sys.argv[2:]; from pathlib import Path; from test_quality import *;"
+    program += "f = Path(sys.argv[1]); assess(write_pool(f), f)"
+    for name, seed in (("one", "1"), ("two", "2")):
+        command = [sys.executable, "-c", program, str(tmp_path / name), str(Path(__file__).parent), FIXTURES]
+        root = str(Path(__file__).parents[3])
+        subprocess.run(command, check=True, env={"PYTHONHASHSEED": seed, "PYTHONPATH": root, "PATH": ""})
+    for file in ("quality.json", "rows.parquet", "samples.html", "repeats.parquet"):
+        assert (tmp_path / "one" / file).read_bytes() == (tmp_path / "two" / file).read_bytes(), file
+
+
+def test_files_that_do_not_fit_are_named(tmp_path):
+    files = write_pool(tmp_path)
+    write_json(tmp_path / "other.json", {"gendist": {"label_names": ["x", "y", "z"]}})
+    two = write_logits(tmp_path / "two.parquet", "id", [[0.0, 1.0]] * 4, 10)
+    for changed, message in (
+        ({"generator": tmp_path / "other.json"}, r"other\.json: labels are x, y, z; not those of the training rows"),
+        ({"test_logits": two}, r"two\.parquet: 2 classes, but the training rows have 3"),
+        ({"logits": files.pool.logits[:1]}, "generated row 4 has no logits"),
+    ):
+        with pytest.raises(GendistError, match=message):
+            assess(files, tmp_path / "out", **changed)
+    assert not (tmp_path / "out").exists()
+
+
+# --- the page ---
+
+
+class Elements(HTMLParser):
+    """Collects what a browser would see: elements with their attributes, and text outside scripts and styles."""
+
+    def __init__(self, page):
+        super().__init__()
+        self.elements, self.words, self.inside = [], [], None
+        self.feed(page)
+
+    def handle_starttag(self, tag, attributes):
+        self.elements.append((tag, dict(attributes)))
+        self.inside = tag
+
+    def handle_endtag(self, tag):
+        self.inside = None
+
+    def handle_data(self, text):
+        if self.inside not in ("script", "style"):
+            self.words.append(text)
+
+
+def test_generated_markup_comes_out_as_text(tmp_path):
+    _, _, page = assess(write_pool(tmp_path), tmp_path)
+    seen = Elements(page)
+    tags = [tag for tag, _ in seen.elements]
+    assert tags.count("script") == tags.count("style") == 1 and "img" not in tags
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page and "<script>alert" not in page
+    assert "<script>alert(1)</script> <img src=x onerror=alert(2)> kites & krad" in "".join(seen.words)
+    assert "\u202e" not in page and 'data-class="so&amp;il"' in page
+    attributes = {name for _, attrs in seen.elements for name in attrs}
+    assert not {name for name in attributes if name.startswith("on")} | (attributes & {"style", "src", "href"})
+
+
+def test_the_page_shows_texts_detokenised_and_the_rows_hold_them_as_generated(tmp_path):
+    _, rows, page = assess(write_pool(tmp_path), tmp_path)
+    assert rows[ROWS.index(8)]["text"] == MADE[8] == "clay ' s pots & a spade ( < b > )"
+    assert "clay's pots & a spade (< b >)" in "".join(Elements(page).words)
+    assert '<p dir="auto">clay&#39;s pots &amp; a spade (&lt; b &gt;)</p>' in page
+    assert "shown detokenised" in page
+    assert "Teacher's label, probability" in page
+
+
+def test_the_page_allows_its_own_script_and_style_and_nothing_else(tmp_path):
+    _, _, page = assess(write_pool(tmp_path), tmp_path)
+    (policy,) = [a["content"] for tag, a in Elements(page).elements if a.get("http-equiv") == "Content-Security-Policy"]
+    rules = dict(rule.split(maxsplit=1) for rule in policy.split("; "))
+    assert rules["default-src"] == "'none'" and rules["base-uri"] == "'none'" and "unsafe" not in policy
+    import base64
+    import hashlib
+
+    for kind in ("script", "style"):
+        (content,) = re.findall(rf"<{kind}>(.*?)</{kind}>", page, re.DOTALL)
+        digest = base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()
+        assert rules[f"{kind}-src"] == f"'sha256-{digest}'"
+
+
+def test_rows_stand_by_confidence_without_any_script(tmp_path):
+    sureness = [1, 4, 2, 9, 3, 0.5, 5, 6, 7, 8]
+    logits = [logits_for(0, value) for value in sureness]
+    _, _, page = assess(write_pool(tmp_path, logits=logits), tmp_path)
+    rows = [attrs for tag, attrs in Elements(page).elements if tag == "tr" and "data-row" in attrs]
+    assert [int(row["data-row"]) for row in rows] == sorted(ROWS, key=lambda i: sureness[i])
+    kinds = {int(row["data-row"]): row["data-kinds"] for row in rows if row["data-kinds"]}
+    assert kinds == {1: "duplicate", 2: "near-duplicate", 4: "copy", 5: "near-copy", 9: "duplicate"}
+    assert sum("data-other" in row for row in rows) == 6  # all but rows 0, 6 and 9 were asked for another label
+    assert '<form id="controls" hidden>' in page  # the script shows it
+
+
+def test_a_large_pool_shows_the_doubtful_the_repeats_and_a_draw():
+    confidence, marked = 1 - np.arange(3000) / 5000, np.zeros(3000, bool)
+    marked[7] = True
+    chosen = choose_rows(confidence, marked).tolist()
+    assert len(chosen) == 1000 == len(set(chosen)) and 7 in chosen and chosen == sorted(chosen)
+    assert set(range(2800, 3000)) <= set(chosen)
+    assert chosen == choose_rows(confidence, marked).tolist() != choose_rows(confidence, marked, seed=1).tolist()
+    assert choose_rows(confidence[:50], marked[:50]).tolist() == list(range(50))
+
+
+@pytest.mark.skipif(shutil.which("node") is None, reason="node checks the syntax of the script")
+def test_the_script_is_valid(tmp_path):
+    from gendist.analysis.quality.page_parts import SCRIPT
+
+    (tmp_path / "page.js").write_text(SCRIPT)
+    subprocess.run(["node", "--check", str(tmp_path / "page.js")], check=True)
+
+
+# --- table and figure ---
+
+
+@pytest.fixture
+def pools(tmp_path):
+    found = []
+    for name, texts in (("full", MADE), ("cool", MADE[:5])):
+        folder = tmp_path / name
+        assess(write_pool(folder, texts), folder)
+        record = read_json(folder / "quality.json")
+        write_json(folder / "quality.json", {**record, "sampling": name})
+        found.append(folder / "quality.json")
+    return found
+
+
+def test_the_table_sets_pools_beside_real_rows(pools, tmp_path):
+    teacher = write_logits(tmp_path / "t.parquet", "id", [logits_for(0), logits_for(1), logits_for(2), logits_for(0)])
+    seeds = [
+        write_logits(tmp_path / f"s{i}.parquet", "id", [logits_for(c, s) for c in classes])
+        for i, (classes, s) in enumerate([((0, 1, 2, 1), 9.0), ((0, 2, 2, 0), 1.0)])
+    ]
+    out = tmp_path / "q.csv", tmp_path / "q.md"
+    write_quality(pools, {"to_y": Students(seeds, teacher)}, "kim+gendist", *out)
+    full, cool, training, held_out = read_csv(out[0])
+    assert [row["texts"] for row in (full, cool, training, held_out)] == [
+        "g, full",
+        "g, cool",
+        "training real",
+        "held-out real",
+    ]
+    assert (full["rows"], cool["rows"], full["repeated, %"], cool["repeated, %"]) == ("9", "4", "33.3333", "50.0")
+    # The sure first seed has its way: three of four.
+    assert (full["students agree, %"], cool["students agree, %"], full["teachers agree, %"]) == ("75.0", "", "")
+    assert full["as asked, %"] == "100.0" and training["as asked, %"] == held_out["repeated, %"] == ""
+    assert training["new words, %"] == "" and float(held_out["new words, %"]) > 0
+    markdown = out[1].read_text()
+    assert "to\\_y" in markdown and "kim+gendist students" in markdown and "Gulls" not in markdown
+    before = out[0].read_bytes()
+    write_quality(pools, {"to_y": Students(seeds, teacher)}, "kim+gendist", *out)
+    assert out[0].read_bytes() == before
+    with pytest.raises(GendistError, match=r"s0\.parquet: not of the same test rows"):
+        write_quality(
+            pools, {"to_y": Students(seeds, write_logits(tmp_path / "u.parquet", "id", [logits_for(0)]))}, "k", *out
+        )
+
+
+def test_the_figure_and_its_data(pools, tmp_path):
+    out = [tmp_path / f"q.{kind}" for kind in ("svg", "png", "csv", "parquet")]
+    draw_quality(pools, *out)
+    before = [path.read_bytes() for path in out]
+    assert before[0].startswith(b"<?xml") and before[1].startswith(b"\x89PNG")
+    rows = read_csv(out[2])
+    assert {row["texts"] for row in rows} == {"g, full", "g, cool", "held-out real"}
+    shares = [float(r["value"]) for r in rows if r["measure"] == "class" and r["texts"] == "g, full"]
+    assert len(shares) == 3 and sum(shares) == pytest.approx(100, abs=1e-3)
+    assert [r["at"] for r in rows if r["measure"] == "class"][:3] == LABELS
+    draw_quality(pools, *out)
+    assert [path.read_bytes() for path in out] == before
+
+
+# --- the study ---
+
+
+def test_every_pool_of_a_study_is_measured_once():
+    study = study_from(
+        {
+            "datasets": {name: {"train": "a.csv", "test": "b.csv", "synthetic": 300} for name in ("one", "two")},
+            "generators": {"main": {"model": "pocket"}, "other": {"model": "pocket"}},
+            "samplings": {"full": {}, "cool": {"temperature": 0.7}},
+            "sampling_rows": 200,
+        }
+    )
+    pools = planned_pools(study)
+    assert list(pools) == [
+        (dataset, *names)
+        for dataset in ("one", "two")
+        for names in (("main", "full"), ("main", "cool"), ("other", "full"))
+    ]
+    assert list(pools.values()) == [300, 200, 300] * 2
+
+
+def test_a_large_pool_takes_seconds(tmp_path):
+    from time import process_time
+
+    texts = random_texts(3000, 5)
+    files = write_pool(tmp_path, texts[:4])
+    train = write_real(tmp_path / "many.parquet", random_texts(400, 6))
+    from quality_fixtures import write_shards
+
+    shards = write_shards(tmp_path / "large", texts, 3000)
+    began = process_time()
+    find_repeats(train, shards, 3000, tmp_path / "r.parquet")
+    assert process_time() - began < 15  # a few seconds; 13,600 rows take about ten
+    assert files.count == 4
+
+
+def test_json_is_plain(tmp_path):
+    assess(write_pool(tmp_path), tmp_path)
+    json.loads((tmp_path / "quality.json").read_text(), parse_constant=lambda name: pytest.fail(name))

@@ -1,0 +1,351 @@
+"""Models in integers: near to float32, and the same whatever is computed beside them."""
+
+import copy
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+from scipy.stats import chisquare
+from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM
+
+from gendist.config.sampling import Sampling
+from gendist.errors import GendistError
+from gendist.nn import devices
+from gendist.nn.int8 import linear
+from gendist.nn.int8.decoder import Decoder
+from gendist.nn.int8.divergence import LIMIT, divergence, layers_in_two_passes
+from gendist.nn.int8.fused import FusedDecoder, decoder_for
+from gendist.nn.int8.linear import GELU_OFFSET, IntegerLinear, quantize_rows
+from gendist.nn.pretrained import load_causal_lm, load_tokenizer
+from gendist.stages.generator.finetune import boundary_tokens
+from gendist.stages.generator.folder import record_in
+from gendist.stages.synthetic.sampler import Sampler
+
+MODELS = ["generator", "bert_generator"]
+
+
+@pytest.fixture(params=MODELS)
+def folder(request):
+    return request.getfixturevalue(request.param)
+
+
+@pytest.fixture
+def model(folder):
+    return load_causal_lm(str(folder)).eval()
+
+
+@pytest.fixture(scope="module")
+def wide():
+    """A random GPT-2 with wide heads, and more places than the tiny ones."""
+    torch.manual_seed(3)
+    config = GPT2Config(vocab_size=500, n_positions=300, n_embd=256, n_layer=2, n_head=2, initializer_range=0.1)
+    return GPT2LMHeadModel(config).eval()
+
+
+def read(decoder, ids):
+    """The logits after each of some rows' tokens, (rows, places, vocabulary)."""
+    cache = decoder.empty_cache(*ids.shape)
+    with torch.inference_mode():
+        places = torch.arange(ids.shape[1]).expand_as(ids)
+        steps = [decoder.logits(decoder.step(*at, cache)) for at in zip(ids.t(), places.t(), strict=True)]
+    return torch.stack(steps, 1)
+
+
+def test_rounding_is_by_row_and_to_half_a_step():
+    x = torch.tensor([[1.0, -0.3, 0.0], [0.0, 0.0, 0.0], [1e6, 4e3, -5e5]], dtype=torch.float64)
+    codes, step = quantize_rows(x)
+    assert codes.abs().max() == 127 and torch.equal(codes, codes.round())
+    assert ((codes * step - x).abs() <= step / 2 + 1e-12).all()
+
+
+def test_a_linear_layer_is_near_to_float32():
+    torch.manual_seed(0)
+    layer = torch.nn.Linear(300, 70)
+    x = torch.randn(9, 300, dtype=torch.float64)
+    ours = IntegerLinear(layer.weight, layer.bias)(x)
+    exact = copy.deepcopy(layer).double()(x)
+    assert 0 < (ours - exact).abs().mean() < 0.02 * exact.abs().mean()
+
+
+def test_an_outlier_costs_the_other_inputs_no_precision():
+    torch.manual_seed(0)
+    layer = torch.nn.Linear(300, 70)
+    x = torch.randn(9, 300, dtype=torch.float64)
+    usual = (IntegerLinear(layer.weight, layer.bias)(x) - copy.deepcopy(layer).double()(x)).abs().mean()
+    x[:, 17] = 1000.0
+    codes, _, top, largest = linear.quantize_inputs(x)
+    assert (codes[:, 17] == linear.ZERO).all() and (top == 17).all() and (largest == 1000).all()
+    # The integer weights are exact here, so that only the rounding of the inputs is left.
+    layer.weight.data = torch.randint(-127, 128, layer.weight.shape) / 127.0
+    layer.weight.data[:, 0] = 1.0
+    error = IntegerLinear(layer.weight, layer.bias)(x) - copy.deepcopy(layer).double()(x)
+    assert 0 < error.abs().mean() < 20 * usual  # a step of 1000 / 127 would be off by 300 times as much
+
+
+def test_an_outlier_weight_costs_the_other_weights_no_precision():
+    torch.manual_seed(0)
+    layer = torch.nn.Linear(300, 70)
+    x = torch.randn(9, 300, dtype=torch.float64)
+    usual = (IntegerLinear(layer.weight, layer.bias)(x) - copy.deepcopy(layer).double()(x)).abs().mean()
+    with torch.no_grad():
+        layer.weight[torch.arange(70), torch.randint(300, (70,))] = -5.0  # a hundred times as large as the others
+    exact = copy.deepcopy(layer).double()(x)
+    rounded, apart = (
+        (IntegerLinear(layer.weight, layer.bias, outliers=outliers)(x) - exact).abs().mean()
+        for outliers in (False, True)
+    )
+    assert 0 < apart < 2 * usual and rounded > 20 * usual
+
+
+def test_two_passes_round_inputs_to_16_bits():
+    torch.manual_seed(0)
+    layer = torch.nn.Linear(300, 70)
+    layer.weight.data = torch.randint(-127, 128, layer.weight.shape) / 127.0
+    layer.weight.data[:, 0] = 1.0
+    x = torch.randn(9, 300, dtype=torch.float64).abs()
+    exact = copy.deepcopy(layer).double()(x)
+    for offset in (0.0, GELU_OFFSET):
+        once, twice = (
+            (IntegerLinear(layer.weight, layer.bias, offset=offset, two_pass=two)(x) - exact).abs().mean()
+            for two in (False, True)
+        )
+        assert 0 < twice < once / 50
+
+
+def test_inputs_that_are_never_far_below_zero_take_all_levels():
+    torch.manual_seed(0)
+    layer = torch.nn.Linear(300, 70)
+    layer.weight.data = torch.randint(-127, 128, layer.weight.shape) / 127.0
+    layer.weight.data[:, 0] = 1.0
+    x = torch.nn.functional.gelu(3 * torch.randn(9, 300, dtype=torch.float64), approximate="tanh")
+    assert x.min() >= -GELU_OFFSET
+    exact = copy.deepcopy(layer).double()(x)
+    signed, unsigned = (
+        (IntegerLinear(layer.weight, layer.bias, offset=offset)(x) - exact).abs().mean()
+        for offset in (0.0, GELU_OFFSET)
+    )
+    assert unsigned < 0.7 * signed
+
+
+@pytest.mark.skipif(not linear.has_integer_products(), reason="this processor has no products of bytes")
+@pytest.mark.parametrize("inputs", [16, 768, 3072])
+def test_processors_without_products_of_bytes_compute_the_same(inputs, monkeypatch):
+    torch.manual_seed(0)
+    layer = torch.nn.Linear(inputs, 50)
+    x = 10 * torch.randn(33, inputs, dtype=torch.float64)
+    x[0] = x[0].abs().max()  # the largest sums that there can be
+    fast = IntegerLinear(layer.weight, layer.bias)
+    monkeypatch.setattr(linear, "has_integer_products", lambda: False)
+    plain = IntegerLinear(layer.weight, layer.bias)
+    assert fast.packed is not None and plain.packed is None
+    assert torch.equal(fast(x), plain(x))
+    assert torch.equal(fast(x)[7:8], fast(x[7:8]))
+
+
+def test_probabilities_are_near_to_those_of_float32(model):
+    torch.manual_seed(1)
+    ids = torch.randint(3, model.config.vocab_size, (6, 20)).tolist()
+    two_pass, nats = layers_in_two_passes(model, ids)
+    assert two_pass == () and 0 < nats < LIMIT
+
+
+@pytest.fixture(scope="module")
+def with_outliers():
+    """A GPT-2 some of whose feed-forward activations are a thousand times as large as the others."""
+    torch.manual_seed(4)
+    config = GPT2Config(vocab_size=300, n_positions=64, n_embd=64, n_layer=2, n_head=2, initializer_range=0.1)
+    model = GPT2LMHeadModel(config).eval()
+    with torch.no_grad():
+        for block in model.transformer.h:
+            block.mlp.c_fc.weight[:, :8] *= 300
+            block.mlp.c_proj.weight[:8] /= 300
+            block.mlp.c_proj.weight[8:] *= 4
+    return model
+
+
+def test_weak_layers_take_16_bits_and_the_model_stays_in_integers(with_outliers):
+    ids = torch.randint(3, 300, (6, 30)).tolist()
+    assert divergence(with_outliers, decoder_for(with_outliers), ids) > LIMIT
+    two_pass, nats = layers_in_two_passes(with_outliers, ids)
+    assert two_pass == ("down",) and nats < LIMIT
+
+    def rows(batch_size):
+        settings = Sampling(max_tokens=20, batch_size=batch_size, precision="int8")
+        return {row.number: row.tokens for row in Sampler(with_outliers, 0, 1, [], settings, two_pass).sample(range(9))}
+
+    assert rows(9) == rows(2)
+
+
+def test_outlier_weights_leave_the_model_in_integers():
+    torch.manual_seed(4)
+    model = GPT2LMHeadModel(GPT2Config(vocab_size=300, n_positions=64, n_embd=64, n_layer=2, n_head=2)).eval()
+    with torch.no_grad():
+        for block in model.transformer.h:  # weights are stored as (inputs, outputs)
+            block.mlp.c_proj.weight[torch.randint(256, (64,)), torch.arange(64)] = 4.0
+    ids = torch.randint(3, 300, (6, 30)).tolist()
+    for layer in (decoder := decoder_for(model)).layers:
+        assert layer.down.outliers[1].tolist() == [4.0] * 64
+    assert divergence(model, decoder, ids) < LIMIT
+    ids = torch.randint(3, 300, (5, 20))
+    assert isinstance(decoder, FusedDecoder) and torch.equal(read(decoder, ids), read(Decoder(model), ids))
+
+
+def test_a_damaged_layer_is_noticed(model):
+    broken = Decoder(model)
+    broken.layers[0].down.step.mul_(3)
+    ids = torch.randint(3, model.config.vocab_size, (6, 20)).tolist()
+    assert divergence(model, broken, ids) > 10 * divergence(model, Decoder(model), ids)
+
+
+def test_long_rows_of_wide_heads_stay_near(wide):
+    ids = torch.randint(0, 500, (2, 300))
+    with torch.inference_mode():
+        expected = torch.log_softmax(wide(input_ids=ids).logits.double(), 2)
+    found = torch.log_softmax(read(Decoder(wide), ids).double(), 2)
+    nats = (expected.exp() * (expected - found)).sum(2)
+    assert nats[:, 200:].mean() < 2 * nats[:, :100].mean() < 2 * LIMIT
+
+
+@pytest.mark.parametrize("kind", [Decoder, FusedDecoder])
+def test_logits_do_not_depend_on_the_batch_or_threads(kind, wide):
+    decoder, ids = kind(wide), torch.randint(0, 500, (13, 40))
+    together = read(decoder, ids)
+    assert torch.equal(read(decoder, ids[4:5]), together[4:5])
+    try:
+        devices.prepare(2, 0)
+        assert torch.equal(read(decoder, ids), together)
+    finally:
+        devices.prepare(1, 0)
+
+
+def test_the_compiled_decoder_computes_the_same(model, wide):
+    for network, places in ((model, 20), (wide, 140)):  # more places than attention takes at once
+        plain, ours = Decoder(network), decoder_for(network)
+        assert isinstance(ours, FusedDecoder)
+        ids = torch.randint(0, network.config.vocab_size, (5, places))
+        assert torch.equal(read(ours, ids), read(plain, ids))
+
+
+@pytest.mark.parametrize("kind", [Decoder, FusedDecoder])
+def test_rows_come_and_go_in_slots(kind, wide):
+    """Rows of several lengths begin at any time, in slots that others have left."""
+    decoder, ids, rng = kind(wide), torch.randint(0, 500, (9, 90)), np.random.default_rng(0)
+    expected, cache, lengths = read(Decoder(wide), ids), decoder.empty_cache(3, 90), rng.integers(1, 90, 9)
+    waiting, held, places, seen = list(range(9)), [-1] * 3, [0] * 3, 0
+    with torch.inference_mode():
+        while waiting or any(row >= 0 for row in held):
+            for slot in range(3):
+                if held[slot] < 0 and waiting and rng.random() < 0.3:
+                    held[slot], places[slot] = waiting.pop(), 0
+            slots = torch.tensor([slot for slot in (2, 0, 1) if held[slot] >= 0], dtype=torch.long)
+            if not len(slots):
+                continue
+            rows, at = torch.tensor(held)[slots], torch.tensor(places)[slots]
+            found = decoder.logits(decoder.step(ids[rows, at], at, cache, slots))
+            assert torch.equal(found, expected[rows, at])
+            for slot in slots.tolist():
+                places[slot], seen = places[slot] + 1, seen + 1
+                if places[slot] == lengths[held[slot]]:
+                    held[slot] = -1
+    assert seen == lengths.sum()
+
+
+def test_sums_in_attention_are_exact(wide, monkeypatch):
+    """Whatever order they are taken in: float64 gives the same."""
+    decoder, ids = Decoder(wide), torch.randint(0, 500, (3, 50))
+    expected, product = read(decoder, ids), torch.bmm
+
+    def reversed_sums(left, right):
+        return product(left.double().flip(2), right.double().flip(1)).float()
+
+    monkeypatch.setattr(torch, "bmm", reversed_sums)
+    assert torch.equal(read(decoder, ids), expected)
+
+
+def test_rows_do_not_depend_on_the_batch(folder, model):
+    ends = boundary_tokens(model.config, load_tokenizer(str(folder)), "")
+
+    def rows(batch_size, numbers, prompts=None, **settings):
+        sampler = Sampler(
+            model, *ends, [3], Sampling(max_tokens=24, batch_size=batch_size, precision="int8", **settings)
+        )
+        return {row.number: (row.tokens, row.stopped) for row in sampler.sample(numbers, prompts)}
+
+    known = rows(40, range(40))
+    assert rows(7, range(40)) == known and rows(1, [5]) == {5: known[5]}
+    assert len({tuple(tokens) for tokens, _ in known.values()}) > 30
+    prompts = [[5, 6, 7][: i % 4] for i in range(12)]
+    after = rows(12, range(12), prompts, top_p=0.9)
+    assert rows(2, range(12), prompts, top_p=0.9) == after
+    assert after[0] == rows(1, [0], top_p=0.9)[0]
+
+
+def test_rows_follow_the_probabilities(wide):
+    """First tokens of many rows against the logits that they are drawn from."""
+    sampler = Sampler(wide, 0, 499, [], Sampling(max_tokens=1, batch_size=500, precision="int8"))
+    first = [(row.tokens or [499])[0] for row in sampler.sample(range(4000))]
+    expected = torch.softmax(read(Decoder(wide), torch.tensor([[0]]))[0, 0].double(), 0).numpy()
+    common = expected > 0.002
+    counts = np.bincount(first, minlength=500)[common]
+    both = np.append(counts, 4000 - counts.sum()), 4000 * np.append(expected[common], expected[~common].sum())
+    assert common.sum() > 20 and chisquare(*both).pvalue > 0.01
+
+
+def test_the_finetuned_generator_says_whether_it_may_be_run_in_integers(folder):
+    assert record_in(folder / "config.json").int8
+
+
+def test_other_architectures_stay_in_float32():
+    config = LlamaConfig(
+        vocab_size=50, hidden_size=16, intermediate_size=16, num_hidden_layers=1, num_attention_heads=2
+    )
+    model = LlamaForCausalLM(config).eval()
+    assert layers_in_two_passes(model, [[1, 2, 3]]) == (None, float("inf"))
+    with pytest.raises(GendistError, match="'llama' cannot be run in int8; set precision"):
+        Sampler(model, 1, 2, [], Sampling(precision="int8"))
+
+
+NUMBERS = """
+import hashlib
+import sys
+import numpy as np
+from gendist.nn.compiled import compiled_loosely, exp32
+from gendist.nn.int8 import kernels
+if "after" in sys.argv:  # as where a process that scores has generated before
+    compiled_loosely(lambda x: exp32(x) + exp32(-x))(np.float32(1))
+seen = hashlib.sha256()
+for number in (np.float32, np.float64):
+    rng = np.random.default_rng(0)
+    products = rng.standard_normal((9, 84)).astype(np.float32)
+    x, addend, weight = rng.standard_normal((9, 84)).astype(number), *rng.random((2, 84)).astype(number)
+    codes, steps, output = np.zeros((9, 84), np.uint8), rng.random(9).astype(number), np.empty((9, 84), number)
+    largest = np.empty(9, np.int64), np.empty(9, number)
+    for replace in (True, False):
+        kernels.add_and_normalize(x, products, addend, weight, addend, 1e-12, replace, codes, steps, *largest)
+        seen.update(x.tobytes() + codes.tobytes() + steps.tobytes())
+    kernels.gelu(products, addend, output, codes, steps, *largest)
+    seen.update(output.tobytes() + codes.tobytes() + steps.tobytes() + largest[1].tobytes())
+past = np.zeros((9, 7, 4, 64), np.int8), np.zeros((9, 7, 64, 4), np.int8), np.zeros((2, 9, 7, 64))
+slots = np.arange(9)
+read = np.zeros((9, 28), np.uint8)
+for place in range(30):
+    where = slots, np.full(9, place)
+    kernels.attend(np.roll(products, place, 1), addend, *past, *where, 2047, 65536, read, steps, *largest)
+    seen.update(read.tobytes() + steps.tobytes())
+print(seen.hexdigest())
+"""
+
+
+def test_numbers_do_not_depend_on_the_processor_or_on_what_was_compiled_before(tmp_path):
+    """A processor of the oldest kind, one like this, code that an earlier process compiled, a loose caller before."""
+    found = []
+    for name, cache, *more in (("generic", "old"), ("", "new"), ("", "new"), ("", "loose", "after")):
+        environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path / cache), "NUMBA_CPU_NAME": name}
+        done = subprocess.run(
+            [sys.executable, "-c", NUMBERS, *more], capture_output=True, text=True, check=True, env=environment
+        )
+        found.append(done.stdout)
+    assert len(found) == 4 and len(set(found)) == 1

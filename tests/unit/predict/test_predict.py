@@ -1,0 +1,492 @@
+"""Predictions of an exported student: the class, the command, and the scikit-learn estimator."""
+
+import csv
+import io
+import json
+import pickle
+import re
+import shutil
+import subprocess
+import sys
+import threading
+import urllib.error
+import urllib.request
+from http.server import ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
+from sklearn.model_selection import cross_val_score
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer
+from sklearn.utils import estimator_checks
+from toy_texts import NAMES, sentences
+from typer.testing import CliRunner, Result
+from workflow_fixtures import ROOT
+
+from gendist.cli.app import app
+from gendist.errors import GendistError
+from gendist.predict.classifier import TextClassifier
+from gendist.predict.estimator import DistilledClassifier
+from gendist.stages.texts.tables import read_texts
+
+TEXTS, LABELS = sentences(60, 9)
+
+
+@pytest.fixture(scope="module")
+def classifier(exported: Path) -> TextClassifier:
+    return TextClassifier.load(exported)
+
+
+# --- the class ---
+
+
+def test_labels_and_probabilities(classifier: TextClassifier):
+    assert classifier.classes_.tolist() == NAMES
+    shares = classifier.predict_proba(TEXTS)
+    assert shares.shape == (60, 3)
+    np.testing.assert_allclose(shares.sum(1), 1)
+    labels = classifier.predict(TEXTS)
+    assert labels.tolist() == [NAMES[i] for i in shares.argmax(1)]
+    assert np.mean(labels == np.array(NAMES)[LABELS]) > 0.9
+
+
+def test_probabilities_are_those_of_the_logits_over_the_temperature(classifier: TextClassifier):
+    scaled = np.exp(classifier.logits(TEXTS).astype(float) / classifier.temperature)
+    np.testing.assert_allclose(classifier.predict_proba(TEXTS), scaled / scaled.sum(1, keepdims=True), rtol=1e-6)
+    assert classifier.temperature != 1
+
+
+def test_a_text_has_the_same_result_in_any_company(exported: Path, classifier: TextClassifier):
+    texts = [*TEXTS, "", "the " * 300, "  the wave\n", "the wave"]
+    together = classifier.logits(texts)
+    alone = np.concatenate([classifier.logits([text]) for text in texts])
+    np.testing.assert_allclose(together, alone, atol=1e-5)
+    pairs = TextClassifier.load(exported, threads=2, batch_size=2)
+    np.testing.assert_allclose(pairs.logits(texts[::-1])[::-1], together, atol=1e-5)
+    assert (together[-1] == together[-2]).all()  # blanks around a text do not count, as in training
+
+
+@pytest.mark.parametrize("way", [{}, {"compiled": True}, {"tables": False}, {"int8": False}], ids=str)
+def test_a_text_of_unknown_pieces_is_as_unsure_as_an_empty_one(exported: Path, way: dict[str, bool]):
+    loaded = TextClassifier.load(exported, **way)
+    unknown = ["\U0001f600", "\U0001f600 \U0001f680\U0001f680 \u6d77", "\u6d77 " * 300]
+    shares = loaded.predict_proba([*unknown, "", "\U0001f600 wave"])
+    np.testing.assert_allclose(shares[:3], np.repeat(shares[3:4], 3, 0), rtol=1e-6)
+    assert np.abs(shares[4] - shares[3]).max() > 0.01  # one known piece, and the text counts
+    # Without the rule, the piece of the unknown decides.
+    ids = loaded._encoder.encode(unknown[:1])
+    assert np.abs(loaded._network.logits(ids) - loaded.logits([""])).max() > 1e-3
+
+
+def test_no_texts_give_no_rows_and_what_is_no_text_is_refused(classifier: TextClassifier):
+    assert classifier.predict([]).shape == (0,) and classifier.predict_proba([]).shape == (0, 3)
+    with pytest.raises(TypeError, match=r"write \[text\]"):
+        classifier.predict("a wave")
+    with pytest.raises(TypeError, match="text 1 is of type NoneType"):
+        classifier.predict(["a wave", None])  # type: ignore[list-item]
+
+
+def test_threads_share_an_instance(classifier: TextClassifier):
+    expected, found = classifier.logits(TEXTS), []
+    workers = [threading.Thread(target=lambda: found.append(classifier.logits(TEXTS))) for _ in range(8)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    assert len(found) == 8 and all(np.allclose(logits, expected, atol=1e-5) for logits in found)
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "message"),
+    [
+        ("gendist-model.json", None, "no exported model"),
+        ("gendist-model.json", b"{", r"gendist-model\.json: cannot be read"),
+        ("gendist-model.json", b'{"format": 1}', r"gendist-model\.json: damaged"),
+        ("gendist-model.json", b'{"format": 99}', "format 99; this gendist reads up to 1, install a newer one"),
+        ("look-up.safetensors", None, r"look-up\.safetensors: no such file"),
+        ("look-up.safetensors", b"half", r"look-up\.safetensors: damaged, or from another export"),
+        ("tokenizer.json", b"{}", r"tokenizer\.json: damaged, or from another export"),
+    ],
+)
+def test_a_damaged_folder_is_named(exported: Path, tmp_path: Path, file: str, content: bytes | None, message: str):
+    folder = tmp_path / "model"
+    shutil.copytree(exported, folder)
+    (folder / file).unlink()
+    if content is not None:
+        (folder / file).write_bytes(content)
+    with pytest.raises(GendistError, match=message):
+        TextClassifier.load(folder)
+
+
+BARE = """
+import sys
+for name in ("torch", "transformers", "pandas", "sklearn", "scipy", "pydantic", "pyarrow", "onnx", "snakemake", "yaml"):
+    sys.modules[name] = None
+from gendist.predict.classifier import TextClassifier
+print(TextClassifier.load(sys.argv[1]).predict([sys.argv[2]])[0])
+del sys.modules["pydantic"]  # typer may use it
+from gendist.cli.app import main
+sys.argv[1:] = ["predict", sys.argv[1], sys.argv[3]]
+main()
+"""
+
+
+def test_predicting_needs_no_heavy_package(exported: Path, tmp_path: Path):
+    (tmp_path / "texts.csv").write_text("text\nthe root worm clay\n")
+    command = [sys.executable, "-c", BARE, str(exported), "the root worm clay", str(tmp_path / "texts.csv")]
+    result = subprocess.run(command, capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+    label, header, row = result.stdout.splitlines()
+    assert label == "soil" and header == "row,label,probability" and row.startswith("0,soil,0.")
+
+
+# --- the command ---
+
+
+def predict(*arguments: object, stdin: bytes | None = None) -> Result:
+    return CliRunner().invoke(app, ["predict", *map(str, arguments)], input=stdin)
+
+
+def read(path: Path) -> list[dict[str, Any]]:
+    if path.suffix == ".parquet":
+        return pq.read_table(path).to_pylist()
+    if path.suffix == ".jsonl":
+        return [json.loads(line) for line in path.read_text().splitlines()]
+    with path.open(newline="") as stream:
+        return list(csv.DictReader(stream, delimiter="\t" if path.suffix == ".tsv" else ","))
+
+
+def write(path: Path, rows: list[dict[str, Any]]) -> Path:
+    if path.suffix == ".parquet":
+        pq.write_table(pa.Table.from_pylist(rows), path)
+    elif path.suffix == ".jsonl":
+        path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    elif path.suffix == ".txt":
+        path.write_text("".join(row["text"] + "\n" for row in rows))
+    else:
+        with path.open("w", newline="") as stream:
+            writer = csv.DictWriter(stream, list(rows[0]), delimiter="\t" if path.suffix == ".tsv" else ",")
+            writer.writeheader()
+            writer.writerows(rows)
+    return path
+
+
+@pytest.mark.parametrize("given", [".csv", ".tsv", ".jsonl", ".parquet", ".txt"])
+@pytest.mark.parametrize("wanted", [".csv", ".tsv", ".jsonl", ".parquet"])
+def test_every_format_gives_the_same_rows_in_order(
+    exported: Path, classifier: TextClassifier, tmp_path: Path, given: str, wanted: str
+):
+    source = write(tmp_path / f"in{given}", [{"id": i, "text": text} for i, text in enumerate(TEXTS)])
+    result = predict(exported, source, "-o", tmp_path / f"out{wanted}", "--batch", 7)
+    assert result.exit_code == 0, result.output
+    found = read(tmp_path / f"out{wanted}")
+    assert [int(row["row"]) for row in found] == list(range(60))
+    assert [row["label"] for row in found] == classifier.predict(TEXTS).tolist()
+    shares = classifier.predict_proba(TEXTS).max(1)
+    np.testing.assert_allclose([float(row["probability"]) for row in found], shares, atol=2e-6)
+    assert sorted(file.name for file in tmp_path.iterdir()) == sorted([source.name, f"out{wanted}"])
+
+
+def test_lines_of_the_standard_input_and_every_class(exported: Path, classifier: TextClassifier):
+    result = predict(exported, "--all", stdin="the wave\n\nthe crescent\u2028moon\r\nlast".encode())
+    rows = list(csv.DictReader(io.StringIO(result.stdout)))
+    texts = ["the wave", "", "the crescent\u2028moon", "last"]
+    assert [row["label"] for row in rows] == classifier.predict(texts).tolist()
+    shares = [[float(row[f"probability_{name}"]) for name in NAMES] for row in rows]
+    np.testing.assert_allclose(shares, classifier.predict_proba(texts), atol=2e-6)
+
+
+@pytest.mark.parametrize("wanted", [".csv", ".jsonl", ".parquet"])
+@pytest.mark.parametrize("given", [".jsonl", ".parquet"])
+def test_a_missing_text_has_no_label_and_a_blank_one_has(exported: Path, tmp_path: Path, given: str, wanted: str):
+    texts = [None, "the wave", "", None]
+    source = write(tmp_path / f"in{given}", [{"text": text} for text in texts])
+    assert predict(exported, source, "--all", "-o", tmp_path / f"out{wanted}").exit_code == 0
+    rows = read(tmp_path / f"out{wanted}")
+    assert [bool(row["label"]) for row in rows] == [False, True, True, False]
+    if wanted == ".jsonl":
+        assert rows[0] == {"row": 0, "label": None, "probability": None, "probabilities": None}
+        assert list(rows[1]["probabilities"]) == NAMES
+    else:
+        assert not any(rows[0][f"probability_{name}"] for name in NAMES)
+
+
+def test_columns_are_joined_as_in_training(exported: Path, classifier: TextClassifier, tmp_path: Path):
+    source = write(tmp_path / "in.csv", [{"title": " the wave ", "body": "fish tide"}, {"title": "", "body": "moon"}])
+    result = predict(exported, source, "--text", "title", "--text", "body", "-o", tmp_path / "out.jsonl")
+    assert result.exit_code == 0, result.output
+    expected = classifier.predict_proba(["the wave fish tide", "moon"]).max(1)
+    np.testing.assert_allclose([row["probability"] for row in read(tmp_path / "out.jsonl")], expected, atol=2e-6)
+
+
+def test_the_only_column_is_the_text_s(exported: Path, tmp_path: Path):
+    source = write(tmp_path / "in.csv", [{"body": "the wave"}])
+    assert len(predict(exported, source).stdout.splitlines()) == 2
+
+
+@pytest.mark.parametrize("wanted", [".csv", ".tsv", ".jsonl", ".parquet"])
+@pytest.mark.parametrize("given", [".csv", ".jsonl", ".parquet"])
+def test_columns_of_the_input_are_kept(exported: Path, tmp_path: Path, given: str, wanted: str):
+    rows = [{"ticket": "T-1", "text": "the wave", "label": "a, b"}, {"ticket": "T-2", "text": "the moon", "label": "c"}]
+    source, out = write(tmp_path / f"in{given}", rows), tmp_path / f"out{wanted}"
+    assert predict(exported, source, "--keep", "ticket", "-o", out).exit_code == 0
+    assert [(list(row)[:3], row["ticket"], row["label"]) for row in read(out)] == [
+        (["row", "ticket", "label"], "T-1", "sea"),
+        (["row", "ticket", "label"], "T-2", "sky"),
+    ]
+    assert predict(exported, source, "--keep", "all", "-o", out).exit_code == 0
+    found = read(out)
+    assert list(found[0]) == ["row", "ticket", "text", "input_label", "label", "probability"]
+    assert [row["input_label"] for row in found] == ["a, b", "c"] and [row["label"] for row in found] == ["sea", "sky"]
+    refusal = predict(exported, source, "--keep", "none", "-o", out).exception
+    assert re.search(r"no column 'none' \(has ticket, text, label\)", str(refusal))
+
+
+def test_what_is_no_text_is_kept_as_json(exported: Path, tmp_path: Path):
+    rows = [{"text": "the wave", "id": 7, "tags": ["a"]}, {"text": "the moon", "id": None}]
+    source = tmp_path / "in.jsonl"
+    source.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    kept = ("--keep", "id", "--keep", "tags")
+    assert predict(exported, source, *kept, "-o", tmp_path / "out.jsonl").exit_code == 0
+    found = read(tmp_path / "out.jsonl")
+    assert [(row["id"], row["tags"]) for row in found] == [(7, ["a"]), (None, None)]
+    assert predict(exported, source, *kept, "-o", tmp_path / "out.csv").exit_code == 0
+    assert [(row["id"], row["tags"]) for row in read(tmp_path / "out.csv")] == [("7", '["a"]'), ("", "")]
+    result = predict(exported, "--keep", "id", stdin=b"the wave\n")
+    assert "standard input: lines of text have no columns to --keep" in str(result.exception)
+
+
+@pytest.mark.parametrize("wanted", [".csv", ".jsonl"])
+def test_a_row_below_the_threshold_has_a_probability_and_no_label(exported: Path, tmp_path: Path, wanted: str):
+    source, out = write(tmp_path / "in.csv", [{"text": text} for text in [*TEXTS, ""]]), tmp_path / f"out{wanted}"
+    assert predict(exported, source, "-o", out).exit_code == 0
+    shares = sorted(float(row["probability"]) for row in read(out))
+    assert predict(exported, source, "--all", "--threshold", shares[5], "-o", out).exit_code == 0
+    found = read(out)
+    assert sum(not row["label"] for row in found) == 5
+    assert all(bool(row["label"]) == (float(row["probability"]) >= shares[5]) for row in found)
+    if wanted == ".jsonl":
+        assert all(len(row["probabilities"]) == 3 for row in found)
+    assert predict(exported, source, "--threshold", 2, "-o", out).exit_code == 2
+
+
+def test_a_long_file_shows_how_far_it_is(
+    exported: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+):
+    from gendist.predict import run
+    from gendist.predict.read import Source
+
+    source = write(tmp_path / "in.txt", [{"text": text} for text in TEXTS])
+    classifier = TextClassifier.load(exported)
+    run.predict_file(classifier, Source(str(source), None, ["text"]), str(tmp_path / "a.csv"), False, 20)
+    assert capsys.readouterr().err == ""
+    monkeypatch.setattr(run, "ELSEWHERE", 0)
+    run.predict_file(classifier, Source(str(source), None, ["text"]), str(tmp_path / "a.csv"), False, 20)
+    lines = capsys.readouterr().err.splitlines()
+    assert [line.partition(" rows, ")[0] for line in lines] == ["20", "40", "60"]
+
+
+def test_options_say_how_a_file_is_read(exported: Path, tmp_path: Path):
+    for content, arguments, rows in (
+        ("id^text\n1^the wave\n", ["--delimiter", "^"], 1),
+        ("id;text\n1;the wave\n", [], 1),
+        ('text\n"the wave\nthe moon"\n', ["--quoting", "none"], 2),
+        ("the wave\nthe moon\n", ["--no-header"], 2),
+        ("1;the wave\n2;the moon\n", ["--no-header", "--text", "2"], 2),
+    ):
+        (tmp_path / "in.csv").write_text(content)
+        result = predict(exported, tmp_path / "in.csv", *arguments)
+        assert result.exit_code == 0 and len(result.stdout.splitlines()) == 1 + rows, (content, result.exception)
+    assert "--delimiter '::' is not accepted" in str(
+        predict(exported, tmp_path / "in.csv", "--delimiter", "::").exception
+    )
+
+
+def test_byte_order_marks_and_other_encodings(exported: Path, tmp_path: Path):
+    for name, content, arguments in (
+        ("bom.csv", "\ufefftext\nthe wave\n".encode(), []),
+        ("utf16.csv", "text\nthe wave\n".encode("utf-16"), ["--encoding", "utf-16"]),
+        ("latin.csv", "text\nthe café\n".encode("latin-1"), ["--encoding", "latin-1"]),
+    ):
+        (tmp_path / name).write_bytes(content)
+        result = predict(exported, tmp_path / name, *arguments)
+        assert result.exit_code == 0 and len(result.stdout.splitlines()) == 2, (name, result.exception)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "arguments", "message"),
+    [
+        ("in.csv", None, [], r"in\.csv: no such file"),
+        ("in.doc", b"", [], r"in\.doc: unknown file type '\.doc'; accepted: csv, tsv"),
+        ("in.csv", b"a,b\n1,2\n", [], r"in\.csv: no column 'text' \(has a, b\); name the text's with --text"),
+        ("in.csv", b"", [], r"in\.csv: no column 'text' \(has none\)"),
+        ("in.csv", b"text,b\nx,y\nx\n", [], r"in\.csv, line 3: 1 fields, the header has 2"),
+        ("in.csv", b'text\n"open\n', [], r"in\.csv, line 2: broken quoting"),
+        (
+            "in.csv",
+            ("text\n" + "a\n" * 9 + "café\n").encode("latin-1"),
+            [],
+            r"in\.csv: not UTF-8 near line 11; --encoding may be cp1252",
+        ),
+        ("in.csv", b"text\na\n", ["--encoding", "klingon"], "encoding 'klingon' is unknown"),
+        ("in.jsonl", b'{"text": "a"}\n{"text": \n', [], r"in\.jsonl, line 2: not valid JSON"),
+        ("in.jsonl", b'{"text": "a"}\n3\n', [], r"in\.jsonl, line 2: expected a JSON object"),
+        ("in.jsonl", b'{"text": "a"}\n{"text": 3}\n', [], r"in\.jsonl, line 2: the text is of type int"),
+        ("in.jsonl", b'{"text": "\\ud800"}\n', [], r"in\.jsonl, row 0: text holds half of a surrogate pair"),
+        ("in.parquet", b"PAR1", [], r"in\.parquet: not a readable Parquet file"),
+        ("in.csv", b"text\na\n", ["--format", "xml"], "format 'xml' is unknown; accepted: csv"),
+        ("in.csv", b"text\na\n", ["-o", "out.xlsx"], r"out\.xlsx: unknown file type"),
+    ],
+)
+def test_mistakes_end_in_one_line_and_leave_no_file(
+    exported: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+    content: bytes | None,
+    arguments: list[str],
+    message: str,
+):
+    monkeypatch.chdir(tmp_path)
+    if content is not None:
+        (tmp_path / name).write_bytes(content)
+    result = predict(exported, name, "-o", "out.csv", "--batch", 1, *arguments)
+    assert isinstance(result.exception, GendistError) and re.search(message, str(result.exception))
+    assert "\n" not in str(result.exception) and result.stdout == ""
+    assert {file.name for file in tmp_path.iterdir()} == ({name} if content is not None else set())
+
+
+def test_the_source_is_not_overwritten(exported: Path, tmp_path: Path):
+    source = write(tmp_path / "in.csv", [{"text": "the wave"}])
+    result = predict(exported, source, "-o", source)
+    assert "is read and cannot be written at the same time" in str(result.exception)
+    assert source.read_text().startswith("text")
+
+
+def test_a_file_is_read_as_its_rows_are_written(exported: Path, tmp_path: Path):
+    """The rows before a mistake have come out when it is met: nothing waits for the end of the input."""
+    source = tmp_path / "in.jsonl"
+    source.write_text('{"text": "the wave"}\n' * 5 + "broken\n")
+    result = predict(exported, source, "--batch", 2)
+    assert "line 6" in str(result.exception)
+    assert len(result.stdout.splitlines()) == 1 + 4
+
+
+# --- the estimator ---
+
+
+def test_the_estimator_agrees_with_the_class(exported: Path, classifier: TextClassifier):
+    estimator = DistilledClassifier(exported)
+    with pytest.raises(NotFittedError):
+        estimator.predict(TEXTS)
+    labels = np.array(NAMES)[LABELS]
+    assert estimator.fit(TEXTS, labels) is estimator
+    assert estimator.predict(np.array(TEXTS)[:, None]).tolist() == classifier.predict(TEXTS).tolist()
+    assert (estimator.predict_proba(TEXTS) == classifier.predict_proba(TEXTS)).all()
+    assert estimator.score(TEXTS, labels) > 0.9
+
+
+def test_the_estimator_works_where_scikit_learn_s_do(exported: Path):
+    labels = np.array(NAMES)[LABELS]
+    shouting = [text.upper() for text in TEXTS]
+    pipeline = make_pipeline(
+        FunctionTransformer(lambda texts: [t.lower() for t in texts]), DistilledClassifier(exported)
+    )
+    assert cross_val_score(pipeline, shouting, labels, cv=3).mean() > 0.9
+    copy = clone(DistilledClassifier(exported, int8=False, threads=2))
+    assert copy.get_params() == {"folder": exported, "int8": False, "threads": 2}
+    assert copy.set_params(int8=True).int8
+
+
+def test_pickles_hold_the_path_and_not_the_weights(exported: Path):
+    fitted = DistilledClassifier(str(exported)).fit()
+    content = pickle.dumps(fitted)
+    assert len(content) < 2000
+    assert pickle.loads(content).predict(TEXTS).tolist() == fitted.predict(TEXTS).tolist()
+    with pytest.raises(NotFittedError):
+        pickle.loads(pickle.dumps(DistilledClassifier(str(exported)))).predict(TEXTS)
+
+
+@pytest.mark.parametrize(
+    ("texts", "labels", "message"),
+    [
+        (["a", "b"], ["sea", "lava"], "label 'lava' is not one of the model's classes: sea, sky, soil"),
+        (["a", "b"], ["sea"], "2 texts, but 1 labels"),
+    ],
+)
+def test_labels_that_do_not_fit_are_refused(exported: Path, texts: list[str], labels: list[str], message: str):
+    with pytest.raises(ValueError, match=message):
+        DistilledClassifier(exported).fit(texts, labels)
+
+
+@pytest.mark.parametrize(
+    ("texts", "message"),
+    [("a wave", "got one text"), ([["a", "b"]], r"\(rows,\) or \(rows, 1\)"), (["a", 3], "text 1 is of type int")],
+)
+def test_what_are_no_texts_is_refused(exported: Path, texts: Any, message: str):
+    with pytest.raises(ValueError, match=message):
+        DistilledClassifier(exported).fit().predict(texts)
+
+
+@pytest.mark.parametrize(
+    "check",
+    [
+        estimator_checks.check_decision_proba_consistency,
+        estimator_checks.check_do_not_raise_errors_in_init_or_set_params,
+        estimator_checks.check_estimator_cloneable,
+        estimator_checks.check_estimator_repr,
+        estimator_checks.check_estimator_sparse_tag,
+        estimator_checks.check_estimator_tags_renamed,
+        estimator_checks.check_estimators_unfitted,
+        estimator_checks.check_fit1d,
+        estimator_checks.check_get_params_invariance,
+        estimator_checks.check_mixin_order,
+        estimator_checks.check_no_attributes_set_in_init,
+        estimator_checks.check_parameters_default_constructible,
+        estimator_checks.check_requires_y_none,
+        estimator_checks.check_set_params,
+        estimator_checks.check_valid_tag_types,
+    ],
+    ids=lambda check: check.__name__,
+)
+def test_scikit_learn_s_own_checks_of_estimators(exported: Path, check: Any):
+    """Those that feed no numbers: rows are texts."""
+    check("DistilledClassifier", DistilledClassifier(str(exported)))
+
+
+# --- the page about it ---
+
+
+def test_the_server_of_the_documents_answers(exported: Path):
+    page = (ROOT / "docs/deploy.md").read_text()
+    (program,) = re.findall(r"^```python\n(# server\.py\n.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    names: dict[str, Any] = {"__name__": "server"}
+    exec(program.replace('"model"', repr(str(exported))), names)
+    server = ThreadingHTTPServer(("127.0.0.1", 0), names["Predict"])
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        address = f"http://127.0.0.1:{server.server_port}/"
+        body = json.dumps({"texts": ["the wave", "the moon"]}).encode()
+        with urllib.request.urlopen(urllib.request.Request(address, body)) as answer:
+            found = json.load(answer)
+        assert [row["label"] for row in found["predictions"]] == ["sea", "sky"]
+        with pytest.raises(urllib.error.HTTPError) as refused:
+            urllib.request.urlopen(urllib.request.Request(address, b'{"texts": 3}'))
+        assert refused.value.code == 400
+        refused.value.close()
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+def test_the_estimator_and_the_study_read_the_same_texts(exported: Path, test_texts: Path):
+    tested = read_texts(test_texts)
+    fitted = DistilledClassifier(exported, int8=False).fit()
+    run = pq.read_table(exported.parent / "run/predictions.parquet")
+    assert fitted.predict(tested.texts).tolist() == [NAMES[label] for label in run["predicted"].to_pylist()]

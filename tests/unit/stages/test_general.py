@@ -1,0 +1,184 @@
+"""General distillation: snippets, their embeddings, the students that learn them, and studies that start from these."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from gendist.config import study_from
+from gendist.config.student import Student
+from gendist.config.study import GENERAL_SYSTEMS, PAPER_SYSTEMS
+from gendist.errors import GendistError
+from gendist.nn.pocket.packaged import MODELS, STUDENTS, SUBWORDS
+from gendist.nn.pretrained import MINILM
+from gendist.stages.baselines.encoder import Encoder
+from gendist.stages.students.architectures import build
+from gendist.stages.students.general import build_untrained, general_start
+from gendist.stages.students.run import encode
+from gendist.stages.students.subwords import load_subwords
+from tools.pocket import general, snippets
+from tools.pocket.general import GeneralDistillation, distil_general, held_out_similarity
+
+pytest_plugins = ["pocket_fixtures"]
+
+SETTINGS = GeneralDistillation(epochs=4, batch=16, held_out=40, checkpoint_steps=10)
+
+
+@pytest.fixture(scope="module")
+def texts(corpus: Path) -> list[str]:
+    return snippets.draw_snippets([corpus], 200, held_out_articles=2)
+
+
+@pytest.fixture(scope="module")
+def shards(texts: list[str], tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    return snippets.embed_snippets(texts, tmp_path_factory.mktemp("snippets"))
+
+
+@pytest.fixture(scope="module")
+def distilled(shards: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return distil_general(shards, SUBWORDS, tmp_path_factory.mktemp("students") / "kim.safetensors", SETTINGS)
+
+
+class TestSnippets:
+    def test_are_whole_sentences_cut_at_the_drawn_number_of_words(self):
+        paragraph = "One two three four five. Six seven eight! Nine ten eleven twelve? Thirteen."
+        found = list(snippets.snippets(paragraph, Draws([7, 4, 60])))
+        assert found == ["One two three four five. Six seven", "Nine ten eleven twelve?"]
+
+    def test_differ_and_leave_the_held_out_articles_out(self, corpus: Path):
+        everything = snippets.draw_snippets([corpus], 10_000, held_out_articles=0)
+        later = snippets.draw_snippets([corpus], 10_000, held_out_articles=10)
+        assert len(set(everything)) == len(everything) > len(later) > 0
+        assert snippets.draw_snippets([corpus], 30, held_out_articles=0) == everything[:30]
+        lengths = [len(text.split()) for text in everything]
+        assert min(lengths) >= snippets.SHORTEST and max(lengths) <= snippets.LONGEST
+
+    def test_a_stopped_run_resumes_at_the_first_missing_shard(
+        self, texts: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ):
+        monkeypatch.setattr(snippets, "SHARD_ROWS", 20)
+        first = snippets.embed_snippets(texts[:60], tmp_path, part=0, parts=2)
+        assert [file.name for file in first] == ["00000.parquet", "00002.parquet"]
+        written = first[0].stat().st_mtime_ns
+        files = snippets.embed_snippets(texts[:60], tmp_path)
+        assert [file.name for file in files] == ["00000.parquet", "00001.parquet", "00002.parquet"]
+        assert files[0].stat().st_mtime_ns == written
+        read, vectors = snippets.read_snippets(files)
+        assert read == texts[:60]
+        assert np.abs(vectors - Encoder(MINILM).embed(texts[:60])).max() < 1e-3
+
+
+class TestDistilGeneral:
+    def test_comes_nearer_to_the_encoder_and_keeps_all_but_the_head(self, distilled: Path, shards: list[Path]):
+        weights = load_file(distilled)
+        network = build(load_subwords(SUBWORDS).vectors, Student(), 384)
+        kept = {name: value for name, value in network.state_dict().items() if not name.startswith("classifier.")}
+        assert {name: value.shape for name, value in weights.items()} == {n: v.shape for n, v in kept.items()}
+        assert all(value.dtype == torch.float16 for value in weights.values())
+        texts, vectors = snippets.read_snippets(shards)
+        pieces = encode(load_subwords(SUBWORDS), texts, 128)
+        before = held_out_similarity(network, pieces, vectors, 40)
+        curve = distilled.with_suffix(".jsonl").read_text().splitlines()
+        assert '"held_out_cosine"' in curve[-1] and before < 0.3
+        assert float(curve[-1].split('"held_out_cosine": ')[1].rstrip("}")) > before + 0.3
+
+    def test_a_stopped_training_ends_like_an_unbroken_one(
+        self, distilled: Path, shards: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ):
+        target = tmp_path / "kim.safetensors"
+        with monkeypatch.context() as patched:
+            patched.setattr(general, "held_out_similarity", stop_at(2))
+            with pytest.raises(KeyboardInterrupt):
+                distil_general(shards, SUBWORDS, target, SETTINGS)
+        assert not target.exists()
+        distil_general(shards, SUBWORDS, target, SETTINGS)
+        assert target.read_bytes() == distilled.read_bytes()
+
+    def test_a_finished_one_is_left_alone_and_other_settings_are_refused(self, distilled: Path, shards: list[Path]):
+        written = distilled.stat().st_mtime_ns
+        distil_general(shards, SUBWORDS, distilled, SETTINGS)
+        assert distilled.stat().st_mtime_ns == written
+        with pytest.raises(GendistError, match=r"kim\.checkpoint: made with .*delete it to start anew"):
+            distil_general(shards, SUBWORDS, distilled, replace(SETTINGS, epochs=5))
+
+
+@pytest.mark.parametrize("architecture", ["kim", "res"])
+class TestGeneralStart:
+    def test_has_the_packaged_weights_and_the_size_of_the_papers_student(self, architecture: str):
+        vectors = load_subwords(SUBWORDS).vectors
+        network = build_untrained(vectors, Student(architecture=architecture, init="general"), 4)
+        plain = build(vectors, Student(architecture=architecture), 4)
+        assert count(network) == count(plain) <= 1_130_000
+        weights, start = network.state_dict(), load_file(MODELS / STUDENTS[architecture])
+        assert all(torch.equal(weights[name], value.float()) for name, value in start.items())
+        assert set(weights) - set(start) == {"classifier.weight", "classifier.bias"}
+
+    def test_weights_that_do_not_fit_are_one_line(
+        self, architecture: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ):
+        file = tmp_path / "students" / f"{architecture}.safetensors"
+        file.parent.mkdir()
+        save_file({"embedding.weight": torch.zeros(3, 2)}, file)
+        monkeypatch.setattr("gendist.stages.students.general.packaged", lambda name, models: models / name)
+        student = Student(architecture=architecture, init="general")
+        with pytest.raises(GendistError, match=rf"{architecture}\.safetensors: weights .* but the student has"):
+            build_untrained(load_subwords(SUBWORDS).vectors, student, 4, tmp_path)
+
+    def test_its_file_is_an_input(self, architecture: str):
+        assert general_start(Student(architecture=architecture)) == {}
+        started = general_start(Student(architecture=architecture, init="general"))
+        assert started == {"general_start": MODELS / STUDENTS[architecture]}
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"architecture": "bag"}, "init: general needs architecture: kim or res, not bag"),
+        ({"embeddings": "bpemb:en/10000/100"}, "init: general needs embeddings: pocket, not bpemb:en/10000/100"),
+        ({"filters": 50}, "init: general needs filters: 100, not 50"),
+    ],
+)
+def test_other_students_cannot_start_so(changed: dict[str, object], message: str):
+    with pytest.raises(ValueError, match=message):
+        Student(init="general", **changed)
+
+
+def test_default_rows_of_table_1_follow_the_students_of_the_config():
+    dataset = {"train": "train.csv", "test": "test.csv"}
+    plain = study_from({"datasets": {"d": dataset}}, "config.yaml")
+    assert plain.systems == [*PAPER_SYSTEMS, *GENERAL_SYSTEMS]
+    paper = {"kim": {}, "res": {"architecture": "res"}, "blend": {"architecture": "blend"}}
+    assert study_from({"datasets": {"d": dataset}, "students": paper}, "config.yaml").systems == list(PAPER_SYSTEMS)
+    students = {**paper, "kim-general": {"init": "general"}}
+    own = study_from({"datasets": {"d": dataset}, "students": students}, "config.yaml")
+    assert [name for name in own.systems if name not in PAPER_SYSTEMS] == list(GENERAL_SYSTEMS[::2])
+
+
+class Draws:
+    """Stands for a random generator: its numbers are given."""
+
+    def __init__(self, numbers: list[int]) -> None:
+        self.numbers = iter(numbers)
+
+    def integers(self, low: int, high: int) -> int:
+        return next(self.numbers)
+
+
+def stop_at(call: int):
+    """Return a scoring function that is interrupted at its call of that number."""
+    calls: Iterator[int] = iter(range(1, 100))
+
+    def score(*arguments: object) -> float:
+        if next(calls) == call:
+            raise KeyboardInterrupt
+        return 0.5
+
+    return score
+
+
+def count(network: torch.nn.Module) -> int:
+    return sum(p.numel() for p in network.parameters())

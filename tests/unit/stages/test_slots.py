@@ -1,0 +1,299 @@
+"""Rows written in slots that are filled again: token by token, and in steps of fixed sizes as on a GPU."""
+
+import logging
+from contextlib import contextmanager, nullcontext
+from unittest.mock import MagicMock
+
+import numpy as np
+import pytest
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_flatten
+from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig
+
+from gendist.config.sampling import Sampling
+from gendist.jobs import stopping
+from gendist.nn.pretrained import load_causal_lm, load_tokenizer
+from gendist.stages.generator.finetune import boundary_tokens
+from gendist.stages.synthetic import device_sampling, static, static_decoder, weights
+from gendist.stages.synthetic.batch_size import fitting, row_bytes
+from gendist.stages.synthetic.device_sampling import GumbelSampler, gumbel_on_device, philox_words
+from gendist.stages.synthetic.noise import gumbel, philox4x32
+from gendist.stages.synthetic.sampler import Sampler, computed_in
+from gendist.stages.synthetic.slots import Slots, Task
+from gendist.stages.synthetic.static import WINDOW, StaticSteps
+from gendist.stages.synthetic.static_decoder import StaticDecoder
+
+CPU = torch.device("cpu")
+PROMPTS = [[5, 6, 7, 8, 9][: i % 6] for i in range(50)]
+STRATEGIES = [{"max_tokens": 6}, {"top_p": 0.8}, {"temperature": 1.3, "top_k": 20, "top_p": 0.9}]
+
+
+@pytest.fixture(params=["generator", "bert_generator"])
+def parts(request):
+    """A model, and the tokens that open and close its rows."""
+    folder = str(request.getfixturevalue(request.param))
+    model = load_causal_lm(folder).eval()
+    return model, *boundary_tokens(model.config, load_tokenizer(folder), "")
+
+
+def sampler_of(parts, batch_size=8, kind="stepwise", precision="int8", **settings):
+    chosen = Sampling(**{"max_tokens": 30, "batch_size": batch_size, "precision": precision, **settings})
+    sampler = Sampler(*parts, [3], chosen)
+    if kind == "static":
+        sampler.steps = static_steps(parts, CPU, chosen)
+    return sampler
+
+
+def static_steps(parts, device, settings, dtype=torch.float32):
+    draw = GumbelSampler(settings, parts[0].config.vocab_size, [3], device)
+    return StaticSteps(StaticDecoder(parts[0], dtype, draw.columns), draw, device)
+
+
+def rows(sampler, numbers=range(50), prompts=PROMPTS):
+    found = {row.number: (row.tokens, row.stopped) for row in sampler.sample(numbers, prompts)}
+    assert list(found) != sorted(found) or len(found) < 3 or sampler.batch_size == 1
+    return found
+
+
+@pytest.mark.parametrize("settings", STRATEGIES, ids=str)
+def test_steps_of_fixed_sizes_write_the_rows_of_float32(parts, settings, monkeypatch):
+    """The oracle reads whole prompts with transformers, and draws from NumPy's noise, row by row."""
+    known = rows(sampler_of(parts, 50, precision="float32", **settings))
+    assert len({len(tokens) for tokens, _ in known.values()}) > 4
+    assert settings != STRATEGIES[0] or {stopped for _, stopped in known.values()} == {True, False}
+    for count, shortest in ((9, 64), (9, 4), (64, 8)):  # one length for all, and several; more slots than rows
+        monkeypatch.setattr(static_decoder, "LENGTHS", shortest)
+        monkeypatch.setattr(static, "LENGTHS", shortest)
+        assert rows(sampler_of(parts, count, "static", **settings)) == known
+
+
+def test_rows_in_bf16_do_not_depend_on_what_is_beside_them(parts):
+    """Nor on the order in which they begin; most begin like those of float32."""
+    settings = Sampling(max_tokens=30, batch_size=8)
+
+    def written(numbers):
+        sampler = sampler_of(parts, 8)
+        sampler.steps = static_steps(parts, CPU, settings, torch.bfloat16)
+        prompts = [PROMPTS[number] for number in numbers]
+        return {row.number: (row.tokens, row.stopped) for row in sampler.sample(numbers, prompts)}
+
+    known, exact = written(range(50)), rows(sampler_of(parts, 50, precision="float32"))
+    assert written([49, 3, *range(20, 30), 0]) == {n: known[n] for n in (49, 3, *range(20, 30), 0)}
+    assert sum(known[n][0][:3] == exact[n][0][:3] for n in known) > 40
+
+
+def test_logits_of_a_step_are_those_of_the_whole_text(parts):
+    model = parts[0]
+    ids = torch.randint(3, model.config.vocab_size, (5, 20))
+    with torch.inference_mode():
+        expected = model(input_ids=ids).logits
+        for dtype, apart in ((torch.float32, 1e-4), (torch.bfloat16, 0.2)):
+            decoder = StaticDecoder(model, dtype, model.config.vocab_size + 7)
+            cache = decoder.empty_cache(5, 20)
+            assert cache.shape[2] == 32 and cache.dtype == dtype
+            cache.fill_(9.0)  # what an earlier row left
+            for place in range(20):
+                found = decoder.step(ids[:, place], torch.full((5,), place), cache, 32 if place > 8 else 16)
+                assert found.dtype == torch.float32 and not found[:, model.config.vocab_size :].any()
+                assert (found[:, : model.config.vocab_size] - expected[:, place]).abs().max() < apart
+
+
+def test_tokens_too_close_to_call_are_settled_on_a_cpu(parts, monkeypatch):
+    known = rows(sampler_of(parts, 6))
+    monkeypatch.setattr(weights, "MARGIN", 0.3)
+    sampler = sampler_of(parts, 6)
+    assert rows(sampler) == known
+    total = sum(len(tokens) + stopped for tokens, stopped in known.values())
+    assert 0.1 * total < sampler.settled < total
+
+
+def test_rows_of_all_lengths_share_the_slots(parts):
+    """A long row does not keep the others from beginning, and slots that nobody waits for cost nothing."""
+    sampler = sampler_of(parts, 5)
+    seen, original = [], sampler.steps.reader.decoder.step
+
+    def counted(tokens, places, cache, slots=None):
+        seen.append(len(tokens))
+        return original(tokens, places, cache, slots)
+
+    sampler.steps.reader.decoder.step = counted
+    known = rows(sampler)
+    read = sum(len(tokens) + stopped + len(PROMPTS[number]) for number, (tokens, stopped) in known.items())
+    assert sum(seen) == read
+    full = seen.index(4) if 4 in seen else len(seen)
+    assert set(seen[:full]) == {5} and sum(seen[:full]) > 0.8 * read
+    assert seen[full:] == sorted(seen[full:], reverse=True)
+
+
+def test_float32_is_read_at_one_place_at_a_time(parts):
+    """Its rows begin together, with prompts of one length, in the same loop."""
+    known = rows(sampler_of(parts, 50, precision="float32"))
+    for size in (1, 7):
+        assert rows(sampler_of(parts, size, precision="float32")) == known
+
+
+def test_a_row_without_room_is_empty(parts):
+    context = parts[0].config.max_position_embeddings
+    sampler = sampler_of(parts)
+    found = {row.number: row.tokens for row in sampler.sample(range(3), [[5] * (context - 1), [], [5] * (context - 2)])}
+    assert found[0] == [] and found[1] and len(found[2]) <= 1
+
+
+def test_a_stop_lets_rows_under_way_end_and_begins_no_more(parts, monkeypatch):
+    found = []
+
+    def check():
+        if found:
+            raise stopping.Stopped(15)
+
+    monkeypatch.setattr(stopping, "asked", lambda: len(found) >= 3)
+    monkeypatch.setattr(stopping, "check", check)
+    known = rows(sampler_of(parts))
+    with pytest.raises(stopping.Stopped):
+        for row in sampler_of(parts, 4).sample(range(50), PROMPTS):
+            found.append(row)  # one by one: others look at it
+    assert 4 <= len(found) <= 9 and all(known[row.number] == (row.tokens, row.stopped) for row in found)
+
+
+def test_noise_made_on_a_device_is_that_of_numpy():
+    seed, numbers = 2**63 + 2**31 + 7, np.array([0, 1, 2**31, 2**32 - 1, 2**32, 2**62 + 12345])
+    steps = np.array([0, 5, 127, 2**31, 4, 9])
+    words = philox_words(seed, torch.from_numpy(numbers), torch.from_numpy(steps), 22)
+    counter = np.broadcast_arrays(
+        *(part.astype(np.uint64)[:, None] for part in (numbers & 0xFFFFFFFF, numbers >> 32, steps)),
+        np.arange(6, dtype=np.uint64)[None],
+    )
+    expected = np.stack(philox4x32(tuple(counter), (seed & 0xFFFFFFFF, seed >> 32)), -1).reshape(6, -1)[:, :22]
+    assert np.array_equal(words.numpy(), expected.astype(np.int64))
+    noise = gumbel_on_device(seed, torch.from_numpy(numbers), torch.from_numpy(steps), 22)
+    np.testing.assert_allclose(noise.numpy(), gumbel(seed, numbers, steps, 22), rtol=2e-6, atol=2e-6)
+
+
+def test_noise_is_finite_for_the_first_and_last_words(monkeypatch):
+    words = torch.tensor([[0, 1, 2**31 - 1, 2**31, 2**32 - 2, 2**32 - 1]])
+    monkeypatch.setattr(device_sampling, "philox_words", lambda *_: words)
+    found = gumbel_on_device(0, torch.zeros(1), torch.zeros(1), 6)
+    uniform = (words.double() + 0.5) * 2.0**-32
+    torch.testing.assert_close(found.double(), -torch.log(-torch.log(uniform)), rtol=1e-6, atol=1e-6)
+
+
+def test_a_window_of_noise_is_that_of_its_steps():
+    draw = GumbelSampler(Sampling(seed=5), 290, [], CPU)
+    window = draw.noise(torch.tensor([7, 2**33]), torch.tensor([-2, 11]), 4)
+    assert window.shape == (4, 2, draw.blocks + draw.block)
+    for step in range(4):
+        expected = gumbel(5, np.array([7, 2**33]), np.array([max(step - 2, 0), 11 + step]), window.shape[2])
+        np.testing.assert_allclose(window[step].numpy(), expected, rtol=2e-6, atol=2e-6)
+
+
+class _DeviceOnly(TorchDispatchMode):
+    """Refuses tensors of the CPU."""
+
+    def __init__(self):
+        super().__init__()
+        self.operations = 0
+
+    def __torch_dispatch__(self, operation, types, args=(), kwargs=None):
+        result = operation(*args, **(kwargs or {}))
+        tensors = [part for part in tree_flatten((args, kwargs, result))[0] if isinstance(part, torch.Tensor)]
+        assert all(part.device.type == "meta" for part in tensors), operation
+        self.operations += 1
+        return result
+
+
+@pytest.mark.parametrize("settings", STRATEGIES, ids=str)
+def test_a_window_of_steps_needs_nothing_of_the_cpu(parts, settings):
+    """On the meta device there are no numbers: what waits for one, or brings one from the CPU, fails there."""
+    model, start, end = parts
+    meta = torch.device("meta")
+    steps = static_steps((model.to(meta), start, end), meta, Sampling(**settings), torch.bfloat16)
+    slots = Slots(20, 40, end, meta)
+    slots.put([Task(number, [start, 5], 30) for number in range(20)])
+    with torch.inference_mode():
+        steps.begin(slots)
+        steps._window(slots, 32)
+        with _DeviceOnly() as counted:
+            steps._window(slots, 32)
+    assert counted.operations > 100 * WINDOW
+
+
+def test_a_capture_that_fails_leaves_steps_one_by_one(parts, caplog, monkeypatch):
+    """As here, where there is no CUDA."""
+    caplog.set_level(logging.INFO)
+    for name, part in (("Stream", MagicMock), ("stream", nullcontext), ("current_stream", MagicMock())):
+        monkeypatch.setattr(torch.cuda, name, part)
+    sampler = sampler_of(parts, 20, "static")
+    sampler.steps.captures = True
+    assert rows(sampler) == rows(sampler_of(parts, 20, precision="float32"))
+    said = [line for line in caplog.messages if "captured" in line]
+    assert len(said) == 1 and said[0].startswith("steps cannot be captured as a CUDA graph, and are taken one by one (")
+    assert sampler.steps.captures is False
+
+
+def test_captured_steps_write_the_same_rows(parts, monkeypatch):
+    """With a stand-in for CUDA: what is captured has no effect until it is replayed."""
+    taken, captured, original = [], [], StaticSteps._window
+
+    def recorded(self, slots, length):
+        taken.append((self, slots, length))
+        original(self, slots, length)
+
+    class Graph:
+        replays = 0
+
+        def replay(self):
+            self.replays += 1
+            original(*self.window)
+
+        def pool(self):
+            return "pool"
+
+    @contextmanager
+    def capture(graph, pool):
+        assert (pool == "pool") is bool(sampler.steps._graphs)
+        slots = taken[-1][1]
+        before = {name: part.clone() for name, part in vars(slots).items() if isinstance(part, torch.Tensor)}
+        yield
+        for name, part in before.items():
+            getattr(slots, name).copy_(part)
+        graph.window = taken[-1]
+        captured.append(graph)
+
+    monkeypatch.setattr(StaticSteps, "_window", recorded)
+    for name, part in (("CUDAGraph", Graph), ("graph", capture), ("Stream", MagicMock), ("stream", nullcontext)):
+        monkeypatch.setattr(torch.cuda, name, part)
+    monkeypatch.setattr(torch.cuda, "current_stream", MagicMock())
+    monkeypatch.setattr(static_decoder, "LENGTHS", 4)
+    monkeypatch.setattr(static, "LENGTHS", 4)
+    sampler = sampler_of(parts, 9, "static")
+    sampler.steps.captures = True
+    assert rows(sampler) == rows(sampler_of(parts, 50, precision="float32"))
+    assert sampler.steps.captures and len(captured) > 2
+    assert sum(graph.replays for graph in captured) > len(captured)
+
+
+def test_what_rows_are_computed_in_depends_on_the_device_and_the_model(parts):
+    gpt2, llama, gpu = parts[0].config, LlamaConfig(), torch.device("cuda")
+    found = {
+        precision: [
+            computed_in(Sampling(precision=precision), config, device, int8)
+            for device, config, int8 in ((CPU, gpt2, True), (CPU, llama, False), (gpu, gpt2, True), (gpu, llama, False))
+        ]
+        for precision in ("auto", "float32", "int8")
+    }
+    assert found == {
+        "auto": ["int8", "float32", "bf16", "float32"],
+        "float32": ["float32", "float32", "float32", "float32"],
+        "int8": ["int8", "int8", "bf16", "int8"],
+    }
+
+
+def test_as_many_rows_as_memory_allows():
+    medium = GPT2Config(n_embd=1024, n_layer=24, n_head=16)
+    each = row_bytes(medium, Sampling(max_tokens=100))
+    assert 10e6 < each < 13e6
+    assert fitting(each, 85 * 10**9) == 1024 and fitting(each, 12 * 10**9) == 512 and fitting(each, 10**6) == 1
+    model = GPT2LMHeadModel(GPT2Config(vocab_size=20, n_embd=8, n_layer=1, n_head=1))
+    assert Sampler(model.eval(), 0, 1, [], Sampling()).batch_size == 128
+    assert Sampler(model.eval(), 0, 1, [], Sampling(batch_size=3)).batch_size == 3

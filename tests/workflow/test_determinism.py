@@ -1,0 +1,69 @@
+"""Equal studies give equal bytes, however they are cut up: by cores, by invocations, by shards."""
+
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+from safetensors.numpy import load_file
+from study_bytes import differences, fingerprint
+from workflow_fixtures import SMALL_STUDY, Checkout
+
+from gendist.config import study_from
+from gendist.stages.logits.score import score
+from gendist.stages.students.data import Synthetic
+from gendist.stages.students.run import distil_seeds, student_row
+from gendist.stages.synthetic.shard import generate_shard
+
+
+def rows(folder: Path) -> list[dict[str, Any]]:
+    """The rows of all shards in a folder."""
+    return [row for file in sorted(folder.glob("shard-*.parquet")) for row in pq.read_table(file).to_pylist()]
+
+
+def cores(checkout: Checkout, number: int, config: str, *further: str) -> None:
+    result = checkout.snakemake("--cores", str(number), "--configfile", config, *further)
+    assert result.returncode == 0, result.stdout
+
+
+@pytest.mark.slow
+def test_cores_invocations_and_shards_change_no_byte(own: Checkout, tmp_path: Path):
+    whole, config = own.folder / "results", own.write(SMALL_STUDY)
+    other = own.copy(tmp_path / "other")
+    cores(own, 2, config)
+    expected = fingerprint(whole)
+    assert len(expected) > 60
+
+    # On one core, in another folder, in three invocations of which the first wants fewer rows, the second stops early.
+    fewer = {**SMALL_STUDY, "datasets": {"toy": {**SMALL_STUDY["datasets"]["toy"], "synthetic": 4}}}
+    cores(other, 1, other.write(fewer), "--until", "generate_shard")
+    cores(other, 1, other.write(SMALL_STUDY), "--until", "score_shard")
+    cores(other, 1, config)
+    assert differences(expected, fingerprint(other.folder / "results")) == []
+    require_shards_without_influence(whole, own.folder / SMALL_STUDY["students"]["kim"]["embeddings"], tmp_path)
+
+
+def require_shards_without_influence(results: Path, embeddings: Path, folder: Path) -> None:
+    """Make one shard of eight rows in place of two of four: provenance differs, nothing else does."""
+    study, toy = study_from(SMALL_STUDY), results / "toy"
+    shard, logits = folder / "one/shard-00000.parquet", folder / "one/logits.parquet"
+    generate_shard(toy / "generators/tiny", shard, study.samplings["full"], 0, 8)
+    score(toy / "teachers/bert", shard, logits, study.teachers["bert"].max_tokens)
+    assert rows(shard.parent) == rows(toy / "synthetic/tiny/full") and len(rows(shard.parent)) == 8
+    assert pq.read_table(logits).to_pylist() == rows(toy / "logits/bert/tiny/full")
+    distil_seeds(
+        {0: folder / "run"},
+        student_row("toy", "kim", "gendist", "bert.tiny.full.default", 8, 0),
+        toy / "texts/train.parquet",
+        toy / "texts/test.parquet",
+        embeddings,
+        study.students["kim"],
+        study.trainings["default"],
+        toy / "logits/bert/train.parquet",
+        Synthetic([shard], [logits], 8),
+    )
+    before = toy / "students/kim/gendist/bert.tiny.full.default/n8/seed0"
+    one, two = (load_file(run / "model.safetensors") for run in (before, folder / "run"))
+    assert one.keys() == two.keys() and all((one[name] == two[name]).all() for name in one)
+    predictions = [pq.read_table(run / "predictions.parquet").to_pylist() for run in (before, folder / "run")]
+    assert predictions[0] == predictions[1]

@@ -1,0 +1,153 @@
+"""What grows with the number of synthetic rows, and what does not."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from quality_fixtures import write_shards
+from workflow_fixtures import STUDY, Checkout
+
+from gendist.config import study_from
+from gendist.config.plan import too_many_shards
+from gendist.errors import GendistError
+from gendist.io.parquet import GROUP, write_parquet, write_parquet_parts
+from gendist.io.provenance import Provenance
+from gendist.stages.students.pieces import Pieces
+from gendist.stages.synthetic.pool import pool_batches, read_pool, rows_with_text, texts_of
+
+ROOT = Path(__file__).parents[2]
+LIMITS = {"table3": 100, "table4": 100, "memorisation": 200, "quality": 2500, "repeats": 6000, "student": 1500}
+"""Bytes of memory that a stage may take for one more row, of 270 characters; docs/scale.md has what was measured."""
+PLAIN = {"ARROW_DEFAULT_MEMORY_POOL": "system", "MALLOC_ARENA_MAX": "1"}
+"""One allocator with one heap, for a peak that is the same each time: others keep freed memory for themselves."""
+
+
+def grown(stage: str, rows: int) -> int:
+    """Return by how many bytes a stage's process grows."""
+    command = [sys.executable, str(ROOT / "tests/fixtures/scale_fixtures.py"), stage, str(rows), "500"]
+    environment = {"PYTHONPATH": str(ROOT), "PATH": "", **PLAIN}
+    result = subprocess.run(command, env=environment, capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+    return int(json.loads(result.stdout.splitlines()[-1])["grown"])
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="peak memory is read from /proc")
+@pytest.mark.parametrize("stage", LIMITS)
+def test_memory_per_row_stays_small(stage: str):
+    few, many = (5_000, 15_000) if stage == "repeats" else (20_000, 60_000)
+    assert (grown(stage, many) - grown(stage, few)) / (many - few) < LIMITS[stage]
+
+
+# --- pools ---
+
+
+@pytest.fixture
+def shards(tmp_path: Path) -> list[Path]:
+    return write_shards(tmp_path, ["" if i % 5 == 3 else f"text {i}" for i in range(23)], 4)
+
+
+@pytest.mark.parametrize("size", [1, 3, 4, 7, 100])
+def test_batches_of_any_size_are_the_whole_pool(shards: list[Path], size: int):
+    whole, parts = read_pool(shards, 21), list(pool_batches(shards, 21, size))
+    assert [text for part in parts for text in part.texts] == whole.texts
+    assert np.concatenate([part.rows for part in parts]).tolist() == whole.rows.tolist()
+    assert sum(part.empty for part in parts) == whole.empty == 4
+    assert all(len(part.rows) + part.empty <= size for part in parts)
+    assert rows_with_text(shards, 21).tolist() == whole.rows.tolist()
+
+
+def test_single_texts_are_read_without_the_others(shards: list[Path]):
+    assert texts_of(shards, [21, 0, 6]) == ["text 21", "text 0", "text 6"]
+    with pytest.raises(GendistError, match="no row 23"):
+        texts_of(shards, [1, 23])
+
+
+def test_missing_rows_are_told_before_anything_is_made_of_a_batch_that_lacks_them(shards: list[Path]):
+    for wrong in (shards[1:], [shards[0], shards[2]], shards[::-1]):
+        with pytest.raises(GendistError, match="expected, found"):
+            assert all(part.rows.max() < 4 for part in pool_batches(wrong, 8, 4))
+
+
+def test_a_table_in_parts_is_the_same_file(tmp_path: Path):
+    table = pa.table({"row": range(1000), "text": [f"text {i % 90}" for i in range(1000)]})
+    provenance, names = Provenance("quality"), {"label_names": ["a"]}
+    write_parquet(tmp_path / "whole", table, provenance, names)
+    write_parquet_parts(tmp_path / "parts", iter([table[:300], table[300:999], table[999:]]), provenance, names)
+    assert (tmp_path / "whole").read_bytes() == (tmp_path / "parts").read_bytes()
+    large = pa.table({"row": range(2 * GROUP + 5)})
+    write_parquet_parts(tmp_path / "large", (large[i : i + 70_000] for i in (0, 70_000)), provenance)
+    assert pq.read_table(tmp_path / "large")["row"].to_pylist() == list(range(2 * GROUP + 5))
+    assert pq.ParquetFile(tmp_path / "large").num_row_groups == 3
+
+
+def test_pieces_are_the_lists_that_they_were_made_of():
+    rows = [[3], [4, 5, 6], [7, 8], [9]]
+    packed = Pieces.joined([Pieces.of(rows[:2]), Pieces.of(rows[2:]), Pieces.of([])])
+    assert len(packed) == 4 and [packed[i].tolist() for i in range(4)] == rows
+    assert packed.ids.dtype == np.int32 and len(Pieces.joined([])) == 0
+
+
+# --- plan ---
+
+
+def large_study(rows: int, shard_rows: int = 500) -> dict[str, object]:
+    return {"datasets": {"toy": {"train": "a.csv", "test": "b.csv", "synthetic": rows}}, "shard_rows": shard_rows}
+
+
+def test_many_shards_are_advised_against_in_one_line():
+    assert too_many_shards(study_from(large_study(25_000))) is None
+    assert too_many_shards(study_from(large_study(1_000_000, 5000))) is None
+    advice = too_many_shards(study_from(large_study(1_000_000)))
+    assert advice and advice.startswith("2,004 shards of 500 rows") and advice.endswith("shard_rows: 5000")
+    huge = too_many_shards(study_from(large_study(10**8, 50_000)))
+    assert huge and "docs/scale.md" in huge
+
+
+def test_the_plan_says_so_and_still_plans(bare: Checkout):
+    study = {**STUDY, "datasets": {"toy": {**STUDY["datasets"]["toy"], "synthetic": 4004}}}
+    result = bare.snakemake(
+        "--dry-run", "--cores", "2", "--configfile", bare.write(study, "many.yaml"), "--", "results/run_config.yaml"
+    )
+    assert result.stdout.count("note: 1,002 shards of 4 rows") == 1
+
+
+# --- start-up ---
+
+
+def loaded(statement: str) -> set[str]:
+    program = f"{statement}\nimport sys; print(*{{name.partition('.')[0] for name in sys.modules}})"
+    result = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
+    return set(result.stdout.split())
+
+
+HEAVY = {"torch", "transformers", "pandas", "scipy", "sklearn", "matplotlib", "datasketch"}
+
+
+def test_planning_loads_nothing_heavy():
+    lines = (ROOT / "rules/common.smk").read_text().splitlines()
+    lines += (line for file in (ROOT / "rules").glob("*.smk") for line in file.read_text().splitlines())
+    imports = [line for line in lines if line.startswith(("from gendist", "import gendist")) and not line.endswith("(")]
+    assert len(imports) > 8
+    assert not loaded("\n".join(imports)) & HEAVY
+
+
+def test_a_student_loads_torch_and_nothing_else_that_is_heavy():
+    script = (ROOT / "workflow_scripts/distil_student.py").read_text().partition("names = snakemake")[0]
+    assert loaded(script) & HEAVY == {"torch"}
+
+
+@pytest.mark.parametrize("stage", ["write_run_config", "write_table1", "prepare_texts", "collect_metrics"])
+def test_small_jobs_load_nothing_heavy(stage: str):
+    lines = (ROOT / f"workflow_scripts/{stage}.py").read_text().splitlines()
+    assert not loaded("\n".join(line for line in lines if line.startswith(("from ", "import ")))) & HEAVY
+
+
+def test_settings_are_read_without_parsing_their_source():
+    program = "import inspect; inspect.getsource = inspect.getsourcelines = None\nimport gendist.config.study"
+    subprocess.run([sys.executable, "-c", program], cwd=ROOT, check=True)

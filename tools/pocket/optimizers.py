@@ -1,0 +1,71 @@
+"""Optimisers of the pretraining, and their learning rates over time.
+
+Muon (Jordan et al., 2024) orthogonalises the momentum of a matrix; scaled to AdamW's update size (Liu et
+al., "Muon is Scalable for LLM Training", 2025), it learns more per token than AdamW.
+"""
+
+import torch
+from transformers import BertLMHeadModel
+
+from gendist.errors import GendistError
+from tools.pocket.settings import Pretraining
+
+EMBEDDING_DECAY = 0.01
+"""Weight decay of the matrices outside the blocks."""
+
+
+def make_optimizers(model: BertLMHeadModel, settings: Pretraining) -> tuple[torch.optim.Optimizer, ...]:
+    """Return Muon for the matrices of the blocks and AdamW for all other trained weights.
+
+    Query, key and value are matrices of their own, and so are orthogonalised apart.
+
+    Raises:
+        GendistError: if this PyTorch has no Muon.
+    """
+    if not hasattr(torch.optim, "Muon"):
+        raise GendistError(
+            f"pretraining needs PyTorch 2.9 or newer, for its Muon optimiser; this is {torch.__version__}"
+        )
+    blocks = [p for p in model.bert.encoder.parameters() if p.ndim == 2]
+    ids = {id(p) for p in blocks}
+    rest = [p for p in model.parameters() if p.requires_grad and id(p) not in ids]
+    groups = [
+        {"params": [p for p in rest if p.ndim > 1], "weight_decay": EMBEDDING_DECAY},
+        {"params": [p for p in rest if p.ndim == 1], "weight_decay": 0.0},
+    ]
+    return (
+        torch.optim.Muon(
+            blocks,
+            lr=settings.muon_lr,
+            weight_decay=settings.weight_decay,
+            momentum=0.95,
+            adjust_lr_fn="match_rms_adamw",
+        ),
+        torch.optim.AdamW(groups, lr=settings.adamw_lr, betas=(0.9, 0.95), fused=True),
+    )
+
+
+def learning_rate(step: int, seconds: float, settings: Pretraining) -> float:
+    """Return the share of the peak rates: linear warm-up by steps, constant, linear to zero by time.
+
+    Args:
+        step: steps taken before.
+        seconds: training time used before.
+        settings: of the run.
+    """
+    left = max(0.0, 1 - seconds / settings.seconds)
+    return min(1.0, (step + 1) / settings.warmup_steps, left / settings.decay_share)
+
+
+def take_step(optimizers: tuple[torch.optim.Optimizer, ...], share: float, settings: Pretraining) -> None:
+    """Update all weights from their gradients at ``share`` of the peak rates, and drop the gradients.
+
+    Muon's updates have a size of their own; the gradients of all other weights are clipped to norm 1.
+    """
+    muon, adamw = optimizers
+    torch.nn.utils.clip_grad_norm_([p for group in adamw.param_groups for p in group["params"]], 1.0)
+    for optimizer, peak in ((muon, settings.muon_lr), (adamw, settings.adamw_lr)):
+        for group in optimizer.param_groups:
+            group["lr"] = peak * share
+        optimizer.step()
+        optimizer.zero_grad()
