@@ -5,7 +5,6 @@ rule fit_tfidf_svm:
     input:
         train=rules.prepare_texts.output.train,
         test=rules.prepare_texts.output.test,
-        code=code("fit_tfidf_svm"),
     output:
         multiext(
             f"{RESULTS}/{{dataset}}/baselines/tfidf-svm/seed{{seed}}/",
@@ -19,6 +18,8 @@ rule fit_tfidf_svm:
         f"{LOGS}/{{dataset}}/baselines/tfidf-svm/seed{{seed}}.log",
     conda:
         "../envs/cpu.yaml"
+    params:
+        code=code("fit_tfidf_svm"),
     script:
         "../workflow_scripts/fit_tfidf_svm.py"
 
@@ -27,7 +28,6 @@ rule fit_fasttext:
     input:
         train=rules.prepare_texts.output.train,
         test=rules.prepare_texts.output.test,
-        code=code("fit_fasttext"),
     output:
         multiext(
             f"{RESULTS}/{{dataset}}/baselines/fasttext/seed{{seed}}/",
@@ -40,6 +40,8 @@ rule fit_fasttext:
         f"{LOGS}/{{dataset}}/baselines/fasttext/seed{{seed}}.log",
     conda:
         "../envs/cpu.yaml"
+    params:
+        code=code("fit_fasttext"),
     script:
         "../workflow_scripts/fit_fasttext.py"
 
@@ -48,7 +50,6 @@ rule fit_encoder_lr:
     input:
         train=rules.prepare_texts.output.train,
         test=rules.prepare_texts.output.test,
-        code=code("fit_encoder_lr"),
     output:
         multiext(
             f"{RESULTS}/{{dataset}}/baselines/encoder-lr/seed{{seed}}/",
@@ -62,13 +63,13 @@ rule fit_encoder_lr:
     conda:
         "../envs/cpu.yaml"
     threads: 1
+    params:
+        code=code("fit_encoder_lr"),
     script:
         "../workflow_scripts/fit_encoder_lr.py"
 
 
 rule distil_static:
-    input:
-        code=code("distil_static"),
     output:
         multiext(f"{RESULTS}/pocket/model2vec/", "config.json", "model.safetensors", "tokenizer.json"),
     log:
@@ -76,6 +77,8 @@ rule distil_static:
     conda:
         "../envs/cpu.yaml"
     threads: 1
+    params:
+        code=code("distil_static"),
     script:
         "../workflow_scripts/distil_static.py"
 
@@ -85,7 +88,6 @@ rule fit_model2vec:
         static=rules.distil_static.output,
         train=rules.prepare_texts.output.train,
         test=rules.prepare_texts.output.test,
-        code=code("fit_model2vec"),
     output:
         multiext(
             f"{RESULTS}/{{dataset}}/baselines/model2vec/seed{{seed}}/",
@@ -98,6 +100,8 @@ rule fit_model2vec:
         f"{LOGS}/{{dataset}}/baselines/model2vec/seed{{seed}}.log",
     conda:
         "../envs/cpu.yaml"
+    params:
+        code=code("fit_model2vec"),
     script:
         "../workflow_scripts/fit_model2vec.py"
 
@@ -106,7 +110,6 @@ rule fit_setfit:
     input:
         train=rules.prepare_texts.output.train,
         test=rules.prepare_texts.output.test,
-        code=code("fit_setfit"),
     output:
         multiext(
             f"{RESULTS}/{{dataset}}/baselines/setfit/seed{{seed}}/",
@@ -126,5 +129,7 @@ rule fit_setfit:
     resources:
         gpu=gpus_wanted,
         device=STUDY.device,
+    params:
+        code=code("fit_setfit"),
     script:
         "../workflow_scripts/fit_setfit.py"

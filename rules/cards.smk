@@ -13,7 +13,6 @@ rule write_cards:
         logits=main_shards(rules.score_shard.output[0]),
         exports=every_export(rules.export_student.output.description),
         templates=[relative(path) for path in sorted((PACKAGE / "analysis" / "cards" / "templates").iterdir())],
-        code=code("write_cards"),
     output:
         expand(
             f"{RESULTS}/{{dataset}}/cards/{{file}}",
@@ -26,5 +25,6 @@ rule write_cards:
         "../envs/cpu.yaml"
     params:
         study=STUDY.model_dump(mode="json"),
+        code=code("write_cards"),
     script:
         "../workflow_scripts/write_cards.py"

@@ -13,7 +13,7 @@ from gendist.config.named_files import require_files, rows_file
 from gendist.config.plan import too_many_shards
 from gendist.config.yaml_file import read_config
 from gendist.errors import GendistError
-from gendist.jobs.source_files import PACKAGE, source_files
+from gendist.jobs.source_files import PACKAGE, code_version
 from gendist.jobs.visible_gpus import visible_gpus
 from gendist.naming import BASELINES, REGIMES, WITH_SYNTHETIC, WITH_TEACHER, WITH_UNLABELLED, parse_variant
 from gendist.launcher.typical_times import job_seconds
@@ -108,8 +108,8 @@ wildcard_constraints:
 
 
 def code(script):
-    """A script and all that it imports, as inputs: an edit reruns its rules, a touch or a fresh checkout does not."""
-    return [relative(file) for file in source_files(SCRIPTS / f"{script}.py")]
+    """The version of a script and all that it imports, as a parameter: an edit reruns its rules."""
+    return code_version(SCRIPTS / f"{script}.py")
 
 
 def relative(path):

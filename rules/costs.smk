@@ -9,7 +9,6 @@ rule measure_student:
         student_embeddings_files,
         model=timed_student,
         test=rules.prepare_texts.output.test,
-        code=code("measure_student"),
     output:
         f"{RESULTS}/{{dataset}}/costs/students/{{student}}.json",
     log:
@@ -20,6 +19,7 @@ rule measure_student:
     threads: 1
     params:
         embeddings=student_embeddings,
+        code=code("measure_student"),
     script:
         "../workflow_scripts/measure_student.py"
 
@@ -28,7 +28,6 @@ rule measure_teacher:
     input:
         model=rules.finetune_teacher.output,
         test=rules.prepare_texts.output.test,
-        code=code("measure_teacher"),
     output:
         f"{RESULTS}/{{dataset}}/costs/teachers/{{teacher}}.json",
     log:
@@ -39,6 +38,7 @@ rule measure_teacher:
     threads: 1
     params:
         max_tokens=teacher_max_tokens,
+        code=code("measure_teacher"),
     script:
         "../workflow_scripts/measure_teacher.py"
 
@@ -48,7 +48,6 @@ rule measure_baseline:
         timed_static,
         model=timed_baseline,
         test=rules.prepare_texts.output.test,
-        code=code("measure_baseline"),
     output:
         f"{RESULTS}/{{dataset}}/costs/baselines/{{baseline}}.json",
     log:
@@ -59,6 +58,7 @@ rule measure_baseline:
     threads: 1
     params:
         static=relative(Path(rules.distil_static.output[0]).parent),
+        code=code("measure_baseline"),
     script:
         "../workflow_scripts/measure_baseline.py"
 
@@ -67,7 +67,6 @@ rule collect_costs:
     input:
         costs=cost_files,
         metrics=rules.collect_metrics.output[0],
-        code=code("collect_costs"),
     output:
         f"{RESULTS}/costs.parquet",
     log:
@@ -79,5 +78,6 @@ rule collect_costs:
         students=list(STUDY.students),
         counts=full_counts(),
         main=main_names(),
+        code=code("collect_costs"),
     script:
         "../workflow_scripts/collect_costs.py"

@@ -8,7 +8,6 @@ rule evaluate_teacher:
         logits=f"{RESULTS}/{{dataset}}/logits/{{teacher}}/test.parquet",
         history=f"{RESULTS}/{{dataset}}/teachers/{{teacher}}/history.json",
         timing=f"{RESULTS}/{{dataset}}/teachers/{{teacher}}/timing.json",
-        code=code("evaluate_teacher"),
     output:
         multiext(
             f"{RESULTS}/{{dataset}}/evaluation/{{teacher}}/",
@@ -22,6 +21,7 @@ rule evaluate_teacher:
         "../envs/cpu.yaml"
     params:
         seed=teacher_seed,
+        code=code("evaluate_teacher"),
     script:
         "../workflow_scripts/evaluate_teacher.py"
 
@@ -29,12 +29,13 @@ rule evaluate_teacher:
 rule collect_metrics:
     input:
         metrics=run_metrics,
-        code=code("collect_metrics"),
     output:
         f"{RESULTS}/metrics.parquet",
     log:
         f"{LOGS}/metrics.log",
     conda:
         "../envs/cpu.yaml"
+    params:
+        code=code("collect_metrics"),
     script:
         "../workflow_scripts/collect_metrics.py"

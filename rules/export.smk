@@ -10,7 +10,6 @@ rule cross_fit:
         shard_logits=student_shard_logits,
         repeats=student_repeats,
         unlabelled=student_unlabelled,
-        code=code("cross_fit"),
     output:
         f"{RESULTS}/{{dataset}}/export/held_out/{{student}}/{{regime}}/{{variant}}/n{{n_synthetic}}.parquet",
     log:
@@ -24,6 +23,7 @@ rule cross_fit:
         embeddings=student_embeddings,
         folds=STUDY.export.folds,
         seed=STUDY.seed_list[0],
+        code=code("cross_fit"),
     script:
         "../workflow_scripts/cross_fit.py"
 
@@ -31,7 +31,6 @@ rule cross_fit:
 rule choose_student:
     input:
         held_out=candidates_held_out,
-        code=code("choose_student"),
     output:
         f"{RESULTS}/{{dataset}}/export/choice.json",
     log:
@@ -40,6 +39,7 @@ rule choose_student:
         "../envs/cpu.yaml"
     params:
         runs=candidate_runs,
+        code=code("choose_student"),
     script:
         "../workflow_scripts/choose_student.py"
 
@@ -50,7 +50,6 @@ rule export_student:
         choice=rules.choose_student.output[0],
         models=candidates_models,
         test=rules.prepare_texts.output.test,
-        code=code("export_student"),
     output:
         multiext(
             f"{RESULTS}/{{dataset}}/export/model/",
@@ -68,6 +67,7 @@ rule export_student:
         runs=candidate_runs,
         embeddings=candidates_embeddings,
         text=dataset_text,
+        code=code("export_student"),
     script:
         "../workflow_scripts/export_student.py"
 
@@ -76,7 +76,6 @@ rule measure_export:
     input:
         model=rules.export_student.output.description,
         test=rules.prepare_texts.output.test,
-        code=code("measure_export"),
     output:
         f"{RESULTS}/{{dataset}}/costs/export/model.json",
     log:
@@ -85,6 +84,8 @@ rule measure_export:
     conda:
         "../envs/cpu.yaml"
     threads: 1
+    params:
+        code=code("measure_export"),
     script:
         "../workflow_scripts/measure_export.py"
 

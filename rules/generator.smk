@@ -5,7 +5,6 @@ rule finetune_generator:
     input:
         generator_model_files,
         train=rules.prepare_texts.output.train,
-        code=code("finetune_generator"),
     output:
         multiext(
             f"{RESULTS}/{{dataset}}/generators/{{generator}}/", "config.json", "model.safetensors", "tokenizer.json"
@@ -24,5 +23,6 @@ rule finetune_generator:
     params:
         generator=generator_settings,
         work=WORK,
+        code=code("finetune_generator"),
     script:
         "../workflow_scripts/finetune_generator.py"

@@ -5,7 +5,6 @@ rule score_texts:
     input:
         rules.finetune_teacher.output,
         texts=f"{RESULTS}/{{dataset}}/texts/{{split}}.parquet",
-        code=code("score"),
     output:
         f"{RESULTS}/{{dataset}}/logits/{{teacher}}/{{split}}.parquet",
     log:
@@ -19,6 +18,7 @@ rule score_texts:
         device=STUDY.device,
     params:
         max_tokens=teacher_max_tokens,
+        code=code("score"),
     script:
         "../workflow_scripts/score.py"
 
@@ -27,7 +27,6 @@ rule score_shard:
     input:
         rules.finetune_teacher.output,
         texts=rules.generate_shard.output[0],
-        code=code("score"),
     output:
         f"{RESULTS}/{{dataset}}/logits/{{teacher}}/{{generator}}/{{sampling}}/shard-{{shard}}.parquet",
     log:
@@ -43,6 +42,7 @@ rule score_shard:
         device=STUDY.device,
     params:
         max_tokens=teacher_max_tokens,
+        code=code("score"),
     script:
         "../workflow_scripts/score.py"
 
@@ -55,7 +55,6 @@ if STUDY.shards_together:
         input:
             rules.finetune_teacher.output,
             texts=ten_shards(rules.generate_shard.output[0]),
-            code=code("score"),
         output:
             ten_shards(rules.score_shard.output[0]),
         log:

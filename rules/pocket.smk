@@ -9,20 +9,19 @@ rule unpack_pocket:
             "model-int8.safetensors",
             "tokenizer.json",
         ),
-        code=code("unpack_pocket"),
     output:
         multiext(f"{RESULTS}/pocket/generator/", "config.json", "model.safetensors", "tokenizer.json"),
     log:
         f"{LOGS}/pocket.log",
     conda:
         "../envs/cpu.yaml"
+    params:
+        code=code("unpack_pocket"),
     script:
         "../workflow_scripts/unpack_pocket.py"
 
 
 rule fetch_bpemb:
-    input:
-        code=code("fetch_bpemb"),
     output:
         multiext(
             f"{RESULTS}/embeddings/bpemb-{{language}}-{{pieces}}-{{width}}/",
@@ -37,5 +36,7 @@ rule fetch_bpemb:
         width="[0-9]+",
     conda:
         "../envs/cpu.yaml"
+    params:
+        code=code("fetch_bpemb"),
     script:
         "../workflow_scripts/fetch_bpemb.py"

@@ -5,7 +5,6 @@ rule find_repeats:
     input:
         train=rules.prepare_texts.output.train,
         shards=pool_shards,
-        code=code("find_repeats"),
     output:
         f"{RESULTS}/{{dataset}}/quality/{{generator}}/{{sampling}}/repeats/n{{n_synthetic}}.parquet",
     log:
@@ -13,6 +12,8 @@ rule find_repeats:
     conda:
         "../envs/cpu.yaml"
     threads: 1
+    params:
+        code=code("find_repeats"),
     script:
         "../workflow_scripts/find_repeats.py"
 
@@ -27,7 +28,6 @@ rule assess_pool:
         train_logits=f"{RESULTS}/{{dataset}}/logits/{STUDY.teacher}/train.parquet",
         test_logits=f"{RESULTS}/{{dataset}}/logits/{STUDY.teacher}/test.parquet",
         logits=pool_logits,
-        code=code("assess_pool"),
     output:
         json=f"{RESULTS}/{{dataset}}/quality/{{generator}}/{{sampling}}/quality.json",
         rows=f"{RESULTS}/{{dataset}}/quality/{{generator}}/{{sampling}}/rows.parquet",
@@ -40,6 +40,7 @@ rule assess_pool:
     params:
         n_rows=pool_rows,
         teachers=pool_teachers,
+        code=code("assess_pool"),
     script:
         "../workflow_scripts/assess_pool.py"
 
@@ -49,7 +50,6 @@ rule write_quality:
         pools=every_pool(rules.assess_pool.output.json),
         predictions=main_predictions,
         logits=every_dataset(f"{RESULTS}/{{dataset}}/logits/{STUDY.teacher}/test.parquet"),
-        code=code("write_quality"),
     output:
         csv=f"{RESULTS}/tables/quality.csv",
         md=report(f"{RESULTS}/tables/quality.md", caption="../docs/captions/quality.rst", category="Tables"),
@@ -61,6 +61,7 @@ rule write_quality:
         datasets=list(STUDY.datasets),
         seeds=len(STUDY.seed_list),
         system=f"{STUDY.curve_student}+gendist",
+        code=code("write_quality"),
     script:
         "../workflow_scripts/write_quality.py"
 
@@ -68,7 +69,6 @@ rule write_quality:
 rule draw_quality:
     input:
         pools=every_pool(rules.assess_pool.output.json),
-        code=code("draw_quality"),
     output:
         svg=report(f"{RESULTS}/figures/quality.svg", caption="../docs/captions/quality_figure.rst", category="Figures"),
         png=f"{RESULTS}/figures/quality.png",
@@ -78,5 +78,7 @@ rule draw_quality:
         f"{LOGS}/quality_figure.log",
     conda:
         "../envs/cpu.yaml"
+    params:
+        code=code("draw_quality"),
     script:
         "../workflow_scripts/draw_quality.py"

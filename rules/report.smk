@@ -8,7 +8,6 @@ TEMPLATES = PACKAGE / "analysis" / "report_page" / "templates"
 rule write_table1:
     input:
         metrics=rules.collect_metrics.output[0],
-        code=code("write_table1"),
     output:
         csv=f"{RESULTS}/tables/table1.csv",
         md=report(f"{RESULTS}/tables/table1.md", caption="../docs/captions/table1.rst", category="Tables"),
@@ -21,6 +20,7 @@ rule write_table1:
         systems=STUDY.systems,
         counts=full_counts(),
         main=main_names(),
+        code=code("write_table1"),
     script:
         "../workflow_scripts/write_table1.py"
 
@@ -28,7 +28,6 @@ rule write_table1:
 rule write_table2:
     input:
         metrics=rules.collect_metrics.output[0],
-        code=code("write_table2"),
     output:
         csv=f"{RESULTS}/tables/table2.csv",
         md=report(f"{RESULTS}/tables/table2.md", caption="../docs/captions/table2.rst", category="Tables"),
@@ -40,6 +39,7 @@ rule write_table2:
         student=STUDY.curve_student,
         counts=full_counts(),
         main=main_names(),
+        code=code("write_table2"),
     script:
         "../workflow_scripts/write_table2.py"
 
@@ -49,7 +49,6 @@ rule write_table3:
         train=every_dataset(rules.prepare_texts.output.train),
         shards=main_shards(rules.generate_shard.output[0]),
         logits=main_shards(rules.score_shard.output[0]),
-        code=code("write_table3"),
     output:
         csv=f"{RESULTS}/tables/table3.csv",
         md=report(f"{RESULTS}/tables/table3.md", caption="../docs/captions/table3.rst", category="Tables"),
@@ -60,6 +59,7 @@ rule write_table3:
     params:
         counts=full_counts(),
         shard_rows=STUDY.shard_rows,
+        code=code("write_table3"),
     script:
         "../workflow_scripts/write_table3.py"
 
@@ -68,7 +68,6 @@ rule write_table4:
     input:
         train=every_dataset(rules.prepare_texts.output.train),
         shards=main_shards(rules.generate_shard.output[0]),
-        code=code("write_table4"),
     output:
         csv=f"{RESULTS}/tables/table4.csv",
         md=report(f"{RESULTS}/tables/table4.md", caption="../docs/captions/table4.rst", category="Tables"),
@@ -79,6 +78,7 @@ rule write_table4:
     params:
         counts=full_counts(),
         shard_rows=STUDY.shard_rows,
+        code=code("write_table4"),
     script:
         "../workflow_scripts/write_table4.py"
 
@@ -86,7 +86,6 @@ rule write_table4:
 rule write_gains:
     input:
         metrics=rules.collect_metrics.output[0],
-        code=code("write_gains"),
     output:
         csv=f"{RESULTS}/tables/gains.csv",
         md=report(f"{RESULTS}/tables/gains.md", caption="../docs/captions/gains.rst", category="Tables"),
@@ -99,6 +98,7 @@ rule write_gains:
         counts=full_counts(),
         main=main_names(),
         variants=named_variants(STUDY),
+        code=code("write_gains"),
     script:
         "../workflow_scripts/write_gains.py"
 
@@ -108,7 +108,6 @@ rule write_memorisation:
         train=every_dataset(rules.prepare_texts.output.train),
         test=every_dataset(rules.prepare_texts.output.test),
         shards=main_shards(rules.generate_shard.output[0]),
-        code=code("write_memorisation"),
     output:
         csv=f"{RESULTS}/tables/memorisation.csv",
         md=report(f"{RESULTS}/tables/memorisation.md", caption="../docs/captions/memorisation.rst", category="Tables"),
@@ -119,6 +118,7 @@ rule write_memorisation:
     params:
         counts=full_counts(),
         shard_rows=STUDY.shard_rows,
+        code=code("write_memorisation"),
     script:
         "../workflow_scripts/write_memorisation.py"
 
@@ -126,7 +126,6 @@ rule write_memorisation:
 rule write_costs:
     input:
         costs=rules.collect_costs.output[0],
-        code=code("write_costs"),
     output:
         csv=f"{RESULTS}/tables/costs.csv",
         md=report(f"{RESULTS}/tables/costs.md", caption="../docs/captions/costs.rst", category="Tables"),
@@ -134,6 +133,8 @@ rule write_costs:
         f"{LOGS}/costs-table.log",
     conda:
         "../envs/cpu.yaml"
+    params:
+        code=code("write_costs"),
     script:
         "../workflow_scripts/write_costs.py"
 
@@ -141,7 +142,6 @@ rule write_costs:
 rule draw_figure2:
     input:
         metrics=rules.collect_metrics.output[0],
-        code=code("draw_figure2"),
     output:
         svg=report(f"{RESULTS}/figures/figure2.svg", caption="../docs/captions/figure2.rst", category="Figures"),
         png=f"{RESULTS}/figures/figure2.png",
@@ -155,6 +155,7 @@ rule draw_figure2:
         student=STUDY.curve_student,
         counts=all_curve_counts(),
         main=main_names(),
+        code=code("draw_figure2"),
     script:
         "../workflow_scripts/draw_figure2.py"
 
@@ -162,7 +163,6 @@ rule draw_figure2:
 rule draw_sampling:
     input:
         metrics=rules.collect_metrics.output[0],
-        code=code("draw_sampling"),
     output:
         svg=report(f"{RESULTS}/figures/sampling.svg", caption="../docs/captions/sampling.rst", category="Figures"),
         png=f"{RESULTS}/figures/sampling.png",
@@ -177,6 +177,7 @@ rule draw_sampling:
         samplings=list(STUDY.samplings),
         counts=all_sampling_counts(),
         main=main_names(),
+        code=code("draw_sampling"),
     script:
         "../workflow_scripts/draw_sampling.py"
 
@@ -184,7 +185,6 @@ rule draw_sampling:
 rule draw_rows:
     input:
         metrics=rules.collect_metrics.output[0],
-        code=code("draw_rows"),
     output:
         svg=report(f"{RESULTS}/figures/rows.svg", caption="../docs/captions/rows.rst", category="Figures"),
         png=f"{RESULTS}/figures/rows.png",
@@ -197,6 +197,7 @@ rule draw_rows:
         student=STUDY.curve_student,
         counts=all_rows_counts(),
         main=main_names(),
+        code=code("draw_rows"),
     script:
         "../workflow_scripts/draw_rows.py"
 
@@ -205,7 +206,6 @@ rule draw_tradeoff:
     input:
         metrics=rules.collect_metrics.output[0],
         costs=rules.collect_costs.output[0],
-        code=code("draw_tradeoff"),
     output:
         svg=report(f"{RESULTS}/figures/tradeoff.svg", caption="../docs/captions/tradeoff.rst", category="Figures"),
         png=f"{RESULTS}/figures/tradeoff.png",
@@ -217,6 +217,7 @@ rule draw_tradeoff:
     params:
         counts=full_counts(),
         main=main_names(),
+        code=code("draw_tradeoff"),
     script:
         "../workflow_scripts/draw_tradeoff.py"
 
@@ -226,7 +227,6 @@ rule draw_details:
         test=every_dataset(rules.prepare_texts.output.test),
         predictions=[rules.distil_student.output.predictions.format(**run._asdict()) for run in detailed_runs(STUDY)],
         choices=every_export(rules.choose_student.output[0]),
-        code=code("draw_details"),
     output:
         figures=expand(
             f"{RESULTS}/figures/{{dataset}}/{{name}}.{{kind}}",
@@ -242,6 +242,7 @@ rule draw_details:
     params:
         datasets=list(STUDY.datasets),
         runs=[[run.dataset, f"{run.student}+{run.regime}"] for run in detailed_runs(STUDY)],
+        code=code("draw_details"),
     script:
         "../workflow_scripts/draw_details.py"
 
@@ -259,7 +260,6 @@ rule write_report:
         exports=every_export(rules.export_student.output.description),
         deployed=every_export(rules.measure_export.output[0]),
         templates=[relative(path) for path in sorted(TEMPLATES.iterdir())],
-        code=code("write_report"),
     output:
         f"{RESULTS}/report.html",
     log:
@@ -268,5 +268,6 @@ rule write_report:
         "../envs/cpu.yaml"
     params:
         datasets=list(STUDY.datasets),
+        code=code("write_report"),
     script:
         "../workflow_scripts/write_report.py"

@@ -11,7 +11,6 @@ rule distil_student:
         shard_logits=student_shard_logits,
         repeats=student_repeats,
         unlabelled=student_unlabelled,
-        code=code("distil_student"),
     output:
         multiext(
             f"{RESULTS}/{{dataset}}/students/{{student}}/{{regime}}/{{variant}}/n{{n_synthetic}}/seed{{seed}}/",
@@ -30,6 +29,7 @@ rule distil_student:
         student=student_settings,
         training=training_settings,
         embeddings=student_embeddings,
+        code=code("distil_student"),
     script:
         "../workflow_scripts/distil_student.py"
 

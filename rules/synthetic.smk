@@ -5,7 +5,6 @@ rule generate_shard:
     input:
         rules.finetune_generator.output,
         train=sampling_texts,
-        code=code("generate_shard"),
     output:
         f"{RESULTS}/{{dataset}}/synthetic/{{generator}}/{{sampling}}/shard-{{shard}}.parquet",
     log:
@@ -24,6 +23,7 @@ rule generate_shard:
         sampling=sampling_settings,
         shard_rows=STUDY.shard_rows,
         work=WORK,
+        code=code("generate_shard"),
     script:
         "../workflow_scripts/generate_shard.py"
 
@@ -51,20 +51,20 @@ if GIVEN:
         input:
             rows=given_file,
             train=rules.prepare_texts.output.train,
-            code=code("read_given"),
         output:
             GIVEN_ROWS,
         log:
             f"{LOGS}/{{dataset}}/generators/{{generator}}.log",
         conda:
             "../envs/cpu.yaml"
+        params:
+            code=code("read_given"),
         script:
             "../workflow_scripts/read_given.py"
 
     rule cut_shard:
         input:
             rows=rules.read_given.output[0],
-            code=code("cut_shard"),
         output:
             rules.generate_shard.output[0],
         log:
@@ -76,5 +76,6 @@ if GIVEN:
             "../envs/cpu.yaml"
         params:
             shard_rows=STUDY.shard_rows,
+            code=code("cut_shard"),
         script:
             "../workflow_scripts/cut_shard.py"

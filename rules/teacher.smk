@@ -5,7 +5,6 @@ rule finetune_teacher:
     input:
         teacher_model_files,
         train=rules.prepare_texts.output.train,
-        code=code("finetune_teacher"),
     output:
         multiext(
             f"{RESULTS}/{{dataset}}/teachers/{{teacher}}/",
@@ -29,5 +28,6 @@ rule finetune_teacher:
     params:
         teacher=teacher_settings,
         work=WORK,
+        code=code("finetune_teacher"),
     script:
         "../workflow_scripts/finetune_teacher.py"

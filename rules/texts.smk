@@ -4,7 +4,6 @@
 rule prepare_texts:
     input:
         data_files,
-        code=code("prepare_texts"),
     output:
         train=f"{RESULTS}/{{dataset}}/texts/train.parquet",
         test=f"{RESULTS}/{{dataset}}/texts/test.parquet",
@@ -14,6 +13,7 @@ rule prepare_texts:
         "../envs/cpu.yaml"
     params:
         dataset=dataset_settings,
+        code=code("prepare_texts"),
     script:
         "../workflow_scripts/prepare_texts.py"
 
@@ -23,7 +23,6 @@ rule prepare_unlabelled:
         unlabelled_file,
         train=rules.prepare_texts.output.train,
         test=rules.prepare_texts.output.test,
-        code=code("prepare_unlabelled"),
     output:
         f"{RESULTS}/{{dataset}}/texts/unlabelled.parquet",
     log:
@@ -32,5 +31,6 @@ rule prepare_unlabelled:
         "../envs/cpu.yaml"
     params:
         dataset=unlabelled_settings,
+        code=code("prepare_unlabelled"),
     script:
         "../workflow_scripts/prepare_unlabelled.py"

@@ -5,7 +5,6 @@ rule track_runs:
     input:
         metrics=rules.collect_metrics.output[0],
         run_config=rules.write_run_config.output[0],
-        code=code("track_runs"),
     output:
         f"{RESULTS}/tracking.json",
     log:
@@ -14,5 +13,6 @@ rule track_runs:
         "../envs/cpu.yaml"
     params:
         tracking=settings(STUDY.tracking),
+        code=code("track_runs"),
     script:
         "../workflow_scripts/track_runs.py"

@@ -1,15 +1,18 @@
-"""Which source files a workflow script consists of, so that editing one of them reruns what the script made.
+"""The source files of a workflow script, and their version: editing one of them reruns what the script made.
 
-Snakemake sees a script, not what it imports; all these files are declared as inputs instead.
+Snakemake sees a script, not what it imports. The version of all these files is a parameter of its rule instead.
 """
 
 import ast
+import hashlib
 from functools import cache
 from pathlib import Path
 
 PACKAGE = Path(__file__).resolve().parents[1]
 BLOCKS = ("body", "orelse", "finalbody", "handlers", "cases")
 """Where a statement holds others."""
+CODE = "code of "
+"""How a version of code begins, by which it is recognised among a job's parameters."""
 
 
 def source_files(script: Path) -> list[Path]:
@@ -25,6 +28,23 @@ def source_files(script: Path) -> list[Path]:
             found.add(file)
             waiting += _imports(file)
     return sorted(found)
+
+
+def code_version(script: Path) -> str:
+    """Return the version of a script's code: its name, and a hash over the contents of its ``source_files``.
+
+    Neither the files' times nor the folder of the checkout are part of it.
+    """
+    hashed = hashlib.sha256()
+    for file in source_files(script):
+        name = file.relative_to(PACKAGE.parent) if file.is_relative_to(PACKAGE) else Path(file.name)
+        hashed.update(f"{name.as_posix()} {_content_hash(file)}\n".encode())
+    return f"{CODE}{Path(script).stem} {hashed.hexdigest()[:16]}"
+
+
+@cache
+def _content_hash(file: Path) -> str:
+    return hashlib.sha256(file.read_bytes()).hexdigest()
 
 
 @cache

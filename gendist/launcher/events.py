@@ -13,6 +13,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from gendist.jobs.source_files import CODE
+
 FILE = "GENDIST_EVENTS"
 """Environment variable with the path of the events file."""
 NOTHING = "Nothing to be done"
@@ -116,8 +118,8 @@ def _reasons(workflow: Any, job: Any) -> Iterator[str]:
         yield "not made yet"
         return
     if reason.params_changed:
-        yield f"settings changed: {', '.join(setting_changes(reason.params_changed, job.params))}"
-    yield from _input_reasons(workflow, reason.updated_input - reason.updated_input_run, "changed")
+        yield from _param_reasons(reason.params_changed, job.params)
+    yield from _input_reasons(reason.updated_input - reason.updated_input_run, "changed")
     if reason.input_changed:
         yield from _set_reasons(workflow, set(records.input(job.output[0]) or ()), set(map(str, job.input)))
     if reason.incomplete_output:
@@ -130,6 +132,21 @@ def _reasons(workflow: Any, job: Any) -> Iterator[str]:
         yield FOLLOWS
 
 
+def _param_reasons(change: Any, params: Any) -> Iterator[str]:
+    """Distinguish changed code, whose version is a parameter, from changed settings."""
+    versions = [text for text in change.only_new if _is_version(text)]
+    for text in versions:
+        yield f"code changed: {_value(text).removeprefix(CODE).split()[0]}"
+    old, new = ({text for text in side if not _is_version(text)} for side in (change.only_old, change.only_new))
+    if old or new or not versions:
+        yield f"settings changed: {', '.join(setting_changes(old, new, params))}"
+
+
+def _is_version(text: str) -> bool:
+    value = _value(text)
+    return isinstance(value, str) and value.startswith(CODE)
+
+
 def _set_reasons(workflow: Any, before: set[str], now: set[str]) -> Iterator[str]:
     """Compare the inputs that a job last had with those of now; a moved checkout is one reason, not fifty."""
     new, gone = now - before, before - now
@@ -137,20 +154,13 @@ def _set_reasons(workflow: Any, before: set[str], now: set[str]) -> Iterator[str
     moved = {file: name for file in gone for name in inside if f"/{file}".endswith(f"/{name}")}
     if moved:
         yield "the checkout of gendist lies elsewhere"
-    yield from _input_reasons(workflow, new - {inside[name] for name in moved.values()}, "new")
-    yield from _input_reasons(workflow, gone - moved.keys(), "no longer read")
+    yield from _input_reasons(new - {inside[name] for name in moved.values()}, "new")
+    yield from _input_reasons(gone - moved.keys(), "no longer read")
 
 
-def _input_reasons(workflow: Any, files: Iterable[Any], what: str) -> Iterator[str]:
-    """Tell code from data: modules and scripts are declared as inputs too."""
-    root = os.path.relpath(workflow.basedir)
-    names = sorted(os.path.relpath(str(file)) for file in files)
-    code = [os.path.relpath(name, root) for name in names if name.endswith(".py")]
-    data = [name for name in names if not name.endswith(".py")]
-    if code:
-        yield f"code {what}: {_listed(code)}"
-    if data:
-        yield f"input {what}: {_listed(data)}"
+def _input_reasons(files: Iterable[Any], what: str) -> Iterator[str]:
+    if names := sorted(os.path.relpath(str(file)) for file in files):
+        yield f"input {what}: {_listed(names)}"
 
 
 def _listed(names: list[str], limit: int = 3) -> str:
@@ -158,16 +168,17 @@ def _listed(names: list[str], limit: int = 3) -> str:
     return ", ".join(names[:limit]) + more
 
 
-def setting_changes(change: Any, params: Any) -> list[str]:
-    """Spell out which settings of a job's params differ from those that it last ran with.
+def setting_changes(old: Iterable[str], new: Iterable[str], params: Any) -> list[str]:
+    """Return which settings of a job's params differ from those that it last ran with.
 
     Args:
-        change: Snakemake's difference: params before (``only_old``) and now (``only_new``), each as its ``repr``.
+        old: params that it last had and has no more, each as its ``repr``.
+        new: params that it has now and had not.
         params: the job's params by name.
     """
     name_of = {repr(value): name for name, value in params.items()}
-    now = [(name_of.get(text, ""), _value(text)) for text in sorted(change.only_new)]
-    before = [_value(text) for text in sorted(change.only_old)]
+    now = [(name_of.get(text, ""), _value(text)) for text in sorted(new)]
+    before = [_value(text) for text in sorted(old)]
     told: list[str] = []
     for name, value in now:
         old = max(before, key=lambda other: _likeness(value, other), default=None)

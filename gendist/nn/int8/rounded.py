@@ -51,8 +51,8 @@ class Rounded:
             weights = layer.columns.numpy(), layer.step.numpy()
             kernels.add_largest(products, *weights, self.steps, self.top, self.largest)
         if activations is not None and layer.outliers is not None:
-            inputs, weights = (part.numpy() for part in layer.outliers)
-            kernels.add_outliers(products, activations.values, inputs, weights, self.steps)
+            which, outliers = (part.numpy() for part in layer.outliers)
+            kernels.add_outliers(products, activations.values, which, outliers, self.steps)
         return products, np.zeros(products.shape[1], np.float32) if bias is None else bias.numpy()
 
     def add(self, layer: IntegerLinear, norm: Norm, *, replace: bool, activations: Activations | None = None) -> None:
