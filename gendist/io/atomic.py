@@ -1,4 +1,4 @@
-"""Files and folders that appear whole or not at all; apart from `gendist.artifacts`, which loads pyarrow."""
+"""Files and folders that appear whole or not at all; without pyarrow, which takes long to load."""
 
 import os
 import shutil

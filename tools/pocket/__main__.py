@@ -1,4 +1,4 @@
-"""``python -m gendist.pocket``: train, evaluate, install and unpack the pocket models."""
+"""``python -m tools.pocket``: train, evaluate, install and unpack the pocket models."""
 
 import argparse
 import logging
@@ -21,13 +21,13 @@ from tools.pocket.vectors import train_subwords
 
 EPILOG = """\
 examples:
-  python -m gendist.pocket --corpus wiki --out pocket-training
+  python -m tools.pocket --corpus wiki --out pocket-training
       train the tokenizer, the subword vectors and the generator; rerun the same command to resume after a stop
-  python -m gendist.pocket --corpus wiki --corpus forums --corpus forums --evaluate news/test.parquet --install
+  python -m tools.pocket --corpus wiki --corpus forums --corpus forums --evaluate news/test.parquet --install
       train the generator on two folders, the second one read twice per pass, score it, and put all into the package
-  python -m gendist.pocket --corpus wiki --install students --workers 8
+  python -m tools.pocket --corpus wiki --install students --workers 8
       pretrain the students to give the encoder's embeddings of 335,000 snippets, and put them into the package
-  python -m gendist.pocket unpack --to models
+  python -m tools.pocket unpack --to models
       write models/generator (a transformers folder) and models/subwords from the package
 
 The default settings are for one GPU of the H100 class. Another GPU sees fewer tokens in the same time; a CPU
@@ -47,7 +47,7 @@ def parser() -> argparse.ArgumentParser:
     """Return the command line."""
     defaults = Pretraining((Path(),), Path())
     top = argparse.ArgumentParser(
-        prog="python -m gendist.pocket",
+        prog="python -m tools.pocket",
         usage="%(prog)s --corpus DIR [--corpus DIR ...] [--out DIR] [options]\n       %(prog)s unpack --to DIR\n"
         "       %(prog)s --corpus DIR [--out DIR] [--install] students [--snippets N] [--workers N]",
         description="Train the pocket models from plain text, skipping what is finished.",

@@ -75,7 +75,7 @@ DRIVER = """
 import sys
 from pathlib import Path
 from types import SimpleNamespace
-from gendist.resume import due
+from gendist.jobs import save_interval
 place, generator, script = map(Path, sys.argv[1:])
 
 class Files(list):
