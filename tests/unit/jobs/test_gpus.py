@@ -268,7 +268,8 @@ def test_a_broken_driver_is_no_gpu(listed: Path, monkeypatch: pytest.MonkeyPatch
 
 
 def test_pytorch_is_asked_without_loading_it():
-    code = "import sys; from gendist.jobs import visible_gpus as v; print(v._torch_has_no_cuda(), 'torch' in sys.modules)"
+    code = "import sys\nfrom gendist.jobs import visible_gpus as v\n"
+    code += "print(v._torch_has_no_cuda(), 'torch' in sys.modules)"
     import torch
 
     run = subprocess.run([sys.executable, "-c", code], text=True, capture_output=True, check=True)
