@@ -1,0 +1,43 @@
+"""The rooms of the package, and which of them may import which."""
+
+import ast
+from pathlib import Path
+
+import gendist
+
+PACKAGE = Path(gendist.__file__).parent
+ROOMS = ("cli", "launcher", "analysis", "stages", "predict", "nn", "config", "jobs", "io", "naming", "errors")
+"""From the outside to the inside: a module imports from its own room and those after it."""
+
+
+def imported(file: Path) -> set[str]:
+    """Modules that a file imports, wherever in it."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return found
+
+
+def test_imports_point_one_way():
+    upward = []
+    for file in sorted(PACKAGE.rglob("*.py")):
+        room = file.relative_to(PACKAGE).with_suffix("").parts[0]
+        for module in imported(file) if room != "__init__" else ():
+            parts = module.split(".")
+            assert parts[0] != "tools", f"{file} imports {module}, which is not installed"
+            if parts[0] == "gendist" and parts[1] in ROOMS and ROOMS.index(parts[1]) < ROOMS.index(room):
+                upward.append(f"{file.relative_to(PACKAGE)} imports {module}")
+    assert upward == []
+
+
+def test_every_room_is_known():
+    found = {path.stem for path in PACKAGE.iterdir() if path.is_dir() or path.suffix == ".py"}
+    assert found - {"__init__", "__pycache__"} == set(ROOMS)
+
+
+def test_prediction_needs_neither_torch_nor_a_study():
+    for file in sorted((PACKAGE / "predict").rglob("*.py")):
+        assert not {module.split(".")[0] for module in imported(file)} & {"torch", "transformers", "snakemake"}, file
