@@ -17,10 +17,8 @@ from gendist.jobs.source_files import PACKAGE, code_version
 from gendist.jobs.visible_gpus import visible_gpus
 from gendist.naming import BASELINES, REGIMES, WITH_SYNTHETIC, WITH_TEACHER, WITH_UNLABELLED, parse_variant
 from gendist.launcher.typical_times import job_seconds
-from gendist.launcher import clock
 from gendist.launcher.events import EventFile
 from gendist.launcher.leftovers import Leftovers
-from gendist.launcher.starts import Starts
 from gendist.launcher.study_clock import StudyClock
 
 # A study named on the command line stands alone: Snakemake would merge it into config.yaml.
@@ -68,16 +66,7 @@ def typical_seconds(rule, names):
 
 
 StudyClock.attach(workflow, typical_seconds, GPUS)
-clock.attach()
 EventFile.attach(workflow, typical_seconds, GPUS)
-Starts.attach(workflow, GPUS)
-
-
-onstart:
-    # Snakemake limits how many jobs it starts in a second, for the sake of queues, and for that wakes up once more
-    # every second for each job that it has started: a sixth of a core after a hundred jobs.
-    if workflow.local_exec:
-        workflow.scheduler.job_rate_limiter = None
 
 
 onsuccess:

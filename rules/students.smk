@@ -34,18 +34,18 @@ rule distil_student:
         "../workflow_scripts/distil_student.py"
 
 
-if STUDY.seeds_together:
+if STUDY.joint_seeds:
 
-    # Whatever else asks for a seed that is not of the study has it trained alone.
+    # All other seeds are trained alone.
     ruleorder: distil_seeds > distil_student
 
     use rule distil_student as distil_seeds with:
         output:
-            model=every_seed(rules.distil_student.output.model),
-            student=every_seed(rules.distil_student.output.student),
-            predictions=every_seed(rules.distil_student.output.predictions),
-            timing=every_seed(rules.distil_student.output.timing),
-            metrics=every_seed(rules.distil_student.output.metrics),
+            model=joint_seeds(rules.distil_student.output.model),
+            student=joint_seeds(rules.distil_student.output.student),
+            predictions=joint_seeds(rules.distil_student.output.predictions),
+            timing=joint_seeds(rules.distil_student.output.timing),
+            metrics=joint_seeds(rules.distil_student.output.metrics),
         log:
             f"{LOGS}/{{dataset}}/students/{{student}}/{{regime}}/{{variant}}/n{{n_synthetic}}/seeds.log",
         resources:

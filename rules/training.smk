@@ -58,9 +58,9 @@ def training_settings(wildcards):
     return values
 
 
-def every_seed(pattern):
-    """Fill a path for every seed of the study."""
-    return expand(pattern, seed=STUDY.seed_list, allow_missing=True)
+def joint_seeds(pattern):
+    """Fill a path for every seed that one job trains."""
+    return expand(pattern, seed=STUDY.joint_seeds, allow_missing=True)
 
 
 def student_repeats(wildcards):

@@ -59,7 +59,7 @@ class Settings(BaseModel):
     @classmethod
     def _plain_values(cls, value: Any, info: ValidationInfo) -> Any:
         annotation = cls.model_fields[str(info.field_name)].annotation
-        takes_truth = annotation is bool or bool in get_args(annotation)
+        takes_truth = annotation is bool or any(part is bool or bool in get_args(part) for part in get_args(annotation))
         for item in _items(value):
             if isinstance(item, bool) and not takes_truth:
                 # Pydantic would make 1 and 0 of them.

@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from typing import Annotated, Any
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, StrictBool, field_validator, model_validator
 
 from gendist.config.architecture_names import unknown_architecture
 from gendist.config.base import Device, Name, Seed, Settings, expanded
@@ -111,10 +111,10 @@ class Study(Settings):
     device: Device = "auto"
     """Where language models are finetuned, generate and score: on a GPU if the machine has one, each job on a free one
     of its own; `cpu` never; `gpu` or not at all. Changing it reruns nothing that is finished."""
-    seeds_together: bool = False
-    """Whether one job trains all seeds of a student, side by side on a GPU where `device` gives it one; if not, each
-    seed is a job of one CPU core. Changing it reruns nothing that is finished; one more seed then trains the others
-    again (docs/scale.md)."""
+    seeds_together: StrictBool | Annotated[int, Field(ge=2)] = 5
+    """How many seeds of a student one job trains: the first so many, or all (`true`), side by side on a GPU where
+    `device` gives it one. Every further seed is a job of its own, and so are all if there are fewer, or if this is
+    `false`. Changing it reruns nothing that is finished (docs/scale.md)."""
     shards_together: bool = False
     """Whether one job generates ten shards, and another scores them: enough rows to fill a GPU, whose start-up is paid
     once. Rows and files stay as they are; a pool is filled up to a multiple of ten shards (docs/scale.md)."""
@@ -225,6 +225,14 @@ class Study(Settings):
     def seed_list(self) -> list[int]:
         """The seeds, one by one."""
         return list(range(self.seeds)) if isinstance(self.seeds, int) else list(self.seeds)
+
+    @property
+    def joint_seeds(self) -> list[int]:
+        """The seeds of a student that one job trains; empty if each is a job of its own."""
+        if self.seeds_together is True:
+            return self.seed_list
+        count = int(self.seeds_together)
+        return self.seed_list[:count] if 2 <= count <= len(self.seed_list) else []
 
     @property
     def parsed_systems(self) -> list[System]:

@@ -83,7 +83,7 @@ def job_seconds(study: Study, rule: str, names: Mapping[str, str], rows: Mapping
         scored = train + TEST_ROWS if rule == "score_texts" else study.shard_rows * shards
         return SCORED_ROW * scored * _larger(study.teachers[names["teacher"]].model != "minilm")
     if rule in ("distil_student", "distil_seeds", "cross_fit"):
-        times = {"distil_student": 1, "distil_seeds": len(study.seed_list), "cross_fit": study.export.folds}
+        times = {"distil_student": 1, "distil_seeds": len(study.joint_seeds), "cross_fit": study.export.folds}
         return STUDENT * times[rule]
     return SECONDS.get(rule, OTHERS)
 

@@ -11,7 +11,9 @@ import torch
 from study_bytes import differences, fingerprint
 from workflow_fixtures import Checkout, changed
 
+from gendist.config import study_from
 from gendist.config.student import Student, Training
+from gendist.errors import GendistError
 from gendist.nn import devices
 from gendist.stages.students import run, seeds
 from gendist.stages.students.run import distil_seeds, load_student, student_row
@@ -95,6 +97,18 @@ def test_a_study_plans_one_job_for_all_seeds(bare: Checkout):
     assert apart == together
 
 
+def test_the_first_five_seeds_are_one_job_by_default():
+    def joint(**study):
+        return study_from({"datasets": {"toy": {"train": "a.csv", "test": "b.csv"}}, **study}, "test").joint_seeds
+
+    assert joint() == joint(seeds=7) == [0, 1, 2, 3, 4] and joint(seeds=[3, 5, 8, 9, 1, 0]) == [3, 5, 8, 9, 1]
+    assert joint(seeds=4) == joint(seeds_together=False) == []
+    assert joint(seeds=7, seeds_together=True) == list(range(7)) and joint(seeds=3, seeds_together=2) == [0, 1]
+    for wrong in (1, 0, "some"):
+        with pytest.raises(GendistError, match="seeds_together"):
+            joint(seeds_together=wrong)
+
+
 def test_jobs_for_all_seeds_ask_for_a_gpu_unless_the_study_is_of_the_cpu(bare: Checkout, monkeypatch):
     for device, gpus in (("auto", 12), ("cpu", 0)):
         config = bare.write({**TOGETHER, "device": device}, "gpus.yaml")
@@ -119,6 +133,9 @@ def test_finished_seeds_stay_whichever_way_they_were_trained(own: Checkout):
     apart = {**TOGETHER, "seeds_together": False}
     assert "Nothing to be done" in planned(TOGETHER) and "Nothing to be done" in planned(apart)
     assert re.search(r"^distil_student +1$", planned(TOGETHER, f"{RUNS[0][:-1]}9/metrics.json"), re.MULTILINE)
+    more = {**TOGETHER, "seeds": [*SEEDS, 9], "seeds_together": len(SEEDS)}
+    jobs = re.findall(r"^distil_\w+ +\d+$", planned(more, *targets, f"{RUNS[0][:-1]}9/metrics.json"), re.MULTILINE)
+    assert {tuple(job.split()) for job in jobs} == {("distil_student", "1")}  # one more seed trains no other again
     shutil.rmtree(own.folder / RUNS[1])  # one of two: alone it is made alone, together both are
     assert re.search(r"^distil_student +1$", planned(apart), re.MULTILINE)
     assert re.search(r"^distil_seeds +1$", planned(TOGETHER), re.MULTILINE)
