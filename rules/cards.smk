@@ -12,7 +12,7 @@ rule write_cards:
         shards=main_shards(rules.generate_shard.output[0]),
         logits=main_shards(rules.score_shard.output[0]),
         exports=every_export(rules.export_student.output.description),
-        templates=[relative(path) for path in sorted((PACKAGE / "analysis" / "cards" / "templates").iterdir())],
+        templates=package_files("analysis/cards/templates", "dataset.md", "model.md"),
     output:
         expand(
             f"{RESULTS}/{{dataset}}/cards/{{file}}",

@@ -5,7 +5,9 @@ import re
 import sys
 from pathlib import Path
 
-sys.path.insert(0, workflow.basedir)  # the package of this checkout, installed or not
+# The folder of the Snakefile, also where another workflow has this one as a module.
+CHECKOUT = Path(str(workflow.current_basedir)).parent
+sys.path.insert(0, str(CHECKOUT))  # the package of this checkout, installed or not
 
 from gendist.config import Study, study_from
 from gendist.launcher.data_checks import require_data
@@ -24,7 +26,7 @@ from gendist.launcher.study_clock import StudyClock
 # A study named on the command line stands alone: Snakemake would merge it into config.yaml.
 if not workflow.overwrite_configfiles:
 
-    configfile: Path(workflow.basedir) / "config.yaml"
+    configfile: CHECKOUT / "config.yaml"
 
 
 try:
@@ -77,7 +79,7 @@ RESULTS = STUDY.results
 LOGS = f"{RESULTS}/logs"
 WORK = f"{RESULTS}/.work"  # what interrupted jobs keep; no outputs, which Snakemake deletes before a rerun
 LEFTOVERS = Leftovers.attach(Path(WORK), workflow)
-SCRIPTS = Path(workflow.basedir) / "workflow_scripts"
+SCRIPTS = CHECKOUT / "workflow_scripts"
 
 
 wildcard_constraints:
@@ -104,6 +106,11 @@ def code(script):
 def relative(path):
     """A path as seen from the working directory, so that a moved checkout stays the same."""
     return os.path.relpath(path)
+
+
+def package_files(folder, *names):
+    """Data files of the package, as inputs."""
+    return [relative(PACKAGE / folder / name) for name in names]
 
 
 def settings(entry, **changed):

@@ -2,8 +2,6 @@
 
 from gendist.config.plan import detailed_runs, named_variants
 
-TEMPLATES = PACKAGE / "analysis" / "report_page" / "templates"
-
 
 rule write_table1:
     input:
@@ -259,7 +257,7 @@ rule write_report:
         details=[path for path in rules.draw_details.output if path.endswith(".csv")],
         exports=every_export(rules.export_student.output.description),
         deployed=every_export(rules.measure_export.output[0]),
-        templates=[relative(path) for path in sorted(TEMPLATES.iterdir())],
+        templates=package_files("analysis/report_page/templates", "dataset.html", "page.css", "page.html"),
     output:
         f"{RESULTS}/report.html",
     log:
