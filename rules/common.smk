@@ -54,12 +54,13 @@ def in_place(path):
     return path
 
 
-# An executor that takes no shared file system for granted (Kubernetes) insists on a storage provider. Copies would
-# lack what a job leaves beside its declared outputs: parts to go on from, further files of a model. So all files stay
-# where they are, on a volume that every job sees, and the provider only carries the workflow's sources.
-if workflow.storage_settings.default_storage_provider not in (None, "fs"):
+# Kubernetes' executor requires a storage provider. Copies would lack what a job leaves beside its declared outputs:
+# checkpoints, further files of a model. All files stay in place instead, on a volume that every job mounts; the
+# provider carries the workflow's sources. Without a provider, nothing of Snakemake is replaced.
+if workflow.storage_settings.default_storage_provider == "fs":
+    workflow.modifier.path_modifier.apply_default_storage = in_place
+elif workflow.storage_settings.default_storage_provider is not None:
     sys.exit("error: default-storage-provider: only fs is supported, with a folder that every job sees as its prefix")
-workflow.modifier.path_modifier.apply_default_storage = in_place
 
 
 def typical_seconds(rule, names):
