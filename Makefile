@@ -16,6 +16,7 @@ TORCH_INDEX ?=
 
 VENV := .venv
 BIN := $(VENV)/bin
+PARALLEL := -n auto --maxprocesses 4 --dist loadfile
 PIP := $(BIN)/python -m pip --disable-pip-version-check -q install -c constraints.txt
 
 .DEFAULT_GOAL := help
@@ -63,10 +64,10 @@ check: $(VENV)/.test-stamp ## formatting, lint, types and spelling, without the 
 	@echo "== snakemake --lint"; $(BIN)/snakemake --lint
 
 test: check ## check, then the tests that take minutes in all
-	@echo "== pytest -m 'not slow'"; $(BIN)/pytest -m "not slow"
+	@echo "== pytest -m 'not slow'"; $(BIN)/pytest -m "not slow" $(PARALLEL)
 
-test-all: check ## check, then every test
-	@echo "== pytest"; $(BIN)/pytest
+test-all: test ## check, then every test: the slow ones one at a time, since some measure times
+	@echo "== pytest -m slow"; $(BIN)/pytest -m slow
 
 test-slurm: $(VENV)/.test-stamp ## the tests on a real Slurm of one node; tests/robustness/slurm/install.sh installs it
 	@$(BIN)/pytest tests/robustness/slurm -rs
