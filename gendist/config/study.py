@@ -114,10 +114,10 @@ class Study(Settings):
     seeds_together: bool = False
     """Whether one job trains all seeds of a student, side by side on a GPU where `device` gives it one; if not, each
     seed is a job of one CPU core. Changing it reruns nothing that is finished; one more seed then trains the others
-    again (docs/scale.md)."""
+    again (docs/clusters.md)."""
     shards_together: bool = False
     """Whether one job generates ten shards, and another scores them: enough rows to fill a GPU, whose start-up is paid
-    once. Rows and files stay as they are; a pool is filled up to a multiple of ten shards (docs/scale.md)."""
+    once. Rows and files stay as they are; a pool is filled up to a multiple of ten shards (docs/clusters.md)."""
     export: Export = Export()
     """The student to deploy: whether it is exported, and how it is chosen."""
     tracking: Tracking = Tracking()
