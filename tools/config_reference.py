@@ -123,15 +123,14 @@ def _keys(model: dict[str, Any]) -> str:
         is_section = "patternProperties" in field or "$ref" in field
         shown = f"[`{name}`](#{name})" if is_section else f"`{name}`"
         meaning = " ".join(field["description"].split())
-        lines.append(f"- {shown} ({_type(field)}; {_default(name, field, model)}): {meaning}")
+        about = "" if is_section else f" ({_type(field)}; {_default(name, field, model)})"
+        lines.append(f"- {shown}{about}: {meaning}")
     return "\n".join(lines) + "\n"
 
 
 def _default(name: str, field: dict[str, Any], model: dict[str, Any]) -> str:
     if name in model.get("required", ()):
         return "required"
-    if "patternProperties" in field or "$ref" in field:
-        return "see below"
     return f"`{json.dumps(field['default'], ensure_ascii=False)}`"
 
 

@@ -37,9 +37,7 @@ systems = runs.groupby(["dataset", "system", "n_synthetic"])
 print(systems["accuracy"].agg(["mean", "std", "count"]))
 ```
 
-## Scores
-
-Computed by `gendist/stages/evaluation/metrics.py`. A system without logits (`tfidf-svm`) has no nll and no ece.
+`gendist/stages/evaluation/metrics.py` computes the scores. A system without logits (`tfidf-svm`) has no nll and no ece.
 """
 
 FILES = """\
@@ -72,14 +70,12 @@ def reference_text() -> str:
     """Return the content of ``docs/metrics.md``."""
     meanings = column_meanings()
     columns = [f"- `{field.name}` ({WORDS[str(field.type)]}): {meanings[field.name]}" for field in (*SCHEMA, *OPTIONAL)]
-    scores = [f"### {name}\n\n{_prose(getattr(metrics, name))}\n" for name in SCHEMA.names if hasattr(metrics, name)]
     return "\n".join(
         [
             INTRODUCTION,
             *columns,
             "",
             READ,
-            *scores,
             FILES + "\n".join(f"- `{run}/`" for run in RUNS) + "\n\nFiles and, for Parquet, their columns:\n",
             *_files(),
             PROVENANCE,
@@ -96,8 +92,7 @@ def column_meanings() -> dict[str, str]:
     for name in SCHEMA.names:
         score = getattr(metrics, name, None)
         if score is not None:
-            sentence = re.split("[.;]", _prose(score))[0].removeprefix("The ")
-            known[name] = f"[{sentence[0].upper()}{sentence[1:]}](#{name})."
+            known[name] = _prose(score)
     known["train_seconds"] = (
         "Wall time of the training in seconds, without Python's start; an equal share of the job with `seeds_together`."
     )
@@ -117,9 +112,9 @@ def field_docs(kind: type) -> dict[str, str]:
 
 
 def _prose(function: object) -> str:
-    """Return a docstring up to its arguments, as text of a page."""
+    """Return a docstring up to its arguments, as one line of a page."""
     text = inspect.cleandoc(str(function.__doc__)).split("\n\nArgs:")[0].replace("``", "`")
-    return re.sub("^Return the ", "The ", text)
+    return " ".join(re.sub("^Return the ", "The ", text).split())
 
 
 def _files() -> list[str]:

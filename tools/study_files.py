@@ -144,7 +144,7 @@ STUDY_FILES = (
     StudyFile("{run}/model.safetensors", "weights of a student (provenance in the header), or of SetFit's encoder"),
     StudyFile("{run}/student.json", "student: settings, label names, maximum length, training rows"),
     StudyFile("{run}/svm.safetensors", "tfidf-svm: weights"),
-    StudyFile("{run}/vocabulary.json", "tfidf-svm: words and idf weights"),
+    StudyFile("{run}/vocabulary.json", "tfidf-svm: words and their columns"),
     StudyFile("{run}/model.bin", "fasttext: its own format"),
     StudyFile("{run}/head.safetensors", "encoder-lr, model2vec, setfit: the classifier"),
     StudyFile("{run}/config.json", "setfit: the encoder's architecture"),
