@@ -22,7 +22,7 @@ from gendist.stages.synthetic.pool import pool_batches, read_pool, rows_with_tex
 
 ROOT = Path(__file__).parents[2]
 LIMITS = {"table3": 100, "table4": 100, "memorisation": 200, "quality": 2500, "repeats": 6000, "student": 1500}
-"""Bytes of memory that a stage may take for one more row, of 270 characters; docs/notes/scale.md has what was measured."""
+"""Bytes of memory that a stage may take for one more row of 270 characters; measured in docs/notes/scale.md."""
 PLAIN = {"ARROW_DEFAULT_MEMORY_POOL": "system", "MALLOC_ARENA_MAX": "1"}
 """One allocator with one heap, for a peak that is the same each time: others keep freed memory for themselves."""
 
