@@ -1,11 +1,11 @@
-"""Links of the documents into the rest of the repository, which the code host follows and a site cannot.
+"""Add repository files that the documents link to as pages of the site.
 
-A file outside ``docs/`` that a document links to becomes a page of the site, under ``repository/``: Markdown as it is,
-anything else as a listing. What such a page links to follows. So the same link works in both places, the site needs no
-address of a code host, and ``mkdocs build --strict`` still refuses a link to a file that is not there.
+A linked file outside ``docs/`` becomes a page under ``repository/``: Markdown as it is, any other file as a listing.
+Links of such pages are followed too. The same relative link thus works on the code host and on the site, and ``mkdocs
+build --strict`` rejects links to missing files.
 
-``<!-- from FILE: NAME -->`` in a document stands for what is between ``<!-- NAME:begin -->`` and ``<!-- NAME:end -->``
-of another one: a table has one place. The code host shows nothing there; so a link to the file belongs beside it.
+``<!-- from FILE: NAME -->`` includes the text between ``<!-- NAME:begin -->`` and ``<!-- NAME:end -->`` of another
+file. The code host shows nothing there, so put a link to the file beside it.
 """
 
 import posixpath
@@ -21,57 +21,57 @@ from mkdocs.structure.pages import Page
 FOLDER = "repository"
 LINK = re.compile(r"(?<=\]\()([^)\s#]+)(?=(?:#[^)\s]*)?\))")
 """The path of an inline link or image, without its anchor."""
-EXTRACT = re.compile(r"^<!-- from (\S+): (\S+) -->$", re.MULTILINE)
+INCLUDE = re.compile(r"^<!-- from (\S+): (\S+) -->$", re.MULTILINE)
 LANGUAGES = {".py": "python", ".smk": "python", ".yaml": "yaml", ".toml": "toml"}
 ABOUT = "This is the file `{name}` of the repository."
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
-    """Add the files that documents link to, and those that these link to."""
+    """Add the files that documents link to, directly or through other added files."""
     root, docs = _folders(config)
-    waiting = [Path(file.abs_src_path) for file in files.documentation_pages() if file.abs_src_path]
-    while waiting:
-        source = waiting.pop()
+    queue = [Path(file.abs_src_path) for file in files.documentation_pages() if file.abs_src_path]
+    while queue:
+        source = queue.pop()
         for target in _targets(source, root):
             uri = _uri(target, root, docs)
             if target.is_relative_to(docs) or files.get_file_from_path(uri):
                 continue
             files.append(File.generated(config, uri, content=_page(target, root)))
             if target.suffix == ".md":
-                waiting.append(target)
+                queue.append(target)
     return files
 
 
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
-    """Put extracts in, and lead links to the pages that show their files."""
+    """Include extracts, and rewrite links to repository files."""
     root, docs = _folders(config)
     source = docs / page.file.src_uri
     if page.file.src_uri.startswith(f"{FOLDER}/"):
         source = root / page.file.src_uri.removeprefix(f"{FOLDER}/").removesuffix(".md")
         if source.suffix != ".md":
-            return markdown  # a listing: what looks like a link is code
+            return markdown  # a listing contains code, no links
 
-    def extract(match: re.Match[str]) -> str:
+    def include(match: re.Match[str]) -> str:
         other = (source.parent / match[1]).resolve()
         text = other.read_text(encoding="utf-8")
         found = re.search(rf"<!-- {match[2]}:begin -->\n(.*?)<!-- {match[2]}:end -->", text, re.DOTALL)
         if found is None:
             raise PluginError(f"{page.file.src_uri}: {other.name} has nothing between the marks '{match[2]}'")
-        return _led(found[1], other, page, root, docs)
+        return _rewrite_links(found[1], other, page, root, docs)
 
-    return EXTRACT.sub(extract, _led(markdown, source, page, root, docs))
+    return INCLUDE.sub(include, _rewrite_links(markdown, source, page, root, docs))
 
 
-def _led(markdown: str, source: Path, page: Page, root: Path, docs: Path) -> str:
-    """Rewrite the links of a text that stands in ``source`` to paths as seen from the page."""
+def _rewrite_links(markdown: str, source: Path, page: Page, root: Path, docs: Path) -> str:
+    """Rewrite the links of a text in ``source`` as paths relative to the page."""
 
-    def lead(match: re.Match[str]) -> str:
+    def target_path(match: re.Match[str]) -> str:
         target = (source.parent / match[1]).resolve()
         if not target.is_file() or not target.is_relative_to(root):
-            return match[1]  # an address, or a mistake, which MkDocs reports
+            return match[1]  # a URL, or a broken link, which MkDocs reports
         return posixpath.relpath(_uri(target, root, docs), posixpath.dirname(page.file.src_uri))
 
-    return LINK.sub(lead, markdown)
+    return LINK.sub(target_path, markdown)
 
 
 def _folders(config: MkDocsConfig) -> tuple[Path, Path]:
@@ -86,7 +86,7 @@ def _targets(source: Path, root: Path) -> Iterator[Path]:
 
 
 def _uri(target: Path, root: Path, docs: Path) -> str:
-    """Return where the site has a file: in its place if it is a document, else as a page of its own."""
+    """Return the path of a file's page: a document's own, or one under ``repository/``."""
     if target.is_relative_to(docs):
         return target.relative_to(docs).as_posix()
     return f"{FOLDER}/{target.relative_to(root).as_posix()}.md"

@@ -6,7 +6,7 @@ from gendist.config.study import Study
 from gendist.naming import BASELINES, UNSEEDED, WITH_SYNTHETIC, WITH_UNLABELLED, Run, parse_system, variant_name
 
 MANY_SHARDS = 1000
-"""Shards of all pools from which on a study is slow to plan: a shard costs about 6 ms, and 0.1 MB (docs/scale.md)."""
+"""Shards from which on a study is slow to plan: each costs about 6 ms and 0.1 MB (docs/notes/scale.md)."""
 FEW_SHARDS = 300
 EXPORTED = ("gendist", *WITH_UNLABELLED)
 """Regimes with rows beside the labelled ones: where the study has such systems, one of them is exported."""
@@ -60,7 +60,7 @@ def too_many_shards(study: Study) -> str | None:
         return None
     better = next((size for size in SHARD_SIZES if sum(-(-rows // size) for rows in pools) <= FEW_SHARDS), None)
     if better is None or better <= study.shard_rows:
-        return f"{shards:,} shards: planning takes minutes and gigabytes (docs/scale.md)"
+        return f"{shards:,} shards: planning takes minutes and gigabytes (docs/notes/scale.md)"
     return f"{shards:,} shards of {study.shard_rows:,} rows: planning takes minutes; consider shard_rows: {better}"
 
 

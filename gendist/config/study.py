@@ -114,10 +114,10 @@ class Study(Settings):
     seeds_together: StrictBool | Annotated[int, Field(ge=2)] = 5
     """How many seeds of a student one job trains: the first so many, or all (`true`), side by side on a GPU where
     `device` gives it one. Every further seed is a job of its own, and so are all if there are fewer, or if this is
-    `false`. Changing it reruns nothing that is finished (docs/scale.md)."""
+    `false`. Changing it reruns nothing that is finished (docs/clusters.md)."""
     shards_together: bool = False
     """Whether one job generates ten shards, and another scores them: enough rows to fill a GPU, whose start-up is paid
-    once. Rows and files stay as they are; a pool is filled up to a multiple of ten shards (docs/scale.md)."""
+    once. Rows and files stay as they are; a pool is filled up to a multiple of ten shards (docs/clusters.md)."""
     export: Export = Export()
     """The student to deploy: whether it is exported, and how it is chosen."""
     tracking: Tracking = Tracking()

@@ -80,10 +80,12 @@ def pages(site: Path) -> dict[Path, Html]:
 
 
 def test_every_document_is_a_page(site: Path, pages: dict[Path, Html]):
-    documents = {path.stem for path in (ROOT / "docs").glob("*.md")}
-    assert {page.stem for page in pages if page.parent == site} == documents
-    front = pages[site / "index.html"].links
-    assert {f"{name}.html" for name in documents} <= {link.partition("#")[0] for link in front}
+    docs = ROOT / "docs"
+    documents = {path.relative_to(docs).with_suffix(".html").as_posix() for path in docs.rglob("*.md")}
+    assert "notes/tuning.html" in documents
+    made = {page.relative_to(site).as_posix() for page in pages if site / "repository" not in page.parents}
+    assert made == documents
+    assert documents <= {link.partition("#")[0] for link in pages[site / "index.html"].links}
 
 
 def test_internal_links_and_anchors_resolve(pages: dict[Path, Html]):
@@ -171,9 +173,11 @@ def copy(tmp_path: Path) -> Path:
     """The documents, and what they link to, in another place."""
     for name in ("docs", "mkdocs.yml"):
         (shutil.copytree if (ROOT / name).is_dir() else shutil.copy)(ROOT / name, tmp_path / name)
-    for name in {n for p in (ROOT / "docs").glob("*.md") for n in re.findall(r"\]\(\.\./([^)#\s]+)", p.read_text())}:
-        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(ROOT / name, tmp_path / name)
+    for page in (ROOT / "docs").rglob("*.md"):
+        for link in re.findall(r"\]\((\.\./[^)#\s]+)", page.read_text(encoding="utf-8")):
+            name = (page.parent / link).resolve().relative_to(ROOT)
+            (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / name, tmp_path / name)
     readme = (tmp_path / "README.md").read_text(encoding="utf-8")
     (tmp_path / "README.md").write_text(re.sub(r"\]\((?!docs/)[^)]*\)", "]", readme))  # what it links to is not here
     return tmp_path

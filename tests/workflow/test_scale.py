@@ -22,7 +22,7 @@ from gendist.stages.synthetic.pool import pool_batches, read_pool, rows_with_tex
 
 ROOT = Path(__file__).parents[2]
 LIMITS = {"table3": 100, "table4": 100, "memorisation": 200, "quality": 2500, "repeats": 6000, "student": 1500}
-"""Bytes of memory that a stage may take for one more row, of 270 characters; docs/scale.md has what was measured."""
+"""Bytes of memory that a stage may take for one more row of 270 characters; measured in docs/notes/scale.md."""
 PLAIN = {"ARROW_DEFAULT_MEMORY_POOL": "system", "MALLOC_ARENA_MAX": "1"}
 """One allocator with one heap, for a peak that is the same each time: others keep freed memory for themselves."""
 
@@ -106,7 +106,7 @@ def test_many_shards_are_advised_against_in_one_line():
     advice = too_many_shards(study_from(large_study(1_000_000)))
     assert advice and advice.startswith("2,004 shards of 500 rows") and advice.endswith("shard_rows: 5000")
     huge = too_many_shards(study_from(large_study(10**8, 50_000)))
-    assert huge and "docs/scale.md" in huge
+    assert huge and "docs/notes/scale.md" in huge
 
 
 def test_the_plan_says_so_and_still_plans(bare: Checkout):

@@ -3,7 +3,7 @@
 Skip-gram (Mikolov et al. 2013) knows a corpus only by how often each pair of pieces stands within a window, and
 factorises their mutual information implicitly (Levy and Goldberg 2014). Ten thousand pieces make those counts a dense
 table of 400 MB: the corpus is read once and factorised outright. That takes minutes where passes over the text take
-an hour, gives the same numbers on every run, and makes students that are as good (docs/tuning.md).
+an hour, gives the same numbers on every run, and makes students that are as good (docs/notes/tuning.md).
 """
 
 import numpy as np
