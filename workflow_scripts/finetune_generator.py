@@ -4,7 +4,7 @@ from pathlib import Path
 
 from gendist.config.generator import Generator
 from gendist.jobs.script import logged
-from gendist.stages.generator.finetune import finetune_generator
+from gendist.stages.generator.finetune_generator import finetune_generator
 
 with logged(snakemake.log[0], f"{snakemake.wildcards.dataset} generator {snakemake.wildcards.generator}"):
     finetune_generator(

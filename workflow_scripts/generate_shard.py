@@ -4,7 +4,7 @@ from pathlib import Path
 
 from gendist.config.sampling import Sampling
 from gendist.jobs.script import logged
-from gendist.stages.synthetic.shard import generate_shards
+from gendist.stages.synthetic.generate_shards import generate_shards
 
 names, shards = snakemake.wildcards, [Path(shard) for shard in snakemake.output]
 with logged(snakemake.log[0], f"{names.dataset} {names.generator}/{names.sampling}"):

@@ -8,7 +8,7 @@ import numpy as np
 
 from gendist.errors import GendistError
 from gendist.stages.logits.files import logits_by_file
-from gendist.stages.synthetic.pool import rows_with_text, texts_of
+from gendist.stages.synthetic.pool_reader import rows_with_text, texts_of
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from transformers.utils.logging import disable_progress_bar
 from gendist.errors import GendistError
 from gendist.io.checksums import require_intact_folder
 from gendist.io.provenance import hash_file, hash_folder
-from gendist.nn.pocket.encoder import encoder_folder
+from gendist.nn.pocket.minilm import encoder_folder
 from gendist.nn.pooled_classifier import HEAD, PooledClassifier
 
 log = logging.getLogger(__name__)

@@ -29,7 +29,7 @@ from gendist.io.storage_errors import storage_error
 from gendist.launcher.locks import claimed
 from gendist.launcher.scratch import remove_leftovers, scratch_folder
 from gendist.nn.pretrained import load_causal_lm
-from gendist.stages.synthetic.shard import generate_shard
+from gendist.stages.synthetic.generate_shards import generate_shard
 
 COMMAND = [sys.executable, "-c", "from gendist.cli.app import main; main()"]
 RECORD = Provenance("test")

@@ -13,7 +13,7 @@ from gendist.config import study_from
 from gendist.stages.logits.score import score
 from gendist.stages.students.data import Synthetic
 from gendist.stages.students.run import distil_seeds, student_row
-from gendist.stages.synthetic.shard import generate_shard
+from gendist.stages.synthetic.generate_shards import generate_shard
 
 
 def rows(folder: Path) -> list[dict[str, Any]]:

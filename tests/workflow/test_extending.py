@@ -14,7 +14,7 @@ from gendist.config import study_from
 from gendist.config.generator import Generator
 from gendist.config.teacher import Teacher
 from gendist.errors import GendistError
-from gendist.stages.generator.finetune import finetune_generator
+from gendist.stages.generator.finetune_generator import finetune_generator
 from gendist.stages.teacher.finetune import finetune_teacher
 
 PAGE = (ROOT / "docs/extending.md").read_text(encoding="utf-8")
@@ -131,9 +131,9 @@ def test_min_p_keeps_what_it_says_and_rows_do_not_depend_on_batches(extended: Ch
     program = """
 import sys
 import numpy as np, torch
-from gendist.stages.generator.finetune import boundary_tokens
+from gendist.stages.generator.finetune_generator import boundary_tokens
 from gendist.nn.pretrained import load_causal_lm, load_tokenizer
-from gendist.stages.synthetic.decision import TokenChooser
+from gendist.stages.synthetic.gumbel_sampler import TokenChooser
 from gendist.stages.synthetic.sampler import Sampler
 from gendist.config.sampling import Sampling
 n, vocabulary = 20_000, 30

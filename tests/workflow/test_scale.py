@@ -18,7 +18,7 @@ from gendist.errors import GendistError
 from gendist.io.parquet import GROUP, write_parquet, write_parquet_parts
 from gendist.io.provenance import Provenance
 from gendist.stages.students.pieces import Pieces
-from gendist.stages.synthetic.pool import pool_batches, read_pool, rows_with_text, texts_of
+from gendist.stages.synthetic.pool_reader import pool_batches, read_pool, rows_with_text, texts_of
 
 ROOT = Path(__file__).parents[2]
 LIMITS = {"table3": 100, "table4": 100, "memorisation": 200, "quality": 2500, "repeats": 6000, "student": 1500}

@@ -14,8 +14,8 @@ from gendist.io.parquet import read_metadata
 from gendist.nn.pretrained import load_classifier, load_tokenizer
 from gendist.stages.logits.batches import predict_logits
 from gendist.stages.logits.score import in_bf16, score, score_files
-from gendist.stages.synthetic import shard
-from gendist.stages.synthetic.shard import generate_shard, generate_shards
+from gendist.stages.synthetic import generate_shards
+from gendist.stages.synthetic.generate_shards import generate_shard, generate_shards
 
 TOGETHER = changed(shards_together=True)
 POOLS = {"generate_shards": 2, "score_shards": 2}
@@ -46,15 +46,15 @@ def test_a_shard_names_the_gpu_that_made_it(generator, tmp_path, monkeypatch):
     class Place:
         type = "cuda"
 
-    original = shard.load_causal_lm
+    original = generate_shards.load_causal_lm
 
     def stays(folder):
         model = original(folder)
         monkeypatch.setattr(model, "to", lambda _: model)
         return model
 
-    monkeypatch.setattr(shard, "load_causal_lm", stays)
-    monkeypatch.setattr(shard.devices, "prepare", lambda *_: Place())
+    monkeypatch.setattr(generate_shards, "load_causal_lm", stays)
+    monkeypatch.setattr(generate_shards.devices, "prepare", lambda *_: Place())
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda _: "NVIDIA H100")
     generate_shard(generator, tmp_path / "gpu.parquet", Sampling(max_tokens=8, batch_size=64), 0, 3)
     settings = read_metadata(tmp_path / "gpu.parquet")["gendist"]["settings"]

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from tools.bench.pairs import Case
+    from tools.bench.timed_pairs import Case
 
 GROUPS = (
     "generation",
@@ -52,8 +52,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         top.error(f"--out {args.out} is no folder")
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
     logging.getLogger("transformers").setLevel(logging.ERROR)
-    from tools.bench.pairs import LeftOutError, run_case
-    from tools.bench.table import markdown, write_outcomes
+    from tools.bench.timed_pairs import LeftOutError, run_case
+    from tools.bench.bench_table import markdown, write_outcomes
 
     outcomes, broken = [], False
     for group in args.groups or GROUPS:

@@ -11,10 +11,10 @@ from gendist.config.generator import Generator
 from gendist.jobs.checkpoints import Checkpoints
 from gendist.jobs.work_folder import WorkFolder
 from gendist.nn import devices
-from gendist.stages.generator.finetune import freeze
-from gendist.stages.generator.training import Course, train_model
-from tools.bench.material import gpt2, gpu
-from tools.bench.pairs import Case, Check
+from gendist.stages.generator.finetune_generator import freeze
+from gendist.stages.generator.training_loop import Course, train_model
+from tools.bench.bench_inputs import gpt2, gpu
+from tools.bench.timed_pairs import Case, Check
 
 WINDOWS = 8
 """Windows, which are optimiser steps, in a round."""

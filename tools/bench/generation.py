@@ -9,15 +9,15 @@ import torch
 
 from gendist.config.sampling import Sampling
 from gendist.nn import devices
-from gendist.nn.int8.divergence import LIMIT, divergence
-from gendist.nn.int8.fused import decoder_for
-from gendist.nn.pocket.unpack import unpack_generator
+from gendist.nn.int8_calibration import LIMIT, divergence
+from gendist.nn.int8_decoder_numba import decoder_for
+from gendist.nn.pocket.unpack_generator import unpack_generator
 from gendist.nn.pretrained import load_causal_lm, load_tokenizer
-from gendist.stages.generator.finetune import boundary_tokens
+from gendist.stages.generator.finetune_generator import boundary_tokens
 from gendist.stages.synthetic.sampler import Sampler
-from gendist.stages.synthetic.slots import Row
-from tools.bench.material import gpt2
-from tools.bench.pairs import Case, Check
+from gendist.stages.synthetic.batch_slots import Row
+from tools.bench.bench_inputs import gpt2
+from tools.bench.timed_pairs import Case, Check
 
 
 def cases(rows: int = 32, tokens: int = 64) -> list[Case]:

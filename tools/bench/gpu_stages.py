@@ -17,20 +17,20 @@ from gendist.config.sampling import Sampling
 from gendist.jobs import out_of_memory
 from gendist.nn import devices
 from gendist.nn.pretrained import load_causal_lm, load_classifier
-from gendist.stages.generator.finetune import freeze
+from gendist.stages.generator.finetune_generator import freeze
 from gendist.stages.logits.batches import encoded_logits
 from gendist.stages.logits.score import FIXED_ON_GPU, in_bf16
-from gendist.stages.synthetic.device_sampling import GumbelSampler
+from gendist.stages.synthetic.device_gumbel_sampler import GumbelSampler
 from gendist.stages.synthetic.sampler import Sampler
-from gendist.stages.synthetic.slots import Slots, Task
-from gendist.stages.synthetic.static import WINDOW, StaticSteps
+from gendist.stages.synthetic.batch_slots import Slots, Task
+from gendist.stages.synthetic.static_backend import WINDOW, StaticSteps
 from gendist.stages.synthetic.static_decoder import StaticDecoder
 from tools.bench.attention_kernels import kernels
 from tools.bench.finetuning import finetuned, plain_loop, stream
 from tools.bench.generation import generated, written
 from tools.bench.large_generation import for_a_token, moved
-from tools.bench.material import bert, gpt2
-from tools.bench.pairs import rate
+from tools.bench.bench_inputs import bert, gpt2
+from tools.bench.timed_pairs import rate
 from tools.bench.roofline import REPEATS, SIDE, SIZE
 from tools.bench.roofline import roofline as measured_roofline
 

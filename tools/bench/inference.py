@@ -14,7 +14,7 @@ from sklearn.svm import LinearSVC
 
 from gendist.config.student import Training
 from gendist.nn import devices
-from gendist.nn.pocket.packaged import packaged_subwords
+from gendist.nn.pocket.packaged_files import packaged_subwords
 from gendist.predict.classifier import TextClassifier
 from gendist.predict.model import Model
 from gendist.stages.baselines.encoder import Encoder
@@ -23,8 +23,8 @@ from gendist.stages.students.architectures import build
 from gendist.stages.students.data import TrainingRows
 from gendist.stages.students.run import encode
 from gendist.stages.students.train import student_logits, train_student
-from tools.bench.material import newsbriefs
-from tools.bench.pairs import Case, Check
+from tools.bench.bench_inputs import newsbriefs
+from tools.bench.timed_pairs import Case, Check
 from tools.bench.training import MAX_PIECES, STUDENT, subwords
 
 Predict = Callable[[Sequence[str]], Any]

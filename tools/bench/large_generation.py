@@ -11,10 +11,10 @@ from transformers import GenerationConfig
 
 from gendist.config.sampling import Sampling
 from gendist.stages.synthetic.sampler import Sampler
-from gendist.stages.synthetic.slots import Row
+from gendist.stages.synthetic.batch_slots import Row
 from tools.bench.generation import generated, plain_sampling, written
-from tools.bench.material import gpt2, gpu
-from tools.bench.pairs import Case, Check, Work, rate
+from tools.bench.bench_inputs import gpt2, gpu
+from tools.bench.timed_pairs import Case, Check, Work, rate
 from tools.bench.roofline import SIDE, SIZE, roofline
 
 ROWS, TOKENS = 4096, 100

@@ -10,8 +10,8 @@ from gendist.nn import devices
 from gendist.stages.students.data import TrainingRows
 from gendist.stages.students.pieces import Pieces
 from gendist.stages.students.side_by_side import train_side_by_side
-from tools.bench.material import gpu
-from tools.bench.pairs import Case, Check
+from tools.bench.bench_inputs import gpu
+from tools.bench.timed_pairs import Case, Check
 from tools.bench.training import BATCH, SPREAD, STUDENT, material, network, plain, plain_loop, points_apart, targets
 
 SEEDS, STEPS = 20, 300

@@ -32,7 +32,7 @@ from gendist.naming import WITH_SYNTHETIC, Run
 from gendist.nn import devices
 from gendist.nn.packed_linear import pack_linear_layers
 from gendist.nn.pretrained import load_tokenizer
-from gendist.stages.generator.finetune import freeze
+from gendist.stages.generator.finetune_generator import freeze
 from gendist.stages.logits.batches import predict_logits
 from gendist.stages.logits.cascade import in_integers
 from gendist.stages.logits.score import FIXED, FIXED_ON_GPU, in_bf16
@@ -48,8 +48,8 @@ from gendist.stages.teacher.finetune import trained_epochs
 from gendist.stages.texts.tables import Texts
 from tools.bench.finetuning import finetuned, stream
 from tools.bench.generation import written
-from tools.bench.material import bert, gpt2, newsbriefs
-from tools.bench.pairs import Work, rate
+from tools.bench.bench_inputs import bert, gpt2, newsbriefs
+from tools.bench.timed_pairs import Work, rate
 from tools.bench.training import subwords
 
 CONFIG = Path(__file__).parents[2] / "configs" / "paper.yaml"

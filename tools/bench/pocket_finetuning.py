@@ -12,15 +12,15 @@ import torch
 from gendist.config.generator import POCKET, Generator
 from gendist.nn import devices
 from gendist.nn.padding import padded
-from gendist.nn.pocket.unpack import unpack_generator
+from gendist.nn.pocket.unpack_generator import unpack_generator
 from gendist.nn.pretrained import load_causal_lm, load_tokenizer
-from gendist.stages.generator import sequences
-from gendist.stages.generator.finetune import boundary_tokens, freeze
-from gendist.stages.generator.folder import label_prompt
-from gendist.stages.generator.training import nats_per_token
+from gendist.stages.generator import training_sequences
+from gendist.stages.generator.finetune_generator import boundary_tokens, freeze
+from gendist.stages.generator.generator_folder import label_prompt
+from gendist.stages.generator.training_loop import nats_per_token
 from tools.bench.finetuning import finetuned
-from tools.bench.material import newsbriefs
-from tools.bench.pairs import Case, Check
+from tools.bench.bench_inputs import newsbriefs
+from tools.bench.timed_pairs import Case, Check
 
 ROWS, HELD_OUT = 48, 16
 """Rows that are trained on in a round, and rows that both finetuned models are compared on."""
@@ -40,7 +40,7 @@ def cases() -> list[Case]:
     texts, _ = newsbriefs()
     prompts = [label_prompt(texts.label_names[label]) for label in texts.labels]
     ends = boundary_tokens(model.config, tokenizer, "pocket")
-    rows = sequences.tokenize(tokenizer, texts.texts, POCKET.window, *ends, prompts)
+    rows = training_sequences.tokenize(tokenizer, texts.texts, POCKET.window, *ends, prompts)
     rows = [rows[i] for i in np.random.default_rng(0).permutation(len(rows))[: ROWS + HELD_OUT]]
     # Without dropout, whose order of random numbers differs; one epoch, so that a round is as long as its rows.
     settings = POCKET.model_copy(update={"epochs": 1, "held_out": 0.0, "dropout": 0.0})

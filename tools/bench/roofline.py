@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import torch
 
-from tools.bench.pairs import rate
+from tools.bench.timed_pairs import rate
 
 SIZE, SIDE, REPEATS = 2**31, 8192, 20
 """Bytes of what is copied, rows and columns of what is multiplied, and how often in a row."""

@@ -15,8 +15,8 @@ from gendist.nn.pretrained import class_names, load_classifier, load_tokenizer
 from gendist.stages.logits.batches import predict_logits
 from gendist.stages.logits.cascade import RECORD, Cascade, leads
 from gendist.stages.teacher.finetune import finetune_teacher
-from tools.bench.material import bert, newsbriefs, prepared
-from tools.bench.pairs import Case, Check
+from tools.bench.bench_inputs import bert, newsbriefs, prepared
+from tools.bench.timed_pairs import Case, Check
 
 MAX_TOKENS = 128
 CHANGED = 0.002

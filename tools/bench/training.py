@@ -11,7 +11,7 @@ from torch.nn import functional
 from gendist.config.student import Student, Training
 from gendist.nn import devices
 from gendist.nn.padding import padded
-from gendist.nn.pocket.packaged import packaged_subwords
+from gendist.nn.pocket.packaged_files import packaged_subwords
 from gendist.stages.students.architectures import build
 from gendist.stages.students.architectures.kim import Kim
 from gendist.stages.students.data import TrainingRows
@@ -19,8 +19,8 @@ from gendist.stages.students.pieces import Encoded, Pieces
 from gendist.stages.students.run import encode
 from gendist.stages.students.subwords import Subwords, load_subwords
 from gendist.stages.students.train import student_logits, train_student
-from tools.bench.material import newsbriefs
-from tools.bench.pairs import Case, Check
+from tools.bench.bench_inputs import newsbriefs
+from tools.bench.timed_pairs import Case, Check
 
 ROWS, BATCH, STEPS = 14_000, 32, 100
 SEEDS, REAL_STEPS = 5, 300

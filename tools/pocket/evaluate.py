@@ -10,9 +10,9 @@ from tokenizers import Tokenizer
 from transformers import PreTrainedModel
 
 from gendist.errors import GendistError
-from gendist.nn.pocket.packaged import TOKENIZER
-from gendist.nn.pocket.tokenizer import boundaries
-from gendist.nn.pocket.unpack import unpack_generator
+from gendist.nn.pocket.packaged_files import TOKENIZER
+from gendist.nn.pocket.pocket_tokenizer import boundaries
+from gendist.nn.pocket.unpack_generator import unpack_generator
 from gendist.nn.pretrained import load_causal_lm
 from tools.pocket.corpus import articles
 

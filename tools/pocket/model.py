@@ -7,7 +7,7 @@ import torch
 from safetensors.torch import load_file
 from transformers import BertConfig, BertLMHeadModel
 
-from gendist.nn.pocket.tokenizer import boundaries, generator_tokenizer
+from gendist.nn.pocket.pocket_tokenizer import boundaries, generator_tokenizer
 
 WORD_EMBEDDINGS, OUTPUT_BIAS = "bert.embeddings.word_embeddings.weight", "cls.predictions.bias"
 VOCABULARY_MULTIPLE = 128

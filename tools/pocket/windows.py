@@ -12,7 +12,7 @@ from tokenizers import Tokenizer
 
 from gendist.errors import GendistError
 from gendist.io.provenance import hash_file
-from gendist.nn.pocket.tokenizer import boundaries
+from gendist.nn.pocket.pocket_tokenizer import boundaries
 from tools.pocket.corpus import articles, corpus_files, paragraphs, token_stream
 from tools.pocket.settings import Pretraining
 

@@ -14,8 +14,8 @@ from gendist.errors import GendistError
 from gendist.io import escape
 from gendist.io.files import write_text
 from gendist.io.parquet import read_parquet
-from gendist.stages.synthetic.pool import pool_batches
-from gendist.stages.synthetic.repeat_marks import GRAM
+from gendist.stages.synthetic.pool_reader import pool_batches
+from gendist.stages.synthetic.repeats_table import GRAM
 from gendist.stages.texts.tables import read_texts
 
 HEADER = [

@@ -13,8 +13,8 @@ from gendist.analysis.quality.overlap import Nearness, longest_runs, normalised
 from gendist.analysis.quality.shingles import JACCARD, WIDTH, NearIndex, bands_of, shingles
 from gendist.io.parquet import write_parquet
 from gendist.io.provenance import Provenance, hash_file
-from gendist.stages.synthetic.pool import pool_batches
-from gendist.stages.synthetic.repeat_marks import SCHEMA
+from gendist.stages.synthetic.pool_reader import pool_batches
+from gendist.stages.synthetic.repeats_table import SCHEMA
 from gendist.stages.texts.tables import read_texts
 
 log = logging.getLogger(__name__)

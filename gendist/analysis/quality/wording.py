@@ -7,7 +7,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 
 from gendist.analysis.quality.overlap import similarities, words
-from gendist.stages.synthetic.pool import pool_batches, rows_with_text, texts_of
+from gendist.stages.synthetic.pool_reader import pool_batches, rows_with_text, texts_of
 
 QUANTILES = (0, 1, *range(5, 100, 5), 99, 100)
 """Percent of the rows."""

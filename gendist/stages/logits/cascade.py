@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from gendist.nn.int8.encoder import IntegerEncoder
+from gendist.nn.int8_encoder import IntegerEncoder
 from gendist.nn.packed_linear import pack_linear_layers
 from gendist.stages.logits.batches import predict_logits
 

@@ -9,7 +9,7 @@ import numpy as np
 from gendist.config.student import Filters, Training
 from gendist.errors import GendistError
 from gendist.naming import parse_variant
-from gendist.stages.synthetic.repeat_marks import is_copied, is_repeated, read_marks
+from gendist.stages.synthetic.repeats_table import is_copied, is_repeated, read_marks
 
 log = logging.getLogger(__name__)
 

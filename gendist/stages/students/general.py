@@ -8,7 +8,7 @@ from safetensors.torch import load_file
 
 from gendist.config.student import Student
 from gendist.errors import GendistError
-from gendist.nn.pocket.packaged import MODELS, STUDENTS, packaged
+from gendist.nn.pocket.packaged_files import MODELS, STUDENTS, packaged
 from gendist.stages.students.architectures import build
 
 

@@ -28,7 +28,7 @@ from gendist.stages.students.general import build_untrained, general_start
 from gendist.stages.students.pieces import Pieces
 from gendist.stages.students.seeds import device_for, fitted_seeds, logits_of_seeds
 from gendist.stages.students.subwords import Subwords, load_subwords
-from gendist.stages.synthetic.pool import BATCH
+from gendist.stages.synthetic.pool_reader import BATCH
 from gendist.stages.texts.tables import read_texts, read_unlabelled
 
 log = logging.getLogger(__name__)

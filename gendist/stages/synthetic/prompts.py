@@ -10,8 +10,8 @@ import numpy as np
 
 from gendist.config.sampling import Sampling
 from gendist.errors import GendistError
-from gendist.stages.generator.folder import Record, label_prompt
-from gendist.stages.synthetic.noise import picks
+from gendist.stages.generator.generator_folder import Record, label_prompt
+from gendist.stages.synthetic.philox import picks
 from gendist.stages.texts.tables import read_texts
 
 

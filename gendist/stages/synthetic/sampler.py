@@ -11,16 +11,16 @@ import torch
 from gendist.config.sampling import Sampling
 from gendist.errors import GendistError
 from gendist.jobs import out_of_memory, stopping
-from gendist.nn.int8.fused import decoder_for
+from gendist.nn.int8_decoder_numba import decoder_for
 from gendist.nn.transformer_parts import can_decode
 from gendist.stages.synthetic.batch_size import rows_at_once
-from gendist.stages.synthetic.decision import TokenChooser
-from gendist.stages.synthetic.device_sampling import GumbelSampler
-from gendist.stages.synthetic.readers import FloatReader, IntegerReader
-from gendist.stages.synthetic.slots import Row, Slots, Task
-from gendist.stages.synthetic.static import StaticSteps
+from gendist.stages.synthetic.gumbel_sampler import TokenChooser
+from gendist.stages.synthetic.device_gumbel_sampler import GumbelSampler
+from gendist.stages.synthetic.stepwise_backends import FloatReader, IntegerReader
+from gendist.stages.synthetic.batch_slots import Row, Slots, Task
+from gendist.stages.synthetic.static_backend import StaticSteps
 from gendist.stages.synthetic.static_decoder import StaticDecoder
-from gendist.stages.synthetic.stepwise import Stepwise
+from gendist.stages.synthetic.sampling_backend import Stepwise
 
 log = logging.getLogger(__name__)
 

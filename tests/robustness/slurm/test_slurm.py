@@ -17,7 +17,7 @@ from slurm_cluster import Cluster, missing, started, wait_for
 from workflow_fixtures import STUDY, Checkout
 
 from gendist.config.sampling import Sampling
-from gendist.stages.synthetic.shard import generate_shard
+from gendist.stages.synthetic.generate_shards import generate_shard
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(bool(missing()), reason=missing() or "Slurm is there")]
 

@@ -25,7 +25,7 @@ from gendist.config import study_from
 from gendist.config.plan import planned_pools
 from gendist.errors import GendistError
 from gendist.io.files import read_json, write_json
-from gendist.stages.synthetic.repeat_marks import is_copied, is_repeated, read_marks
+from gendist.stages.synthetic.repeats_table import is_copied, is_repeated, read_marks
 
 NAMES = PoolNames("to_y", "g", "full", "bert")
 

@@ -12,11 +12,11 @@ from gendist.config.teacher import Teacher
 from gendist.errors import GendistError
 from gendist.jobs.out_of_memory import is_out_of_memory
 from gendist.nn.pretrained import load_classifier, load_tokenizer
-from gendist.stages.generator import training
-from gendist.stages.generator.finetune import finetune_generator
+from gendist.stages.generator import training_loop
+from gendist.stages.generator.finetune_generator import finetune_generator
 from gendist.stages.logits.batches import predict_logits
 from gendist.stages.synthetic.sampler import Sampler
-from gendist.stages.synthetic.shard import generate_shard
+from gendist.stages.synthetic.generate_shards import generate_shard
 from gendist.stages.teacher import finetune
 from gendist.stages.teacher.finetune import finetune_teacher
 
@@ -102,7 +102,7 @@ def test_scores_of_smaller_batches_differ_in_the_last_digits_at_most(encoder, te
 
 
 def limited_losses(monkeypatch: pytest.MonkeyPatch, rows: int) -> None:
-    original = training._losses
+    original = training_loop._losses
 
     def limited(model, batch, device, at_once=None):
         for loss in original(model, batch, device, at_once):
@@ -110,7 +110,7 @@ def limited_losses(monkeypatch: pytest.MonkeyPatch, rows: int) -> None:
                 raise RuntimeError(CPU)
             yield loss
 
-    monkeypatch.setattr(training, "_losses", limited)
+    monkeypatch.setattr(training_loop, "_losses", limited)
 
 
 def test_a_generator_takes_fewer_rows_at_once_for_the_same_loss(gpt2, train_texts, tmp_path, caplog, monkeypatch):

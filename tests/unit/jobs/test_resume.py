@@ -16,11 +16,11 @@ from gendist.jobs import save_interval, work_folder
 from gendist.jobs.checkpoints import Checkpoints
 from gendist.jobs.stamp import differences, stamp_of
 from gendist.jobs.work_cleanup import remove_finished
-from gendist.stages.generator.finetune import finetune_generator
+from gendist.stages.generator.finetune_generator import finetune_generator
 from gendist.stages.synthetic import sampler
-from gendist.stages.synthetic import shard as synthetic_shard
-from gendist.stages.synthetic.kept import KeptRows
-from gendist.stages.synthetic.shard import generate_shard
+from gendist.stages.synthetic import generate_shards as synthetic_shard
+from gendist.stages.synthetic.saved_rows import KeptRows
+from gendist.stages.synthetic.generate_shards import generate_shard
 from gendist.stages.teacher.finetune import finetune_teacher
 
 
@@ -237,19 +237,19 @@ def test_a_damaged_stamp_discards_everything(generator, shard, whole, caplog, mo
 def test_a_stamp_covers_code_and_packages_and_says_what_differs():
     stamp = stamp_of(Provenance("synthetic", {"train": "a"}, {"top_k": 5}, 3), synthetic_shard.__file__, threads=1)
     assert {
-        "gendist/stages/synthetic/shard.py",
-        "gendist/stages/synthetic/decision.py",
+        "gendist/stages/synthetic/generate_shards.py",
+        "gendist/stages/synthetic/gumbel_sampler.py",
         "gendist/jobs/work_folder.py",
     } <= stamp["code"].keys()
     assert "gendist/analysis/report/table1.py" not in stamp["code"] and stamp["packages"]["torch"] == torch.__version__
     now = json.loads(json.dumps(stamp))
-    now["code"]["gendist/stages/synthetic/noise.py"] = "another"
+    now["code"]["gendist/stages/synthetic/philox.py"] = "another"
     now["packages"]["torch"] = "99"
     now["further"]["threads"] = 2
     now["seed"] = 4
     told = differences(stamp, now)
     assert told == (
-        "code changed: gendist/stages/synthetic/noise.py; threads 1 is now 2; "
+        "code changed: gendist/stages/synthetic/philox.py; threads 1 is now 2; "
         f"torch {torch.__version__} is now 99; seed 3 is now 4"
     )
 

@@ -16,7 +16,7 @@ from workflow_fixtures import ROOT, Checkout, changed
 
 from gendist.jobs import save_interval, stopping
 from gendist.jobs.checkpoints import Checkpoints
-from gendist.stages.generator.finetune import finetune_generator
+from gendist.stages.generator.finetune_generator import finetune_generator
 
 
 def test_a_finetuning_that_is_asked_to_stop_saves_its_step(gpt2, train_texts, tmp_path: Path, caplog, monkeypatch):

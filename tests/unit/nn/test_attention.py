@@ -6,9 +6,9 @@ import torch
 from torch.nn import functional
 
 from gendist.nn import devices
-from gendist.nn.compiled import compiled, narrowed, widened
-from gendist.nn.int8.attention import Attention
-from gendist.nn.int8.linear import ZERO
+from gendist.nn.numba_math import compiled, narrowed, widened
+from gendist.nn.int8_attention import Attention
+from gendist.nn.int8_linear import ZERO
 
 HEADS, SIZE = 3, 8
 

@@ -6,7 +6,7 @@ import sys
 
 import numpy as np
 
-from gendist.nn.compiled import compiled, exp, exp32, exp64, largest, largest_size
+from gendist.nn.numba_math import compiled, exp, exp32, exp64, largest, largest_size
 
 
 @compiled
@@ -36,7 +36,7 @@ def test_code_is_compiled_anew_where_no_folder_can_be_written_to(tmp_path):
     program = (
         "import numba.core.caching as c\n"
         "c.CacheImpl._locator_classes = []\n"  # as where neither the module's folder nor the home is writable
-        "from gendist.nn.compiled import compiled\n"
+        "from gendist.nn.numba_math import compiled\n"
         "print(compiled(lambda x: x + 1)(41))"
     )
     done = subprocess.run(

@@ -14,14 +14,14 @@ from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausa
 from gendist.config.sampling import Sampling
 from gendist.errors import GendistError
 from gendist.nn import devices
-from gendist.nn.int8 import linear
-from gendist.nn.int8.decoder import Decoder
-from gendist.nn.int8.divergence import LIMIT, divergence, layers_in_two_passes
-from gendist.nn.int8.fused import FusedDecoder, decoder_for
-from gendist.nn.int8.linear import GELU_OFFSET, IntegerLinear, quantize_rows
+from gendist.nn import int8_linear
+from gendist.nn.int8_decoder import Decoder
+from gendist.nn.int8_calibration import LIMIT, divergence, layers_in_two_passes
+from gendist.nn.int8_decoder_numba import FusedDecoder, decoder_for
+from gendist.nn.int8_linear import GELU_OFFSET, IntegerLinear, quantize_rows
 from gendist.nn.pretrained import load_causal_lm, load_tokenizer
-from gendist.stages.generator.finetune import boundary_tokens
-from gendist.stages.generator.folder import record_in
+from gendist.stages.generator.finetune_generator import boundary_tokens
+from gendist.stages.generator.generator_folder import record_in
 from gendist.stages.synthetic.sampler import Sampler
 
 MODELS = ["generator", "bert_generator"]
@@ -76,8 +76,8 @@ def test_an_outlier_costs_the_other_inputs_no_precision():
     x = torch.randn(9, 300, dtype=torch.float64)
     usual = (IntegerLinear(layer.weight, layer.bias)(x) - copy.deepcopy(layer).double()(x)).abs().mean()
     x[:, 17] = 1000.0
-    codes, _, top, largest = linear.quantize_inputs(x)
-    assert (codes[:, 17] == linear.ZERO).all() and (top == 17).all() and (largest == 1000).all()
+    codes, _, top, largest = int8_linear.quantize_inputs(x)
+    assert (codes[:, 17] == int8_linear.ZERO).all() and (top == 17).all() and (largest == 1000).all()
     # The integer weights are exact here, so that only the rounding of the inputs is left.
     layer.weight.data = torch.randint(-127, 128, layer.weight.shape) / 127.0
     layer.weight.data[:, 0] = 1.0
@@ -130,7 +130,7 @@ def test_inputs_that_are_never_far_below_zero_take_all_levels():
     assert unsigned < 0.7 * signed
 
 
-@pytest.mark.skipif(not linear.has_integer_products(), reason="this processor has no products of bytes")
+@pytest.mark.skipif(not int8_linear.has_integer_products(), reason="this processor has no products of bytes")
 @pytest.mark.parametrize("inputs", [16, 768, 3072])
 def test_processors_without_products_of_bytes_compute_the_same(inputs, monkeypatch):
     torch.manual_seed(0)
@@ -138,7 +138,7 @@ def test_processors_without_products_of_bytes_compute_the_same(inputs, monkeypat
     x = 10 * torch.randn(33, inputs, dtype=torch.float64)
     x[0] = x[0].abs().max()  # the largest sums that there can be
     fast = IntegerLinear(layer.weight, layer.bias)
-    monkeypatch.setattr(linear, "has_integer_products", lambda: False)
+    monkeypatch.setattr(int8_linear, "has_integer_products", lambda: False)
     plain = IntegerLinear(layer.weight, layer.bias)
     assert fast.packed is not None and plain.packed is None
     assert torch.equal(fast(x), plain(x))
@@ -312,8 +312,8 @@ NUMBERS = """
 import hashlib
 import sys
 import numpy as np
-from gendist.nn.compiled import compiled_loosely, exp32
-from gendist.nn.int8 import kernels
+from gendist.nn.numba_math import compiled_loosely, exp32
+from gendist.nn import int8_kernels
 if "after" in sys.argv:  # as where a process that scores has generated before
     compiled_loosely(lambda x: exp32(x) + exp32(-x))(np.float32(1))
 seen = hashlib.sha256()
@@ -324,16 +324,16 @@ for number in (np.float32, np.float64):
     codes, steps, output = np.zeros((9, 84), np.uint8), rng.random(9).astype(number), np.empty((9, 84), number)
     largest = np.empty(9, np.int64), np.empty(9, number)
     for replace in (True, False):
-        kernels.add_and_normalize(x, products, addend, weight, addend, 1e-12, replace, codes, steps, *largest)
+        int8_kernels.add_and_normalize(x, products, addend, weight, addend, 1e-12, replace, codes, steps, *largest)
         seen.update(x.tobytes() + codes.tobytes() + steps.tobytes())
-    kernels.gelu(products, addend, output, codes, steps, *largest)
+    int8_kernels.gelu(products, addend, output, codes, steps, *largest)
     seen.update(output.tobytes() + codes.tobytes() + steps.tobytes() + largest[1].tobytes())
 past = np.zeros((9, 7, 4, 64), np.int8), np.zeros((9, 7, 64, 4), np.int8), np.zeros((2, 9, 7, 64))
 slots = np.arange(9)
 read = np.zeros((9, 28), np.uint8)
 for place in range(30):
     where = slots, np.full(9, place)
-    kernels.attend(np.roll(products, place, 1), addend, *past, *where, 2047, 65536, read, steps, *largest)
+    int8_kernels.attend(np.roll(products, place, 1), addend, *past, *where, 2047, 65536, read, steps, *largest)
     seen.update(read.tobytes() + steps.tobytes())
 print(seen.hexdigest())
 """

@@ -13,7 +13,7 @@ from gendist.config import study_from
 from gendist.config.student import Student
 from gendist.config.study import GENERAL_SYSTEMS, PAPER_SYSTEMS
 from gendist.errors import GendistError
-from gendist.nn.pocket.packaged import MODELS, STUDENTS, SUBWORDS
+from gendist.nn.pocket.packaged_files import MODELS, STUDENTS, SUBWORDS
 from gendist.nn.pretrained import MINILM
 from gendist.stages.baselines.encoder import Encoder
 from gendist.stages.students.architectures import build

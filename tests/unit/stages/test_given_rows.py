@@ -18,8 +18,8 @@ from gendist.io.files import read_json
 from gendist.io.parquet import read_metadata
 from gendist.io.provenance import hash_file
 from gendist.launcher.data_checks import require_data
-from gendist.stages.synthetic.given import cut_shard, read_given
-from gendist.stages.synthetic.pool import read_pool
+from gendist.stages.synthetic.given_rows import cut_shard, read_given
+from gendist.stages.synthetic.pool_reader import read_pool
 
 FILES = {"train": "a.csv", "test": "b.csv", "synthetic": 2000}
 GIVEN = {"llm": {"rows": "llm.csv"}}

@@ -22,7 +22,7 @@ from gendist.stages.logits.batches import encode, predict_logits
 from gendist.stages.logits.cascade import Cascade, in_integers, int8_error
 from gendist.stages.logits.files import logits_column, read_logits
 from gendist.stages.logits.score import score
-from gendist.stages.synthetic.shard import generate_shard
+from gendist.stages.synthetic.generate_shards import generate_shard
 from gendist.stages.teacher.finetune import finetune_teacher
 
 

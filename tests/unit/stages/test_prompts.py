@@ -18,13 +18,13 @@ from gendist.errors import GendistError
 from gendist.io.parquet import read_metadata
 from gendist.io.provenance import hash_file, hash_folder
 from gendist.nn.pretrained import load_causal_lm, load_tokenizer
-from gendist.stages.generator import sequences
-from gendist.stages.generator.finetune import finetune_generator
-from gendist.stages.generator.folder import KEY, Record, read_record
-from gendist.stages.synthetic import weights
-from gendist.stages.synthetic.noise import gumbel, picks
+from gendist.stages.generator import training_sequences
+from gendist.stages.generator.finetune_generator import finetune_generator
+from gendist.stages.generator.generator_folder import KEY, Record, read_record
+from gendist.stages.synthetic import logits_filter
+from gendist.stages.synthetic.philox import gumbel, picks
 from gendist.stages.synthetic.prompts import Prompter, first_words
-from gendist.stages.synthetic.shard import generate_shard
+from gendist.stages.synthetic.generate_shards import generate_shard
 from gendist.stages.texts.tables import read_texts
 
 
@@ -67,13 +67,13 @@ def topic(text):
 def test_a_prompt_stands_before_each_text_and_changes_none_of_its_tokens(gpt2):
     tokenizer = load_tokenizer(str(gpt2))
     texts = ["the wave", "the sea " * 50]
-    plain = sequences.tokenize(tokenizer, texts, 20, 0, 0)
-    prompted = sequences.tokenize(tokenizer, texts, 20, 0, 0, ["sky:", "soil:"])
+    plain = training_sequences.tokenize(tokenizer, texts, 20, 0, 0)
+    prompted = training_sequences.tokenize(tokenizer, texts, 20, 0, 0, ["sky:", "soil:"])
     for row, bare, name in zip(prompted, plain, ("sky:", "soil:"), strict=True):
         ids = tokenizer(name)["input_ids"]
         assert row == [0, *ids, *bare[1:]][:20]
     with pytest.raises(GendistError, match=r"prompt 'sky:' has \d+ tokens; at most 1 leave room for a text"):
-        sequences.tokenize(tokenizer, texts, 3, 0, 0, ["sky:", "soil:"])
+        training_sequences.tokenize(tokenizer, texts, 3, 0, 0, ["sky:", "soil:"])
 
 
 def test_a_label_name_that_fills_the_window_is_refused(gpt2, tmp_path):
@@ -236,7 +236,7 @@ def test_prompted_rows_depend_on_nothing_else(model, settings, train_texts, tmp_
 def test_settling_every_token_sees_the_prompt(model, train_texts, tmp_path, monkeypatch, request):
     folder = request.getfixturevalue(model)
     expected = rows_of(folder, tmp_path, 9, 9, train_texts, prompt_words=2)
-    monkeypatch.setattr(weights, "MARGIN", 1e9)
+    monkeypatch.setattr(logits_filter, "MARGIN", 1e9)
     assert rows_of(folder, tmp_path, 9, 9, train_texts, prompt_words=2) == expected
 
 

@@ -14,14 +14,14 @@ from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig
 from gendist.config.sampling import Sampling
 from gendist.jobs import stopping
 from gendist.nn.pretrained import load_causal_lm, load_tokenizer
-from gendist.stages.generator.finetune import boundary_tokens
-from gendist.stages.synthetic import device_sampling, static, static_decoder, weights
+from gendist.stages.generator.finetune_generator import boundary_tokens
+from gendist.stages.synthetic import device_gumbel_sampler, static_backend, static_decoder, logits_filter
 from gendist.stages.synthetic.batch_size import fitting, row_bytes
-from gendist.stages.synthetic.device_sampling import GumbelSampler, gumbel_on_device, philox_words
-from gendist.stages.synthetic.noise import gumbel, philox4x32
+from gendist.stages.synthetic.device_gumbel_sampler import GumbelSampler, gumbel_on_device, philox_words
+from gendist.stages.synthetic.philox import gumbel, philox4x32
 from gendist.stages.synthetic.sampler import Sampler, computed_in
-from gendist.stages.synthetic.slots import Slots, Task
-from gendist.stages.synthetic.static import WINDOW, StaticSteps
+from gendist.stages.synthetic.batch_slots import Slots, Task
+from gendist.stages.synthetic.static_backend import WINDOW, StaticSteps
 from gendist.stages.synthetic.static_decoder import StaticDecoder
 
 CPU = torch.device("cpu")
@@ -64,7 +64,7 @@ def test_steps_of_fixed_sizes_write_the_rows_of_float32(parts, settings, monkeyp
     assert settings != STRATEGIES[0] or {stopped for _, stopped in known.values()} == {True, False}
     for count, shortest in ((9, 64), (9, 4), (64, 8)):  # one length for all, and several; more slots than rows
         monkeypatch.setattr(static_decoder, "LENGTHS", shortest)
-        monkeypatch.setattr(static, "LENGTHS", shortest)
+        monkeypatch.setattr(static_backend, "LENGTHS", shortest)
         assert rows(sampler_of(parts, count, "static", **settings)) == known
 
 
@@ -101,7 +101,7 @@ def test_logits_of_a_step_are_those_of_the_whole_text(parts):
 
 def test_tokens_too_close_to_call_are_settled_on_a_cpu(parts, monkeypatch):
     known = rows(sampler_of(parts, 6))
-    monkeypatch.setattr(weights, "MARGIN", 0.3)
+    monkeypatch.setattr(logits_filter, "MARGIN", 0.3)
     sampler = sampler_of(parts, 6)
     assert rows(sampler) == known
     total = sum(len(tokens) + stopped for tokens, stopped in known.values())
@@ -172,7 +172,7 @@ def test_noise_made_on_a_device_is_that_of_numpy():
 
 def test_noise_is_finite_for_the_first_and_last_words(monkeypatch):
     words = torch.tensor([[0, 1, 2**31 - 1, 2**31, 2**32 - 2, 2**32 - 1]])
-    monkeypatch.setattr(device_sampling, "philox_words", lambda *_: words)
+    monkeypatch.setattr(device_gumbel_sampler, "philox_words", lambda *_: words)
     found = gumbel_on_device(0, torch.zeros(1), torch.zeros(1), 6)
     uniform = (words.double() + 0.5) * 2.0**-32
     torch.testing.assert_close(found.double(), -torch.log(-torch.log(uniform)), rtol=1e-6, atol=1e-6)
@@ -265,7 +265,7 @@ def test_captured_steps_write_the_same_rows(parts, monkeypatch):
         monkeypatch.setattr(torch.cuda, name, part)
     monkeypatch.setattr(torch.cuda, "current_stream", MagicMock())
     monkeypatch.setattr(static_decoder, "LENGTHS", 4)
-    monkeypatch.setattr(static, "LENGTHS", 4)
+    monkeypatch.setattr(static_backend, "LENGTHS", 4)
     sampler = sampler_of(parts, 9, "static")
     sampler.steps.captures = True
     assert rows(sampler) == rows(sampler_of(parts, 50, precision="float32"))

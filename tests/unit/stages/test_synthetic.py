@@ -15,15 +15,15 @@ from gendist.errors import GendistError
 from gendist.io.parquet import read_metadata, write_parquet
 from gendist.io.provenance import Provenance
 from gendist.nn.pretrained import load_causal_lm, load_tokenizer
-from gendist.stages.generator.finetune import boundary_tokens
-from gendist.stages.synthetic import weights
-from gendist.stages.synthetic.decision import TokenChooser
-from gendist.stages.synthetic.fused import FusedWeigher
-from gendist.stages.synthetic.noise import gumbel, philox4x32
-from gendist.stages.synthetic.pool import read_pool
+from gendist.stages.generator.finetune_generator import boundary_tokens
+from gendist.stages.synthetic import logits_filter
+from gendist.stages.synthetic.gumbel_sampler import TokenChooser
+from gendist.stages.synthetic.numba_logits_filter import FusedWeigher
+from gendist.stages.synthetic.philox import gumbel, philox4x32
+from gendist.stages.synthetic.pool_reader import read_pool
 from gendist.stages.synthetic.sampler import Sampler
-from gendist.stages.synthetic.shard import generate_shard, shard_table
-from gendist.stages.synthetic.slots import Row
+from gendist.stages.synthetic.generate_shards import generate_shard, shard_table
+from gendist.stages.synthetic.batch_slots import Row
 
 STRATEGIES = {
     "full": {},
@@ -212,7 +212,7 @@ def test_rows_do_not_depend_on_the_process(generator, tmp_path):
     expected = rows_of(generator, tmp_path, 20, 20)
     program = (
         "import sys; from pathlib import Path; from gendist.config.sampling import Sampling;"
-        "from gendist.stages.synthetic.shard import generate_shard;"
+        "from gendist.stages.synthetic.generate_shards import generate_shard;"
         "generate_shard(Path(sys.argv[1]), Path(sys.argv[2]), Sampling(max_tokens=24, batch_size=4), 1, 10, 1)"
     )
     file = tmp_path / "second-half.parquet"
@@ -224,7 +224,7 @@ def test_rows_do_not_depend_on_the_process(generator, tmp_path):
 def test_settling_every_token_in_float64_gives_the_same_rows(strategy, generator, tmp_path, monkeypatch):
     expected = rows_of(generator, tmp_path, 12, 12, **STRATEGIES[strategy])
     sampler = sampler_of(generator, **STRATEGIES[strategy])
-    monkeypatch.setattr(weights, "MARGIN", 1e9)
+    monkeypatch.setattr(logits_filter, "MARGIN", 1e9)
     assert rows_of(generator, tmp_path, 12, 4, batch_size=3, **STRATEGIES[strategy]) == expected
     rows = list(sampler.sample(range(3)))
     assert sampler.settled == sum(len(row.tokens) + row.stopped for row in rows)
@@ -247,7 +247,7 @@ def test_the_margin_is_ten_times_the_rounding_error(model, request):
             together = sampler.steps.reader.model(input_ids=ids.repeat(7, 1)).logits
             for logits in (alone, together):
                 worst = max(worst, (logits.double() - exact(input_ids=ids).logits).abs().max().item())
-    assert 0 < 10 * worst <= weights.MARGIN
+    assert 0 < 10 * worst <= logits_filter.MARGIN
 
 
 def test_the_end_token_stops_a_row_and_is_no_part_of_it(generator):

@@ -23,10 +23,10 @@ from gendist.nn.pretrained import load_classifier, load_tokenizer
 from gendist.stages.logits.cascade import RECORD, Cascade, int8_error
 from gendist.stages.students.subwords import load_subwords
 from gendist.stages.texts.tables import Texts
-from tools.bench import generation, many_seeds, pairs, pocket_finetuning, scoring, training
+from tools.bench import generation, many_seeds, timed_pairs, pocket_finetuning, scoring, training
 from tools.bench.__main__ import GROUPS, main
-from tools.bench.pairs import Case, Check, LeftOutError, Outcome, run_case
-from tools.bench.table import SCHEMA, markdown, write_outcomes
+from tools.bench.timed_pairs import Case, Check, LeftOutError, Outcome, run_case
+from tools.bench.bench_table import SCHEMA, markdown, write_outcomes
 
 FILES = ["bench.md", "bench.parquet", "bench.png", "bench.svg"]
 
@@ -49,7 +49,7 @@ def measured():
 def clock(monkeypatch):
     """A clock that stands still but for what a test adds to ``clock.now``."""
     clock = SimpleNamespace(now=0.0)
-    monkeypatch.setattr(pairs, "time", SimpleNamespace(process_time=lambda: clock.now))
+    monkeypatch.setattr(timed_pairs, "time", SimpleNamespace(process_time=lambda: clock.now))
     return clock
 
 
@@ -88,7 +88,7 @@ def test_rates_are_units_per_second_in_turns_after_a_round_that_does_not_count(c
 
 def test_what_a_gpu_does_is_timed_by_the_clock(clock):
     wall = SimpleNamespace(now=0.0)
-    pairs.time.perf_counter = lambda: wall.now
+    timed_pairs.time.perf_counter = lambda: wall.now
 
     def work(seconds):
         def run():

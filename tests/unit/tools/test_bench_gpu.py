@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from gendist.errors import GendistError
-from tools.bench import gpu, gpu_stages, pairs
+from tools.bench import gpu, gpu_stages, timed_pairs
 
 
 def figures(folder):
@@ -60,6 +60,6 @@ def test_mistakes_end_in_one_line(arguments, reason, tmp_path, capsys):
 
 def test_a_rate_of_zero_is_an_error():
     with pytest.raises(GendistError, match="made 0 units; expected more than 0"):
-        pairs.rate(lambda: 0.0)
+        timed_pairs.rate(lambda: 0.0)
     with pytest.raises(GendistError, match="made 0 units"):
-        pairs.run_case(pairs.Case("a", "b", "rows", None, lambda: 1.0, lambda: 0.0), 1)
+        timed_pairs.run_case(timed_pairs.Case("a", "b", "rows", None, lambda: 1.0, lambda: 0.0), 1)

@@ -8,7 +8,7 @@ from transformers import BertConfig, BertForSequenceClassification, GPT2Config, 
 from gendist.config.load import load_study
 from gendist.nn import devices
 from tools.bench import finetuning, large_generation, paper, roofline
-from tools.bench.pairs import LeftOutError
+from tools.bench.timed_pairs import LeftOutError
 from tools.bench.paper import SIZES, Shapes, Stage, amounts, stages, table
 
 REAL = {"ag_news": 400, "dbpedia": 1400, "yahoo_answers": 1000}

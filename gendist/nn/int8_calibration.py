@@ -5,8 +5,8 @@ from typing import Any
 
 import torch
 
-from gendist.nn.int8.decoder import Decoder
-from gendist.nn.int8.fused import decoder_for
+from gendist.nn.int8_decoder import Decoder
+from gendist.nn.int8_decoder_numba import decoder_for
 from gendist.nn.padding import padded
 from gendist.nn.transformer_parts import LINEAR, can_decode
 

@@ -11,7 +11,7 @@ from gendist.analysis.report.plots import new_figure
 from gendist.io.files import write_text
 from gendist.io.parquet import write_parquet
 from gendist.io.provenance import Provenance
-from tools.bench.pairs import Outcome
+from tools.bench.timed_pairs import Outcome
 
 SCHEMA = pa.schema(
     [

@@ -15,9 +15,9 @@ import numpy as np
 import torch
 
 from gendist.config.sampling import Sampling
-from gendist.stages.synthetic.fused import FusedWeigher
-from gendist.stages.synthetic.noise import gumbel
-from gendist.stages.synthetic.weights import Weighed, Weigher, margin, reaching
+from gendist.stages.synthetic.numba_logits_filter import FusedWeigher
+from gendist.stages.synthetic.philox import gumbel
+from gendist.stages.synthetic.logits_filter import Weighed, Weigher, margin, reaching
 
 
 class TokenChooser:

@@ -3,9 +3,9 @@
 import torch
 
 from gendist.nn import devices
-from gendist.stages.synthetic.decision import TokenChooser
-from gendist.stages.synthetic.readers import Reader
-from gendist.stages.synthetic.slots import Slots
+from gendist.stages.synthetic.gumbel_sampler import TokenChooser
+from gendist.stages.synthetic.stepwise_backends import Reader
+from gendist.stages.synthetic.batch_slots import Slots
 
 
 class Stepwise:

@@ -5,8 +5,8 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from gendist.nn.int8 import kernels
-from gendist.nn.int8.linear import IntegerLinear
+from gendist.nn import int8_kernels
+from gendist.nn.int8_linear import IntegerLinear
 from gendist.nn.transformer_parts import Norm
 
 
@@ -40,31 +40,31 @@ class Rounded:
     def round(self, norm: Norm | None) -> None:
         """Round the states, normalised or as they are."""
         if norm is None:
-            kernels.quantize(self.states, *self.written)
+            int8_kernels.quantize(self.states, *self.written)
         else:
-            kernels.normalize(self.states, *_numbers(norm), *self.written)
+            int8_kernels.normalize(self.states, *_numbers(norm), *self.written)
 
     def times(self, layer: IntegerLinear, activations: Activations | None = None) -> tuple[np.ndarray, np.ndarray]:
         """Return what a layer makes of the bytes, but for their step and its bias, and the bias."""
         products, bias = layer.multiply(self.codes if activations is None else activations.codes).numpy(), layer.bias
         if len(self.top):
             weights = layer.columns.numpy(), layer.step.numpy()
-            kernels.add_largest(products, *weights, self.steps, self.top, self.largest)
+            int8_kernels.add_largest(products, *weights, self.steps, self.top, self.largest)
         if activations is not None and layer.outliers is not None:
             inputs, weights = (part.numpy() for part in layer.outliers)
-            kernels.add_outliers(products, activations.values, inputs, weights, self.steps)
+            int8_kernels.add_outliers(products, activations.values, inputs, weights, self.steps)
         return products, np.zeros(products.shape[1], np.float32) if bias is None else bias.numpy()
 
     def add(self, layer: IntegerLinear, norm: Norm, *, replace: bool, activations: Activations | None = None) -> None:
         """Add what a layer makes of bytes to the states, and round the normalised sums; they may replace the states."""
         products, bias = self.times(layer, activations)
-        kernels.add_and_normalize(self.states, products, bias, *_numbers(norm), replace, *self.written)
+        int8_kernels.add_and_normalize(self.states, products, bias, *_numbers(norm), replace, *self.written)
 
     def activate(self, layer: IntegerLinear) -> Activations:
         """Return GELU of what a layer makes of the bytes."""
         products, bias = self.times(layer)
         values, codes = np.empty(products.shape, self.states.dtype), torch.empty(products.shape, dtype=torch.uint8)
-        kernels.gelu(products, bias, values, codes.numpy(), self.steps, self.top, self.largest)
+        int8_kernels.gelu(products, bias, values, codes.numpy(), self.steps, self.top, self.largest)
         return Activations(values, codes)
 
 

@@ -12,8 +12,8 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from gendist.jobs import out_of_memory
 from gendist.nn import devices
-from gendist.stages.synthetic.device_sampling import GumbelSampler
-from gendist.stages.synthetic.slots import Slots
+from gendist.stages.synthetic.device_gumbel_sampler import GumbelSampler
+from gendist.stages.synthetic.batch_slots import Slots
 from gendist.stages.synthetic.static_decoder import LENGTHS, StaticDecoder
 
 log = logging.getLogger(__name__)

@@ -7,8 +7,8 @@ import numpy as np
 import torch
 
 from gendist.nn import devices
-from gendist.nn.compiled import compiled, exp, narrowed, widened
-from gendist.nn.int8.kernels import write_codes
+from gendist.nn.numba_math import compiled, exp, narrowed, widened
+from gendist.nn.int8_kernels import write_codes
 
 
 class Attention:

@@ -18,7 +18,7 @@ from gendist.jobs.progress import Progress
 from gendist.nn import devices
 from gendist.nn.padding import padded
 from gendist.nn.pretrained import choose_attention
-from gendist.stages.generator import sequences
+from gendist.stages.generator import training_sequences
 from gendist.stages.generator.loss import summed_loss
 
 log = logging.getLogger(__name__)
@@ -54,7 +54,7 @@ def _batches(
     rows: Sequence[list[int]], limit: int, start: int, rng: np.random.Generator, settings: Generator
 ) -> Iterator[list[list[int]]]:
     """Yield one epoch of batches."""
-    stream = sequences.windows(rows, limit, start, rng) if settings.unit == "windows" else sequences.examples(rows, rng)
+    stream = training_sequences.windows(rows, limit, start, rng) if settings.unit == "windows" else training_sequences.examples(rows, rng)
     while batch := list(islice(stream, settings.batch_size)):
         yield batch
 

@@ -12,7 +12,7 @@ from gendist.config.dataset import Dataset
 from gendist.nn import devices
 from gendist.stages.texts.prepare import prepare_texts
 from gendist.stages.texts.tables import Texts, read_texts
-from tools.bench.pairs import LeftOutError
+from tools.bench.timed_pairs import LeftOutError
 
 NEWSBRIEFS = Path(__file__).parents[2] / "data" / "newsbriefs"
 CLASSES = 6

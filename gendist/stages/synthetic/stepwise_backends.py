@@ -6,9 +6,9 @@ from typing import Any, Protocol
 import torch
 from transformers import DynamicCache
 
-from gendist.nn.int8.decoder import Decoder
+from gendist.nn.int8_decoder import Decoder
 from gendist.nn.packed_linear import pack_linear_layers
-from gendist.stages.synthetic.slots import Slots
+from gendist.stages.synthetic.batch_slots import Slots
 
 
 class Reader(Protocol):

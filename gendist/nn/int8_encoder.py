@@ -10,10 +10,10 @@ import torch
 from torch import nn
 from transformers.modeling_outputs import BaseModelOutputWithPastAndCrossAttentions
 
-from gendist.nn.int8.attention import Attention
-from gendist.nn.int8.decoder import integer_linear
-from gendist.nn.int8.linear import ROWS
-from gendist.nn.int8.rounded import Rounded
+from gendist.nn.int8_attention import Attention
+from gendist.nn.int8_decoder import integer_linear
+from gendist.nn.int8_linear import ROWS
+from gendist.nn.int8_states import Rounded
 from gendist.nn.transformer_parts import bert_layers
 
 

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 from gendist.jobs import stopping
 from gendist.jobs.save_interval import Due
 from gendist.jobs.work_folder import WorkFolder
-from gendist.stages.synthetic.slots import Row
+from gendist.stages.synthetic.batch_slots import Row
 
 log = logging.getLogger(__name__)
 

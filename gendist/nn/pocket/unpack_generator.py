@@ -11,9 +11,9 @@ from transformers import BertConfig, GenerationConfig
 from gendist.io.files import write_tensors
 from gendist.io.folders import model_folder
 from gendist.io.provenance import Provenance, hash_file
-from gendist.nn.pocket.packaged import CONFIG, GENERATOR, MODELS, TOKENIZER, WEIGHTS, packaged
-from gendist.nn.pocket.quantisation import dequantise
-from gendist.nn.pocket.tokenizer import END, PADDING, START, UNKNOWN, boundaries
+from gendist.nn.pocket.packaged_files import CONFIG, GENERATOR, MODELS, TOKENIZER, WEIGHTS, packaged
+from gendist.nn.pocket.weight_quantisation import dequantise
+from gendist.nn.pocket.pocket_tokenizer import END, PADDING, START, UNKNOWN, boundaries
 
 
 def unpack_generator(target: Path, models: Path = MODELS) -> None:

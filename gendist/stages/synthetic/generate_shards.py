@@ -19,12 +19,12 @@ from gendist.jobs.stamp import stamp_of
 from gendist.jobs.work_folder import WorkFolder
 from gendist.nn import devices
 from gendist.nn.pretrained import load_causal_lm, load_config, load_tokenizer
-from gendist.stages.generator.finetune import boundary_tokens
-from gendist.stages.generator.folder import member_folder, read_record
-from gendist.stages.synthetic.kept import KeptRows
+from gendist.stages.generator.finetune_generator import boundary_tokens
+from gendist.stages.generator.generator_folder import member_folder, read_record
+from gendist.stages.synthetic.saved_rows import KeptRows
 from gendist.stages.synthetic.prompts import Prompter
 from gendist.stages.synthetic.sampler import Sampler, computed_in
-from gendist.stages.synthetic.slots import Row
+from gendist.stages.synthetic.batch_slots import Row
 
 log = logging.getLogger(__name__)
 

@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from gendist.nn.int8 import kernels
-from gendist.nn.int8.decoder import WEIGHTS, Decoder
-from gendist.nn.int8.rounded import Rounded
+from gendist.nn import int8_kernels
+from gendist.nn.int8_decoder import WEIGHTS, Decoder
+from gendist.nn.int8_states import Rounded
 
 
 class BytesCache:
@@ -16,7 +16,7 @@ class BytesCache:
 
     def __init__(self, layers: int, slots: int, heads: int, places: int, width: int) -> None:
         """Make room for ``places`` tokens in each slot."""
-        places = -(-places // kernels.CHUNK) * kernels.CHUNK
+        places = -(-places // int8_kernels.CHUNK) * int8_kernels.CHUNK
         # A key's places lie side by side, as do a value's numbers: both are what is multiplied at once.
         self.keys = [np.zeros((slots, heads, width, places), np.int8) for _ in range(layers)]
         self.values = [np.zeros((slots, heads, places, width), np.int8) for _ in range(layers)]
@@ -44,7 +44,7 @@ class FusedDecoder(Decoder):
         for layer, next_norm, *past in zip(self.layers, following, cache.keys, cache.values, cache.worth, strict=True):
             norms = (layer.feed_norm, next_norm) if self.norm_first else (layer.attention_norm, layer.feed_norm)
             levels = self.query_levels, WEIGHTS
-            kernels.attend(*x.times(layer.attention_in), *past, *where, *levels, *x.written)
+            int8_kernels.attend(*x.times(layer.attention_in), *past, *where, *levels, *x.written)
             x.add(layer.attention_out, norms[0], replace=not self.norm_first)
             x.add(layer.down, norms[1], replace=not self.norm_first, activations=x.activate(layer.up))
         return states

@@ -11,8 +11,8 @@ length, nothing is left out.
 
 import numpy as np
 
-from gendist.nn.compiled import compiled, compiled_loosely, exp, largest_size
-from gendist.nn.int8.linear import GELU_OFFSET, LEVELS, SPAN, TINY, UNSIGNED_LEVELS, ZERO
+from gendist.nn.numba_math import compiled, compiled_loosely, exp, largest_size
+from gendist.nn.int8_linear import GELU_OFFSET, LEVELS, SPAN, TINY, UNSIGNED_LEVELS, ZERO
 
 # Rows are taken out of their tables before a loop over their numbers: only then are there vector instructions for it.
 

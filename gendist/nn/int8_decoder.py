@@ -11,7 +11,7 @@ import torch
 from torch.nn import functional
 
 from gendist.errors import GendistError
-from gendist.nn.int8.linear import EXACT, GELU_OFFSET, LEVELS, IntegerLinear, quantize_rows
+from gendist.nn.int8_linear import EXACT, GELU_OFFSET, LEVELS, IntegerLinear, quantize_rows
 from gendist.nn.transformer_parts import Layer, can_decode, network_of
 
 QUERY_LEVELS = 2047

@@ -20,12 +20,12 @@ from gendist.jobs.checkpoints import Checkpoints
 from gendist.jobs.stamp import stamp_of
 from gendist.jobs.work_folder import WorkFolder
 from gendist.nn import devices
-from gendist.nn.int8.divergence import LIMIT, layers_in_two_passes
+from gendist.nn.int8_calibration import LIMIT, layers_in_two_passes
 from gendist.nn.pretrained import content_of, describe, load_causal_lm, load_tokenizer
-from gendist.stages.generator import sequences
-from gendist.stages.generator.activations import recomputes
-from gendist.stages.generator.folder import Record, label_prompt, member_folder, record_in, write_record
-from gendist.stages.generator.training import Course, train_model
+from gendist.stages.generator import training_sequences
+from gendist.stages.generator.activation_memory import recomputes
+from gendist.stages.generator.generator_folder import Record, label_prompt, member_folder, record_in, write_record
+from gendist.stages.generator.training_loop import Course, train_model
 from gendist.stages.texts.tables import Texts, read_texts
 
 log = logging.getLogger(__name__)
@@ -109,7 +109,7 @@ def _finetune(
     start, end = boundary_tokens(model.config, tokenizer, settings.model)
     limit = min(settings.window, getattr(model.config, "max_position_embeddings", settings.window))
     prompts = [label_prompt(texts.label_names[label]) for label in texts.labels] if settings.conditional else None
-    rows = sequences.tokenize(tokenizer, texts.texts, limit, start, end, prompts)
+    rows = training_sequences.tokenize(tokenizer, texts.texts, limit, start, end, prompts)
     rng = np.random.default_rng(settings.seed)
     order = rng.permutation(len(rows))
     n_held_out = math.ceil(settings.held_out * len(rows))

@@ -3,8 +3,8 @@
 import numpy as np
 import torch
 
-from gendist.nn.compiled import compiled_loosely, exp32, largest
-from gendist.stages.synthetic.weights import FAR, NEAR, Weighed, Weigher, margin
+from gendist.nn.numba_math import compiled_loosely, exp32, largest
+from gendist.stages.synthetic.logits_filter import FAR, NEAR, Weighed, Weigher, margin
 
 STRIDE, HALVINGS = 2, 12
 """Nats at which a nucleus' end is looked for first, and how often what lies between is halved then."""
