@@ -1,4 +1,4 @@
-"""Functions compiled for the processor at hand (Numba), where passes over memory cost more than arithmetic."""
+"""Numba compilation and the math functions that compiled code calls: exp, maxima, bf16 conversion."""
 
 import functools
 import hashlib
@@ -12,54 +12,53 @@ import numba
 import numpy as np
 from numba.extending import overload
 
-LOOSE = {"arcp", "contract", "nnan", "nsz", "reassoc"}
-"""What loosely compiled functions may do: take sums in any order, make products of divisions."""
+FASTMATH_FLAGS = {"arcp", "contract", "nnan", "nsz", "reassoc"}
+"""LLVM flags of ``njit_fastmath``: sums in any order, multiplication by reciprocals."""
 
 if not os.environ.get("NUMBA_CACHE_DIR"):
-    # Numba compiles a function anew when its own file has changed; what is here is compiled into functions of others.
+    # Numba's cache key covers the caller's file only; this file is inlined into callers, so its hash names the folder.
     _contents = hashlib.sha256(Path(__file__).read_bytes()).hexdigest()[:12]
     numba.config.CACHE_DIR = str(  # type: ignore[attr-defined]
         Path(__file__).parent / "__pycache__" / f"compiled-{_contents}"
     )
 
-# What others call says itself that it is strict: else it is compiled as loosely as its first caller in a process, for
-# all later ones there, and they keep that code.
-_shared = numba.njit(error_model="numpy", fastmath=False)
+# Helpers set fastmath explicitly: otherwise they inherit it from their first caller, for the whole process.
+_strict_helper = numba.njit(error_model="numpy", fastmath=False)
 _overload = functools.partial(overload, jit_options={"error_model": "numpy", "fastmath": False})
 
 _LOG2_E, _LN2_HIGH, _LN2_LOW = 1.4426950408889634, 6.93147180369123816490e-01, 1.90821492927058770002e-10
 _LN2_HIGH_32, _LN2_LOW_32 = np.float32(0.693359375), np.float32(-2.12194440e-4)
 
 
-def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Compile at the first call, and keep the result for later processes where a folder can be written to.
+def njit_strict(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Compile on the first call with strict floating-point semantics: bit-identical results on all processors.
 
-    Numbers are computed as they are written down: the same on all processors, to the last digit.
+    The compiled code is cached on disk if a cache folder is writable.
     """
-    return _compiled(function, fastmath=False)
+    return _njit(function, fastmath=False)
 
 
-def compiled_loosely(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Compile likewise, for sums that are exact, or whose last digits do not matter.
+def njit_fastmath(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Compile as ``njit_strict`` with ``FASTMATH_FLAGS``, for exact sums or results whose last digits do not matter.
 
-    These may differ from one process to the next: what is compiled now and what was kept are not the same code.
+    The last digits may differ between processes: freshly compiled and cached code are not the same.
     """
-    return _compiled(function, fastmath=LOOSE)
+    return _njit(function, fastmath=FASTMATH_FLAGS)
 
 
-def _compiled(function: Callable[..., Any], **options: Any) -> Callable[..., Any]:
+def _njit(function: Callable[..., Any], **options: Any) -> Callable[..., Any]:
     try:
         return numba.njit(cache=True, error_model="numpy", **options)(function)
-    except RuntimeError:  # neither beside the module nor in the user's cache
+    except RuntimeError:  # no writable cache folder
         return numba.njit(error_model="numpy", **options)(function)
 
 
-# The compiler makes vector instructions of these, and none of the mathematical library's.
+# The exponentials are polynomials, because LLVM vectorises these and not calls to libm.
 
 
-@_shared
+@_strict_helper
 def exp64(x: float) -> float:
-    """Return e to the power of a float64 between -700 and 700, with an error of 1e-14 of it."""
+    """Return exp(x) in float64, relative error 1e-14; ``x`` is clamped to -700 to 700."""
     x = min(max(x, -700.0), 700.0)
     whole = np.rint(x * _LOG2_E)
     r = (x - whole * _LN2_HIGH) - whole * _LN2_LOW
@@ -70,9 +69,9 @@ def exp64(x: float) -> float:
     return result
 
 
-@_shared
+@_strict_helper
 def exp32(x: np.float32) -> np.float32:
-    """Return e to the power of a float32 of at most 88, with an error of 1e-6 of it; of less than -87, zero."""
+    """Return exp(x) in float32, relative error 1e-6; ``x`` is clamped to 88, and 0 is returned below -87."""
     bounded = min(max(x, np.float32(-87.0)), np.float32(88.0))
     whole = np.rint(bounded * np.float32(_LOG2_E))
     r = (bounded - whole * _LN2_HIGH_32) - whole * _LN2_LOW_32
@@ -83,37 +82,37 @@ def exp32(x: np.float32) -> np.float32:
 
 
 def exp(x: float) -> float:
-    """Return e to the power of ``x``; in compiled functions in its own precision."""
+    """Return the exponential of ``x``; compiled code computes it in the precision of ``x``."""
     return math.exp(x)
 
 
 @_overload(exp)
-def _exp(x):  # type: ignore[no-untyped-def]  # the compiler wants both signatures alike
+def _exp(x):  # type: ignore[no-untyped-def]  # Numba requires the same signature as exp
     if x == numba.types.float32:
         return lambda x: exp32(x)
     return lambda x: exp64(x)
 
 
-# Of comparisons of floating-point numbers the compiler makes no vector instructions. Their bits, as integers, are in
-# the same order; those of negative numbers once they are turned round.
+# LLVM does not vectorise floating-point maxima. The bits, read as integers, have the same order once the bits of
+# negative numbers are flipped.
 
 
-@_shared
-def largest(values: np.ndarray) -> np.float32:
-    """Return the largest of some float32 numbers that lie side by side."""
+@_strict_helper
+def max_float32(values: np.ndarray) -> np.float32:
+    """Return the maximum of a contiguous float32 array."""
     bits, best = values.view(np.int32), np.int32(-(2**31))
     for i in range(bits.shape[0]):
         best = max(best, np.int32(bits[i] ^ ((bits[i] >> np.int32(31)) & np.int32(0x7FFFFFFF))))
     return np.int32(best ^ ((best >> np.int32(31)) & np.int32(0x7FFFFFFF))).view(np.float32)
 
 
-def largest_size(values: np.ndarray) -> float:
-    """Return the largest of some numbers, without their signs; in compiled functions they must lie side by side."""
+def max_abs(values: np.ndarray) -> float:
+    """Return the largest absolute value; compiled code requires a contiguous array."""
     return float(np.abs(values).max())
 
 
-@_overload(largest_size)
-def _largest_size(values):  # type: ignore[no-untyped-def]
+@_overload(max_abs)
+def _max_abs(values):  # type: ignore[no-untyped-def]
     integer, real = (np.int32, np.float32) if values.dtype == numba.types.float32 else (np.int64, np.float64)
     positive = integer(np.iinfo(integer).max)
 
@@ -126,34 +125,34 @@ def _largest_size(values):  # type: ignore[no-untyped-def]
     return find
 
 
-# NumPy has no bf16: such numbers are held as their 16 bits, the upper half of a float32's.
+# NumPy has no bf16: a bf16 array is a uint16 array of the upper halves of float32 numbers.
 
 
-def widened(x: float) -> float:
-    """Return a number of an array of float32, or of bf16 held as uint16, as float32; for compiled functions."""
+def as_float32(x: float) -> float:
+    """Return an element of a float32 array, or of a bf16 array (as uint16), as float32; for compiled code."""
     return x
 
 
-@_overload(widened)
-def _widened(x):  # type: ignore[no-untyped-def]
+@_overload(as_float32)
+def _as_float32(x):  # type: ignore[no-untyped-def]
     if x == numba.types.uint16:
         return lambda x: np.int32(np.int32(x) << np.int32(16)).view(np.float32)
     return lambda x: x
 
 
-def narrowed(x: float, array: np.ndarray) -> float:
-    """Return a float32 as an array of float32, or of bf16 held as uint16, holds it; for compiled functions."""
+def cast_like(x: float, array: np.ndarray) -> float:
+    """Cast a float32 to the element type of ``array``, float32 or bf16 (as uint16); for compiled code."""
     return x
 
 
-@_overload(narrowed)
-def _narrowed(x, array):  # type: ignore[no-untyped-def]
+@_overload(cast_like)
+def _cast_like(x, array):  # type: ignore[no-untyped-def]
     if array.dtype == numba.types.uint16:
 
-        def to_even(x, array):  # type: ignore[no-untyped-def]
+        def round_to_even(x, array):  # type: ignore[no-untyped-def]
             bits = np.float32(x).view(np.int32)
             half = np.int32(0x7FFF) + ((bits >> np.int32(16)) & np.int32(1))
             return np.uint16(np.int32(bits + half) >> np.int32(16))
 
-        return to_even
+        return round_to_even
     return lambda x, array: x

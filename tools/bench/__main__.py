@@ -23,7 +23,7 @@ GROUPS = (
     "large_generation",
     "finetuning",
 )
-"""Modules of this package; their ``cases`` may raise ``LeftOutError``."""
+"""Modules of this package; their ``cases`` may raise ``SkippedError``."""
 
 
 def parser() -> argparse.ArgumentParser:
@@ -52,8 +52,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         top.error(f"--out {args.out} is no folder")
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
     logging.getLogger("transformers").setLevel(logging.ERROR)
-    from tools.bench.timed_pairs import LeftOutError, run_case
     from tools.bench.bench_table import markdown, write_outcomes
+    from tools.bench.timed_pairs import SkippedError, run_case
 
     outcomes, broken = [], False
     for group in args.groups or GROUPS:
@@ -64,7 +64,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 # At once, and each time all: what comes later may fail, or be killed.
                 print(markdown(outcomes[-1:]).splitlines()[-1], flush=True)
                 write_outcomes(outcomes, args.out)
-        except LeftOutError as reason:
+        except SkippedError as reason:
             print(f"{group} left out: {reason}", file=sys.stderr, flush=True)
         except Exception as error:  # the other groups are worth as much
             broken = True

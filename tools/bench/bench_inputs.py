@@ -12,7 +12,7 @@ from gendist.config.dataset import Dataset
 from gendist.nn import devices
 from gendist.stages.texts.prepare import prepare_texts
 from gendist.stages.texts.tables import Texts, read_texts
-from tools.bench.timed_pairs import LeftOutError
+from tools.bench.timed_pairs import SkippedError
 
 NEWSBRIEFS = Path(__file__).parents[2] / "data" / "newsbriefs"
 CLASSES = 6
@@ -66,5 +66,5 @@ def gpu() -> torch.device:
         LeftOutError: if there is none.
     """
     if not torch.cuda.is_available():
-        raise LeftOutError("PyTorch sees no GPU")
+        raise SkippedError("PyTorch sees no GPU")
     return devices.prepare(1, 0, "gpu")

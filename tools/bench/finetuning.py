@@ -12,7 +12,7 @@ from gendist.jobs.checkpoints import Checkpoints
 from gendist.jobs.work_folder import WorkFolder
 from gendist.nn import devices
 from gendist.stages.generator.finetune_generator import freeze
-from gendist.stages.generator.training_loop import Course, train_model
+from gendist.stages.generator.training_loop import TrainingState, train_model
 from tools.bench.bench_inputs import gpt2, gpu
 from tools.bench.timed_pairs import Case, Check
 
@@ -62,9 +62,18 @@ def stream(windows: int, window: int, config: Any) -> list[list[int]]:
 def finetuned(model: Any, rows: list[list[int]], settings: Generator) -> float:
     """Finetune as the stage does, for one epoch; return the tokens."""
     end = model.config.vocab_size - 1
-    kept: Checkpoints[Course] = Checkpoints(WorkFolder(None, Path("generator"), {}), Course())
-    train_model(model, rows, [], max(map(len, rows)), end, np.random.default_rng(0), settings, kept)
-    return float(kept.course.step * len(rows[0]))
+    checkpoints: Checkpoints[TrainingState] = Checkpoints(WorkFolder(None, Path("generator"), {}), TrainingState())
+    train_model(
+        model,
+        rows,
+        [],
+        limit=max(map(len, rows)),
+        start=end,
+        rng=np.random.default_rng(0),
+        settings=settings,
+        checkpoints=checkpoints,
+    )
+    return float(checkpoints.course.step * len(rows[0]))
 
 
 def plain_loop(model: Any, rows: Sequence[list[int]], learning_rate: float) -> None:

@@ -9,13 +9,13 @@ import torch
 
 from gendist.config.sampling import Sampling
 from gendist.nn import devices
-from gendist.nn.int8_calibration import LIMIT, divergence
-from gendist.nn.int8_decoder_numba import decoder_for
+from gendist.nn.int8_calibration import MAX_DIVERGENCE, int8_divergence
+from gendist.nn.int8_decoder_numba import create_int8_decoder
 from gendist.nn.pocket.unpack_generator import unpack_generator
 from gendist.nn.pretrained import load_causal_lm, load_tokenizer
 from gendist.stages.generator.finetune_generator import boundary_tokens
+from gendist.stages.synthetic.batch_slots import GeneratedRow
 from gendist.stages.synthetic.sampler import Sampler
-from gendist.stages.synthetic.batch_slots import Row
 from tools.bench.bench_inputs import gpt2
 from tools.bench.timed_pairs import Case, Check
 
@@ -41,7 +41,7 @@ def cases(rows: int = 32, tokens: int = 64) -> list[Case]:
 
 def _case(name: str, model: Any, ends: tuple[int, int], rows: int, tokens: int) -> Case:
     devices.prepare(1, 0)
-    sampler = Sampler(model, *ends, [], Sampling(max_tokens=tokens, batch_size=rows, precision="int8"))
+    sampler = Sampler(model, Sampling(max_tokens=tokens, batch_size=rows, precision="int8"), start=ends[0], end=ends[1])
     passes = iter(range(1_000_000))
 
     def ours() -> float:
@@ -55,8 +55,8 @@ def _case(name: str, model: Any, ends: tuple[int, int], rows: int, tokens: int) 
     checks = [
         Check(
             "KL to float32, nats per token",
-            divergence(model, decoder_for(model), [[ends[0], *row.tokens] for row in together]),
-            LIMIT,
+            int8_divergence(model, create_int8_decoder(model), [[ends[0], *row.tokens] for row in together]),
+            MAX_DIVERGENCE,
         ),
         Check("rows that change with the batch", unstable(sampler, together), 0),
     ]
@@ -84,7 +84,7 @@ def generated(model: Any, ends: tuple[int, int], rows: int, tokens: int) -> floa
     return float((ended.cumsum(1) - ended == 0).sum())  # up to each row's first end token, that one included
 
 
-def unstable(sampler: Sampler, rows: list[Row], batch: int = 5) -> int:
+def unstable(sampler: Sampler, rows: list[GeneratedRow], batch: int = 5) -> int:
     """Return how many of some rows come out otherwise in smaller batches."""
     small = copy.copy(sampler)
     small.batch_size = batch

@@ -20,19 +20,19 @@ from gendist.nn.pretrained import load_causal_lm, load_classifier
 from gendist.stages.generator.finetune_generator import freeze
 from gendist.stages.logits.batches import encoded_logits
 from gendist.stages.logits.score import FIXED_ON_GPU, in_bf16
-from gendist.stages.synthetic.device_gumbel_sampler import GumbelSampler
+from gendist.stages.synthetic.batch_slots import RowRequest, Slots
+from gendist.stages.synthetic.device_gumbel_sampler import DeviceGumbelSampler
 from gendist.stages.synthetic.sampler import Sampler
-from gendist.stages.synthetic.batch_slots import Slots, Task
-from gendist.stages.synthetic.static_backend import WINDOW, StaticSteps
+from gendist.stages.synthetic.static_backend import STEPS_PER_SYNC, StaticBackend
 from gendist.stages.synthetic.static_decoder import StaticDecoder
 from tools.bench.attention_kernels import kernels
+from tools.bench.bench_inputs import bert, gpt2
 from tools.bench.finetuning import finetuned, plain_loop, stream
 from tools.bench.generation import generated, written
 from tools.bench.large_generation import for_a_token, moved
-from tools.bench.bench_inputs import bert, gpt2
-from tools.bench.timed_pairs import rate
 from tools.bench.roofline import REPEATS, SIDE, SIZE
 from tools.bench.roofline import roofline as measured_roofline
+from tools.bench.timed_pairs import rate
 
 if TYPE_CHECKING:
     from tools.bench.gpu import Figures
@@ -92,7 +92,8 @@ def _seconds(work: Callable[[], object], repeats: int) -> float:
 def _sampler(shapes: Shapes, device: torch.device, forbidden: tuple[int, ...] = (), **settings: Any) -> Sampler:
     model = shapes.generator().to(device)
     end = model.config.vocab_size - 1
-    return Sampler(model, end, end, forbidden, Sampling(**{"max_tokens": shapes.tokens, **settings}))
+    sampling = Sampling(**{"max_tokens": shapes.tokens, **settings})
+    return Sampler(model, sampling, start=end, end=end, forbidden=forbidden)
 
 
 def roofline(figures: "Figures", device: torch.device, shapes: Shapes) -> None:
@@ -168,25 +169,25 @@ def step(figures: "Figures", device: torch.device, shapes: Shapes) -> None:
     """What a step takes by slots and lengths, captured; and what its parts take."""
     model = shapes.generator().to(device)
     settings, vocabulary = Sampling(max_tokens=max(shapes.lengths)), model.config.vocab_size
-    draw = GumbelSampler(settings, vocabulary, [], device)
+    draw = DeviceGumbelSampler(settings, vocabulary, [], device)
     decoder = StaticDecoder(model, torch.bfloat16, draw.columns)
     for count in shapes.slots:
         slots = Slots(count, max(shapes.lengths), vocabulary - 1, device)
-        slots.put([Task(number, [0], max(shapes.lengths) - 1) for number in range(count)])
-        steps = StaticSteps(decoder, draw, device)
-        with torch.inference_mode(), devices.any_kernels():
-            steps.begin(slots)
+        slots.start([RowRequest(number, [0], max(shapes.lengths) - 1) for number in range(count)])
+        backend = StaticBackend(decoder, draw, device)
+        with torch.inference_mode(), devices.allow_nondeterministic():
+            backend.allocate(slots)
             for length in shapes.lengths:
                 slots.running.zero_()  # they stay where they are
-                seconds = _seconds(partial(steps.take, slots, length), 10) / WINDOW
+                seconds = _seconds(partial(backend.run_steps, slots, length), 10) / STEPS_PER_SYNC
                 figures.add(f"{count} slots, {length} positions", 1000 * seconds, "ms a step")
                 figures.add("which is", count / seconds, "tokens/s")
-            noise = partial(draw.noise, slots.numbers, slots.steps, WINDOW)
-            figures.add(f"{count} slots, noise, not captured", 1000 * _seconds(noise, 10) / WINDOW, "ms a step")
+            noise = partial(draw.noise, slots.numbers, slots.generated, STEPS_PER_SYNC)
+            figures.add(f"{count} slots, noise, not captured", 1000 * _seconds(noise, 10) / STEPS_PER_SYNC, "ms a step")
             scores = torch.randn(count, draw.columns, device=device)
             drawn = partial(draw, scores, noise()[0])
             figures.add(f"{count} slots, filter and arg-max, not captured", 1000 * _seconds(drawn, 10), "ms a step")
-        del steps, slots
+        del backend, slots
         free(device)
 
 
@@ -210,13 +211,13 @@ def attention(figures: "Figures", device: torch.device, shapes: Shapes) -> None:
 
 def finetuning(figures: "Figures", device: torch.device, shapes: Shapes) -> None:
     """Finetuning at the paper's setting against a plain loop in bf16, and both ways to save memory."""
-    devices.ask_for_deterministic_kernels(device.type == "cuda")  # as a finetuning job
+    devices.set_deterministic(device.type == "cuda")  # as a finetuning job
     model, settings = shapes.generator().to(device), Generator()
     rows = stream(shapes.windows, settings.window, model.config)
     amount = float(sum(map(len, rows)))
 
     def plain() -> float:
-        with devices.any_kernels():
+        with devices.allow_nondeterministic():
             plain_loop(model.train(), rows, settings.learning_rate)
         return amount
 
@@ -232,7 +233,7 @@ def finetuning(figures: "Figures", device: torch.device, shapes: Shapes) -> None
         if device.type == "cuda":
             figures.add("its memory at most", torch.cuda.max_memory_allocated(device) / 1e9, "GB", most=12)
         free(device)
-    devices.ask_for_deterministic_kernels(False)
+    devices.set_deterministic(False)
 
 
 def scoring(figures: "Figures", device: torch.device, shapes: Shapes) -> None:
@@ -243,7 +244,7 @@ def scoring(figures: "Figures", device: torch.device, shapes: Shapes) -> None:
     encoded = [rng.integers(1000, min(30_000, model.config.vocab_size), size).tolist() for size in sizes]
     config = model.config
     weights = 12 * config.num_hidden_layers * config.hidden_size**2
-    with devices.any_kernels():
+    with devices.allow_nondeterministic():
         for name, some in (("float32", encoded[: len(encoded) // 10]), ("bf16", encoded)):
             model = in_bf16(model) if name == "bf16" else model
             score = partial(encoded_logits, model, some, 0, 256, fixed=FIXED_ON_GPU)

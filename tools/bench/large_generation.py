@@ -10,12 +10,12 @@ import torch
 from transformers import GenerationConfig
 
 from gendist.config.sampling import Sampling
+from gendist.stages.synthetic.batch_slots import GeneratedRow
 from gendist.stages.synthetic.sampler import Sampler
-from gendist.stages.synthetic.batch_slots import Row
-from tools.bench.generation import generated, plain_sampling, written
 from tools.bench.bench_inputs import gpt2, gpu
-from tools.bench.timed_pairs import Case, Check, Work, rate
+from tools.bench.generation import generated, plain_sampling, written
 from tools.bench.roofline import SIDE, SIZE, roofline
+from tools.bench.timed_pairs import Case, Check, Workload, rate
 
 ROWS, TOKENS = 4096, 100
 WANTED, SECONDS = 25_000, 10.0
@@ -41,7 +41,7 @@ def cases(
     device = device or gpu()
     model = gpt2(size).to(device)
     end = model.config.vocab_size - 1
-    sampler = Sampler(model, end, end, [], Sampling(max_tokens=TOKENS))
+    sampler = Sampler(model, Sampling(max_tokens=TOKENS), start=end, end=end)
     passes = iter(range(1_000_000))
 
     def ours() -> float:
@@ -57,7 +57,7 @@ def cases(
         Check("rows that change with others", float(moved(sampler, together)), 0),
     ]
     name, half = f"generation, GPT-2 {size} shape, GPU", copy.deepcopy(model).bfloat16()
-    others: dict[str, Work] = {
+    others: dict[str, Workload] = {
         "transformers generate, bf16": lambda: _generate(half, end, rows, sampler.batch_size),
         "transformers continuous batching, bf16": lambda: _continuous(half, end, rows),
     }
@@ -74,7 +74,7 @@ def for_a_token(config: Any, rows: int) -> tuple[float, float]:
     return 2 * (weights / rows + past), 2 * (weights + past)
 
 
-def moved(sampler: Sampler, rows: list[Row]) -> int:
+def moved(sampler: Sampler, rows: list[GeneratedRow]) -> int:
     """Return how many of some rows come out otherwise in other slots, beside others."""
     known = {row.number: row.tokens for row in rows}
     chosen = sorted(known)[::-3]

@@ -46,10 +46,10 @@ from gendist.stages.synthetic.sampler import Sampler
 from gendist.stages.teacher.course import Course
 from gendist.stages.teacher.finetune import trained_epochs
 from gendist.stages.texts.tables import Texts
+from tools.bench.bench_inputs import bert, gpt2, newsbriefs
 from tools.bench.finetuning import finetuned, stream
 from tools.bench.generation import written
-from tools.bench.bench_inputs import bert, gpt2, newsbriefs
-from tools.bench.timed_pairs import Work, rate
+from tools.bench.timed_pairs import Workload, rate
 from tools.bench.training import subwords
 
 CONFIG = Path(__file__).parents[2] / "configs" / "paper.yaml"
@@ -123,11 +123,11 @@ KINDS = ("generate", "finetune", "score", "train", "test")
 """First words of the stages, by which some of them are chosen."""
 
 
-def measurements(study: Study, device: torch.device, shapes: Shapes) -> dict[str, tuple[str, Work]]:
+def measurements(study: Study, device: torch.device, shapes: Shapes) -> dict[str, tuple[str, Workload]]:
     """Return the unit of each stage, and what does some of it: models are made once they are needed."""
     texts = _texts(shapes.rows)
     generator, teacher = cache(lambda: shapes.generator().to(device)), cache(lambda: shapes.teacher().to(device))
-    found: dict[str, tuple[str, Work]] = {}
+    found: dict[str, tuple[str, Workload]] = {}
     for name, sampling in study.samplings.items():
         settings = sampling.model_copy(update={"max_tokens": TOKENS})
         if device == devices.CPU and settings.precision == "auto":
@@ -144,7 +144,7 @@ def measurements(study: Study, device: torch.device, shapes: Shapes) -> dict[str
 def _sampler(generator: Callable[[], Any], settings: Sampling) -> Sampler:
     model = generator()
     end = model.config.vocab_size - 1
-    return Sampler(model.eval(), end, end, [], settings)
+    return Sampler(model.eval(), settings, start=end, end=end)
 
 
 def _generate(sampler: Callable[[], Sampler], rows: int) -> float:
@@ -165,7 +165,7 @@ def _texts(count: int) -> list[str]:
 
 def _of_teacher(
     study: Study, device: torch.device, teacher: Callable[[], Any], texts: list[str]
-) -> dict[str, tuple[str, Work]]:
+) -> dict[str, tuple[str, Workload]]:
     settings, tokenizer = study.teachers[study.teacher], load_tokenizer("minilm")  # BERT's vocabulary
 
     def train() -> float:
@@ -198,7 +198,7 @@ def _of_teacher(
     }
 
 
-def _of_student(study: Study, name: str, device: torch.device, texts: list[str]) -> dict[str, tuple[str, Work]]:
+def _of_student(study: Study, name: str, device: torch.device, texts: list[str]) -> dict[str, tuple[str, Workload]]:
     """Students with as many seeds as the study has: side by side on a GPU, else one after the other."""
     student, classes, seeds = study.students[name], 10, study.seed_list
     training = study.trainings[study.training].model_copy(update={"min_steps": 30, "max_steps": 30})

@@ -11,15 +11,15 @@ import torch
 
 from gendist.config.generator import POCKET, Generator
 from gendist.nn import devices
-from gendist.nn.padding import padded
+from gendist.nn.padding import pad_batch
 from gendist.nn.pocket.unpack_generator import unpack_generator
 from gendist.nn.pretrained import load_causal_lm, load_tokenizer
 from gendist.stages.generator import training_sequences
 from gendist.stages.generator.finetune_generator import boundary_tokens, freeze
 from gendist.stages.generator.generator_folder import label_prompt
 from gendist.stages.generator.training_loop import nats_per_token
-from tools.bench.finetuning import finetuned
 from tools.bench.bench_inputs import newsbriefs
+from tools.bench.finetuning import finetuned
 from tools.bench.timed_pairs import Case, Check
 
 ROWS, HELD_OUT = 48, 16
@@ -39,8 +39,10 @@ def cases() -> list[Case]:
         model = load_causal_lm(str(Path(folder) / "pocket"))
     texts, _ = newsbriefs()
     prompts = [label_prompt(texts.label_names[label]) for label in texts.labels]
-    ends = boundary_tokens(model.config, tokenizer, "pocket")
-    rows = training_sequences.tokenize(tokenizer, texts.texts, POCKET.window, *ends, prompts)
+    start, end = boundary_tokens(model.config, tokenizer, "pocket")
+    rows = training_sequences.tokenize_rows(
+        tokenizer, texts.texts, limit=POCKET.window, start=start, end=end, prompts=prompts
+    )
     rows = [rows[i] for i in np.random.default_rng(0).permutation(len(rows))[: ROWS + HELD_OUT]]
     # Without dropout, whose order of random numbers differs; one epoch, so that a round is as long as its rows.
     settings = POCKET.model_copy(update={"epochs": 1, "held_out": 0.0, "dropout": 0.0})
@@ -85,7 +87,7 @@ def usual_steps(model: Any, rows: Sequence[list[int]], settings: Generator, devi
         batch = sorted((rows[i] for i in order[step * settings.batch_size :][: settings.batch_size]), key=len)
         at_once = max(1, SLICE_TOKENS // len(batch[-1]))
         for first in range(0, len(batch), at_once):
-            ids, mask = padded(batch[first : first + at_once])
+            ids, mask = pad_batch(batch[first : first + at_once])
             labels = ids.masked_fill(mask == 0, -100)
             with devices.mixed_precision(device):
                 loss = model(input_ids=ids, attention_mask=mask, labels=labels).loss

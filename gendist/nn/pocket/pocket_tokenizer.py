@@ -1,4 +1,4 @@
-"""The generator's tokenizer: the encoder's WordPiece, with the special tokens that frame every text."""
+"""Tokenizer of the pocket generator: the encoder's WordPiece, with start and end tokens of a text."""
 
 from pathlib import Path
 
@@ -7,11 +7,11 @@ from tokenizers import Tokenizer, processors
 from gendist.errors import GendistError
 
 START, END, PADDING, UNKNOWN = "[CLS]", "[SEP]", "[PAD]", "[UNK]"
-"""An encoder has no begin- and end-of-text tokens; START and END serve as such in training and sampling."""
+"""BERT has no begin- and end-of-text tokens; training and sampling use START and END."""
 
 
 def generator_tokenizer(encoder: Path) -> Tokenizer:
-    """Load an encoder's WordPiece without truncation and padding, prepending START alone.
+    """Load an encoder's WordPiece tokenizer without truncation and padding; only START is added to a text.
 
     Args:
         encoder: transformers folder of the encoder.
@@ -22,12 +22,12 @@ def generator_tokenizer(encoder: Path) -> Tokenizer:
     tokenizer = Tokenizer.from_file(str(encoder / "tokenizer.json"))
     tokenizer.no_truncation()
     tokenizer.no_padding()
-    start, _ = boundaries(tokenizer)
+    start, _ = boundary_ids(tokenizer)
     tokenizer.post_processor = processors.TemplateProcessing(single=f"{START} $A", special_tokens=[(START, start)])
     return tokenizer
 
 
-def boundaries(tokenizer: Tokenizer) -> tuple[int, int]:
+def boundary_ids(tokenizer: Tokenizer) -> tuple[int, int]:
     """Return the ids of START and END.
 
     Raises:
@@ -35,5 +35,5 @@ def boundaries(tokenizer: Tokenizer) -> tuple[int, int]:
     """
     start, end = tokenizer.token_to_id(START), tokenizer.token_to_id(END)
     if start is None or end is None:
-        raise GendistError(f"the base encoder's tokenizer has no {START} and {END} tokens to frame texts with")
+        raise GendistError(f"the base encoder's tokenizer has no {START} and {END} tokens")
     return start, end

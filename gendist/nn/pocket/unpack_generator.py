@@ -1,4 +1,4 @@
-"""Turn the packaged generator into an ordinary transformers folder."""
+"""Unpack the pocket generator to a transformers folder."""
 
 import json
 import shutil
@@ -11,28 +11,27 @@ from transformers import BertConfig, GenerationConfig
 from gendist.io.files import write_tensors
 from gendist.io.folders import model_folder
 from gendist.io.provenance import Provenance, hash_file
-from gendist.nn.pocket.packaged_files import CONFIG, GENERATOR, MODELS, TOKENIZER, WEIGHTS, packaged
+from gendist.nn.pocket.packaged_files import CONFIG, GENERATOR, MODELS, TOKENIZER, WEIGHTS, verified_file
+from gendist.nn.pocket.pocket_tokenizer import END, PADDING, START, UNKNOWN, boundary_ids
 from gendist.nn.pocket.weight_quantisation import dequantise
-from gendist.nn.pocket.pocket_tokenizer import END, PADDING, START, UNKNOWN, boundaries
 
 
 def unpack_generator(target: Path, models: Path = MODELS) -> None:
-    """Write the pocket generator as an ordinary transformers folder, in float32.
+    """Write the pocket generator as a transformers folder in float32.
 
-    The tokenizer prepends the start token to a prompt and neither cuts nor pads; the end token
-    ends a text, as in training.
+    Its tokenizer prepends the start token to a prompt, without truncation and padding; the end token ends a text.
 
     Args:
-        target: folder to write; what stood there is replaced.
+        target: folder to write; an existing one is replaced.
         models: folder of the packaged models.
 
     Raises:
         GendistError: if a packaged file is missing or damaged.
     """
-    files = {name: packaged(name, models) for name in GENERATOR}
+    files = {name: verified_file(name, models) for name in GENERATOR}
     config = BertConfig.from_json_file(files[CONFIG])
-    start, end = boundaries(Tokenizer.from_file(str(files[TOKENIZER])))
-    # The full distribution, as the paper samples: by default, transformers would cut it to 50 candidates.
+    start, end = boundary_ids(Tokenizer.from_file(str(files[TOKENIZER])))
+    # Sample from the full distribution, as the paper does; the default of transformers is top_k=50.
     generation = GenerationConfig(
         bos_token_id=start, eos_token_id=end, pad_token_id=config.pad_token_id, do_sample=True, top_k=0
     )

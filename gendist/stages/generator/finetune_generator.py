@@ -20,12 +20,18 @@ from gendist.jobs.checkpoints import Checkpoints
 from gendist.jobs.stamp import stamp_of
 from gendist.jobs.work_folder import WorkFolder
 from gendist.nn import devices
-from gendist.nn.int8_calibration import LIMIT, layers_in_two_passes
-from gendist.nn.pretrained import content_of, describe, load_causal_lm, load_tokenizer
-from gendist.stages.generator import training_sequences
-from gendist.stages.generator.activation_memory import recomputes
-from gendist.stages.generator.generator_folder import Record, label_prompt, member_folder, record_in, write_record
-from gendist.stages.generator.training_loop import Course, train_model
+from gendist.nn.int8_calibration import MAX_DIVERGENCE, calibrate_int8
+from gendist.nn.pretrained import content_hash, describe, load_causal_lm, load_tokenizer
+from gendist.stages.generator.activation_memory import uses_checkpointing
+from gendist.stages.generator.generator_folder import (
+    GeneratorRecord,
+    label_prompt,
+    member_folder,
+    read_record_file,
+    write_record,
+)
+from gendist.stages.generator.training_loop import TrainingState, train_model
+from gendist.stages.generator.training_sequences import tokenize_rows
 from gendist.stages.texts.tables import Texts, read_texts
 
 log = logging.getLogger(__name__)
@@ -35,30 +41,30 @@ def finetune_generator(
     train: Path,
     target: Path,
     settings: Generator,
+    *,
     threads: int = 1,
     work: Path | None = None,
     device: Device = "auto",
 ) -> None:
     """Finetune ``settings.model`` on the texts of ``train`` and save it as a transformers folder.
 
-    With ``settings.held_out`` a share of the rows is kept out; training stops when their
-    likelihood no longer improves, and the best epoch's weights are saved. Labels are seen only
-    if ``settings.conditional``: a text then follows its label's name. Of several
-    ``settings.finetunes``, those after the first go to sub-folders (``member_folder``).
+    With ``settings.held_out``, training stops early, when the likelihood of held-out rows no longer improves, and the
+    best epoch's weights are saved. With ``settings.conditional``, each text is preceded by its label's name; otherwise
+    labels are not used. With several ``settings.finetunes``, further models are in sub-folders (``member_folder``).
 
     Args:
         train: ``texts/train.parquet``.
         target: folder to write: weights as safetensors, config and tokenizer.
         settings: model and schedule.
-        threads: CPU threads.
-        work: folder of all work folders, where checkpoints are kept; None keeps none.
-        device: where to compute; a GPU is claimed until this process ends.
+        threads: number of CPU threads.
+        work: root of all work folders, where checkpoints are saved; None to save none.
+        device: device choice; a GPU is claimed for the life of this process.
 
     Raises:
-        GendistError: if the model cannot be loaded or never ends a text, a label's name is longer than
-            the window, or training diverges.
+        GendistError: if the model cannot be loaded or has no end token, a label's name is longer than the window, or
+            training diverges.
     """
-    place = devices.prepare(threads, settings.seed, device)
+    torch_device = devices.prepare(threads, settings.seed, device)
     texts = read_texts(train)
     provenance = Provenance(
         "generator",
@@ -67,78 +73,94 @@ def finetune_generator(
         settings.seed,
         describe(settings.model, settings.revision),
     )
-    model = content_of(settings.model, settings.revision)
-    stamp = stamp_of(provenance, __file__, model=model, threads=threads, device=place.type)
-    kept = WorkFolder(work, target, stamp)
+    model = content_hash(settings.model, settings.revision)
+    stamp = stamp_of(provenance, __file__, model=model, threads=threads, device=torch_device.type)
+    work_folder = WorkFolder(work, target, stamp)
     with model_folder(target, provenance) as folder, stopping.postponed():
         for member in range(settings.finetunes):
             if settings.finetunes > 1:
                 log.info("model %d of %d", member + 1, settings.finetunes)
             stopping.check()
-            name, own = f"member-{member}", member_folder(folder, member)
-            if kept.take_folder(name, own):
-                log.info("going on after its finetuning, which was finished")
+            name, model_target = f"member-{member}", member_folder(folder, member)
+            if work_folder.take_folder(name, model_target):
+                log.info("resuming: finetuning already complete")
                 continue
             seeded = settings.model_copy(update={"seed": settings.seed + member})
-            checkpoints = Checkpoints(kept, Course(), name)
-            _finetune(texts, own, seeded, threads, device, checkpoints, member)
-            kept.add_folder(name, own)
+            checkpoints = Checkpoints(work_folder, TrainingState(), name)
+            devices.prepare(threads, seeded.seed, device)
+            _finetune(texts, model_target, seeded, torch_device, checkpoints=checkpoints, member=member)
+            work_folder.add_folder(name, model_target)
             checkpoints.remove()
         names = tuple(texts.label_names) if settings.conditional else ()
         members = [member_folder(folder, member) / "config.json" for member in range(settings.finetunes)]
-        records = [record_in(config) for config in members]
+        records = [read_record_file(config) for config in members]
         two_pass = tuple(sorted({kind for record in records for kind in record.two_pass}))
         int8 = all(record.int8 for record in records)
-        write_record(folder, Record(label_names=names, members=settings.finetunes, int8=int8, two_pass=two_pass))
-    kept.finish()
+        write_record(
+            folder, GeneratorRecord(label_names=names, members=settings.finetunes, int8=int8, two_pass=two_pass)
+        )
+    work_folder.finish()
 
 
 def _finetune(
     texts: Texts,
     folder: Path,
     settings: Generator,
-    threads: int,
-    device: Device,
-    checkpoints: Checkpoints[Course],
+    device: torch.device,
+    *,
+    checkpoints: Checkpoints[TrainingState],
     member: int,
 ) -> None:
-    """Finetune one model and save it, its tokenizer and the course of its training in ``folder``."""
-    place = devices.prepare(threads, settings.seed, device)
+    """Finetune one model and save it, its tokenizer and its training history in ``folder``."""
     tokenizer = load_tokenizer(settings.model, settings.revision)
-    model = load_causal_lm(settings.model, settings.revision).to(place)
+    model = load_causal_lm(settings.model, settings.revision).to(device)
     start, end = boundary_tokens(model.config, tokenizer, settings.model)
     limit = min(settings.window, getattr(model.config, "max_position_embeddings", settings.window))
     prompts = [label_prompt(texts.label_names[label]) for label in texts.labels] if settings.conditional else None
-    rows = training_sequences.tokenize(tokenizer, texts.texts, limit, start, end, prompts)
+    rows = tokenize_rows(tokenizer, texts.texts, limit=limit, start=start, end=end, prompts=prompts)
     rng = np.random.default_rng(settings.seed)
     order = rng.permutation(len(rows))
     n_held_out = math.ceil(settings.held_out * len(rows))
     held_out = [rows[i] for i in order[:n_held_out]]
-    kept = [rows[i] for i in np.sort(order[n_held_out:])]
+    train_rows = [rows[i] for i in np.sort(order[n_held_out:])]
     freeze(model, settings)
     if settings.dropout is not None:
         for module in model.modules():
             if isinstance(module, torch.nn.Dropout):
                 module.p = settings.dropout
-    train_model(model, kept, held_out, limit, start, rng, settings, checkpoints, member)
-    two_pass, nats = layers_in_two_passes(model.eval(), held_out or kept)
+    train_model(
+        model,
+        train_rows,
+        held_out,
+        limit=limit,
+        start=start,
+        rng=rng,
+        settings=settings,
+        checkpoints=checkpoints,
+        member=member,
+    )
+    two_pass, nats = calibrate_int8(model.eval(), held_out or train_rows)
     if two_pass is not None:
-        more = f" with 16-bit inputs of {', '.join(two_pass)}" if two_pass else ""
-        log.info("in int8%s the generator is %.4f nats per token from float32", more, nats)
+        layers = f" with 16-bit inputs of {', '.join(two_pass)}" if two_pass else ""
+        log.info("int8 calibration: KL divergence from float32%s: %.4f nats per token", layers, nats)
     elif math.isfinite(nats):
-        log.warning("in int8 the generator is %.4f nats per token from float32, over %g: using float32", nats, LIMIT)
+        log.warning(
+            "int8 calibration: KL divergence from float32: %.4f nats per token, above %g; using float32",
+            nats,
+            MAX_DIVERGENCE,
+        )
     model.config.bos_token_id, model.config.eos_token_id = start, end
     model.generation_config.bos_token_id, model.generation_config.eos_token_id = start, end
     model.save_pretrained(folder, max_shard_size="100GB")
     tokenizer.save_pretrained(folder)
-    write_record(folder, Record(int8=two_pass is not None, two_pass=two_pass or ()))
+    write_record(folder, GeneratorRecord(int8=two_pass is not None, two_pass=two_pass or ()))
     lines = ["epoch,train_nats_per_token,held_out_nats_per_token\n"]
     lines += [f"{epoch},{train_loss:.5f},{held:.5f}\n" for epoch, train_loss, held in checkpoints.course.history]
     write_text(folder / "history.csv", "".join(lines))
 
 
 def boundary_tokens(config: Any, tokenizer: Any, name: str) -> tuple[int, int]:
-    """Return the ids that stand before and after every text.
+    """Return the ids of the start and the end token of a text.
 
     Raises:
         GendistError: if the model has no end token.
@@ -152,13 +174,13 @@ def boundary_tokens(config: Any, tokenizer: Any, name: str) -> tuple[int, int]:
 
 
 def freeze(model: Any, settings: Generator) -> None:
-    """Leave trainable what the settings say, and recompute activations if they or the memory say so."""
+    """Freeze all weights but ``settings.trainable``, and enable gradient checkpointing if it is chosen."""
     if settings.trainable == "blocks":
-        # Transformers keeps the blocks, and nothing else, in a numbered list: transformer.h.0.attn...
+        # Parameters of the blocks, and no others, have a number in their name: transformer.h.0.attn...
         for name, parameter in model.named_parameters():
             parameter.requires_grad_(re.search(r"\.\d+\.", name) is not None)
-    if recomputes(model, settings):
-        # The newer name of the two; the older warns since transformers 5.23.
+    if uses_checkpointing(model, settings):
+        # The new name; the old one is deprecated since transformers 5.23.
         enable = getattr(model, "activation_checkpointing_enable", None) or model.gradient_checkpointing_enable
         enable({"use_reentrant": False})
         model.config.use_cache = False

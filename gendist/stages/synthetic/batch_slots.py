@@ -1,4 +1,4 @@
-"""Where rows are written side by side: a slot holds a row, at a place of its own, until that ends and another comes."""
+"""Batch slots: each slot has one running row, with its own position, and is reused when the row finishes."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -8,8 +8,8 @@ import torch
 
 
 @dataclass(frozen=True)
-class Row:
-    """A generated row: its number in the pool, its tokens without the prompt, and whether it ended by itself."""
+class GeneratedRow:
+    """A generated row: its number in the pool, its tokens without the prompt, and whether an end token stopped it."""
 
     number: int
     tokens: list[int]
@@ -17,107 +17,116 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Task:
+class RowRequest:
     """A row to generate."""
 
     number: int
     prompt: list[int]
-    """The start token, and the tokens that the row continues."""
-    most: int
-    """Tokens of the row, the prompt not counted, after which it is cut; at least one."""
+    """The start token and the tokens that the row continues."""
+    max_new_tokens: int
+    """Tokens after the prompt at which the row is cut; at least one."""
 
 
 class Slots:
-    """Rows under way. All tensors have an entry for each slot, and are changed in place while their number stays.
+    """State of the running rows. Tensors have one entry per slot and are updated in place.
 
-    What is here is the same for rows that are read one token after the other on a CPU, and for whole steps on a GPU,
-    which cannot wait for anything: ``accept`` works on all slots alike, and ``look`` is the one place that waits.
+    All updates are tensor operations without synchronisation, so that a CUDA graph can capture them; ``sync`` alone
+    waits for the device and copies the state to the host.
     """
 
     def __init__(self, count: int, longest: int, end: int, device: torch.device) -> None:
-        """Make free slots for rows of up to ``longest`` tokens with their prompts, which the token ``end`` ends."""
+        """Allocate free slots.
+
+        Args:
+            count: number of slots.
+            longest: maximum length of a row, prompt included.
+            end: id of the end token.
+            device: device of the tensors.
+        """
         self.end, self.device = end, device
 
         def zeros(*shape: int, dtype: torch.dtype = torch.int64) -> torch.Tensor:
             return torch.zeros(shape, dtype=dtype, device=device)
 
-        self.texts = zeros(count, longest + 1)  # one more, for rows that have ended to point at
-        self.places = zeros(count)
-        """The token to be read next; all up to it are known."""
-        self.numbers, self.prompts, self.limits = zeros(count), zeros(count), zeros(count)
-        """Number in the pool, tokens of the prompt, and of the prompt and the longest text."""
-        self.running, self.ended = (zeros(count, dtype=torch.bool) for _ in range(2))
-        """Still being written; ended by the end token."""
-        self.taken = np.zeros(count, bool)
-        self.seen = np.zeros((3, count), np.int64)
-        """Of each slot when last looked at: running, ended, place."""
+        self.tokens = zeros(count, longest + 1)  # one more column, written by rows that have finished
+        self.positions = zeros(count)
+        """Position of the next input token; all tokens up to it are known."""
+        self.numbers, self.prompt_lengths, self.max_lengths = zeros(count), zeros(count), zeros(count)
+        """Row number in the pool, length of the prompt, maximum length of prompt and row."""
+        self.running, self.stopped = (zeros(count, dtype=torch.bool) for _ in range(2))
+        """Not finished; finished by the end token."""
+        self.occupied = np.zeros(count, bool)
+        self.host_running, self.host_stopped, self.host_positions = np.zeros((3, count), np.int64)
+        """Copies from the last ``sync``."""
 
     def __len__(self) -> int:
-        """Return how many slots there are."""
-        return len(self.places)
+        """Return the number of slots."""
+        return len(self.positions)
 
     @property
     def free(self) -> np.ndarray:
-        """Return the numbers of the slots that hold no row."""
-        return np.flatnonzero(~self.taken)
+        """Return the indices of the free slots."""
+        return np.flatnonzero(~self.occupied)
 
-    def put(self, tasks: Iterable[Task]) -> None:
-        """Let rows begin in free slots."""
-        pairs = list(zip(self.free.tolist(), tasks, strict=False))
+    def start(self, requests: Iterable[RowRequest]) -> None:
+        """Start rows in free slots."""
+        pairs = list(zip(self.free.tolist(), requests, strict=False))
         if not pairs:
             return
-        slots, texts = [slot for slot, _ in pairs], np.zeros((len(pairs), self.texts.shape[1]), np.int64)
+        slots, tokens = [slot for slot, _ in pairs], np.zeros((len(pairs), self.tokens.shape[1]), np.int64)
         numbers = np.zeros((3, len(pairs)), np.int64)
-        for i, (_, task) in enumerate(pairs):
-            texts[i, : len(task.prompt)] = task.prompt
-            numbers[:, i] = task.number, len(task.prompt), len(task.prompt) + task.most
-        where = torch.tensor(slots, device=self.device)
-        self.texts[where] = torch.from_numpy(texts).to(self.device)
-        self.numbers[where], self.prompts[where], self.limits[where] = torch.from_numpy(numbers).to(self.device)
-        self.places[where], self.ended[where] = 0, False
-        self.running[where] = True
-        self.taken[slots] = True
-        self.seen[:, slots] = np.array([1, 0, 0])[:, None]
+        for i, (_, request) in enumerate(pairs):
+            length = len(request.prompt)
+            tokens[i, :length] = request.prompt
+            numbers[:, i] = request.number, length, length + request.max_new_tokens
+        indices = torch.tensor(slots, device=self.device)
+        self.tokens[indices] = torch.from_numpy(tokens).to(self.device)
+        on_device = torch.from_numpy(numbers).to(self.device)
+        self.numbers[indices], self.prompt_lengths[indices], self.max_lengths[indices] = on_device
+        self.positions[indices], self.stopped[indices] = 0, False
+        self.running[indices] = True
+        self.occupied[slots] = True
+        self.host_running[slots], self.host_stopped[slots], self.host_positions[slots] = 1, 0, 0
 
     @property
-    def steps(self) -> torch.Tensor:
-        """Return how many tokens each row has so far."""
-        return self.places + 1 - self.prompts
+    def generated(self) -> torch.Tensor:
+        """Return the number of tokens that each row has after its prompt; negative during prefill."""
+        return self.positions + 1 - self.prompt_lengths
 
     @property
-    def given(self) -> torch.Tensor:
-        """Return for which rows the prompt says what comes next."""
-        return self.places + 1 < self.prompts
+    def in_prompt(self) -> torch.Tensor:
+        """Return for which rows the next token is in the prompt."""
+        return self.positions + 1 < self.prompt_lengths
 
-    def accept(self, tokens: torch.Tensor, going: torch.Tensor) -> None:
-        """Let some rows go on by a token: that of their prompt, or the one that is given.
+    def append(self, tokens: torch.Tensor, advancing: torch.Tensor) -> None:
+        """Advance rows by one token, that of the prompt or the drawn one.
 
         Args:
-            tokens: one for each slot, (slots,).
-            going: which rows go on, (slots,).
+            tokens: drawn tokens, (slots,).
+            advancing: which rows advance, (slots,) bool.
         """
-        after, given = (self.places + 1)[:, None], self.given
-        before = self.texts.gather(1, after)[:, 0]
-        self.texts.scatter_(1, after, torch.where(going & ~given, tokens, before)[:, None])
-        self.places += going
-        last = going & ~given & (tokens == self.end)
-        self.ended |= last
-        self.running &= ~last & (self.places + 1 < self.limits)
+        after, in_prompt = (self.positions + 1)[:, None], self.in_prompt
+        prompt_tokens = self.tokens.gather(1, after)[:, 0]
+        self.tokens.scatter_(1, after, torch.where(advancing & ~in_prompt, tokens, prompt_tokens)[:, None])
+        self.positions += advancing
+        ends = advancing & ~in_prompt & (tokens == self.end)
+        self.stopped |= ends
+        self.running &= ~ends & (self.positions + 1 < self.max_lengths)
 
-    def look(self) -> None:
-        """See how far the rows have come."""
-        states = torch.stack([self.running.long(), self.ended.long(), self.places])
-        self.seen = states.cpu().numpy()
+    def sync(self) -> None:
+        """Wait for the device and copy the state of the rows to the host."""
+        state = torch.stack([self.running.long(), self.stopped.long(), self.positions])
+        self.host_running, self.host_stopped, self.host_positions = state.cpu().numpy()
 
-    def take(self) -> Iterator[Row]:
-        """Yield the rows that had ended when last looked at; their slots are free then."""
-        done = np.flatnonzero(self.taken & (self.seen[0] == 0))
+    def pop_finished(self) -> Iterator[GeneratedRow]:
+        """Yield the rows that were finished at the last ``sync``, and free their slots."""
+        done = np.flatnonzero(self.occupied & (self.host_running == 0))
         if not len(done):
             return
-        where = torch.from_numpy(done).to(self.device)
-        texts, numbers = self.texts[where].tolist(), self.numbers[where].tolist()
-        prompts = self.prompts[where].tolist()
-        self.taken[done] = False
+        indices = torch.from_numpy(done).to(self.device)
+        tokens, numbers = self.tokens[indices].tolist(), self.numbers[indices].tolist()
+        prompts = self.prompt_lengths[indices].tolist()
+        self.occupied[done] = False
         for i, slot in enumerate(done.tolist()):
-            ended, place = bool(self.seen[1, slot]), int(self.seen[2, slot])
-            yield Row(numbers[i], texts[i][prompts[i] : place + (not ended)], ended)
+            stopped, position = bool(self.host_stopped[slot]), int(self.host_positions[slot])
+            yield GeneratedRow(numbers[i], tokens[i][prompts[i] : position + (not stopped)], stopped)

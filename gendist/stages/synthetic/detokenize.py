@@ -1,8 +1,8 @@
-"""Generated text as people write it: a WordPiece tokenizer's blanks around punctuation removed.
+"""Detokenise generated text: remove the spaces that a WordPiece tokenizer leaves around punctuation.
 
-Uncased BERT tokenizers, the embedded generator's among them, decode to lower-cased text in which every punctuation
-mark stands alone: ``mary ' s kick - off ( $ 5. 2 million )``. ``detokenize`` undoes that for tables and pages. It
-moves blanks alone; data files keep the text as generated.
+Uncased BERT tokenizers, such as the pocket generator's, decode to lower-cased text with spaces around every punctuation
+mark: ``mary ' s kick - off ( $ 5. 2 million )``. ``detokenize`` is for tables and pages; data files keep the generated
+text.
 """
 
 import re
@@ -11,7 +11,7 @@ import unicodedata
 from collections.abc import Sequence
 
 Sides = tuple[bool, bool]
-"""Whether a mark is joined to the token before it and to the token after it."""
+"""Whether a mark is attached to the token before it, and to the token after it."""
 
 ALONE: Sides = (False, False)
 BEFORE: Sides = (True, False)
@@ -20,41 +20,41 @@ BOTH: Sides = (True, True)
 
 CURLY_APOSTROPHE, OPENING_CURLY, EN_DASH = "\u2019", "\u2018", "\u2013"
 ATTACHED = ".,?!"
-"""Marks that the WordPiece decoder joins to the token before them."""
+"""Marks that the WordPiece decoder attaches to the token before them."""
 FIXED = {
     **dict.fromkeys(".,?!;:)]}…”", BEFORE),
     **dict.fromkeys("([{“" + OPENING_CURLY, AFTER),
     "/": BOTH,
 }
-"""Marks that are joined in the same way wherever no rule below applies; others stand alone."""
+"""Attachment of marks where no rule below applies; other marks are attached to nothing."""
 CONTRACTIONS = {"s", "t", "d", "m", "re", "ve", "ll", "n", "l"}
-"""What follows an apostrophe: it's, don't, I'd, I'm, we're, we've, we'll, fed'n, nat'l."""
+"""Endings after an apostrophe: it's, don't, I'd, I'm, we're, we've, we'll, fed'n, nat'l."""
 ELISIONS = {"em", "til", "tis", "twas", "cause"}
-"""What begins with an apostrophe: 'em, 'til."""
+"""Words that start with an apostrophe: 'em, 'til."""
 NOT_POSSESSIVE = {"as", "asks", "calls", "does", "has", "is", "its", "reads", "says", "this", "thus", "was", "yes"}
-"""Words in s that come before a quotation, never before the apostrophe of a plural."""
+"""Words in -s that precede a quotation, never the apostrophe of a plural possessive."""
 CLAUSE_STARTS = {"a", "an", "and", "but", "he", "her", "his", "i", "it", "its", "or", "she", "that", "the", "their"}
 CLAUSE_STARTS |= {"they", "this", "we", "which", "who", "with", "you"}
 """Words that follow a dash, and a hyphen only in the middle of a compound (off-the-shelf)."""
 YEAR = re.compile(r"(19|20)\d\d")
-"""Digits that end a sentence more often than they begin a decimal number."""
+"""Numbers that end a sentence more often than they start a decimal number."""
 DOMAINS = {"com", "org"}
-"""What a period joins to the word before it; other top-level domains are words as well."""
+"""Top-level domains that a period attaches to the word before it; others are also ordinary words."""
 
 
 def detokenize(text: str) -> str:
-    """Return lower-cased tokenised text without the blanks that tokenisation put around punctuation marks.
+    """Return lower-cased tokenised text without the spaces around punctuation marks.
 
-    What is ambiguous is read as its most frequent meaning: ``kick - off`` as a compound, ``1, 000`` as one number,
-    quotation marks as opening and closing in turn. Case is left as it is. Applying it twice changes nothing more.
+    Ambiguous marks get their most frequent reading: ``kick - off`` is a compound, ``1, 000`` is one number, quotation
+    marks alternate between opening and closing. The function is idempotent.
 
     Args:
         text: a generated text.
 
     Returns:
-        The text with some blanks removed. Text that has upper case, other white space than single blanks, or a
-        punctuation mark between letters is no output of such a tokenizer and is returned unchanged, as is text in
-        which no mark stands alone.
+        The text with some spaces removed. Text with upper case, white space other than single spaces, or a
+        punctuation mark between letters is not the output of such a tokenizer and is returned unchanged, as is text
+        without a separate mark.
     """
     tokens = _tokens(text)
     sides = _quotation_sides(tokens)
@@ -69,7 +69,7 @@ def detokenize(text: str) -> str:
 
 
 def _tokens(text: str) -> list[str]:
-    """Split tokenised text into words and single marks; an empty list for text of any other form."""
+    """Split tokenised text into words and single marks; return an empty list for other text."""
     if any(c.isupper() or c.istitle() for c in text):
         return []
     tokens: list[str] = []
@@ -84,12 +84,12 @@ def _tokens(text: str) -> list[str]:
 
 
 def _is_mark(token: str) -> bool:
-    """Return whether a token is a single character that BERT's pre-tokenisation separates from words."""
+    """Return whether a token is a character that BERT's pre-tokenisation splits off words."""
     return len(token) == 1 and (token in string.punctuation or unicodedata.category(token).startswith("P"))
 
 
 def _mark_sides(tokens: Sequence[str], i: int) -> Sides:
-    """Return how a mark other than a quotation mark or an apostrophe is joined to its neighbours."""
+    """Return how a mark, other than a quotation mark or apostrophe, is attached to its neighbours."""
     mark, before, after = tokens[i], _at(tokens, i - 1), _at(tokens, i + 1)
     digits = before[-1:].isdecimal() and after[:1].isdecimal()
     match mark:
@@ -140,13 +140,13 @@ def _hyphen_sides(tokens: Sequence[str], i: int) -> Sides:
 
 
 def _in_abbreviation(tokens: Sequence[str], i: int) -> bool:
-    """Return whether a period stands between two single letters, the second of which has one too (u.s., 4p.m.)."""
+    """Return whether a period is between two single letters, the second with a period of its own (u.s., 4p.m.)."""
     before, after = _at(tokens, i - 1).lstrip(string.digits), _at(tokens, i + 1)
     return all(len(letter) == 1 and letter.isalpha() for letter in (before, after)) and _at(tokens, i + 2) == "."
 
 
 def _quotation_sides(tokens: Sequence[str]) -> dict[int, Sides]:
-    """Return the sides of every quotation mark and apostrophe, straight or curly."""
+    """Return how every quotation mark and apostrophe, straight or curly, is attached."""
     sides: dict[int, Sides] = {}
     for i, mark in enumerate(tokens):
         if mark in ("'", CURLY_APOSTROPHE) and (found := _apostrophe_sides(tokens, i)):
@@ -157,7 +157,7 @@ def _quotation_sides(tokens: Sequence[str]) -> dict[int, Sides]:
 
 
 def _apostrophe_sides(tokens: Sequence[str], i: int) -> Sides | None:
-    """Return the sides of an apostrophe within or before a word; None for what may be a quotation mark."""
+    """Return how an apostrophe in or before a word is attached; None for a possible quotation mark."""
     before, after = _at(tokens, i - 1), _at(tokens, i + 1)
     if after == "n" and _at(tokens, i + 2) == "'":
         return AFTER  # rock 'n' roll
@@ -173,12 +173,12 @@ def _apostrophe_sides(tokens: Sequence[str], i: int) -> Sides | None:
 
 
 def _pair(tokens: Sequence[str], marks: Sequence[int], sides: dict[int, Sides]) -> None:
-    """Let quotation marks of one kind open and close in turn; apostrophes of plural possessives are passed over."""
+    """Alternate opening and closing among quotation marks of one kind, skipping apostrophes of plural possessives."""
     plurals = {i for i in marks if tokens[i] == "'" and _may_be_possessive(tokens, i)}
     is_open = False
-    for place, i in enumerate(marks):
+    for n, i in enumerate(marks):
         after = _at(tokens, i + 1)
-        others_later = sum(j not in plurals for j in marks[place + 1 :])
+        others_later = sum(j not in plurals for j in marks[n + 1 :])
         # An apostrophe if the other marks pair without it.
         if i in plurals and (others_later % 2 == 1) == is_open:
             sides[i] = BEFORE

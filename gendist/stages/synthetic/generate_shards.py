@@ -1,4 +1,4 @@
-"""Generate shards of a pool and write them as Parquet."""
+"""Generate shards of a pool as Parquet files."""
 
 import logging
 from collections import Counter
@@ -21,10 +21,11 @@ from gendist.nn import devices
 from gendist.nn.pretrained import load_causal_lm, load_config, load_tokenizer
 from gendist.stages.generator.finetune_generator import boundary_tokens
 from gendist.stages.generator.generator_folder import member_folder, read_record
-from gendist.stages.synthetic.saved_rows import KeptRows
-from gendist.stages.synthetic.prompts import Prompter
-from gendist.stages.synthetic.sampler import Sampler, computed_in
-from gendist.stages.synthetic.batch_slots import Row
+from gendist.stages.synthetic.backend_selection import resolve_precision
+from gendist.stages.synthetic.batch_slots import GeneratedRow
+from gendist.stages.synthetic.prompts import PromptBuilder
+from gendist.stages.synthetic.sampler import Sampler
+from gendist.stages.synthetic.saved_rows import SavedRows
 
 log = logging.getLogger(__name__)
 
@@ -33,108 +34,101 @@ def generate_shards(
     generator: Path,
     targets: Sequence[Path],
     settings: Sampling,
-    first: int,
+    *,
+    first_shard: int,
     shard_rows: int,
     threads: int = 1,
     train: Path | None = None,
     work: Path | None = None,
     device: Device = "auto",
 ) -> None:
-    """Generate shards one after the other, in one go; shard n has rows ``n * shard_rows`` and following of the pool.
+    """Generate consecutive shards of a pool; shard n has the rows from ``n * shard_rows``.
 
-    Each is the file that it would be alone, on one kind of device: a GPU computes in another precision than a CPU
-    (``computed_in``), and the provenance of a shard names the GPU that made it.
+    Shards generated together or one at a time are the same files on one kind of device. A GPU computes in another
+    precision than a CPU (``resolve_precision``); the shard's provenance names it.
 
-    Writes row, text, n_tokens and finish: ``stop`` (the model ended the text), ``length`` (cut at
-    ``max_tokens``) or ``empty`` (no letter or digit in it; text is then empty). An empty row keeps
-    its place in the pool, so that no other row shifts; distillation leaves it out. The label that
-    a row was prompted with is no part of its text; real words that it starts from are.
+    Columns: row, text, n_tokens and finish, which is ``stop`` (end token), ``length`` (cut at ``max_tokens``) or
+    ``empty`` (no letter or digit; the text is then empty). Empty rows stay in the pool, so that row numbers are
+    consecutive; distillation skips them. A label's prompt is not part of the text, words of a real row are.
 
     Args:
         generator: finetuned transformers folder.
-        targets: Parquet files to write.
+        targets: Parquet file to write for each shard.
         settings: sampling strategy and pool seed.
-        first: number of the first shard, from 0.
-        shard_rows: rows in a shard.
-        threads: CPU threads.
-        train: ``texts/train.parquet``, read only if ``settings.prompt_words``.
-        work: folder of all work folders, where rows are kept until the shards are whole; None keeps none.
-        device: where to compute; a GPU is claimed until this process ends.
+        first_shard: number of the first shard, from 0.
+        shard_rows: rows per shard.
+        threads: number of CPU threads.
+        train: ``texts/train.parquet``, required if ``settings.prompt_words`` is not 0.
+        work: root of all work folders, where rows are saved until the shards are complete; None to save none.
+        device: device choice; a GPU is claimed for the life of this process.
 
     Raises:
-        GendistError: if the generator is incomplete, or the training texts are missing or of other labels.
+        GendistError: if the generator is incomplete, or the training texts are missing or have other labels.
     """
-    place = devices.prepare(threads, settings.seed, device)
+    torch_device = devices.prepare(threads, settings.seed, device)
     record = read_record(generator)
     tokenizer = load_tokenizer(str(generator))
-    precision = computed_in(settings, load_config(str(generator)), place, record.int8)
-    if precision != "bf16":
-        settings = settings.model_copy(update={"precision": precision})
-    prompter = Prompter(tokenizer, record, settings, train)
+    precision = resolve_precision(settings, load_config(str(generator)), torch_device, int8=record.int8)
+    prompt_builder = PromptBuilder(tokenizer, record, settings, train)
     inputs = {"generator": hash_folder(generator)}
     if train is not None and settings.prompt_words:
         inputs["train"] = hash_file(train)
-    made_by = {**settings.model_dump(mode="json"), "precision": precision, "shard_rows": shard_rows}
-    if place.type == "cuda":
-        made_by["device"] = torch.cuda.get_device_name(place)
+    recorded = {**settings.model_dump(mode="json"), "precision": precision, "shard_rows": shard_rows}
+    if torch_device.type == "cuda":
+        recorded["device"] = torch.cuda.get_device_name(torch_device)
     else:
-        del made_by["batch_size"]  # it has no influence on the rows
+        del recorded["batch_size"]  # on a CPU, rows do not depend on it
 
     def provenance(shard: int) -> Provenance:
-        return Provenance("synthetic", inputs, {**made_by, "shard": shard}, settings.seed)
+        return Provenance("synthetic", inputs, {**recorded, "shard": shard}, settings.seed)
 
-    rows = len(targets) * shard_rows
-    kept = KeptRows(
-        WorkFolder(work, targets[0], stamp_of(provenance(first), __file__, shards=len(targets))),
-        range(first * shard_rows, first * shard_rows + rows),
+    total = len(targets) * shard_rows
+    saved = SavedRows(
+        WorkFolder(work, targets[0], stamp_of(provenance(first_shard), __file__, shards=len(targets))),
+        range(first_shard * shard_rows, first_shard * shard_rows + total),
     )
-    if kept.rows:
-        log.info("going on from row %d of %d", len(kept.rows), rows)
-    which = f"shard {first}" if len(targets) == 1 else f"shards {first} to {first + len(targets) - 1}"
-    progress = Progress(f"generating {which}", rows, before=len(kept.rows))
-    tokens, settled = 0, 0
+    if saved.rows:
+        log.info("resuming from row %d of %d", len(saved.rows), total)
+    last_shard = first_shard + len(targets) - 1
+    name = f"shard {first_shard}" if len(targets) == 1 else f"shards {first_shard} to {last_shard}"
+    progress = Progress(f"generating {name}", total, before=len(saved.rows))
+    tokens, redrawn = 0, 0
     for member in range(record.members):
-        numbers = [n for n in sorted(kept.wanted - kept.rows.keys()) if record.member_of(n) == member]
+        numbers = [n for n in sorted(saved.numbers - saved.rows.keys()) if record.member_of(n) == member]
         if not numbers:
             continue
         folder = str(member_folder(generator, member))
-        model = load_causal_lm(folder).to(place).eval()
+        model = load_causal_lm(folder).to(torch_device).eval()
         start, end = boundary_tokens(model.config, tokenizer, folder)
-        sampler = Sampler(model, start, end, tokenizer.all_special_ids, settings, record.two_pass)
-        prompts = prompter.prompts(numbers, sampler.context)
-        with kept.saved():
+        sampler = Sampler(
+            model,
+            settings,
+            start=start,
+            end=end,
+            forbidden=tokenizer.all_special_ids,
+            precision=precision,
+            two_pass=record.two_pass,
+        )
+        prompts = prompt_builder.prompts(numbers, sampler.context)
+        with saved.save_on_exit():
             for row in sampler.sample(numbers, [prompts[number].tokens for number in numbers]):
-                kept.add(replace(row, tokens=prompts[row.number].words + row.tokens))
+                saved.add(replace(row, tokens=prompts[row.number].words + row.tokens))
                 tokens += len(row.tokens)
                 progress.add(1, f"{tokens:,} tokens")
-        settled += sampler.settled
-    for shard, target in enumerate(targets, first):
-        own = range(shard * shard_rows, (shard + 1) * shard_rows)
-        table, counts = shard_table([kept.rows[number] for number in own], tokenizer)
+        redrawn += sampler.redrawn
+    for shard, target in enumerate(targets, first_shard):
+        shard_numbers = range(shard * shard_rows, (shard + 1) * shard_rows)
+        table, counts = shard_table([saved.rows[number] for number in shard_numbers], tokenizer)
         write_parquet(target, table, provenance(shard), {"finish_counts": counts})
         log.info("%s: %s", target, counts)
-    kept.work.finish()
-    log.info("%d tokens in %s on %s, %d settled in float64", tokens, precision, made_by.get("device", "a CPU"), settled)
+    saved.work.finish()
+    hardware = recorded.get("device", "CPU")
+    log.info("%d tokens in %s on %s, %d redrawn in float64", tokens, precision, hardware, redrawn)
 
 
-def generate_shard(
-    generator: Path,
-    target: Path,
-    settings: Sampling,
-    shard: int,
-    shard_rows: int,
-    threads: int = 1,
-    train: Path | None = None,
-    work: Path | None = None,
-    device: Device = "auto",
-) -> None:
-    """Generate one shard, number ``shard``, as ``generate_shards``."""
-    generate_shards(generator, [target], settings, shard, shard_rows, threads, train, work, device)
-
-
-def shard_table(rows: Sequence[Row], tokenizer: Any) -> tuple[pa.Table, dict[str, int]]:
-    """Decode rows into the shard's columns, and count how they finished."""
-    # Bytes of a character that was cut in two decode to U+FFFD.
+def shard_table(rows: Sequence[GeneratedRow], tokenizer: Any) -> tuple[pa.Table, dict[str, int]]:
+    """Return the shard's columns, and the number of rows by ``finish``."""
+    # An incomplete UTF-8 character decodes to U+FFFD.
     texts = [tokenizer.decode(row.tokens, skip_special_tokens=True).replace("\ufffd", "").strip() for row in rows]
     finish = ["stop" if row.stopped else "length" for row in rows]
     for i, text in enumerate(texts):

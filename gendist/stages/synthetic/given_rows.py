@@ -1,4 +1,4 @@
-"""Rows that another tool or model wrote: from the user's file to a pool's shards."""
+"""Import a user's file of generated rows, written by another tool or model, as shards of a pool."""
 
 import logging
 from collections.abc import Sequence
@@ -20,21 +20,21 @@ log = logging.getLogger(__name__)
 TEXT, LABEL = "text", "label"
 """Columns of the user's file."""
 GIVEN, EMPTY = "given", "empty"
-"""Values of a shard's ``finish``; an empty row keeps its place in the pool."""
+"""Values of a shard's ``finish``; empty rows stay in the pool."""
 
 
 def read_given(file: Path, train: Path, target: Path) -> None:
-    """Write the rows of a file in its order: row, text, and label (a class name) if the file has such a column.
+    """Write the rows of a user's file as Parquet with columns row, text and, if the file has it, label.
 
     Args:
-        file: .csv, .tsv, .jsonl or .parquet with a column ``text``; ``label`` holds the class that each row was
-            asked for.
-        train: ``texts/train.parquet``, for the names of the classes.
+        file: .csv, .tsv, .jsonl or .parquet with a column ``text``, and optionally ``label``, the class name that
+            each text was generated for.
+        train: ``texts/train.parquet``, which defines the class names.
         target: Parquet file to write.
 
     Raises:
-        GendistError: if the file cannot be read, has no column ``text``, a cell is no text, or a label is empty or
-            no class of the training rows.
+        GendistError: if the file cannot be read, has no column ``text``, a cell is not text, or a label is empty or
+            not a class of the training rows.
     """
     source, texts, labels = given_texts(file, read_texts(train).label_names)
     for note in source.notes:
@@ -50,17 +50,17 @@ def read_given(file: Path, train: Path, target: Path) -> None:
 
 
 def given_texts(file: Path, classes: Sequence[str]) -> tuple[Source, list[str], list[str] | None]:
-    """Read the rows of a user's file: these, their texts, and their labels if the file has a column for them.
+    """Read a user's file; return its rows, their texts, and their labels or None.
 
     Args:
-        file: as ``read_given`` takes it.
-        classes: names that the labels may have; empty for any.
+        file: as for ``read_given``.
+        classes: accepted labels; empty for any.
 
     Raises:
         GendistError: as ``read_given``.
     """
     present = _read(file, None)
-    # A column that stands twice is asked for too, to be refused.
+    # A duplicate column is requested, too, so that it is reported as an error.
     with_labels = LABEL in present.columns or LABEL in present.twice
     source = _read(file, [TEXT, LABEL] if with_labels else [TEXT])
     texts = [text_of(source, index, [TEXT]) for index in range(len(source.rows))]
@@ -71,8 +71,8 @@ def given_texts(file: Path, classes: Sequence[str]) -> tuple[Source, list[str], 
         if not label or (classes and label not in classes):
             shown = f"label '{label}' is none of the classes {', '.join(classes)}" if label else "empty label"
             raise GendistError(
-                f"{file}, {source.unit} {number}: {shown}; column '{LABEL}' holds the class that each text was "
-                "asked for: correct it, or remove the column"
+                f"{file}, {source.unit} {number}: {shown}; column '{LABEL}' is the class that each text was "
+                "generated for: correct it, or remove the column"
             )
     return source, texts, labels
 
@@ -82,18 +82,18 @@ def _read(file: Path, columns: Sequence[str] | None) -> Source:
 
 
 def cut_shard(rows: Path, target: Path, shard: int, shard_rows: int) -> None:
-    """Write rows ``shard * shard_rows`` to ``(shard + 1) * shard_rows - 1`` of the pool, or as many as there are.
+    """Write one shard of the pool: up to ``shard_rows`` rows from row ``shard * shard_rows``.
 
-    Writes row, text, n_tokens (words between white space) and finish: ``given``, or ``empty`` (no letter or digit).
+    Columns: row, text, n_tokens (number of words) and finish, which is ``given`` or ``empty`` (no letter or digit).
 
     Args:
-        rows: what ``read_given`` wrote.
+        rows: output of ``read_given``.
         target: Parquet file to write.
         shard: number of the shard, from 0.
-        shard_rows: rows in a shard.
+        shard_rows: rows per shard.
 
     Raises:
-        GendistError: if ``rows`` is missing, damaged, or has no row of this shard.
+        GendistError: if ``rows`` is missing or damaged, or has too few rows for this shard.
     """
     table = read_parquet(rows, {"row": "whole numbers", "text": "texts"})[shard * shard_rows :][:shard_rows]
     if table.num_rows == 0:

@@ -1,80 +1,75 @@
-"""Choose the next token from logits and noise, and say when rounding could have changed the choice.
+"""Draw the next token from logits by the Gumbel-max trick, and report draws that rounding could change.
 
-The token is drawn in two Gumbel-max steps: first a block of the vocabulary by its total
-probability, then a token within it. By the chain rule this is exactly the categorical
-distribution, and it needs about 2 sqrt(V) noise values in place of V.
+A token is drawn in two Gumbel-max steps: a block of the vocabulary by its total probability, then a token of the block.
+By the chain rule this is exactly the categorical distribution, with about 2 sqrt(V) noise values instead of V.
 
-Logits differ in the last digits with batch size, thread count and device. A choice whose
-winner leads by less than ``MARGIN`` is therefore reported as unsafe, for the caller to
-settle from logits in float64; all others are the same everywhere.
+Logits differ in the last digits with batch size, thread count and device. A draw whose winner leads by less than
+``MARGIN`` is reported as unsafe, for the caller to repeat it with float64 logits; safe draws are the same everywhere.
 """
-
-import math
 
 import numpy as np
 import torch
 
 from gendist.config.sampling import Sampling
-from gendist.stages.synthetic.numba_logits_filter import FusedWeigher
-from gendist.stages.synthetic.philox import gumbel
-from gendist.stages.synthetic.logits_filter import Weighed, Weigher, margin, reaching
+from gendist.stages.synthetic.logits_filter import FilteredLogits, LogitsFilter, mask_below, score_margin
+from gendist.stages.synthetic.numba_logits_filter import NumbaLogitsFilter
+from gendist.stages.synthetic.philox import gumbel_noise
 
 
-class TokenChooser:
-    """Draws tokens for rows of a pool."""
+class GumbelSampler:
+    """Draws tokens for rows of a pool, with noise that depends on seed, row and step."""
 
     def __init__(self, settings: Sampling, vocabulary: int, forbidden: list[int]) -> None:
         """Prepare for a vocabulary; ``forbidden`` ids (padding and the like) are never drawn."""
         self.settings = settings
-        self.block = math.ceil(math.sqrt(vocabulary))
-        self.blocks = math.ceil(vocabulary / self.block)
-        sizes = vocabulary, self.blocks, self.block
-        self.weigher = Weigher(settings, *sizes, forbidden)
-        self.fused_weigher = FusedWeigher(settings, *sizes, forbidden)
+        self.logits_filter = LogitsFilter(settings, vocabulary, forbidden)
+        self.numba_logits_filter = NumbaLogitsFilter(settings, vocabulary, forbidden)
+        self.blocks, self.block_size = self.logits_filter.blocks, self.logits_filter.block_size
 
-    def choose(self, logits: torch.Tensor, rows: np.ndarray, steps: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return the chosen tokens and whether each is safe, both of shape (rows,).
+    def draw(self, logits: torch.Tensor, rows: np.ndarray, steps: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return the drawn tokens (rows,) and whether each is safe from rounding (rows,).
 
         Args:
-            logits: of the next token, shape (rows, vocabulary), float32 or float64.
-            rows: row number in the pool, shape (rows,).
-            steps: tokens that each row has so far, shape (rows,).
+            logits: of the next token, (rows, vocabulary) float32 or float64.
+            rows: row numbers in the pool, (rows,).
+            steps: number of tokens that each row has, (rows,).
         """
-        draws = gumbel(self.settings.seed, rows, steps, self.blocks + self.block)
-        noise = torch.from_numpy(draws).to(logits.device, logits.dtype)
-        weigh = self.fused_weigher if self.fused_weigher.takes(logits) else self.weigher
-        return self._draw(weigh(logits), noise)
+        values = gumbel_noise(self.settings.seed, rows, steps, self.blocks + self.block_size)
+        noise = torch.from_numpy(values).to(logits.device, logits.dtype)
+        filter_logits = self.numba_logits_filter if self.numba_logits_filter.supports(logits) else self.logits_filter
+        return self._draw(filter_logits(logits), noise)
 
     @property
     def margin(self) -> float:
-        """Lead in scores, in nats, below which rounding could change a choice."""
-        return margin(self.settings)
+        """Lead of the winner's score, in nats, below which rounding could change a draw."""
+        return score_margin(self.settings)
 
-    def _draw(self, weighed: Weighed, noise: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Draw from the tokens that reach a bound, or from all.
+    def _draw(self, filtered: FilteredLogits, noise: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Draw from the kept tokens.
 
-        Which tokens a filter keeps is a decision too. A draw is safe if all sets between those
-        that are surely and those that are possibly kept give the same: the winner at its
-        lowest beats every other at its highest.
+        Which tokens a filter keeps depends on rounding, too. A draw is safe if all sets between the certain and the
+        possible one give the same token: the winner's lowest score beats the highest score of every other.
         """
         row = torch.arange(len(noise), device=noise.device)
         block_noise, token_noise = noise[:, : self.blocks], noise[:, self.blocks :]
-        totals = weighed.totals + block_noise  # (rows, blocks)
-        block = totals.argmax(1)
-        inside = weighed.scores[row, block]
-        surely, here, possibly = weighed.bounds or (None, None, None)
-        within = reaching(inside, here) + token_noise  # (rows, tokens of the block)
-        place = within.argmax(1)
-        low_total, high_totals, low_score, high_scores = totals[row, block], totals, within[row, place], within
-        if weighed.bounds is not None:
-            sure = reaching(inside, surely)
-            low_total = torch.logsumexp(sure, 1) - weighed.total[:, 0] + block_noise[row, block]
-            high_totals = weighed.most + block_noise
-            low_score = (sure + token_noise)[row, place]
-            high_scores = reaching(inside, possibly) + token_noise
-        lead = torch.minimum(low_total - _best_other(high_totals, block), low_score - _best_other(high_scores, place))
-        return block * self.block + place, lead > self.margin
+        block_scores = filtered.block_log_probs + block_noise  # (rows, blocks)
+        block = block_scores.argmax(1)
+        scores = filtered.scores[row, block]
+        certain, kept, possible = filtered.bounds or (None, None, None)
+        token_scores = mask_below(scores, kept) + token_noise  # (rows, block size)
+        index = token_scores.argmax(1)
+        low_block, high_blocks = block_scores[row, block], block_scores
+        low_token, high_tokens = token_scores[row, index], token_scores
+        if filtered.bounds is not None:
+            certain_scores = mask_below(scores, certain)
+            log_prob = torch.logsumexp(certain_scores, 1) - filtered.log_total[:, 0]
+            low_block = log_prob + block_noise[row, block]
+            high_blocks = filtered.max_block_log_probs + block_noise
+            low_token = (certain_scores + token_noise)[row, index]
+            high_tokens = mask_below(scores, possible) + token_noise
+        lead = torch.minimum(low_block - _runner_up(high_blocks, block), low_token - _runner_up(high_tokens, index))
+        return block * self.block_size + index, lead > self.margin
 
 
-def _best_other(scores: torch.Tensor, winner: torch.Tensor) -> torch.Tensor:
+def _runner_up(scores: torch.Tensor, winner: torch.Tensor) -> torch.Tensor:
     return scores.scatter(1, winner[:, None], -torch.inf).amax(1)

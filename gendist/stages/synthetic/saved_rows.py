@@ -1,4 +1,4 @@
-"""Rows of a shard that outlive the job that generated them."""
+"""Rows of unfinished shards, saved in the work folder so that an interrupted job can resume."""
 
 import logging
 from collections.abc import Iterable, Iterator
@@ -11,57 +11,57 @@ import pyarrow.parquet as pq
 from gendist.jobs import stopping
 from gendist.jobs.save_interval import Due
 from gendist.jobs.work_folder import WorkFolder
-from gendist.stages.synthetic.batch_slots import Row
+from gendist.stages.synthetic.batch_slots import GeneratedRow
 
 log = logging.getLogger(__name__)
 
-EVERY = 10.0
-"""Seconds between two files of rows."""
+SAVE_SECONDS = 10.0
+"""Seconds between saves."""
 SUFFIX = ".parquet"
 
 
-class KeptRows:
-    """The rows of a shard so far: those of earlier attempts, and those that are added and saved now and then."""
+class SavedRows:
+    """The rows generated so far, by this job and by interrupted ones."""
 
     def __init__(self, work: WorkFolder, numbers: Iterable[int]) -> None:
-        """Read what earlier attempts generated of the rows with these numbers."""
+        """Load the rows with these numbers that interrupted jobs have saved."""
         self.work = work
-        self.wanted = set(numbers)
-        self.rows: dict[int, Row] = {}
+        self.numbers = set(numbers)
+        self.rows: dict[int, GeneratedRow] = {}
         for file in work.pieces(SUFFIX):
-            self.rows.update((row.number, row) for row in _read(file) if row.number in self.wanted)
-        self._new: list[Row] = []
-        self._due = Due(EVERY)
+            self.rows.update((row.number, row) for row in _read(file) if row.number in self.numbers)
+        self._unsaved: list[GeneratedRow] = []
+        self._due = Due(SAVE_SECONDS)
 
-    def add(self, row: Row) -> None:
-        """Take a generated row; save if it is time."""
+    def add(self, row: GeneratedRow) -> None:
+        """Add a generated row; save if ``SAVE_SECONDS`` have passed."""
         self.rows[row.number] = row
-        self._new.append(row)
+        self._unsaved.append(row)
         if self._due.now():
             self.save()
 
     def save(self) -> None:
-        """Make the rows since the last save durable, as one more file."""
-        if not self._new:
+        """Write the unsaved rows to one more file."""
+        if not self._unsaved:
             return
-        rows, self._new = sorted(self._new, key=lambda row: row.number), []
+        rows, self._unsaved = sorted(self._unsaved, key=lambda row: row.number), []
         with self._due.saving():
             self.work.add(f"rows-{rows[0].number:08d}", SUFFIX, lambda part: _write(part, rows))
 
     @contextmanager
-    def saved(self) -> Iterator[None]:
-        """Save at the end, however it comes, and tell how far a stopped job came."""
+    def save_on_exit(self) -> Iterator[None]:
+        """Save on leaving the context, also by an exception; log the progress of a stopped job."""
         try:
             with stopping.postponed():
                 yield
         except stopping.Stopped:
-            log.info("stopped after %d of %d rows", len(self.rows), len(self.wanted))
+            log.info("stopped after %d of %d rows", len(self.rows), len(self.numbers))
             raise
         finally:
             self.save()
 
 
-def _write(file: Path, rows: list[Row]) -> None:
+def _write(file: Path, rows: list[GeneratedRow]) -> None:
     table = pa.table(
         {
             "number": pa.array([row.number for row in rows], pa.int64()),
@@ -72,6 +72,6 @@ def _write(file: Path, rows: list[Row]) -> None:
     pq.write_table(table, file, compression="zstd")
 
 
-def _read(file: Path) -> Iterator[Row]:
+def _read(file: Path) -> Iterator[GeneratedRow]:
     for record in pq.read_table(file).to_pylist():
-        yield Row(record["number"], record["tokens"], record["stopped"])
+        yield GeneratedRow(record["number"], record["tokens"], record["stopped"])

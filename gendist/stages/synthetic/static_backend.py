@@ -1,8 +1,8 @@
-"""Rows go on by steps that are functions of tensors of fixed sizes: the way of a GPU.
+"""Sampling back end for GPUs: decode steps on tensors of fixed shape, captured as CUDA graphs.
 
-A step reads a token of every slot, draws the next, and writes it down, all on the device. Nothing in it waits for the
-CPU, so a CUDA graph replays the thousands of kernels of some steps at once. Rows that have ended meanwhile stay where
-they are. The number of slots never changes, so a row gets the same kernels, whatever else is written beside it.
+A step computes a token of every slot, draws the next one and stores it, all on the device without synchronisation, so
+that one CUDA graph replays the thousands of kernels of several steps. Rows that end between two synchronisations are
+computed to no effect. The batch size is constant: a row gets the same kernels whatever the other slots contain.
 """
 
 import logging
@@ -12,78 +12,82 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from gendist.jobs import out_of_memory
 from gendist.nn import devices
-from gendist.stages.synthetic.device_gumbel_sampler import GumbelSampler
 from gendist.stages.synthetic.batch_slots import Slots
-from gendist.stages.synthetic.static_decoder import LENGTHS, StaticDecoder
+from gendist.stages.synthetic.device_gumbel_sampler import DeviceGumbelSampler
+from gendist.stages.synthetic.sampling_backend import SamplingBackend
+from gendist.stages.synthetic.static_decoder import LENGTH_MULTIPLE, StaticDecoder
 
 log = logging.getLogger(__name__)
 
-WINDOW = 4
-"""Steps before the CPU looks: a row loses two of its hundred on average when it ends."""
-ATTENTION = [SDPBackend.EFFICIENT_ATTENTION, SDPBackend.MATH]
-"""On a GPU: one kernel for all lengths, which takes a mask; the other where it cannot take the shape of a head."""
+STEPS_PER_SYNC = 4
+"""Decode steps between two synchronisations: a row that ends wastes two of about a hundred steps on average."""
+ATTENTION_BACKENDS = [SDPBackend.EFFICIENT_ATTENTION, SDPBackend.MATH]
+"""Memory-efficient attention takes a mask, with one kernel for all lengths; the fallback is for unsupported head
+widths."""
 
 
-class StaticSteps:
-    """Reads all slots at every step."""
+class StaticBackend(SamplingBackend):
+    """Computes all slots at every step."""
 
-    refills, fixed_slots = True, True
+    continuous_batching, fixed_batch_size = True, True
 
-    def __init__(self, decoder: StaticDecoder, sampler: GumbelSampler, device: torch.device) -> None:
-        """Take what reads, and what draws."""
+    def __init__(self, decoder: StaticDecoder, sampler: DeviceGumbelSampler, device: torch.device) -> None:
+        """Decode with ``decoder`` and draw with ``sampler``, both on ``device``."""
         self.decoder, self.sampler, self.device = decoder, sampler, device
-        self.captures = device.type == "cuda"
-        """Whether steps are captured; not any more if that has failed."""
+        self.uses_cuda_graphs = device.type == "cuda"
+        """Set to False after a capture has failed."""
         self._cache = torch.empty(0)
         self._graphs: dict[int, torch.cuda.CUDAGraph] = {}
-        """By the length that attention reads."""
+        """By attention length."""
 
-    def begin(self, slots: Slots) -> None:
-        """Make room for what the slots will hold."""
-        self._graphs, self._cache = {}, torch.empty(0)  # its memory first: there may not be enough for both
-        self._cache = self.decoder.empty_cache(len(slots), slots.texts.shape[1])
+    def allocate(self, slots: Slots) -> None:
+        """Allocate the KV cache; captured graphs are dropped with the old one."""
+        self._graphs, self._cache = {}, torch.empty(0)  # freed first: both may not fit in memory
+        self._cache = self.decoder.empty_cache(len(slots), slots.tokens.shape[1])
 
     def advance(self, slots: Slots) -> int:
-        """Let every row go on by some tokens, and look; nothing is settled in float64."""
-        longest = int(slots.seen[2, slots.taken].max()) + WINDOW
-        length = min(-(-longest // LENGTHS) * LENGTHS, self._cache.shape[2])
-        with devices.any_kernels():  # no two writes meet
-            self.take(slots, length)
-            slots.look()
+        """Run ``STEPS_PER_SYNC`` decode steps and synchronise; no token is redrawn in float64."""
+        longest = int(slots.host_positions[slots.occupied].max()) + STEPS_PER_SYNC
+        length = min(-(-longest // LENGTH_MULTIPLE) * LENGTH_MULTIPLE, self._cache.shape[2])
+        with devices.allow_nondeterministic():  # index_copy_ has unique indices here, so its fast kernel is exact
+            self.run_steps(slots, length)
+            slots.sync()
         return 0
 
-    def take(self, slots: Slots, length: int) -> None:
-        """Take some steps, in which attention reads ``length`` positions, by a graph where there is one."""
-        with sdpa_kernel(ATTENTION):
+    def run_steps(self, slots: Slots, length: int) -> None:
+        """Run ``STEPS_PER_SYNC`` decode steps with attention over ``length`` positions, as a CUDA graph if possible."""
+        with sdpa_kernel(ATTENTION_BACKENDS):
             if length in self._graphs:
                 self._graphs[length].replay()
-            elif self.captures:
-                self._capture(slots, length)
+            elif self.uses_cuda_graphs:
+                self._run_and_capture(slots, length)
             else:
-                self._window(slots, length)
+                self._run_eagerly(slots, length)
 
-    def _window(self, slots: Slots, length: int) -> None:
-        """Take some steps."""
-        for noise in self.sampler.noise(slots.numbers, slots.steps, WINDOW):
-            tokens = slots.texts.gather(1, slots.places[:, None])[:, 0]
-            scores = self.decoder.step(tokens, slots.places, self._cache, length)
-            slots.accept(self.sampler(scores, noise), slots.running)
+    def _run_eagerly(self, slots: Slots, length: int) -> None:
+        for noise in self.sampler.noise(slots.numbers, slots.generated, STEPS_PER_SYNC):
+            tokens = slots.tokens.gather(1, slots.positions[:, None])[:, 0]
+            logits = self.decoder.step(tokens, slots.positions, self._cache, length)
+            slots.append(self.sampler(logits, noise), slots.running)
 
-    def _capture(self, slots: Slots, length: int) -> None:
-        """Take some steps, which warms up what they need, and capture the same for later."""
+    def _run_and_capture(self, slots: Slots, length: int) -> None:
+        """Run the steps eagerly, which is the warm-up that capture needs, then capture the same steps."""
         stream = torch.cuda.Stream()
         stream.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(stream):
-            self._window(slots, length)
+            self._run_eagerly(slots, length)
         torch.cuda.current_stream().wait_stream(stream)
         try:
             graph = torch.cuda.CUDAGraph()
-            # Graphs are replayed one after the other, and so can share their memory.
+            # Graphs are replayed one at a time, so they can share a memory pool.
             with torch.cuda.graph(graph, pool=next((other.pool() for other in self._graphs.values()), None)):
-                self._window(slots, length)
+                self._run_eagerly(slots, length)
             self._graphs[length] = graph
         except (RuntimeError, AssertionError) as error:
             if out_of_memory.is_out_of_memory(error):
                 raise
-            log.info("steps cannot be captured as a CUDA graph, and are taken one by one (%s)", error)
-            self.captures, self._graphs = False, {}
+            self._log_fallback(error)
+
+    def _log_fallback(self, error: BaseException) -> None:
+        log.info("CUDA graph capture failed; running decode steps eagerly (%s)", error)
+        self.uses_cuda_graphs, self._graphs = False, {}

@@ -139,8 +139,10 @@ class TestCard:
 class TestPackagedModels:
     def test_are_whole_and_small(self):
         for name in packaged_files.FILES:
-            packaged_files.packaged(name)
-        models = {f.relative_to(packaged_files.MODELS).as_posix() for f in packaged_files.MODELS.rglob("*") if f.is_file()}
+            packaged_files.verified_file(name)
+        models = {
+            f.relative_to(packaged_files.MODELS).as_posix() for f in packaged_files.MODELS.rglob("*") if f.is_file()
+        }
         assert models == {*packaged_files.FILES, packaged_files.HASHES, card.FIGURES, card.CARD}
         assert sum((packaged_files.MODELS / name).stat().st_size for name in models) < 43_000_000
 
@@ -161,7 +163,9 @@ class TestPackagedModels:
         assert not any(info.values()), info
         text = "The river rises in the mountains and flows south through the city before it reaches the sea."
         assert (
-            nats_per_character(model.eval(), Tokenizer.from_file(str(packaged_files.MODELS / packaged_files.TOKENIZER)), [text])
+            nats_per_character(
+                model.eval(), Tokenizer.from_file(str(packaged_files.MODELS / packaged_files.TOKENIZER)), [text]
+            )
             < 0.8
         )
 

@@ -123,7 +123,7 @@ class TestGeneralStart:
         file = tmp_path / "students" / f"{architecture}.safetensors"
         file.parent.mkdir()
         save_file({"embedding.weight": torch.zeros(3, 2)}, file)
-        monkeypatch.setattr("gendist.stages.students.general.packaged", lambda name, models: models / name)
+        monkeypatch.setattr("gendist.stages.students.general.verified_file", lambda name, models: models / name)
         student = Student(architecture=architecture, init="general")
         with pytest.raises(GendistError, match=rf"{architecture}\.safetensors: weights .* but the student has"):
             build_untrained(load_subwords(SUBWORDS).vectors, student, 4, tmp_path)

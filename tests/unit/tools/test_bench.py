@@ -23,10 +23,10 @@ from gendist.nn.pretrained import load_classifier, load_tokenizer
 from gendist.stages.logits.cascade import RECORD, Cascade, int8_error
 from gendist.stages.students.subwords import load_subwords
 from gendist.stages.texts.tables import Texts
-from tools.bench import generation, many_seeds, timed_pairs, pocket_finetuning, scoring, training
+from tools.bench import generation, many_seeds, pocket_finetuning, scoring, timed_pairs, training
 from tools.bench.__main__ import GROUPS, main
-from tools.bench.timed_pairs import Case, Check, LeftOutError, Outcome, run_case
 from tools.bench.bench_table import SCHEMA, markdown, write_outcomes
+from tools.bench.timed_pairs import Case, Check, Outcome, SkippedError, run_case
 
 FILES = ["bench.md", "bench.parquet", "bench.png", "bench.svg"]
 
@@ -182,7 +182,7 @@ def test_a_group_that_needs_what_is_not_there_is_left_out_with_its_reason(cases_
     cases_of()
 
     def cases():
-        raise LeftOutError("PyTorch sees no GPU")
+        raise SkippedError("PyTorch sees no GPU")
 
     monkeypatch.setattr(many_seeds, "cases", cases)
     assert main(["many_seeds", "scoring", "--rounds", "1", "--out", str(tmp_path / "some")]) == 0
@@ -372,5 +372,5 @@ def test_many_seeds_of_which_one_does_not_learn_are_noticed(monkeypatch):
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
 def test_many_seeds_are_left_out_without_a_gpu():
-    with pytest.raises(LeftOutError, match="PyTorch sees no GPU"):
+    with pytest.raises(SkippedError, match="PyTorch sees no GPU"):
         many_seeds.cases()

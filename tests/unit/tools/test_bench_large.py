@@ -8,8 +8,8 @@ from transformers import BertConfig, BertForSequenceClassification, GPT2Config, 
 from gendist.config.load import load_study
 from gendist.nn import devices
 from tools.bench import finetuning, large_generation, paper, roofline
-from tools.bench.timed_pairs import LeftOutError
 from tools.bench.paper import SIZES, Shapes, Stage, amounts, stages, table
+from tools.bench.timed_pairs import SkippedError
 
 REAL = {"ag_news": 400, "dbpedia": 1400, "yahoo_answers": 1000}
 
@@ -108,7 +108,7 @@ def test_finetuning_is_timed_against_a_plain_loop(monkeypatch):
 def test_benchmarks_for_gpus_are_left_out_without_one(group):
     if torch.cuda.is_available():
         pytest.skip("there is a GPU")
-    with pytest.raises(LeftOutError, match="no GPU"):
+    with pytest.raises(SkippedError, match="no GPU"):
         group.cases()
 
 

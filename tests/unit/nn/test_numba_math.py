@@ -6,10 +6,10 @@ import sys
 
 import numpy as np
 
-from gendist.nn.numba_math import compiled, exp, exp32, exp64, largest, largest_size
+from gendist.nn.numba_math import exp, exp32, exp64, max_abs, max_float32, njit_strict
 
 
-@compiled
+@njit_strict
 def _both(x, wide, narrow):
     for i in range(x.shape[0]):
         wide[i] = exp64(x[i])
@@ -36,8 +36,8 @@ def test_code_is_compiled_anew_where_no_folder_can_be_written_to(tmp_path):
     program = (
         "import numba.core.caching as c\n"
         "c.CacheImpl._locator_classes = []\n"  # as where neither the module's folder nor the home is writable
-        "from gendist.nn.numba_math import compiled\n"
-        "print(compiled(lambda x: x + 1)(41))"
+        "from gendist.nn.numba_math import njit_strict\n"
+        "print(njit_strict(lambda x: x + 1)(41))"
     )
     done = subprocess.run(
         [sys.executable, "-c", program],
@@ -49,9 +49,9 @@ def test_code_is_compiled_anew_where_no_folder_can_be_written_to(tmp_path):
     assert done.stdout.strip() == "42"
 
 
-@compiled
+@njit_strict
 def _largest_of(values):
-    return largest(values), largest_size(values), exp(values[0])
+    return max_float32(values), max_abs(values), exp(values[0])
 
 
 def test_largest_numbers_are_found_whatever_their_signs():
@@ -60,7 +60,7 @@ def test_largest_numbers_are_found_whatever_their_signs():
         values = (rng.standard_normal(1000) + shift).astype(np.float32)
         found = _largest_of(values)
         assert found[:2] == (values.max(), np.abs(values).max()) and found[2] == exp32(values[0])
-        assert largest_size(values) == np.abs(values).max()
-    assert largest(np.array([-np.inf, -2, -np.inf], np.float32)) == -2
-    assert largest(np.array([-0.0, -1], np.float32)) == 0
+        assert max_abs(values) == np.abs(values).max()
+    assert max_float32(np.array([-np.inf, -2, -np.inf], np.float32)) == -2
+    assert max_float32(np.array([-0.0, -1], np.float32)) == 0
     assert exp(2.0) == np.exp(2.0)
