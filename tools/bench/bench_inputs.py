@@ -1,4 +1,4 @@
-"""What the benchmarks work on: real texts, and models of the right shape."""
+"""Inputs of the benchmarks: real texts, and untrained models of realistic shapes."""
 
 import tempfile
 from functools import cache
@@ -19,7 +19,7 @@ CLASSES = 6
 
 
 def prepared(folder: Path) -> tuple[Path, Path]:
-    """Prepare the embedded dataset in a folder; return the files of its training and test rows."""
+    """Prepare the packaged dataset in a folder; return the files of its training and test rows."""
     settings = Dataset(train=str(NEWSBRIEFS / "train.csv"), test=str(NEWSBRIEFS / "test.csv"))
     train, test = folder / "train.parquet", folder / "test.parquet"
     prepare_texts(settings, train, test)
@@ -28,7 +28,7 @@ def prepared(folder: Path) -> tuple[Path, Path]:
 
 @cache
 def newsbriefs() -> tuple[Texts, Texts]:
-    """Return the training and the test rows of the embedded dataset."""
+    """Return the training and the test rows of the packaged dataset."""
     with tempfile.TemporaryDirectory(prefix="gendist-") as folder:
         train, test = prepared(Path(folder))
         return read_texts(train), read_texts(test)
@@ -38,7 +38,7 @@ GPT2: dict[str, dict[str, Any]] = {
     "small": {"n_embd": 768, "n_layer": 12, "n_head": 12},
     "medium": {"n_embd": 1024, "n_layer": 24, "n_head": 16},
 }
-"""Shapes of 124 M and 355 M weights; papers of the time call the latter 345M (Radford et al. 2019)."""
+"""Shapes with 124 M and 355 M weights; the latter is known as 345M (Radford et al. 2019)."""
 BERT: dict[str, dict[str, Any]] = {
     "base": {},
     "large": {"hidden_size": 1024, "num_hidden_layers": 24, "num_attention_heads": 16, "intermediate_size": 4096},
@@ -46,13 +46,13 @@ BERT: dict[str, dict[str, Any]] = {
 
 
 def gpt2(size: str = "small") -> Any:
-    """Return an untrained GPT-2: right for timing, never for text."""
+    """Return an untrained GPT-2, for timing only."""
     torch.manual_seed(0)
     return GPT2LMHeadModel(GPT2Config(**GPT2[size])).eval()
 
 
 def bert(size: str = "base") -> Any:
-    """Return an untrained BERT with a classifier."""
+    """Return an untrained BERT classifier."""
     torch.manual_seed(0)
     config = BertConfig(**BERT[size])
     config.num_labels = CLASSES
@@ -63,7 +63,7 @@ def gpu() -> torch.device:
     """Claim a GPU.
 
     Raises:
-        LeftOutError: if there is none.
+        SkippedError: if none is available.
     """
     if not torch.cuda.is_available():
         raise SkippedError("PyTorch sees no GPU")

@@ -1,4 +1,4 @@
-"""The benchmark's table: printed, as Parquet, and as a plot."""
+"""Tables of the benchmarks: Markdown, Parquet and a plot."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -28,7 +28,7 @@ SCHEMA = pa.schema(
         ("checks", pa.list_(pa.struct([("what", pa.string()), ("value", pa.float64()), ("limit", pa.float64())]))),
     ]
 )
-"""Rates in units per second of CPU time, on GPUs of the clock, medians over the rounds; ratios are ours / theirs."""
+"""Rates are medians over the rounds in units per second, of CPU time or wall clock; ratios are ours / theirs."""
 
 
 def write_outcomes(outcomes: Sequence[Outcome], folder: Path) -> None:
@@ -39,11 +39,11 @@ def write_outcomes(outcomes: Sequence[Outcome], folder: Path) -> None:
     write_text(folder / "bench.md", markdown(outcomes))
     with styled():
         figure, axes = new_figure(7.0, 0.9 + 0.32 * len(outcomes))
-        for place, outcome in enumerate(outcomes):
-            axes.plot([min(outcome.ratios), max(outcome.ratios)], [place] * 2, color=BLUE, linewidth=1.4)
-            axes.plot([outcome.ratio], [place], "o", color=BLUE, label=None if place else "measured")
+        for y, outcome in enumerate(outcomes):
+            axes.plot([min(outcome.ratios), max(outcome.ratios)], [y] * 2, color=BLUE, linewidth=1.4)
+            axes.plot([outcome.ratio], [y], "o", color=BLUE, label=None if y else "measured")
             if outcome.case.goal is not None:
-                axes.plot([outcome.case.goal], [place], "|", color=GREY, markersize=12, label=None if place else "goal")
+                axes.plot([outcome.case.goal], [y], "|", color=GREY, markersize=12, label=None if y else "goal")
         axes.axvline(1.0, color=GREY, linewidth=0.8)
         names = [f"{outcome.case.name}\nagainst {outcome.case.baseline}" for outcome in outcomes]
         axes.set_yticks(range(len(outcomes)), names, fontsize=6)

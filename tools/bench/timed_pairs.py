@@ -1,4 +1,4 @@
-"""Two ways to the same end, timed in turns."""
+"""Time two implementations of the same task in turns."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -10,48 +10,48 @@ import torch
 from gendist.errors import GendistError
 
 Workload = Callable[[], float]
-"""Does the work once; returns how many units (tokens, rows, texts) it made."""
+"""Runs a task once; returns the number of units (tokens, rows, texts) that it processed."""
 
 
 class SkippedError(Exception):
-    """Raised by the ``cases`` of a group that this machine cannot run; the message says why."""
+    """Raised by the ``cases`` of a group that this machine cannot run, with the reason."""
 
 
 @dataclass(frozen=True)
 class Check:
-    """Whether the faster way still gives what the slower one does."""
+    """A measured value and its limit, to check that the faster implementation is still correct."""
 
     what: str
     value: float
     limit: float
-    """The most that ``value`` may be."""
+    """Upper limit of ``value``."""
 
     @property
     def passed(self) -> bool:
-        """Say whether the value keeps to its limit."""
+        """Return whether the value is within its limit."""
         return self.value <= self.limit
 
 
 @dataclass(frozen=True)
 class Case:
-    """A pair to time."""
+    """A pair of implementations to time."""
 
     name: str
     baseline: str
-    """What ours is compared with."""
+    """Name of the implementation that ours is compared with."""
     unit: str
     goal: float | None
-    """Ratio of rates that is aimed at; None where there is none."""
+    """Goal for the ratio of rates, or None."""
     ours: Workload
     theirs: Workload
     checks: Sequence[Check] = ()
     wall: bool = False
-    """Timed by the clock, because CPU time counts no work of a GPU; both ways must wait until it is done."""
+    """Time by wall clock, because CPU time excludes the GPU; both implementations must synchronise at their end."""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """Rates of both in units per second (of CPU time, or of the clock), over several rounds, and their ratios."""
+    """Rates of both in units per second (of CPU time, or wall clock) for each round, and their ratios."""
 
     case: Case
     ours: list[float]
@@ -69,48 +69,48 @@ class Outcome:
 
 
 def run_case(case: Case, rounds: int) -> Outcome:
-    """Time both ways in turns, after one round each that is not counted.
+    """Time both implementations in turns, after one warm-up round each.
 
-    Times are CPU times of this process, which runs one thread: on an idle machine they are those of the clock,
-    and other work on the machine inflates them far less. Cases that say so are timed by the clock.
+    Times are CPU times of this process, which runs one thread, because other processes on the machine affect them far
+    less than wall-clock times. Cases with ``wall`` are timed by wall clock.
     """
     now = time.perf_counter if case.wall else time.process_time
     case.ours(), case.theirs()
     ours: list[float] = []
     theirs: list[float] = []
     for number in range(rounds):
-        # Who comes first changes, so that neither always finds the caches of the other.
+        # The order alternates, so that cache effects are the same for both.
         for work, rates in [(case.ours, ours), (case.theirs, theirs)][:: 1 if number % 2 else -1]:
             began = now()
-            units = made(work)
+            units = run_once(work)
             rates.append(units / (now() - began))
     return Outcome(case, ours, theirs)
 
 
 def rate(work: Workload) -> float:
-    """Return units of work per second by the clock, a GPU's included, after a first time that does not count.
+    """Return units per second of wall clock, GPU included, after one warm-up run.
 
     Raises:
-        GendistError: if the work made nothing.
+        GendistError: if no unit was processed.
     """
     work()
     _wait()
     began = time.perf_counter()
-    units = made(work)
+    units = run_once(work)
     _wait()
     return units / (time.perf_counter() - began)
 
 
-def made(work: Workload) -> float:
-    """Do the work; return its units.
+def run_once(work: Workload) -> float:
+    """Run a task; return its units.
 
     Raises:
-        GendistError: if there are none: a rate of zero says nothing, and cannot be divided by.
+        GendistError: if no unit was processed, so that rates would be zero.
     """
     units = work()
     if not units > 0:
         raise GendistError(
-            f"benchmark: {getattr(work, '__qualname__', work)} made {units:g} units; expected more than 0"
+            f"benchmark: {getattr(work, '__qualname__', work)} returned {units:g} units; expected more than 0"
         )
     return units
 

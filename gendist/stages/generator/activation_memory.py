@@ -7,8 +7,8 @@ import torch
 from gendist.config.generator import Generator
 
 ACTIVATION_BYTES = 68
-"""Bytes of activations per token, layer and unit of width: 34 in half precision with fused attention (Korthikanti et al.
-2022, Reducing Activation Recomputation, section 4.1), and as many for the float32 copies that autocast keeps."""
+"""Bytes of activations per token, layer and unit of width: 34 in half precision with fused attention (Korthikanti et
+al. 2022, Reducing Activation Recomputation, section 4.1), and as many for the float32 copies that autocast keeps."""
 OPTIMIZER_BYTES = 12
 """Bytes of a trainable weight's gradient and two moments."""
 

@@ -115,7 +115,7 @@ def test_benchmarks_for_gpus_are_left_out_without_one(group):
 def test_generation_is_held_against_what_the_device_could_do(monkeypatch):
     monkeypatch.setattr(large_generation, "gpt2", lambda size: small_gpt2())
     monkeypatch.setattr(large_generation, "TOKENS", 12)
-    monkeypatch.setattr(large_generation, "COMPARED", 20)
+    monkeypatch.setattr(large_generation, "CHECKED_ROWS", 20)
     plain, continuous = large_generation.cases(torch.device("cpu"), rows=40, bounds=(2**16, 64))
     seconds, missed, apart = plain.checks
     assert 0 < seconds.value < 3600 and 0 < missed.value < 1
@@ -132,6 +132,6 @@ def test_a_roofline_is_the_slower_of_moving_and_multiplying():
 
 def test_what_a_token_takes_at_least_is_counted():
     config = GPT2Config(n_embd=10, n_layer=2, vocab_size=50)
-    moved, operations = large_generation.for_a_token(config, rows=4)
+    moved, operations = large_generation.bytes_and_operations_per_token(config, rows=4)
     weights, past = 2 * 12 * 100 + 500, 100 * 2 * 10  # of a hundred tokens, fifty are there on average: keys and values
     assert moved == 2 * (weights / 4 + past) and operations == 2 * (weights + past)
