@@ -77,7 +77,7 @@ def test_a_generator_killed_again_and_again_goes_on_to_the_same_bytes(
             finetune_generator(train_texts, target, settings, work=work)
         assert not target.exists()
     finetune_generator(train_texts, target, settings, work=work)
-    assert len(said(caplog, "going on from step")) == len(kills)
+    assert len(said(caplog, "resuming from step")) == len(kills)
     assert bytes_of(target) == bytes_of(tmp_path / "whole")
 
 
@@ -221,7 +221,7 @@ def test_every_change_discards_what_was_kept_and_is_named(generator, shard, whol
         "made from something else: temperature 1.0 is now 0.5",
         "made from something else: inputs changed: generator; temperature 0.5 is now 1.0",
     ]
-    assert shard[0].read_bytes() != whole and not said(caplog, "going on")
+    assert shard[0].read_bytes() != whole and not said(caplog, "resuming")
 
 
 def test_a_damaged_stamp_discards_everything(generator, shard, whole, caplog, monkeypatch):
@@ -230,7 +230,7 @@ def test_a_damaged_stamp_discards_everything(generator, shard, whole, caplog, mo
     stamp = next(shard[1].rglob("stamp.json"))
     stamp.write_text(stamp.read_text()[:50])
     generate_shards(generator, [shard[0]], SETTINGS, first_shard=1, shard_rows=10, work=shard[1])
-    assert said(caplog, "stamp.json is missing or damaged") and not said(caplog, "going on")
+    assert said(caplog, "stamp.json is missing or damaged") and not said(caplog, "resuming")
     assert shard[0].read_bytes() == whole
 
 
@@ -265,7 +265,7 @@ def test_a_damaged_checkpoint_starts_the_finetuning_over(gpt2, train_texts, tmp_
     assert checkpoint.name.startswith("member-0-00000005-")
     checkpoint.write_bytes(checkpoint.read_bytes()[:-10])
     finetune_generator(train_texts, target, settings, work=root)
-    assert said(caplog, "discarded") == [f"discarded {checkpoint}: damaged"] and not said(caplog, "going on")
+    assert said(caplog, "discarded") == [f"discarded {checkpoint}: damaged"] and not said(caplog, "resuming")
     assert bytes_of(target) == bytes_of(tmp_path / "whole")
     assert not list(root.rglob("member-0-000*"))  # the optimizer's states are gone; the weights are links
     kept = next(root.rglob("model.safetensors"))

@@ -186,10 +186,10 @@ def test_a_group_that_needs_what_is_not_there_is_left_out_with_its_reason(cases_
 
     monkeypatch.setattr(many_seeds, "cases", cases)
     assert main(["many_seeds", "scoring", "--rounds", "1", "--out", str(tmp_path / "some")]) == 0
-    assert "many_seeds left out: PyTorch sees no GPU\n" in capsys.readouterr().err
+    assert "many_seeds skipped: PyTorch sees no GPU\n" in capsys.readouterr().err
     assert pq.read_table(tmp_path / "some/bench.parquet")["what"].to_pylist() == ["scoring"]
     assert main(["many_seeds", "--out", str(tmp_path / "none")]) == 0
-    assert "left out" in capsys.readouterr().err and not (tmp_path / "none").exists()
+    assert "skipped" in capsys.readouterr().err and not (tmp_path / "none").exists()
 
 
 def test_a_group_that_fails_loses_no_other(cases_of, tmp_path, monkeypatch, capsys):
@@ -211,7 +211,7 @@ def test_a_failed_check_fails_the_command_and_is_named(cases_of, tmp_path, capsy
     assert main(["training", "--rounds", "1", "--out", str(tmp_path)]) == 1
     told = capsys.readouterr()
     errors = [line for line in told.err.splitlines() if line.startswith("error")]
-    expected = "training, against the other way: rows that differ 0.25, accepted are at most 0.002"
+    expected = "training, against the other way: rows that differ 0.25, limit 0.002"
     assert errors == [f"error: check failed: {expected}"]
     assert "rows that differ 0.25 ≤ 0.002 FAILED; bytes 1 ≤ 2 |" in told.out
     assert sorted(path.name for path in tmp_path.iterdir()) == FILES  # the figures are there all the same
@@ -227,7 +227,7 @@ def test_a_failed_check_fails_the_command_and_is_named(cases_of, tmp_path, capsy
             ["training", "drawing"],
             f"unknown group 'drawing'; accepted: {', '.join(GROUPS)}",
         ),
-        (["--out", __file__], f"--out {__file__} is no folder"),
+        (["--out", __file__], f"--out {__file__} is not a folder"),
     ],
 )
 def test_mistakes_end_in_one_line_before_anything_is_timed(arguments, reason, cases_of, tmp_path, monkeypatch, capsys):
