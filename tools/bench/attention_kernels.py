@@ -9,7 +9,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 
 def kernels(
-    slots: int, length: int, heads: int, width: int, device: torch.device
+    *, slots: int, length: int, heads: int, width: int, device: torch.device
 ) -> dict[str, Callable[[], torch.Tensor]]:
     """Return kernels by name, on the same random tensors; each returns (slots, heads, width).
 

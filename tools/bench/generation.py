@@ -34,12 +34,12 @@ def cases(rows: int = 32, tokens: int = 64) -> list[Case]:
     ends = boundary_tokens(pocket.config, tokenizer, "pocket")
     large = gpt2()
     return [
-        _case("generation, pocket generator", pocket, ends, rows, tokens),
-        _case("generation, GPT-2 124M shape", large, (50256, 50256), rows, tokens),
+        _case("generation, pocket generator", pocket, ends=ends, rows=rows, tokens=tokens),
+        _case("generation, GPT-2 124M shape", large, ends=(50256, 50256), rows=rows, tokens=tokens),
     ]
 
 
-def _case(name: str, model: Any, ends: tuple[int, int], rows: int, tokens: int) -> Case:
+def _case(name: str, model: Any, *, ends: tuple[int, int], rows: int, tokens: int) -> Case:
     devices.prepare(1, 0)
     sampler = Sampler(model, Sampling(max_tokens=tokens, batch_size=rows, precision="int8"), start=ends[0], end=ends[1])
     passes = iter(range(1_000_000))

@@ -41,7 +41,7 @@ class Figures:
         self.file, self.device, self.stage, self.failed = file, device, "", False
         file.parent.mkdir(parents=True, exist_ok=True)
 
-    def add(self, what: str, value: float, unit: str, most: float | None = None, least: float | None = None) -> None:
+    def add(self, what: str, value: float, unit: str, *, most: float | None = None, least: float | None = None) -> None:
         """Record a figure, with an upper or lower limit as a goal."""
         passed = (most is None or value <= most) and (least is None or value >= least)
         self.failed |= not passed

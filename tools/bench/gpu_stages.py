@@ -204,7 +204,9 @@ def attention(figures: "Figures", device: torch.device, shapes: Shapes) -> None:
     heads, count = config.num_attention_heads, shapes.slots[1]
     for length in shapes.lengths:
         expected = None
-        for name, work in kernels(count, length, heads, config.hidden_size // heads, device).items():
+        width = config.hidden_size // heads
+        found = kernels(slots=count, length=length, heads=heads, width=width, device=device)
+        for name, work in found.items():
             try:
                 result = work().float()
                 expected = result if expected is None else expected

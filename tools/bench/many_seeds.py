@@ -53,7 +53,7 @@ def cases(device: torch.device | None = None) -> list[Case]:
 
     def theirs() -> float:
         with devices.allow_nondeterministic():  # the default of PyTorch
-            plain_loop(plain_network(0).to(device), listed, device_logits, STEPS, 0)
+            plain_loop(plain_network(0).to(device), listed, device_logits, steps=STEPS, seed=0)
             if device.type == "cuda":
                 torch.cuda.synchronize(device)
         return BATCH * STEPS

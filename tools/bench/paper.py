@@ -232,6 +232,7 @@ def stages(
     study: Study,
     device: torch.device,
     shapes: Shapes,
+    *,
     sizes: Mapping[str, tuple[int, int]],
     kinds: Sequence[str] = KINDS,
 ) -> Iterator[Stage]:
@@ -272,7 +273,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     device = devices.prepare(args.threads, 0, args.device)
     shapes = Shapes() if device.type == "cuda" else Shapes(rows=16, generated=16)
     made: list[Stage] = []
-    for stage in stages(load_study(CONFIG), device, shapes, SIZES, args.stages or KINDS):
+    for stage in stages(load_study(CONFIG), device, shapes, sizes=SIZES, kinds=args.stages or KINDS):
         made.append(stage)
         print(table([stage]).splitlines()[2], file=sys.stderr, flush=True)
         rows = [{name: getattr(stage, name) for name in SCHEMA.names} for stage in made]

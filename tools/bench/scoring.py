@@ -32,8 +32,8 @@ def cases(rows: int = 96) -> list[Case]:
     # For the untrained model, the threshold is set to rescore the same share of rows as for MiniLM.
     error = float(np.quantile(_leads(large, tokenizer, texts[:rows]), share))
     return [
-        _case("scoring, MiniLM", minilm, tokenizer, texts, getattr(minilm.config, RECORD)),
-        _case("scoring, BERT-base shape", large, tokenizer, texts[:rows], error),
+        _case("scoring, MiniLM", minilm, tokenizer, texts, error=getattr(minilm.config, RECORD)),
+        _case("scoring, BERT-base shape", large, tokenizer, texts[:rows], error=error),
     ]
 
 
@@ -52,7 +52,7 @@ def _leads(model: Any, tokenizer: Any, texts: list[str]) -> np.ndarray:
     return leads(predict_logits(pack_linear_layers(copy.deepcopy(model)), tokenizer, texts, MAX_TOKENS))
 
 
-def _case(name: str, model: Any, tokenizer: Any, texts: list[str], error: float) -> Case:
+def _case(name: str, model: Any, tokenizer: Any, texts: list[str], *, error: float) -> Case:
     devices.prepare(1, 0)
     cascade = Cascade(copy.deepcopy(model), tokenizer, MAX_TOKENS, error)
     pipeline = TextClassificationPipeline(model=model, tokenizer=tokenizer, device="cpu", batch_size=32, top_k=None)

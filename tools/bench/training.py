@@ -49,7 +49,7 @@ def cases(accuracy: bool = True) -> list[Case]:
         return BATCH * STEPS
 
     def theirs() -> float:
-        plain_loop(plain_network(0), listed, logits, STEPS, 0)
+        plain_loop(plain_network(0), listed, logits, steps=STEPS, seed=0)
         return BATCH * STEPS
 
     checks = []
@@ -91,7 +91,7 @@ def plain_network(seed: int) -> torch.nn.Module:
     return PlainKim(subwords().vectors, STUDENT, len(newsbriefs()[0].label_names))
 
 
-def plain_loop(network: torch.nn.Module, encoded: Encoded, logits: torch.Tensor, steps: int, seed: int) -> None:
+def plain_loop(network: torch.nn.Module, encoded: Encoded, logits: torch.Tensor, *, steps: int, seed: int) -> None:
     """Train with a minimal loop: shuffled rows, batches padded to their longest row, Adam, KL loss.
 
     Network and logits are on one device, to which batches are moved.
@@ -128,7 +128,7 @@ def accuracy_gap(ours: Students, seeds: int | None = None, device: torch.device 
     settings = Training(batch_size=BATCH, min_steps=REAL_STEPS, max_steps=REAL_STEPS, token_dropout=0.0)
     others = [plain_network(seed).to(device) for seed in range(seeds or SEEDS)]
     for seed, other in enumerate(others):
-        plain_loop(other, encoded, logits.to(device), REAL_STEPS, seed)
+        plain_loop(other, encoded, logits.to(device), steps=REAL_STEPS, seed=seed)
     right = [
         np.mean([student_logits(one.cpu(), unseen).argmax(1) == test.labels for one in students])
         for students in (ours(encoded, rows, settings), others)

@@ -48,7 +48,10 @@ def test_no_stage_begins_when_the_time_is_up(tmp_path):
 
 @pytest.mark.parametrize(
     ("arguments", "reason"),
-    [(["drawing"], "unknown stage 'drawing'; accepted: roofline, "), ([], "PyTorch sees no GPU; test the stages with --device cpu --small")],
+    [
+        (["drawing"], "unknown stage 'drawing'; accepted: roofline, "),
+        ([], "PyTorch sees no GPU; test the stages with --device cpu --small"),
+    ],
 )
 def test_mistakes_end_in_one_line(arguments, reason, tmp_path, capsys):
     if not arguments and torch.cuda.is_available():

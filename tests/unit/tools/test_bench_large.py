@@ -52,7 +52,7 @@ def test_every_stage_is_measured(study, monkeypatch):
     shapes = Shapes(small_gpt2, small_bert, rows=8, generated=8)
     every = dict.fromkeys(paper.measurements(study, devices.CPU, shapes), 100.0)
     monkeypatch.setattr(paper, "amounts", lambda *_: every)
-    made = list(stages(study, devices.CPU, shapes, SIZES))
+    made = list(stages(study, devices.CPU, shapes, sizes=SIZES))
     assert {stage.stage for stage in made} == {
         "generate, full",
         "finetune generators",
@@ -63,7 +63,7 @@ def test_every_stage_is_measured(study, monkeypatch):
         "test students, kim",
     }
     assert all(0 < stage.rate < 1e7 for stage in made)
-    some = stages(study, devices.CPU, Shapes(None, None, rows=8), SIZES, ["train"])
+    some = stages(study, devices.CPU, Shapes(None, None, rows=8), sizes=SIZES, kinds=["train"])
     assert [stage.stage for stage in some] == ["train students, kim"]  # no other model is made
 
 
@@ -74,8 +74,8 @@ def test_the_table_sums_up():
 
 
 def test_the_command_prints_and_keeps_each_stage_at_once(monkeypatch, tmp_path, capsys):
-    def some(*given):
-        assert given[4] == ["score"]
+    def some(*_, sizes, kinds):
+        assert sizes is SIZES and kinds == ["score"]
         yield Stage("score", "rows", 100.0, 10.0)
         assert "| score | 100 rows | 10 | 0:10 |" in capsys.readouterr().err
         assert pq.read_table(tmp_path / "paper.parquet").num_rows == 1
