@@ -138,7 +138,7 @@ def test_a_generator_that_is_finetuned_again_loses_its_labels(conditional, train
     [
         ({"members": 0}, r"config\.json: key 'gendist' is {'members': 0}; expected 'label_names'"),
         ({"label_names": "sea"}, "key 'gendist' is {'label_names': 'sea'}"),
-        ({"members": 3}, r"member-2: missing, but .*config\.json counts 3 models; delete the folder"),
+        ({"members": 3}, r"member-2: missing, but .*config\.json lists 3 models; delete the folder"),
     ],
 )
 def test_a_damaged_record_ends_in_one_line(conditional, tmp_path, record, message):
