@@ -22,7 +22,7 @@ from workflow_fixtures import CHECKOUT, ROOT, STUDY, Checkout, write_csv
 from gendist.config.student import Student, Training
 from gendist.io.files import write_tensors
 from gendist.naming import Run
-from gendist.stages.generator.finetune import finetune_generator
+from gendist.stages.generator.finetune_generator import finetune_generator
 
 CLS, SEP, PAD, UNK, END = "[CLS]", "[SEP]", "[PAD]", "[UNK]", "<|endoftext|>"
 

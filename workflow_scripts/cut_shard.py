@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from gendist.jobs.script import logged
-from gendist.stages.synthetic.given import cut_shard
+from gendist.stages.synthetic.given_rows import cut_shard
 
 names = snakemake.wildcards
 with logged(snakemake.log[0], f"{names.dataset} {names.generator}/{names.sampling}"):

@@ -4,14 +4,14 @@ from pathlib import Path
 
 from gendist.config.generator import Generator
 from gendist.jobs.script import logged
-from gendist.stages.generator.finetune import finetune_generator
+from gendist.stages.generator.finetune_generator import finetune_generator
 
 with logged(snakemake.log[0], f"{snakemake.wildcards.dataset} generator {snakemake.wildcards.generator}"):
     finetune_generator(
         Path(snakemake.input.train),
         Path(snakemake.output[0]).parent,
         Generator(**snakemake.params.generator),
-        snakemake.threads,
-        Path(snakemake.params.work),
-        snakemake.resources.device,
+        threads=snakemake.threads,
+        work=Path(snakemake.params.work),
+        device=snakemake.resources.device,
     )

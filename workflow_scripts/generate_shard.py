@@ -4,7 +4,7 @@ from pathlib import Path
 
 from gendist.config.sampling import Sampling
 from gendist.jobs.script import logged
-from gendist.stages.synthetic.shard import generate_shards
+from gendist.stages.synthetic.generate_shards import generate_shards
 
 names, shards = snakemake.wildcards, [Path(shard) for shard in snakemake.output]
 with logged(snakemake.log[0], f"{names.dataset} {names.generator}/{names.sampling}"):
@@ -12,10 +12,10 @@ with logged(snakemake.log[0], f"{names.dataset} {names.generator}/{names.samplin
         Path(snakemake.input[0]).parent,
         shards,
         Sampling(**snakemake.params.sampling, batch_size=snakemake.resources.batch_size),
-        int(shards[0].stem.removeprefix("shard-")),
-        snakemake.params.shard_rows,
-        snakemake.threads,
-        Path(snakemake.input.train) if snakemake.input.train else None,
-        Path(snakemake.params.work),
-        snakemake.resources.device,
+        first_shard=int(shards[0].stem.removeprefix("shard-")),
+        shard_rows=snakemake.params.shard_rows,
+        threads=snakemake.threads,
+        train=Path(snakemake.input.train) if snakemake.input.train else None,
+        work=Path(snakemake.params.work),
+        device=snakemake.resources.device,
     )

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from gendist.jobs.script import logged
-from gendist.stages.synthetic.given import read_given
+from gendist.stages.synthetic.given_rows import read_given
 
 names = snakemake.wildcards
 with logged(snakemake.log[0], f"{names.dataset} rows of {names.generator}"):

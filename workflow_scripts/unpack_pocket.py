@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from gendist.jobs.script import logged
-from gendist.nn.pocket.unpack import unpack_generator
+from gendist.nn.pocket.unpack_generator import unpack_generator
 
 with logged(snakemake.log[0], "pocket"):
     unpack_generator(Path(snakemake.output[0]).parent)

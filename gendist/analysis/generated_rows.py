@@ -8,7 +8,7 @@ import numpy as np
 
 from gendist.errors import GendistError
 from gendist.stages.logits.files import logits_by_file
-from gendist.stages.synthetic.pool import rows_with_text, texts_of
+from gendist.stages.synthetic.pool_reader import row_numbers_with_text, texts_at
 
 
 @dataclass(frozen=True)
@@ -53,10 +53,10 @@ def draw(generated: Generated, k: int, seed: int) -> tuple[list[tuple[int, str]]
     Raises:
         GendistError: if a shard is missing or damaged, or no row holds text.
     """
-    rows = rows_with_text(generated.shards, generated.rows)
+    rows = row_numbers_with_text(generated.shards, generated.rows)
     chosen = np.random.default_rng(seed).choice(len(rows), min(k, len(rows)), replace=False)
     drawn = [int(rows[i]) for i in sorted(chosen)]
-    return list(zip(drawn, texts_of(generated.shards, drawn), strict=True)), len(rows)
+    return list(zip(drawn, texts_at(generated.shards, drawn), strict=True)), len(rows)
 
 
 def read_pool_logits(files: Sequence[Path], rows: Sequence[int] | np.ndarray) -> np.ndarray:

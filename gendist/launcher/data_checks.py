@@ -74,7 +74,7 @@ def _require_unlabelled(name: str, dataset: Dataset) -> None:
 
 
 def _require_given(file: Path, classes: Sequence[str], wanted: int, generator: str, key: str) -> None:
-    from gendist.stages.synthetic.given import TEXT, given_texts  # loads pyarrow
+    from gendist.stages.synthetic.given_rows import TEXT, given_texts  # loads pyarrow
 
     if require_kind(file) > CHECKED:
         _require_columns(file, Reading(), [TEXT])

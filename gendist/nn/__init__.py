@@ -1,1 +1,1 @@
-"""Neural networks: devices, pretrained models, int8 inference, the embedded models."""
+"""Neural network building blocks: devices, pretrained models, int8 inference, the packaged pocket models."""

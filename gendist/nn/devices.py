@@ -1,4 +1,4 @@
-"""Where computation runs: device, threads, precision, and repeatable randomness."""
+"""Device selection, CPU threads, mixed precision and determinism."""
 
 import ctypes
 import logging
@@ -21,94 +21,94 @@ CPU = torch.device("cpu")
 
 
 def prepare(threads: int, seed: int, choice: Device = "cpu") -> torch.device:
-    """Set the number of CPU threads, seed torch, ask for deterministic kernels; return the device.
+    """Set CPU threads, seed PyTorch, enable deterministic kernels on a GPU, and return the device.
 
     Args:
-        threads: CPU threads.
-        seed: for torch.
-        choice: a GPU is claimed for this process until it ends if there is one (``auto``), or must be there
-            (``gpu``); or none is used (``cpu``).
+        threads: number of CPU threads.
+        seed: seed of PyTorch's random generators.
+        choice: ``auto`` claims a free GPU for the life of this process, and falls back to the CPU; ``gpu`` requires
+            a GPU; ``cpu`` uses none.
 
     Raises:
-        GendistError: if a GPU must be there and is not, or GPUs cannot be claimed.
+        GendistError: if ``gpu`` is required and none is available, or GPUs cannot be claimed.
     """
     torch.set_num_threads(threads)
     torch.manual_seed(seed)
-    device = CPU if choice == "cpu" else pick_device(choice)
-    # A CPU repeats itself without being asked, and is slowed down by it.
-    if (wanted := device.type == "cuda") != torch.are_deterministic_algorithms_enabled():
-        ask_for_deterministic_kernels(wanted)
-    _keep_memory()
+    device = CPU if choice == "cpu" else select_device(choice)
+    # CPU kernels are deterministic by default; the setting only slows them down.
+    if (deterministic := device.type == "cuda") != torch.are_deterministic_algorithms_enabled():
+        set_deterministic(deterministic)
+    _raise_malloc_thresholds()
     return device
 
 
-def ask_for_deterministic_kernels(wanted: bool) -> None:
-    """Have PyTorch take kernels that repeat themselves, where it has them, or any."""
-    torch.use_deterministic_algorithms(wanted, warn_only=True)  # imports PyTorch's compiler: a second
-    # On by default, for debugging: a kernel more for each new tensor.
+def set_deterministic(enabled: bool) -> None:
+    """Enable deterministic kernels, with a warning where PyTorch has none, or disable them."""
+    torch.use_deterministic_algorithms(enabled, warn_only=True)  # imports PyTorch's compiler, which takes a second
+    # A debugging aid that is on by default and launches one more kernel per new tensor.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
 
 
-def pick_device(choice: Device) -> torch.device:
-    """Claim a GPU and return it, or the CPU where there is none; one line of the log says which.
+def select_device(choice: Device) -> torch.device:
+    """Claim a GPU, or fall back to the CPU; the choice is logged.
 
     Raises:
-        GendistError: as of ``prepare``.
+        GendistError: as ``prepare``.
     """
-    # Where this process has used CUDA before, it is too late to choose.
+    # Once CUDA is initialised, the process is bound to its GPU.
     gpu = held_gpu() if torch.cuda.is_initialized() else claim_gpu()
-    seen = f" ({VISIBLE}={os.environ[VISIBLE]})" if VISIBLE in os.environ else ""
+    visible = f" ({VISIBLE}={os.environ[VISIBLE]})" if VISIBLE in os.environ else ""
     name = f"{gpu.name} ({gpu.model})" if gpu else ""
     if torch.cuda.is_available():
-        _tell(f"device: GPU {name or torch.cuda.get_device_name()}{seen}")
+        _log_once(f"device: GPU {name or torch.cuda.get_device_name()}{visible}")
         return torch.device("cuda")
     if choice == "gpu":
         raise GendistError("device is 'gpu', but PyTorch sees none; give the job one, or set device to auto or cpu")
-    _tell("device: CPU" + (f" in place of {name}, which PyTorch cannot use" if gpu else "") + seen)
+    _log_once("device: CPU" + (f" in place of {name}, which PyTorch cannot use" if gpu else "") + visible)
     return CPU
 
 
 @contextmanager
-def any_kernels() -> Iterator[None]:
-    """Let go of deterministic kernels for a while: others are faster."""
-    asked = torch.are_deterministic_algorithms_enabled()
-    if asked:
+def allow_nondeterministic() -> Iterator[None]:
+    """Allow nondeterministic kernels, which are faster, in this context."""
+    deterministic = torch.are_deterministic_algorithms_enabled()
+    if deterministic:
         torch.use_deterministic_algorithms(False)
     try:
         yield
     finally:
-        if asked:
+        if deterministic:
             torch.use_deterministic_algorithms(True, warn_only=True)
 
 
 def hide_gpus() -> None:
-    """Keep libraries that choose by themselves from GPUs; to be called before CUDA starts in this process."""
+    """Hide all GPUs from libraries that select a device themselves; call before CUDA is initialised."""
     os.environ[VISIBLE] = ""
 
 
 @cache
-def _tell(line: str) -> None:
-    """Log a line once in a process: a job prepares anew for each model that it trains."""
+def _log_once(line: str) -> None:
+    """Log a line once per process: a job calls ``prepare`` for each model that it trains."""
     log.info(line)
 
 
 def mixed_precision(device: torch.device) -> torch.autocast:
-    """Return a bf16 autocast context where the hardware multiplies bf16 itself, else one that does nothing.
+    """Return a bf16 autocast context, disabled where the hardware only emulates bf16, which is slower than float32.
 
-    For training only: emulated bf16 is slower than float32, and scores are always float32.
+    For training only.
     """
     native = torch.cuda.is_bf16_supported() if device.type == "cuda" else cpu_has_bf16()
     return torch.autocast(device.type, torch.bfloat16, enabled=native)
 
 
 def cpu_has_bf16() -> bool:
-    """Say whether the processor multiplies bf16 itself."""
+    """Return whether the CPU has bf16 matrix instructions (AVX-512 BF16 or AMX)."""
     return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
 
 
-def _keep_memory() -> None:
-    """Let glibc keep freed blocks of up to 32 MB: fetching tensors anew from the kernel costs a fifth of the time."""
+def _raise_malloc_thresholds() -> None:
+    """Make glibc reuse freed blocks of up to 32 MB; otherwise page faults of new tensors take a fifth of the time."""
     if platform.libc_ver()[0] == "glibc":
         mallopt = ctypes.CDLL(None).mallopt
-        mallopt(-3, 32 << 20)  # M_MMAP_THRESHOLD, the most it takes
+        mallopt(-3, 32 << 20)  # M_MMAP_THRESHOLD, its maximum
         mallopt(-1, 1 << 30)  # M_TRIM_THRESHOLD

@@ -1,4 +1,4 @@
-"""An encoder with a linear classifier over the mean of its token states."""
+"""Sequence classifier: an encoder, mean pooling and a linear layer."""
 
 from pathlib import Path
 from typing import Any
@@ -12,22 +12,22 @@ from transformers.modeling_outputs import SequenceClassifierOutput
 
 from gendist.errors import GendistError
 
-HEAD = "classifier.safetensors"
-"""File of the classifier, beside the encoder's ordinary transformers folder."""
+HEAD_FILE = "classifier.safetensors"
+"""File of the linear layer, in the encoder's transformers folder."""
 
 
 class PooledClassifier(nn.Module):
-    """Sequence classifier over mean-pooled states, as sentence encoders are trained to be used.
+    """Sequence classifier over mean-pooled hidden states, as sentence encoders are trained.
 
-    Transformers' own classifiers of BERT kind read the first token instead, which such an encoder
-    never learnt to put the meaning into. Offers what this project uses of a transformers model:
-    a call with ``labels``, ``config``, ``device``, ``save_pretrained``.
+    ``BertForSequenceClassification`` uses the first token, which sentence encoders do not train. The class has the part
+    of a transformers model's interface that this package uses: ``forward`` with ``labels``, ``config``, ``device``,
+    ``save_pretrained``.
     """
 
     base_model_prefix = "encoder"
 
     def __init__(self, encoder: Any) -> None:
-        """Wrap an encoder; the classifier starts at zero, so that it favours no class."""
+        """Wrap an encoder; the linear layer is initialised to zero, so that all classes start equal."""
         super().__init__()
         self.encoder = encoder
         self.config = encoder.config
@@ -37,36 +37,38 @@ class PooledClassifier(nn.Module):
 
     @property
     def device(self) -> torch.device:
-        """Where the weights are."""
+        """Device of the weights."""
         device: torch.device = self.encoder.device
         return device
 
     def set_attn_implementation(self, name: str) -> None:
-        """Choose the encoder's attention, as transformers models do."""
+        """Set the encoder's attention implementation, as on a transformers model."""
         self.encoder.set_attn_implementation(name)
 
     def embed(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
-        """Map ids and mask (rows, tokens) to float32 means of the states, (rows, width)."""
+        """Map ids and mask (rows, tokens) to mean-pooled hidden states (rows, width) float32."""
         states = self.encoder(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state.float()
-        inside = attention_mask[..., None]
-        return (states * inside).sum(1) / inside.sum(1)
+        mask = attention_mask[..., None]
+        return (states * mask).sum(1) / mask.sum(1)
 
     def forward(
         self, input_ids: torch.Tensor, attention_mask: torch.Tensor, labels: torch.Tensor | None = None
     ) -> SequenceClassifierOutput:
-        """Return logits (rows, classes), with labels (rows,) the mean cross-entropy, and the embeddings."""
+        """Return logits (rows, classes), the embeddings, and, given labels (rows,), the mean cross-entropy."""
         embedded = self.embed(input_ids, attention_mask)
         logits = self.classifier(embedded).float()
         loss = None if labels is None else functional.cross_entropy(logits, labels)
         return SequenceClassifierOutput(loss=loss, logits=logits, hidden_states=(embedded,))
 
     def save_pretrained(self, folder: Path, **options: Any) -> None:
-        """Write the encoder as an ordinary transformers folder, and the classifier beside it."""
+        """Save the encoder as a transformers folder, with the linear layer in ``HEAD_FILE``."""
         self.encoder.save_pretrained(folder, **options)
-        save_file({name: value.contiguous() for name, value in self.classifier.state_dict().items()}, folder / HEAD)
+        save_file(
+            {name: value.contiguous() for name, value in self.classifier.state_dict().items()}, folder / HEAD_FILE
+        )
 
     def load_head(self, file: Path) -> bool:
-        """Read the classifier's weights, unless they are of other classes; return whether they were read.
+        """Load the linear layer, unless its shape differs; return whether it was loaded.
 
         Raises:
             GendistError: if the file is damaged.
@@ -83,15 +85,18 @@ class PooledClassifier(nn.Module):
 
 
 def contrastive_loss(embedded: torch.Tensor, labels: torch.Tensor, temperature: float = 0.1) -> torch.Tensor:
-    """Supervised contrastive loss (Khosla et al. 2020, equation 2) of embeddings (rows, width), labels (rows,).
+    """Return the supervised contrastive loss (Khosla et al. 2020, equation 2).
 
-    Rows whose class occurs once in the batch take no part as anchors.
+    Args:
+        embedded: embeddings, (rows, width).
+        labels: (rows,). A row that is the only one of its class in the batch is no anchor.
+        temperature: divides the cosine similarities.
     """
     unit = functional.normalize(embedded, dim=1)
-    itself = torch.eye(len(unit), dtype=torch.bool, device=unit.device)
-    log_share = (unit @ unit.T / temperature).masked_fill(itself, -1e9).log_softmax(1)  # (anchors, others)
-    positives = ((labels[:, None] == labels) & ~itself).float()
+    is_self = torch.eye(len(unit), dtype=torch.bool, device=unit.device)
+    log_probability = (unit @ unit.T / temperature).masked_fill(is_self, -1e9).log_softmax(1)  # (anchors, others)
+    positives = ((labels[:, None] == labels) & ~is_self).float()
     anchors = positives.sum(1) > 0
     if not anchors.any():
         return embedded.sum() * 0.0
-    return -((log_share * positives).sum(1)[anchors] / positives.sum(1)[anchors]).mean()
+    return -((log_probability * positives).sum(1)[anchors] / positives.sum(1)[anchors]).mean()

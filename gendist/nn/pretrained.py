@@ -1,4 +1,4 @@
-"""Pretrained models by name: embedded ones, local folders and hub ids."""
+"""Load pretrained models by name: packaged models, local folders and hub ids."""
 
 import logging
 from pathlib import Path
@@ -11,24 +11,24 @@ from transformers.utils.logging import disable_progress_bar
 from gendist.errors import GendistError
 from gendist.io.checksums import require_intact_folder
 from gendist.io.provenance import hash_file, hash_folder
-from gendist.nn.pocket.encoder import encoder_folder
-from gendist.nn.pooled_classifier import HEAD, PooledClassifier
+from gendist.nn.pocket.minilm import encoder_folder
+from gendist.nn.pooled_classifier import HEAD_FILE, PooledClassifier
 
 log = logging.getLogger(__name__)
 
-disable_progress_bar()  # loading takes a second; its bars would drown the progress of the jobs
+disable_progress_bar()  # it would interleave with the progress of the jobs
 
 MINILM = "minilm"
 PLAIN_ATTENTION_TOKENS = 256
-"""Longest texts for which training on a CPU takes plain attention. The backward pass of PyTorch's fused attention is
-several times slower there; the matrices that it avoids are small."""
+"""Maximum length for eager attention in training on a CPU, where the backward pass of PyTorch's fused attention is
+several times slower and attention matrices are small."""
 
 
-def locate(model: str) -> str:
-    """Return the folder of an embedded or local model; a hub id is returned as it is.
+def resolve_model_path(model: str) -> str:
+    """Return the folder of a packaged or local model; a hub id is returned unchanged.
 
     Raises:
-        GendistError: if ``model`` looks like a path but no transformers folder is there.
+        GendistError: if ``model`` looks like a path and is not a transformers folder.
     """
     if model == MINILM:
         return str(encoder_folder())
@@ -43,29 +43,29 @@ def locate(model: str) -> str:
 
 
 def describe(model: str, revision: str | None) -> dict[str, str]:
-    """Name a source model for provenance: the hash of local weights, or id and revision."""
-    weights = Path(locate(model)) / "model.safetensors"
+    """Return a model's provenance: name and hash of local weights, or hub id and revision."""
+    weights = Path(resolve_model_path(model)) / "model.safetensors"
     if weights.is_file():
-        # The embedded generator's folder moves with `results`, its content does not.
+        # Only the name: the packaged generator is unpacked below `results`, whose path may change.
         return {Path(model).name: hash_file(weights)}
     return {model: revision or "main"}
 
 
-def content_of(model: str, revision: str | None) -> str:
-    """Return one hash over a local model's files, its configuration and tokenizer included; of a hub model its name."""
-    place = Path(locate(model))
-    return hash_folder(place) if place.is_dir() else f"{model}@{revision or 'main'}"
+def content_hash(model: str, revision: str | None) -> str:
+    """Return one hash of all files of a local model, or id and revision of a hub model."""
+    folder = Path(resolve_model_path(model))
+    return hash_folder(folder) if folder.is_dir() else f"{model}@{revision or 'main'}"
 
 
 def load_tokenizer(model: str, revision: str | None = None) -> Any:
-    """Load a fast tokenizer; texts are cut by the caller, never silently padded."""
+    """Load a fast tokenizer without truncation and padding."""
     tokenizer = _load(AutoTokenizer, model, revision)
     backend = getattr(tokenizer, "backend_tokenizer", None)
     if backend is None:
         raise GendistError(f"model {model}: has no tokenizer.json (a fast tokenizer)")
     backend.no_truncation()
     backend.no_padding()
-    # Saved with the tokenizer; true only where HF_HUB_OFFLINE is set, which must not change any bytes.
+    # Saved with the tokenizer; it is True if HF_HUB_OFFLINE is set, which must not change the saved bytes.
     tokenizer.init_kwargs["local_files_only"] = False
     return tokenizer
 
@@ -76,24 +76,24 @@ def load_config(model: str, revision: str | None = None) -> Any:
 
 
 def load_causal_lm(model: str, revision: str | None = None) -> Any:
-    """Load a causal language model in float32 (the checkpoint's own dtype would be trained in otherwise)."""
+    """Load a causal language model in float32, whatever the dtype of its checkpoint."""
     return _load(AutoModelForCausalLM, model, revision, dtype=torch.float32)
 
 
 def load_classifier(model: str, names: list[str], revision: str | None = None, pooling: str = "first") -> Any:
-    """Load a sequence classifier in float32; an encoder without a head of that size gets a fresh one.
+    """Load a sequence classifier in float32; the head is initialised if the model has none of that size.
 
     Args:
-        model: embedded name, folder or hub id.
+        model: name of a packaged model, folder or hub id.
         names: names of the classes.
         revision: of a hub model.
-        pooling: what a fresh head reads: the model's own choice (``first`` token, mostly), or the ``mean`` of
-            the states. A folder that holds a head over the mean is loaded as what it is.
+        pooling: input of a new head: ``first`` is the architecture's own choice (mostly the first token), ``mean``
+            averages the hidden states. A folder with a ``HEAD_FILE`` always has mean pooling.
 
     Raises:
         GendistError: if the model cannot be loaded.
     """
-    head = Path(locate(model)) / HEAD
+    head = Path(resolve_model_path(model)) / HEAD_FILE
     options: dict[str, Any] = {
         "dtype": torch.float32,
         "num_labels": len(names),
@@ -102,9 +102,9 @@ def load_classifier(model: str, names: list[str], revision: str | None = None, p
     }
     if pooling == "mean" or head.is_file():
         classifier = PooledClassifier(_load(AutoModel, model, revision, **options))
-        # A folder that is trained on (pooling "mean") may hold a head of other classes, which is left behind.
+        # A folder that is finetuned again (pooling "mean") may have a head for other classes, which is ignored.
         if head.is_file() and not classifier.load_head(head) and pooling != "mean":
-            raise GendistError(f"{head}: does not hold {len(names)} classes")
+            raise GendistError(f"{head}: is not for {len(names)} classes")
         return classifier
     return _load(
         AutoModelForSequenceClassification,
@@ -117,36 +117,36 @@ def load_classifier(model: str, names: list[str], revision: str | None = None, p
 
 
 def choose_attention(model: Any, longest: int) -> None:
-    """Choose the attention that trains fastest where the model is, for texts of up to ``longest`` tokens."""
+    """Set the attention implementation that trains fastest on the model's device, up to ``longest`` tokens."""
     if next(model.parameters()).device.type == "cpu" and longest <= PLAIN_ATTENTION_TOKENS:
         model.set_attn_implementation("eager")
 
 
 def load_encoder(model: str, revision: str | None = None) -> PooledClassifier:
-    """Load an encoder in float32 with a fresh classifier over the mean of its states; ``embed`` is what it is for."""
+    """Load an encoder in float32, for ``PooledClassifier.embed``; the linear layer is untrained."""
     return PooledClassifier(_load(AutoModel, model, revision, dtype=torch.float32))
 
 
 def _load(auto: Any, model: str, revision: str | None, **options: Any) -> Any:
-    place = locate(model)
-    if Path(place).is_dir():
-        require_intact_folder(Path(place))
+    path = resolve_model_path(model)
+    if Path(path).is_dir():
+        require_intact_folder(Path(path))
     if auto not in (AutoConfig, AutoTokenizer):
         options["use_safetensors"] = True  # never unpickle weights
     try:
-        return auto.from_pretrained(place, revision=revision or "main", trust_remote_code=False, **options)
+        return auto.from_pretrained(path, revision=revision or "main", trust_remote_code=False, **options)
     except (MemoryError, torch.OutOfMemoryError):
         raise
-    except Exception as error:  # what a damaged file raises depends on where the damage is
+    except Exception as error:  # damaged files raise errors of many types
         reason = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
         raise GendistError(f"model {model}: cannot be loaded ({reason})") from None
 
 
 def class_names(folder: Path) -> list[str]:
-    """Return the class names that a finetuned classifier folder carries, in label order.
+    """Return the class names in a finetuned classifier's config, in label order.
 
     Raises:
-        GendistError: if it carries none.
+        GendistError: if it has none.
     """
     names = getattr(_load(AutoConfig, str(folder), None), "id2label", None)
     if not isinstance(names, dict) or sorted(names) != list(range(len(names))):

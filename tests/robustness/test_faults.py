@@ -29,7 +29,7 @@ from gendist.io.storage_errors import storage_error
 from gendist.launcher.locks import claimed
 from gendist.launcher.scratch import remove_leftovers, scratch_folder
 from gendist.nn.pretrained import load_causal_lm
-from gendist.stages.synthetic.shard import generate_shard
+from gendist.stages.synthetic.generate_shards import generate_shards
 
 COMMAND = [sys.executable, "-c", "from gendist.cli.app import main; main()"]
 RECORD = Provenance("test")
@@ -210,7 +210,7 @@ def test_a_damaged_generator_is_named_before_it_writes_a_row(generator: Path, tm
     content = (folder / name).read_bytes()
     (folder / name).write_bytes(flipped(content, len(content) - 2))
     with pytest.raises(GendistError, match=rf"{name}: damaged .*delete it and run again"):
-        generate_shard(folder, tmp_path / "shard.parquet", Sampling(max_tokens=4), 0, 4)
+        generate_shards(folder, [tmp_path / "shard.parquet"], Sampling(max_tokens=4), first_shard=0, shard_rows=4)
     (folder / name).unlink()
     with pytest.raises(GendistError, match=rf"{name}: no such file|no config.json"):
         load_causal_lm(str(folder))

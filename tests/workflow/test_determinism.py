@@ -13,7 +13,7 @@ from gendist.config import study_from
 from gendist.stages.logits.score import score
 from gendist.stages.students.data import Synthetic
 from gendist.stages.students.run import distil_seeds, student_row
-from gendist.stages.synthetic.shard import generate_shard
+from gendist.stages.synthetic.generate_shards import generate_shards
 
 
 def rows(folder: Path) -> list[dict[str, Any]]:
@@ -47,7 +47,7 @@ def require_shards_without_influence(results: Path, embeddings: Path, folder: Pa
     """Make one shard of eight rows in place of two of four: provenance differs, nothing else does."""
     study, toy = study_from(SMALL_STUDY), results / "toy"
     shard, logits = folder / "one/shard-00000.parquet", folder / "one/logits.parquet"
-    generate_shard(toy / "generators/tiny", shard, study.samplings["full"], 0, 8)
+    generate_shards(toy / "generators/tiny", [shard], study.samplings["full"], first_shard=0, shard_rows=8)
     score(toy / "teachers/bert", shard, logits, study.teachers["bert"].max_tokens)
     assert rows(shard.parent) == rows(toy / "synthetic/tiny/full") and len(rows(shard.parent)) == 8
     assert pq.read_table(logits).to_pylist() == rows(toy / "logits/bert/tiny/full")

@@ -14,7 +14,7 @@ from gendist.config import study_from
 from gendist.config.generator import Generator
 from gendist.config.teacher import Teacher
 from gendist.errors import GendistError
-from gendist.stages.generator.finetune import finetune_generator
+from gendist.stages.generator.finetune_generator import finetune_generator
 from gendist.stages.teacher.finetune import finetune_teacher
 
 PAGE = (ROOT / "docs/extending.md").read_text(encoding="utf-8")
@@ -131,9 +131,9 @@ def test_min_p_keeps_what_it_says_and_rows_do_not_depend_on_batches(extended: Ch
     program = """
 import sys
 import numpy as np, torch
-from gendist.stages.generator.finetune import boundary_tokens
+from gendist.stages.generator.finetune_generator import boundary_tokens
 from gendist.nn.pretrained import load_causal_lm, load_tokenizer
-from gendist.stages.synthetic.decision import TokenChooser
+from gendist.stages.synthetic.gumbel_sampler import GumbelSampler
 from gendist.stages.synthetic.sampler import Sampler
 from gendist.config.sampling import Sampling
 n, vocabulary = 20_000, 30
@@ -144,7 +144,7 @@ for settings in (Sampling(min_p=0.2), Sampling(min_p=0.2, top_k=3), Sampling(min
     if settings.top_k:
         p[p < np.sort(p)[-settings.top_k]] = 0
     p /= p.sum()
-    drawn, safe = TokenChooser(settings, vocabulary, []).choose(
+    drawn, safe = GumbelSampler(settings, vocabulary, []).draw(
         torch.from_numpy(np.tile(logits, (n, 1))), np.arange(n), np.zeros(n)
     )
     shares = np.bincount(drawn.numpy(), minlength=vocabulary) / n
@@ -156,7 +156,7 @@ start, end = boundary_tokens(model.config, tokenizer, place)
 texts = []
 for size in (2, 5):
     settings = Sampling(min_p=0.05, max_tokens=12, batch_size=size)
-    sampler = Sampler(model.eval(), start, end, tokenizer.all_special_ids, settings)
+    sampler = Sampler(model.eval(), settings, start=start, end=end, forbidden=tokenizer.all_special_ids)
     texts.append({row.number: row.tokens for row in sampler.sample(range(10))})
 assert texts[0] == texts[1] and len(texts[0]) == 10
 print(len({str(tokens) for tokens in texts[0].values()}))

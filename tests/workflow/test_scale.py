@@ -18,7 +18,7 @@ from gendist.errors import GendistError
 from gendist.io.parquet import GROUP, write_parquet, write_parquet_parts
 from gendist.io.provenance import Provenance
 from gendist.stages.students.pieces import Pieces
-from gendist.stages.synthetic.pool import pool_batches, read_pool, rows_with_text, texts_of
+from gendist.stages.synthetic.pool_reader import iter_pool_batches, read_pool, row_numbers_with_text, texts_at
 
 ROOT = Path(__file__).parents[2]
 LIMITS = {"table3": 100, "table4": 100, "memorisation": 200, "quality": 2500, "repeats": 6000, "student": 1500}
@@ -54,24 +54,24 @@ def shards(tmp_path: Path) -> list[Path]:
 
 @pytest.mark.parametrize("size", [1, 3, 4, 7, 100])
 def test_batches_of_any_size_are_the_whole_pool(shards: list[Path], size: int):
-    whole, parts = read_pool(shards, 21), list(pool_batches(shards, 21, size))
+    whole, parts = read_pool(shards, 21), list(iter_pool_batches(shards, 21, size))
     assert [text for part in parts for text in part.texts] == whole.texts
     assert np.concatenate([part.rows for part in parts]).tolist() == whole.rows.tolist()
     assert sum(part.empty for part in parts) == whole.empty == 4
     assert all(len(part.rows) + part.empty <= size for part in parts)
-    assert rows_with_text(shards, 21).tolist() == whole.rows.tolist()
+    assert row_numbers_with_text(shards, 21).tolist() == whole.rows.tolist()
 
 
 def test_single_texts_are_read_without_the_others(shards: list[Path]):
-    assert texts_of(shards, [21, 0, 6]) == ["text 21", "text 0", "text 6"]
+    assert texts_at(shards, [21, 0, 6]) == ["text 21", "text 0", "text 6"]
     with pytest.raises(GendistError, match="no row 23"):
-        texts_of(shards, [1, 23])
+        texts_at(shards, [1, 23])
 
 
 def test_missing_rows_are_told_before_anything_is_made_of_a_batch_that_lacks_them(shards: list[Path]):
     for wrong in (shards[1:], [shards[0], shards[2]], shards[::-1]):
         with pytest.raises(GendistError, match="expected, found"):
-            assert all(part.rows.max() < 4 for part in pool_batches(wrong, 8, 4))
+            assert all(part.rows.max() < 4 for part in iter_pool_batches(wrong, 8, 4))
 
 
 def test_a_table_in_parts_is_the_same_file(tmp_path: Path):

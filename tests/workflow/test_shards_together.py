@@ -14,8 +14,8 @@ from gendist.io.parquet import read_metadata
 from gendist.nn.pretrained import load_classifier, load_tokenizer
 from gendist.stages.logits.batches import predict_logits
 from gendist.stages.logits.score import in_bf16, score, score_files
-from gendist.stages.synthetic import shard
-from gendist.stages.synthetic.shard import generate_shard, generate_shards
+from gendist.stages.synthetic import generate_shards as generate_shards_module
+from gendist.stages.synthetic.generate_shards import generate_shards
 
 TOGETHER = changed(shards_together=True)
 POOLS = {"generate_shards": 2, "score_shards": 2}
@@ -25,7 +25,7 @@ POOLS = {"generate_shards": 2, "score_shards": 2}
 def shards(generator, tmp_path):
     """Shards 1 to 3 of a pool, made in one go."""
     targets = [tmp_path / f"shard-0000{number}.parquet" for number in (1, 2, 3)]
-    generate_shards(generator, targets, Sampling(max_tokens=12), 1, 5, device="cpu")
+    generate_shards(generator, targets, Sampling(max_tokens=12), first_shard=1, shard_rows=5, device="cpu")
     return targets
 
 
@@ -33,7 +33,14 @@ def test_shards_made_and_scored_together_have_the_bytes_that_they_have_alone(sha
     logits = [tmp_path / f"logits-{number}.parquet" for number in (1, 2, 3)]
     score_files(encoder, shards, logits, 24, device="cpu")
     for number, (made, scored) in enumerate(zip(shards, logits, strict=True), 1):
-        generate_shard(generator, tmp_path / "alone.parquet", Sampling(max_tokens=12), number, 5, device="cpu")
+        generate_shards(
+            generator,
+            [tmp_path / "alone.parquet"],
+            Sampling(max_tokens=12),
+            first_shard=number,
+            shard_rows=5,
+            device="cpu",
+        )
         assert made.read_bytes() == (tmp_path / "alone.parquet").read_bytes()
         assert pq.read_table(made)["row"].to_pylist() == list(range(5 * number, 5 * number + 5))
         score(encoder, made, tmp_path / "scored.parquet", 24, device="cpu")
@@ -46,21 +53,30 @@ def test_a_shard_names_the_gpu_that_made_it(generator, tmp_path, monkeypatch):
     class Place:
         type = "cuda"
 
-    original = shard.load_causal_lm
+    original = generate_shards_module.load_causal_lm
 
     def stays(folder):
         model = original(folder)
         monkeypatch.setattr(model, "to", lambda _: model)
         return model
 
-    monkeypatch.setattr(shard, "load_causal_lm", stays)
-    monkeypatch.setattr(shard.devices, "prepare", lambda *_: Place())
+    monkeypatch.setattr(generate_shards_module, "load_causal_lm", stays)
+    monkeypatch.setattr(generate_shards_module.devices, "prepare", lambda *_: Place())
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda _: "NVIDIA H100")
-    generate_shard(generator, tmp_path / "gpu.parquet", Sampling(max_tokens=8, batch_size=64), 0, 3)
+    generate_shards(
+        generator, [tmp_path / "gpu.parquet"], Sampling(max_tokens=8, batch_size=64), first_shard=0, shard_rows=3
+    )
     settings = read_metadata(tmp_path / "gpu.parquet")["gendist"]["settings"]
     assert (settings["device"], settings["precision"], settings["batch_size"]) == ("NVIDIA H100", "bf16", 64)
     monkeypatch.undo()
-    generate_shard(generator, tmp_path / "cpu.parquet", Sampling(max_tokens=8, batch_size=64), 0, 3, device="cpu")
+    generate_shards(
+        generator,
+        [tmp_path / "cpu.parquet"],
+        Sampling(max_tokens=8, batch_size=64),
+        first_shard=0,
+        shard_rows=3,
+        device="cpu",
+    )
     settings = read_metadata(tmp_path / "cpu.parquet")["gendist"]["settings"]
     assert settings["precision"] == "int8" and not {"device", "batch_size"} & settings.keys()
 

@@ -1,1 +1,1 @@
-"""Benchmarks: ours beside what one would use otherwise, in turns, in one run."""
+"""Benchmarks: this package against the usual alternatives, timed in turns."""

@@ -1,4 +1,4 @@
-"""Ways to attend to the keys and values of a row so far, for one token of each slot."""
+"""Attention kernels of PyTorch for a decode step: one query per slot over its KV cache."""
 
 from collections.abc import Callable
 from functools import partial
@@ -9,12 +9,12 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 
 def kernels(
-    slots: int, length: int, heads: int, width: int, device: torch.device
+    *, slots: int, length: int, heads: int, width: int, device: torch.device
 ) -> dict[str, Callable[[], torch.Tensor]]:
-    """Return PyTorch's kernels by name, all over the same random numbers; each returns (slots, heads, width).
+    """Return kernels by name, on the same random tensors; each returns (slots, heads, width).
 
-    Rows are at random positions. With a mask all positions are read; with lengths, those that a row has. Kernels that
-    a version or a device lacks raise.
+    Rows are at random positions. Kernels with a mask compute all positions, kernels with lengths only those of the row.
+    A kernel raises if the PyTorch version or the device does not support it.
     """
     random = torch.Generator(device).manual_seed(0)
     cache = torch.randn(slots, length, 2, heads, width, device=device, generator=random).bfloat16()

@@ -1,6 +1,6 @@
-"""``python -m tools.bench.gpu``: check and time what a GPU does, a stage at a time, within some minutes.
+"""``python -m tools.bench.gpu``: checks and timings on a GPU, in stages of a few minutes in total.
 
-Each figure is printed, and added to a file, as soon as it is there. A stage that fails is named and the next one runs.
+Each figure is printed and appended to a file immediately. After a failed stage, the next one runs.
 """
 
 import argparse
@@ -28,21 +28,21 @@ STAGES = (
     "top_p",
     "generate",
 )
-"""Functions of ``tools.bench.gpu_stages``, what matters most first."""
-SECONDS = 240.0
-"""After which no further stage begins."""
+"""Functions of ``tools.bench.gpu_stages``, most important first."""
+MAX_SECONDS = 240.0
+"""No stage starts later than this."""
 
 
 class Figures:
-    """What was measured, printed and kept line by line."""
+    """Prints measured figures and appends them to a file."""
 
     def __init__(self, file: Path, device: str) -> None:
-        """Append to a file of JSON lines."""
+        """Append to a JSON Lines file."""
         self.file, self.device, self.stage, self.failed = file, device, "", False
         file.parent.mkdir(parents=True, exist_ok=True)
 
-    def add(self, what: str, value: float, unit: str, most: float | None = None, least: float | None = None) -> None:
-        """Take a figure, and the most or the least that it is aimed to be."""
+    def add(self, what: str, value: float, unit: str, *, most: float | None = None, least: float | None = None) -> None:
+        """Record a figure, with an upper or lower limit as a goal."""
         passed = (most is None or value <= most) and (least is None or value >= least)
         self.failed |= not passed
         goal = "".join(
@@ -54,7 +54,7 @@ class Figures:
         self._write({"what": what, "value": value, "unit": unit, "most": most, "least": least})
 
     def note(self, text: str) -> None:
-        """Take a line that is no figure."""
+        """Record a remark."""
         print(f"{self.stage}: {text}", flush=True)
         self._write({"note": text})
 
@@ -69,13 +69,13 @@ def parser() -> argparse.ArgumentParser:
     """Return the command line."""
     top = argparse.ArgumentParser(
         prog="python -m tools.bench.gpu",
-        description="Check and time what a GPU does with untrained models of the paper's shapes.",
+        description="Checks and timings on a GPU, with untrained models of the paper's shapes.",
     )
     top.add_argument("stages", nargs="*", metavar="STAGE", help=f"of {', '.join(STAGES)} (default: all)")
-    top.add_argument("--device", default="cuda", help="of PyTorch (default: %(default)s)")
-    top.add_argument("--small", action="store_true", help="tiny shapes, to try the stages out anywhere")
+    top.add_argument("--device", default="cuda", help="PyTorch device (default: %(default)s)")
+    top.add_argument("--small", action="store_true", help="tiny shapes, to test the stages on any device")
     top.add_argument(
-        "--seconds", type=float, default=SECONDS, help="after which no stage begins (default: %(default)s)"
+        "--seconds", type=float, default=MAX_SECONDS, help="no stage starts later than this (default: %(default)s)"
     )
     top.add_argument("--out", type=Path, default=Path("results/bench"), metavar="DIR", help="default: %(default)s")
     top.add_argument("--list", action="store_true", help="print the names of the stages")
@@ -83,7 +83,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the stages; the status is 1 if one failed or a goal was missed."""
+    """Run the stages; return exit status 1 if a stage failed or a goal was missed."""
     top = parser()
     args = top.parse_args(arguments)
     if unknown := [name for name in args.stages if name not in STAGES]:
@@ -99,7 +99,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     device = torch.device(args.device)
     if device.type == "cuda" and not torch.cuda.is_available():
-        top.error("PyTorch sees no GPU; --device cpu --small tries the stages out")
+        top.error("PyTorch sees no GPU; test the stages with --device cpu --small")
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
     figures = Figures(args.out / "gpu.jsonl", name)
     figures.stage = "start"
@@ -109,16 +109,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for stage in args.stages or STAGES:
         figures.stage, now = stage, time.perf_counter()
         if now - began > args.seconds:
-            figures.note(f"left out after {now - began:.0f} s")
+            figures.note(f"skipped after {now - began:.0f} s")
             continue
         run: Callable[[Figures, torch.device, gpu_stages.Shapes], None] = getattr(gpu_stages, stage)
         try:
             run(figures, device, shapes)
-        except Exception as error:  # the other stages are worth as much
+        except Exception as error:  # continue with the other stages
             figures.failed = True
             traceback.print_exc()
             figures.note(f"failed: {one_line(error)}")
-        gpu_stages.free(device)
+        gpu_stages.release_memory(device)
         figures.add("took", time.perf_counter() - now, "s")
     print(f"Also in {figures.file}")
     return int(figures.failed)

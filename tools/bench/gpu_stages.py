@@ -1,4 +1,4 @@
-"""The stages of ``tools.bench.gpu``: each takes where figures go, a device and shapes."""
+"""The stages of ``tools.bench.gpu``: functions of figures, device and shapes."""
 
 import tempfile
 import time
@@ -17,40 +17,40 @@ from gendist.config.sampling import Sampling
 from gendist.jobs import out_of_memory
 from gendist.nn import devices
 from gendist.nn.pretrained import load_causal_lm, load_classifier
-from gendist.stages.generator.finetune import freeze
+from gendist.stages.generator.finetune_generator import freeze
 from gendist.stages.logits.batches import encoded_logits
 from gendist.stages.logits.score import FIXED_ON_GPU, in_bf16
-from gendist.stages.synthetic.device_sampling import GumbelSampler
+from gendist.stages.synthetic.batch_slots import RowRequest, Slots
+from gendist.stages.synthetic.device_gumbel_sampler import DeviceGumbelSampler
 from gendist.stages.synthetic.sampler import Sampler
-from gendist.stages.synthetic.slots import Slots, Task
-from gendist.stages.synthetic.static import WINDOW, StaticSteps
+from gendist.stages.synthetic.static_backend import STEPS_PER_SYNC, StaticBackend
 from gendist.stages.synthetic.static_decoder import StaticDecoder
 from tools.bench.attention_kernels import kernels
-from tools.bench.finetuning import finetuned, plain_loop, stream
-from tools.bench.generation import generated, written
-from tools.bench.large_generation import for_a_token, moved
-from tools.bench.material import bert, gpt2
-from tools.bench.pairs import rate
+from tools.bench.bench_inputs import bert, gpt2
+from tools.bench.finetuning import finetune_one_epoch, plain_loop, random_sequences
+from tools.bench.generation import generate_with_transformers, sample_rows
+from tools.bench.large_generation import bytes_and_operations_per_token, rows_changed_by_slots
 from tools.bench.roofline import REPEATS, SIDE, SIZE
 from tools.bench.roofline import roofline as measured_roofline
+from tools.bench.timed_pairs import rate
 
 if TYPE_CHECKING:
     from tools.bench.gpu import Figures
 
-DIVERGENCE = 0.005
-"""Nats per token between bf16 and float32 that are taken for nothing."""
+MAX_DIVERGENCE = 0.005
+"""Accepted KL divergence of bf16 from float32, in nats per token."""
 
 
 @dataclass(frozen=True)
 class Shapes:
-    """What is measured."""
+    """Models and sizes to measure."""
 
     generator: Callable[[], Any] = lambda: gpt2("medium")
     teacher: Callable[[], Any] = lambda: bert("large")
     rows: int = 12_288
-    """Generated in a measurement: some slots' fill."""
-    wanted: int = 25_000
-    """Rows whose time is aimed at."""
+    """Rows generated in a measurement."""
+    pool_rows: int = 25_000
+    """Rows of the pool whose time is a goal."""
     tokens: int = 100
     slots: tuple[int, ...] = (512, 1024, 2048)
     lengths: tuple[int, ...] = (32, 64, 112, 256)
@@ -71,15 +71,15 @@ def _small_bert() -> Any:
 SMALL = Shapes(_small_gpt2, _small_bert, 24, 48, 12, (4, 8), (16, 32), 30, 2, (2**16, 64, 2))
 
 
-def free(device: torch.device) -> None:
-    """Give back what a stage held."""
+def release_memory(device: torch.device) -> None:
+    """Release the memory of a stage."""
     out_of_memory.free()
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
 
 
 def _seconds(work: Callable[[], object], repeats: int) -> float:
-    """Return the seconds of a piece of work, the mean of ``repeats`` after a first one."""
+    """Return the mean seconds of ``repeats`` calls after a warm-up call."""
 
     def repeated() -> float:
         for _ in range(repeats):
@@ -92,23 +92,24 @@ def _seconds(work: Callable[[], object], repeats: int) -> float:
 def _sampler(shapes: Shapes, device: torch.device, forbidden: tuple[int, ...] = (), **settings: Any) -> Sampler:
     model = shapes.generator().to(device)
     end = model.config.vocab_size - 1
-    return Sampler(model, end, end, forbidden, Sampling(**{"max_tokens": shapes.tokens, **settings}))
+    sampling = Sampling(**{"max_tokens": shapes.tokens, **settings})
+    return Sampler(model, sampling, start=end, end=end, forbidden=forbidden)
 
 
 def roofline(figures: "Figures", device: torch.device, shapes: Shapes) -> None:
-    """What the card moves and multiplies, and what that allows generation at most."""
+    """Memory bandwidth and bf16 throughput of the GPU, and the rate of generation that they allow."""
     found = measured_roofline(device, *shapes.bounds)
     figures.add("copies", found.bytes_per_second / 1e12, "TB/s")
     figures.add("bf16 products", found.operations_per_second / 1e12, "TFLOP/s")
     config = shapes.generator().config
     for slots in shapes.slots:
-        least = found.seconds(*for_a_token(config, slots))
-        figures.add(f"tokens at most, {slots} slots, {shapes.tokens} tokens a row", 1 / least, "tokens/s")
+        least = found.seconds(*bytes_and_operations_per_token(config, slots))
+        figures.add(f"maximum rate, {slots} slots, {shapes.tokens} tokens a row", 1 / least, "tokens/s")
 
 
 @torch.inference_mode()
 def check(figures: "Figures", device: torch.device, shapes: Shapes) -> None:
-    """Whether a step's logits are those of the whole text, and rows depend on nothing but their numbers."""
+    """Whether decode steps give the logits of a forward pass, and rows depend on their numbers alone."""
     model = shapes.generator().to(device)
     vocabulary, length = model.config.vocab_size, min(48, model.config.max_position_embeddings)
     ids = torch.randint(0, vocabulary, (8, length), device=device, generator=torch.Generator(device).manual_seed(0))
@@ -121,132 +122,141 @@ def check(figures: "Figures", device: torch.device, shapes: Shapes) -> None:
             logits = decoder.step(ids[:, place], at, cache, cache.shape[2])
             ours, exact = torch.log_softmax(logits.double(), 1), expected[:, place]
             total += float((exact.exp() * (exact - ours)).sum(1).mean())
-        figures.add(f"KL to transformers in float32, {dtype}", total / length, "nats per token", most=DIVERGENCE)
+        figures.add(f"KL to transformers in float32, {dtype}", total / length, "nats per token", most=MAX_DIVERGENCE)
     del model, expected, cache, decoder
     sampler = _sampler(shapes, device)
     together = list(sampler.sample(range(min(shapes.rows, 2048))))
-    figures.add(f"rows of {len(together):,} that change in other slots", moved(sampler, together), "rows", most=0)
+    figures.add(
+        f"rows of {len(together):,} changed by other slots",
+        rows_changed_by_slots(sampler, together),
+        "rows",
+        most=0,
+    )
 
 
 def generation(figures: "Figures", device: torch.device, shapes: Shapes) -> None:
-    """How fast rows of a fixed length are written, and how soon the first tokens are there."""
+    """Rate of generation for rows of a fixed length, and time to the first tokens."""
     began = time.perf_counter()
     sampler = _sampler(shapes, device)
-    figures.add("weights made, moved and converted", time.perf_counter() - began, "s")
+    figures.add("weights created, moved and converted", time.perf_counter() - began, "s")
     began = time.perf_counter()
-    first = written(sampler, range(sampler.batch_size))
+    first = sample_rows(sampler, range(sampler.batch_size))
     figures.add(f"first {first:,.0f} tokens, captures included", time.perf_counter() - began, "s", most=15)
     began = time.perf_counter()
-    tokens = written(sampler, range(10**6, 10**6 + shapes.rows))
+    tokens = sample_rows(sampler, range(10**6, 10**6 + shapes.rows))
     seconds = time.perf_counter() - began
     figures.add(f"{shapes.rows:,} rows of {shapes.tokens} tokens", tokens / seconds, "tokens/s", least=250_000)
-    figures.add(f"{shapes.wanted:,} rows", shapes.wanted * shapes.tokens * seconds / tokens, "s", most=10)
+    figures.add(f"{shapes.pool_rows:,} rows", shapes.pool_rows * shapes.tokens * seconds / tokens, "s", most=10)
     if device.type == "cuda":
-        figures.add("memory at most", torch.cuda.max_memory_allocated(device) / 1e9, "GB")
+        figures.add("peak memory", torch.cuda.max_memory_allocated(device) / 1e9, "GB")
 
 
 def lengths(figures: "Figures", device: torch.device, shapes: Shapes) -> None:
-    """Rows that end by themselves, after 80 tokens on average and 256 at most, in slots that are filled again."""
+    """Rows of varying length, 80 tokens on average and at most 256, with continuous batching."""
     vocabulary = shapes.generator().config.vocab_size
     sampler = _sampler(shapes, device, tuple(range(80, vocabulary - 1)), max_tokens=256)
     began = time.perf_counter()
-    tokens = written(sampler, range(min(5000, shapes.rows)))
+    tokens = sample_rows(sampler, range(min(5000, shapes.rows)))
     seconds = time.perf_counter() - began
     figures.add("a job of 5,000 rows of all lengths", tokens / seconds, "tokens/s")
-    figures.add("its rows", tokens / min(5000, shapes.rows), "tokens on average")
+    figures.add("length of its rows", tokens / min(5000, shapes.rows), "tokens on average")
 
 
 def top_p(figures: "Figures", device: torch.device, shapes: Shapes) -> None:
-    """The same with a nucleus, for which scores are sorted."""
+    """Generation with top-p, which sorts the logits."""
     sampler = _sampler(shapes, device, top_p=0.95)
     figures.add(
-        "rows with top_p 0.95", rate(lambda: written(sampler, range(min(shapes.rows, sampler.batch_size)))), "tokens/s"
+        "rows with top_p 0.95",
+        rate(lambda: sample_rows(sampler, range(min(shapes.rows, sampler.batch_size)))),
+        "tokens/s",
     )
 
 
 def step(figures: "Figures", device: torch.device, shapes: Shapes) -> None:
-    """What a step takes by slots and lengths, captured; and what its parts take."""
+    """Time of a decode step by number of slots and attention length, as a CUDA graph, and of its parts."""
     model = shapes.generator().to(device)
     settings, vocabulary = Sampling(max_tokens=max(shapes.lengths)), model.config.vocab_size
-    draw = GumbelSampler(settings, vocabulary, [], device)
+    draw = DeviceGumbelSampler(settings, vocabulary, [], device)
     decoder = StaticDecoder(model, torch.bfloat16, draw.columns)
     for count in shapes.slots:
         slots = Slots(count, max(shapes.lengths), vocabulary - 1, device)
-        slots.put([Task(number, [0], max(shapes.lengths) - 1) for number in range(count)])
-        steps = StaticSteps(decoder, draw, device)
-        with torch.inference_mode(), devices.any_kernels():
-            steps.begin(slots)
+        slots.start([RowRequest(number, [0], max(shapes.lengths) - 1) for number in range(count)])
+        backend = StaticBackend(decoder, draw, device)
+        with torch.inference_mode(), devices.allow_nondeterministic():
+            backend.allocate(slots)
             for length in shapes.lengths:
-                slots.running.zero_()  # they stay where they are
-                seconds = _seconds(partial(steps.take, slots, length), 10) / WINDOW
+                slots.running.zero_()  # positions stay constant
+                seconds = _seconds(partial(backend.run_steps, slots, length), 10) / STEPS_PER_SYNC
                 figures.add(f"{count} slots, {length} positions", 1000 * seconds, "ms a step")
                 figures.add("which is", count / seconds, "tokens/s")
-            noise = partial(draw.noise, slots.numbers, slots.steps, WINDOW)
-            figures.add(f"{count} slots, noise, not captured", 1000 * _seconds(noise, 10) / WINDOW, "ms a step")
+            noise = partial(draw.noise, slots.numbers, slots.generated, STEPS_PER_SYNC)
+            figures.add(f"{count} slots, noise, eager", 1000 * _seconds(noise, 10) / STEPS_PER_SYNC, "ms a step")
             scores = torch.randn(count, draw.columns, device=device)
             drawn = partial(draw, scores, noise()[0])
-            figures.add(f"{count} slots, filter and arg-max, not captured", 1000 * _seconds(drawn, 10), "ms a step")
-        del steps, slots
-        free(device)
+            figures.add(f"{count} slots, filter and arg-max, eager", 1000 * _seconds(drawn, 10), "ms a step")
+        del backend, slots
+        release_memory(device)
 
 
 def attention(figures: "Figures", device: torch.device, shapes: Shapes) -> None:
-    """What kernels of attention take for one token of each slot: PyTorch's, by length; and how far they are apart."""
+    """Time of PyTorch's attention kernels in a decode step, by length, and their differences."""
     config = shapes.generator().config
     heads, count = config.num_attention_heads, shapes.slots[1]
     for length in shapes.lengths:
         expected = None
-        for name, work in kernels(count, length, heads, config.hidden_size // heads, device).items():
+        width = config.hidden_size // heads
+        found = kernels(slots=count, length=length, heads=heads, width=width, device=device)
+        for name, work in found.items():
             try:
                 result = work().float()
                 expected = result if expected is None else expected
                 seconds = _seconds(work, 20)
             except (RuntimeError, TypeError, ImportError, AttributeError) as error:
-                figures.note(f"{name}: not there ({str(error).splitlines()[0][:90]})")
+                figures.note(f"{name}: not available ({str(error).splitlines()[0][:90]})")
                 continue
             figures.add(f"{name}, {count} slots, {length} positions", 1e6 * seconds, "µs a layer")
-            figures.add(f"{name}, away from the first", float((result - expected).abs().max()), "")
+            figures.add(f"{name}, difference from the first", float((result - expected).abs().max()), "")
 
 
 def finetuning(figures: "Figures", device: torch.device, shapes: Shapes) -> None:
-    """Finetuning at the paper's setting against a plain loop in bf16, and both ways to save memory."""
-    devices.ask_for_deterministic_kernels(device.type == "cuda")  # as a finetuning job
+    """Finetuning with the paper's settings against a plain bf16 loop, with and without gradient checkpointing."""
+    devices.set_deterministic(device.type == "cuda")  # as in a finetuning job
     model, settings = shapes.generator().to(device), Generator()
-    rows = stream(shapes.windows, settings.window, model.config)
+    rows = random_sequences(shapes.windows, settings.window, model.config)
     amount = float(sum(map(len, rows)))
 
     def plain() -> float:
-        with devices.any_kernels():
+        with devices.allow_nondeterministic():
             plain_loop(model.train(), rows, settings.learning_rate)
         return amount
 
     freeze(model, settings.model_copy(update={"gradient_checkpointing": False}))
     theirs = rate(plain)
     figures.add("plain loop, bf16 autocast", theirs, "tokens/s")
-    free(device)
+    release_memory(device)
     for checkpointing in ("auto", True):
         freeze(model, chosen := settings.model_copy(update={"gradient_checkpointing": checkpointing}))
-        ours = rate(partial(finetuned, model, rows, chosen))
+        ours = rate(partial(finetune_one_epoch, model, rows, chosen))
         goal = theirs if checkpointing == "auto" else None
         figures.add(f"ours, gradient_checkpointing {checkpointing}", ours, "tokens/s", least=goal)
         if device.type == "cuda":
-            figures.add("its memory at most", torch.cuda.max_memory_allocated(device) / 1e9, "GB", most=12)
-        free(device)
-    devices.ask_for_deterministic_kernels(False)
+            figures.add("its peak memory", torch.cuda.max_memory_allocated(device) / 1e9, "GB", most=12)
+        release_memory(device)
+    devices.set_deterministic(False)
 
 
 def scoring(figures: "Figures", device: torch.device, shapes: Shapes) -> None:
-    """Scoring rows of some hundred tokens, in bf16 and in float32."""
+    """Scoring rows of about 100 tokens, in bf16 and in float32."""
     rng = np.random.default_rng(0)
     sizes = rng.normal(100, 40, shapes.scored).clip(8, 256).astype(int)
     model = shapes.teacher().to(device)
     encoded = [rng.integers(1000, min(30_000, model.config.vocab_size), size).tolist() for size in sizes]
     config = model.config
     weights = 12 * config.num_hidden_layers * config.hidden_size**2
-    with devices.any_kernels():
-        for name, some in (("float32", encoded[: len(encoded) // 10]), ("bf16", encoded)):
+    with devices.allow_nondeterministic():
+        for name, rows_to_score in (("float32", encoded[: len(encoded) // 10]), ("bf16", encoded)):
             model = in_bf16(model) if name == "bf16" else model
-            score = partial(encoded_logits, model, some, 0, 256, fixed=FIXED_ON_GPU)
+            score = partial(encoded_logits, model, rows_to_score, 0, 256, fixed=FIXED_ON_GPU)
             rows = rate(partial(_counted, score))
             figures.add(f"{name}, rows of {np.mean(sizes):.0f} tokens", rows, "rows/s")
             figures.add("which is", 2e-12 * weights * float(np.mean(sizes)) * rows, "TFLOP/s")
@@ -258,7 +268,7 @@ def _counted(score: Callable[[], np.ndarray]) -> float:
 
 
 def loading(figures: "Figures", device: torch.device, shapes: Shapes) -> None:
-    """Loading weights from a folder to the device, against reading their file."""
+    """Loading weights from a folder to the device, compared with reading the file."""
     names = [str(i) for i in range(6)]
     for name, model, load in (
         ("generator", shapes.generator(), load_causal_lm),
@@ -281,6 +291,6 @@ def generate(figures: "Figures", device: torch.device, shapes: Shapes) -> None:
     """Transformers' ``generate`` in bf16, for comparison."""
     model = shapes.generator().to(device).bfloat16()
     end, rows = model.config.vocab_size - 1, min(1024, shapes.rows)
-    tokens = min(32, shapes.tokens)  # short rows are what it is fastest with
-    found = rate(lambda: generated(model, (end, end), rows, tokens))
+    tokens = min(32, shapes.tokens)  # it is fastest with short rows
+    found = rate(lambda: generate_with_transformers(model, (end, end), rows, tokens))
     figures.add(f"transformers generate, bf16, {rows} rows of {tokens} tokens", found, "tokens/s")

@@ -1,4 +1,4 @@
-"""Labelling texts: the exported student against what else is small and fast, text in, label out."""
+"""Classifying texts, from text to label: the exported student against other small, fast classifiers."""
 
 import tempfile
 from collections.abc import Callable, Sequence
@@ -14,7 +14,7 @@ from sklearn.svm import LinearSVC
 
 from gendist.config.student import Training
 from gendist.nn import devices
-from gendist.nn.pocket.packaged import packaged_subwords
+from gendist.nn.pocket.packaged_files import packaged_subwords
 from gendist.predict.classifier import TextClassifier
 from gendist.predict.model import Model
 from gendist.stages.baselines.encoder import Encoder
@@ -23,18 +23,18 @@ from gendist.stages.students.architectures import build
 from gendist.stages.students.data import TrainingRows
 from gendist.stages.students.run import encode
 from gendist.stages.students.train import student_logits, train_student
-from tools.bench.material import newsbriefs
-from tools.bench.pairs import Case, Check
+from tools.bench.bench_inputs import newsbriefs
+from tools.bench.timed_pairs import Case, Check
 from tools.bench.training import MAX_PIECES, STUDENT, subwords
 
 Predict = Callable[[Sequence[str]], Any]
 TEXTS = 200
 SIZE_LIMIT = 1.2e6
-"""Bytes of the 8-bit file."""
+"""Maximum bytes of the exported int8 file."""
 
 
 def cases() -> list[Case]:
-    """Return the pairs: one text at a time and 200 at once, by NumPy and compiled, against every other classifier."""
+    """Return the cases: one text and 200 texts per call, with NumPy and with Numba, against every other classifier."""
     devices.prepare(1, 0)
     train, test = newsbriefs()
     texts = test.texts[:TEXTS]
@@ -48,14 +48,14 @@ def cases() -> list[Case]:
         "model2vec + logistic regression": _model2vec(),
         "MiniLM + logistic regression (as SetFit infers)": _encoder(),
     }
-    made = []
+    listed = []
     for name, predict in others.items():
         for how, student in students.items():
             ours, theirs = _singly(student.predict, texts), _singly(predict, texts)
-            made.append(Case(f"inference, one text{how}", name, "texts", 1.0, ours, theirs, checks))
+            listed.append(Case(f"inference, one text{how}", name, "texts", 1.0, ours, theirs, checks))
             ours, theirs = _at_once(student.predict, texts), _at_once(predict, texts)
-            made.append(Case(f"inference, 200 texts{how}", name, "texts", 1.0, ours, theirs))
-    return made
+            listed.append(Case(f"inference, 200 texts{how}", name, "texts", 1.0, ours, theirs))
+    return listed
 
 
 def _singly(predict: Predict, texts: Sequence[str]) -> Callable[[], float]:
@@ -76,7 +76,7 @@ def _at_once(predict: Predict, texts: Sequence[str]) -> Callable[[], float]:
 
 
 def _student(steps: int = 300) -> tuple[Model, list[Check]]:
-    """Train Kim on the real rows and export it; the checks are of the export."""
+    """Train Kim on the real rows and export it; return the model and checks of the export."""
     train, test = newsbriefs()
     torch.manual_seed(0)
     network = build(subwords().vectors, STUDENT, len(train.label_names))
@@ -85,17 +85,17 @@ def _student(steps: int = 300) -> tuple[Model, list[Check]]:
     train_student(network, encode(subwords(), train.texts, MAX_PIECES), rows, STUDENT, settings, 0)
     content = look_up_weights(network)
     if content is None:
-        raise TypeError("Kim has lost its tables")
+        raise TypeError("Kim cannot be exported as look-up tables")
     pieces = (Path(packaged_subwords()) / "tokenizer.json").read_text(encoding="utf-8")
     model = Model(b"", content, pieces, train.label_names, 1.0, MAX_PIECES, ["text"], " ")
     exact = student_logits(network, encode(subwords(), test.texts, MAX_PIECES)).argmax(1)
     logits = TextClassifier(model).logits(test.texts)
     changed = float(np.mean(logits.argmax(1) != exact))
-    apart = float(np.abs(TextClassifier(model, compiled=True).logits(test.texts) - logits).max())
+    difference = float(np.abs(TextClassifier(model, compiled=True).logits(test.texts) - logits).max())
     return model, [
-        Check("bytes of the 8-bit file", float(len(content)), SIZE_LIMIT),
-        Check("share of texts of another class than PyTorch's", changed, 0.005),
-        Check("logits, compiled and not", apart, 0.0),
+        Check("bytes of the int8 file", float(len(content)), SIZE_LIMIT),
+        Check("share of texts with another class than in PyTorch", changed, 0.005),
+        Check("difference of logits, NumPy and Numba", difference, 0.0),
     ]
 
 

@@ -1,7 +1,7 @@
-"""``python -m tools.bench.paper``: how long the paper's whole study takes on this machine.
+"""``python -m tools.bench.paper``: estimate the time of the paper's study on this machine.
 
-Its stages are measured with untrained models of the right shape, on the GPU if there is one, one after the other, and
-multiplied by what the config asks for. Left out is what takes little beside them: reading texts, baselines, reports.
+The rate of each stage is measured with untrained models of the right shape, on a GPU if available, and multiplied by
+the amounts of the config. Fast stages are ignored: texts, baselines, reports.
 """
 
 import argparse
@@ -32,7 +32,7 @@ from gendist.naming import WITH_SYNTHETIC, Run
 from gendist.nn import devices
 from gendist.nn.packed_linear import pack_linear_layers
 from gendist.nn.pretrained import load_tokenizer
-from gendist.stages.generator.finetune import freeze
+from gendist.stages.generator.finetune_generator import freeze
 from gendist.stages.logits.batches import predict_logits
 from gendist.stages.logits.cascade import in_integers
 from gendist.stages.logits.score import FIXED, FIXED_ON_GPU, in_bf16
@@ -46,17 +46,17 @@ from gendist.stages.synthetic.sampler import Sampler
 from gendist.stages.teacher.course import Course
 from gendist.stages.teacher.finetune import trained_epochs
 from gendist.stages.texts.tables import Texts
-from tools.bench.finetuning import finetuned, stream
-from tools.bench.generation import written
-from tools.bench.material import bert, gpt2, newsbriefs
-from tools.bench.pairs import Work, rate
+from tools.bench.bench_inputs import bert, gpt2, newsbriefs
+from tools.bench.finetuning import finetune_one_epoch, random_sequences
+from tools.bench.generation import sample_rows
+from tools.bench.timed_pairs import Workload, rate
 from tools.bench.training import subwords
 
 CONFIG = Path(__file__).parents[2] / "configs" / "paper.yaml"
 SIZES = {"ag_news": (4, 7_600), "dbpedia": (14, 70_000), "yahoo_answers": (10, 60_000)}
 """Classes and test rows of the paper's datasets."""
 TOKENS = 100
-"""Of a text, on average, in all vocabularies."""
+"""Average tokens per text, in all vocabularies."""
 SCHEMA = pa.schema(
     [(name, pa.string()) for name in ("stage", "unit")] + [(n, pa.float64()) for n in ("amount", "rate", "seconds")]
 )
@@ -64,7 +64,7 @@ SCHEMA = pa.schema(
 
 @dataclass(frozen=True)
 class Stage:
-    """A part of the study: how much of what there is to do, and how much of it is done in a second."""
+    """A stage of the study: amount of work in some unit, and measured rate in units per second."""
 
     stage: str
     unit: str
@@ -73,27 +73,27 @@ class Stage:
 
     @property
     def seconds(self) -> float:
-        """Return how long it takes."""
+        """Return the estimated time."""
         return self.amount / self.rate
 
 
 @dataclass(frozen=True)
 class Shapes:
-    """Models that are measured."""
+    """Models and sizes to measure."""
 
     generator: Callable[[], Any] = lambda: gpt2("medium")
     teacher: Callable[[], Any] = lambda: bert("large")
     rows: int = 1024
-    """Rows of a measurement that has a choice."""
+    """Rows per measurement."""
     generated: int = 8192
-    """Rows that are generated."""
+    """Rows per measurement of generation."""
 
 
 def amounts(study: Study, sizes: Mapping[str, tuple[int, int]]) -> dict[str, float]:
-    """Return how much there is to do of each stage; ``sizes`` are classes and test rows by dataset."""
+    """Return the amount of work of each stage; ``sizes`` are classes and test rows by dataset."""
     real = {name: sizes[name][0] * (study.datasets[name].train_per_class or 0) for name in study.datasets}
     teacher = study.teachers[study.teacher]
-    # The held-out rows decide how many epochs the second training has: all of them at most.
+    # Upper limit: held-out rows select the number of epochs of the final training.
     epochs = teacher.epochs * (1 - teacher.held_out + teacher.refit * teacher.members)
     found = {
         "finetune generators": float(TOKENS * sum(real.values()) * len(study.generators)),
@@ -120,14 +120,14 @@ def _schedule(study: Study, run: Run, n_real: int) -> Schedule:
 
 
 KINDS = ("generate", "finetune", "score", "train", "test")
-"""First words of the stages, by which some of them are chosen."""
+"""First words of the stages' names, which select stages on the command line."""
 
 
-def measurements(study: Study, device: torch.device, shapes: Shapes) -> dict[str, tuple[str, Work]]:
-    """Return the unit of each stage, and what does some of it: models are made once they are needed."""
+def measurements(study: Study, device: torch.device, shapes: Shapes) -> dict[str, tuple[str, Workload]]:
+    """Return unit and workload of each stage; models are created on first use."""
     texts = _texts(shapes.rows)
     generator, teacher = cache(lambda: shapes.generator().to(device)), cache(lambda: shapes.teacher().to(device))
-    found: dict[str, tuple[str, Work]] = {}
+    found: dict[str, tuple[str, Workload]] = {}
     for name, sampling in study.samplings.items():
         settings = sampling.model_copy(update={"max_tokens": TOKENS})
         if device == devices.CPU and settings.precision == "auto":
@@ -144,28 +144,28 @@ def measurements(study: Study, device: torch.device, shapes: Shapes) -> dict[str
 def _sampler(generator: Callable[[], Any], settings: Sampling) -> Sampler:
     model = generator()
     end = model.config.vocab_size - 1
-    return Sampler(model.eval(), end, end, [], settings)
+    return Sampler(model.eval(), settings, start=end, end=end)
 
 
 def _generate(sampler: Callable[[], Sampler], rows: int) -> float:
-    return written(sampler(), range(rows))
+    return sample_rows(sampler(), range(rows))
 
 
 def _finetune(generator: Callable[[], Any], tuning: Generator) -> float:
     model = generator()
     freeze(model, tuning)
-    return finetuned(model, stream(2, tuning.window, model.config), tuning)
+    return finetune_one_epoch(model, random_sequences(2, tuning.window, model.config), tuning)
 
 
 def _texts(count: int) -> list[str]:
-    """Return real texts of about ``TOKENS`` tokens: two of the embedded dataset each."""
+    """Return texts of about ``TOKENS`` tokens, each joined from two of the packaged dataset."""
     texts = newsbriefs()[0].texts
     return [f"{texts[i % len(texts)]} {texts[(i + 1) % len(texts)]}" for i in range(0, 2 * count, 2)]
 
 
 def _of_teacher(
     study: Study, device: torch.device, teacher: Callable[[], Any], texts: list[str]
-) -> dict[str, tuple[str, Work]]:
+) -> dict[str, tuple[str, Workload]]:
     settings, tokenizer = study.teachers[study.teacher], load_tokenizer("minilm")  # BERT's vocabulary
 
     def train() -> float:
@@ -198,8 +198,8 @@ def _of_teacher(
     }
 
 
-def _of_student(study: Study, name: str, device: torch.device, texts: list[str]) -> dict[str, tuple[str, Work]]:
-    """Students with as many seeds as the study has: side by side on a GPU, else one after the other."""
+def _of_student(study: Study, name: str, device: torch.device, texts: list[str]) -> dict[str, tuple[str, Workload]]:
+    """Return the workloads of a student with all seeds of the study: in parallel on a GPU, else one at a time."""
     student, classes, seeds = study.students[name], 10, study.seed_list
     training = study.trainings[study.training].model_copy(update={"min_steps": 30, "max_steps": 30})
 
@@ -232,10 +232,11 @@ def stages(
     study: Study,
     device: torch.device,
     shapes: Shapes,
+    *,
     sizes: Mapping[str, tuple[int, int]],
     kinds: Sequence[str] = KINDS,
 ) -> Iterator[Stage]:
-    """Measure the stages of a study that begin with one of ``kinds``, and yield each as soon as it is measured."""
+    """Measure the stages whose names start with one of ``kinds``; yield each as soon as it is measured."""
     found = measurements(study, device, shapes)
     for name, amount in amounts(study, sizes).items():
         if name.startswith(tuple(kinds)):
@@ -244,16 +245,17 @@ def stages(
 
 
 def table(made: Sequence[Stage]) -> str:
-    """Return the stages as Markdown, with their sum."""
+    """Return a Markdown table of the stages and their sum."""
     lines = ["| stage | amount | rate, 1/s | h:mm:ss |", "| --- | ---: | ---: | ---: |"]
     lines += [f"| {s.stage} | {s.amount:,.0f} {s.unit} | {s.rate:,.4g} | {clock(s.seconds)} |" for s in made]
     return "\n".join([*lines, f"| one after the other | | | {clock(sum(s.seconds for s in made))} |"]) + "\n"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Measure, print and write the table."""
+    """Measure the stages, print the table and write it as Parquet."""
     top = argparse.ArgumentParser(
-        prog="python -m tools.bench.paper", description="Measure stages, and tell how long the paper's study takes."
+        prog="python -m tools.bench.paper",
+        description="Measure the stages of the paper's study and estimate its total time.",
     )
     chosen = f"stages to measure, by their first word: {', '.join(KINDS)} (default: all)"
     top.add_argument("stages", nargs="*", metavar="STAGE", help=chosen)
@@ -266,12 +268,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if args.threads < 1:
         top.error("--threads must be at least 1")
     if args.out.exists() and not args.out.is_dir():
-        top.error(f"--out {args.out} is no folder")
+        top.error(f"--out {args.out} is not a folder")
     logging.getLogger("transformers").setLevel(logging.ERROR)
     device = devices.prepare(args.threads, 0, args.device)
     shapes = Shapes() if device.type == "cuda" else Shapes(rows=16, generated=16)
     made: list[Stage] = []
-    for stage in stages(load_study(CONFIG), device, shapes, SIZES, args.stages or KINDS):
+    for stage in stages(load_study(CONFIG), device, shapes, sizes=SIZES, kinds=args.stages or KINDS):
         made.append(stage)
         print(table([stage]).splitlines()[2], file=sys.stderr, flush=True)
         rows = [{name: getattr(stage, name) for name in SCHEMA.names} for stage in made]

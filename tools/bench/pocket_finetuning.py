@@ -1,4 +1,4 @@
-"""Finetuning the embedded generator on a CPU: our step against one with transformers' loss and fused attention."""
+"""Finetuning the pocket generator on a CPU: this package's loop against transformers' loss and fused attention."""
 
 import copy
 import tempfile
@@ -11,27 +11,27 @@ import torch
 
 from gendist.config.generator import POCKET, Generator
 from gendist.nn import devices
-from gendist.nn.padding import padded
-from gendist.nn.pocket.unpack import unpack_generator
+from gendist.nn.padding import pad_batch
+from gendist.nn.pocket.unpack_generator import unpack_generator
 from gendist.nn.pretrained import load_causal_lm, load_tokenizer
-from gendist.stages.generator import sequences
-from gendist.stages.generator.finetune import boundary_tokens, freeze
-from gendist.stages.generator.folder import label_prompt
-from gendist.stages.generator.training import nats_per_token
-from tools.bench.finetuning import finetuned
-from tools.bench.material import newsbriefs
-from tools.bench.pairs import Case, Check
+from gendist.stages.generator import training_sequences
+from gendist.stages.generator.finetune_generator import boundary_tokens, freeze
+from gendist.stages.generator.generator_folder import label_prompt
+from gendist.stages.generator.training_loop import nats_per_token
+from tools.bench.bench_inputs import newsbriefs
+from tools.bench.finetuning import finetune_one_epoch
+from tools.bench.timed_pairs import Case, Check
 
 ROWS, HELD_OUT = 48, 16
-"""Rows that are trained on in a round, and rows that both finetuned models are compared on."""
+"""Training rows in a round, and rows on which both finetuned models are compared."""
 SLICE_TOKENS = 256
-"""Tokens that the other step takes through the model at once; with a whole batch it is slower still."""
-APART = 0.03
-"""Nats per token that the two may differ by after a round; bf16 rounds them differently."""
+"""Tokens per micro-batch of the baseline, which is slower with whole batches."""
+MAX_GAP = 0.03
+"""Accepted difference of the losses after a round, in nats per token; bf16 rounds them differently."""
 
 
 def cases() -> list[Case]:
-    """Return the pair."""
+    """Return the case."""
     device = devices.prepare(1, 0)
     with tempfile.TemporaryDirectory(prefix="gendist-") as folder:
         unpack_generator(Path(folder) / "pocket")
@@ -39,10 +39,12 @@ def cases() -> list[Case]:
         model = load_causal_lm(str(Path(folder) / "pocket"))
     texts, _ = newsbriefs()
     prompts = [label_prompt(texts.label_names[label]) for label in texts.labels]
-    ends = boundary_tokens(model.config, tokenizer, "pocket")
-    rows = sequences.tokenize(tokenizer, texts.texts, POCKET.window, *ends, prompts)
+    start, end = boundary_tokens(model.config, tokenizer, "pocket")
+    rows = training_sequences.tokenize_rows(
+        tokenizer, texts.texts, limit=POCKET.window, start=start, end=end, prompts=prompts
+    )
     rows = [rows[i] for i in np.random.default_rng(0).permutation(len(rows))[: ROWS + HELD_OUT]]
-    # Without dropout, whose order of random numbers differs; one epoch, so that a round is as long as its rows.
+    # Without dropout, whose random numbers differ between the two; one epoch per round.
     settings = POCKET.model_copy(update={"epochs": 1, "held_out": 0.0, "dropout": 0.0})
     for module in model.modules():
         if isinstance(module, torch.nn.Dropout):
@@ -51,16 +53,16 @@ def cases() -> list[Case]:
     models = {name: copy.deepcopy(model) for name in ("ours", "theirs")}
 
     def ours() -> float:
-        finetuned(models["ours"], rows[:ROWS], settings)
+        finetune_one_epoch(models["ours"], rows[:ROWS], settings)
         return _predicted(rows[:ROWS])
 
     def theirs() -> float:
-        usual_steps(models["theirs"], rows[:ROWS], settings, device)
+        baseline_steps(models["theirs"], rows[:ROWS], settings, device)
         return _predicted(rows[:ROWS])
 
     ours(), theirs()
     scores = [nats_per_token(other, rows[ROWS:]) for other in models.values()]
-    checks = [Check("nats per token between the two", abs(scores[0] - scores[1]), APART)]
+    checks = [Check("difference in nats per token", abs(scores[0] - scores[1]), MAX_GAP)]
     return [
         Case(
             "finetuning, pocket generator",
@@ -74,8 +76,8 @@ def cases() -> list[Case]:
     ]
 
 
-def usual_steps(model: Any, rows: Sequence[list[int]], settings: Generator, device: torch.device) -> None:
-    """Finetune for one epoch: the same batches in mixed precision, slices of like length, Adam."""
+def baseline_steps(model: Any, rows: Sequence[list[int]], settings: Generator, device: torch.device) -> None:
+    """Finetune for one epoch with the same batches, micro-batches of similar length, mixed precision and Adam."""
     trained = [p for p in model.parameters() if p.requires_grad]
     optimizer = torch.optim.Adam(trained, lr=settings.learning_rate, fused=True)
     order = np.random.default_rng(0).permutation(len(rows))
@@ -83,9 +85,9 @@ def usual_steps(model: Any, rows: Sequence[list[int]], settings: Generator, devi
     model.train()
     for step in range(steps):
         batch = sorted((rows[i] for i in order[step * settings.batch_size :][: settings.batch_size]), key=len)
-        at_once = max(1, SLICE_TOKENS // len(batch[-1]))
-        for first in range(0, len(batch), at_once):
-            ids, mask = padded(batch[first : first + at_once])
+        micro_batch = max(1, SLICE_TOKENS // len(batch[-1]))
+        for first in range(0, len(batch), micro_batch):
+            ids, mask = pad_batch(batch[first : first + micro_batch])
             labels = ids.masked_fill(mask == 0, -100)
             with devices.mixed_precision(device):
                 loss = model(input_ids=ids, attention_mask=mask, labels=labels).loss

@@ -1,34 +1,34 @@
-"""What a device moves and multiplies at most: measured on it, with random data, for long enough to fill it."""
+"""Measure a device's memory bandwidth and matrix throughput."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 
-from tools.bench.pairs import rate
+from tools.bench.timed_pairs import rate
 
 SIZE, SIDE, REPEATS = 2**31, 8192, 20
-"""Bytes of what is copied, rows and columns of what is multiplied, and how often in a row."""
+"""Bytes to copy, rows and columns of the matrices, and repetitions of both."""
 
 
 @dataclass(frozen=True)
 class Roofline:
-    """The most that a device was seen to do."""
+    """Measured limits of a device."""
 
     bytes_per_second: float
-    """Read and written."""
+    """Bytes read and written."""
     operations_per_second: float
-    """Multiplications and additions of bf16."""
+    """Multiplications and additions in bf16."""
 
     def seconds(self, moved: float, operations: float) -> float:
-        """Return the least time for so many bytes and operations, which go on side by side."""
+        """Return the minimum time to move bytes and execute operations, which overlap."""
         return max(moved / self.bytes_per_second, operations / self.operations_per_second)
 
 
 def roofline(device: torch.device, size: int = SIZE, side: int = SIDE, repeats: int = REPEATS) -> Roofline:
     """Measure a device by copies, and by products of square bf16 matrices.
 
-    Zeros and ones would flatter it: a card that multiplies them draws less power and clocks higher.
+    The data is random: with zeros or ones, a GPU draws less power and clocks higher.
     """
     return Roofline(_copied(device, size, repeats), _multiplied(device, side, repeats))
 

@@ -1,4 +1,4 @@
-"""Training a student: ours against a plain PyTorch loop over padded batches."""
+"""Training a student: this package against a plain PyTorch loop over padded batches."""
 
 from collections.abc import Callable, Sequence
 from functools import cache
@@ -10,8 +10,8 @@ from torch.nn import functional
 
 from gendist.config.student import Student, Training
 from gendist.nn import devices
-from gendist.nn.padding import padded
-from gendist.nn.pocket.packaged import packaged_subwords
+from gendist.nn.padding import pad_batch
+from gendist.nn.pocket.packaged_files import packaged_subwords
 from gendist.stages.students.architectures import build
 from gendist.stages.students.architectures.kim import Kim
 from gendist.stages.students.data import TrainingRows
@@ -19,29 +19,29 @@ from gendist.stages.students.pieces import Encoded, Pieces
 from gendist.stages.students.run import encode
 from gendist.stages.students.subwords import Subwords, load_subwords
 from gendist.stages.students.train import student_logits, train_student
-from tools.bench.material import newsbriefs
-from tools.bench.pairs import Case, Check
+from tools.bench.bench_inputs import newsbriefs
+from tools.bench.timed_pairs import Case, Check
 
 ROWS, BATCH, STEPS = 14_000, 32, 100
 SEEDS, REAL_STEPS = 5, 300
-"""Of the students whose accuracies are compared."""
-SPREAD = 3.0
-"""Points of accuracy that the means over the seeds may lie apart: two seeds of one way differ by as much."""
+"""Seeds and steps of the students whose accuracies are compared."""
+MAX_GAP = 3.0
+"""Accepted difference of mean accuracies, in points: two seeds of one implementation differ by as much."""
 MAX_PIECES = 128
 STUDENT = Student(architecture="kim")
 
 
 @cache
 def subwords() -> Subwords:
-    """Return the packaged pieces and vectors."""
+    """Return the packaged subword tokenizer and vectors."""
     return load_subwords(Path(packaged_subwords()))
 
 
 def cases(accuracy: bool = True) -> list[Case]:
-    """Return the pair: Kim on 14,000 rows of real lengths; ``accuracy`` trains ten students to compare them."""
+    """Return the case: Kim on 14,000 rows of real lengths; ``accuracy`` trains ten students to compare it."""
     devices.prepare(1, 0)
-    listed, logits = material()
-    encoded, rows = Pieces.of(listed), targets(logits)  # as a student's run holds them
+    listed, logits = training_rows()
+    encoded, rows = Pieces.of(listed), synthetic_targets(logits)  # as in the students stage
     settings = Training(batch_size=BATCH, min_steps=STEPS, max_steps=STEPS, token_dropout=0.0)
 
     def ours() -> float:
@@ -49,52 +49,52 @@ def cases(accuracy: bool = True) -> list[Case]:
         return BATCH * STEPS
 
     def theirs() -> float:
-        plain_loop(plain(0), listed, logits, STEPS, 0)
+        plain_loop(plain_network(0), listed, logits, steps=STEPS, seed=0)
         return BATCH * STEPS
 
     checks = []
     if accuracy:
-        checks = [Check("points of accuracy between the two, five seeds", points_apart(_one_by_one), SPREAD)]
+        checks = [Check("difference in accuracy points, five seeds", accuracy_gap(_one_by_one), MAX_GAP)]
     return [Case("training, Kim, 14,000 rows", "plain loop, padded batches", "rows", 4.0, ours, theirs, checks)]
 
 
 def network(seed: int) -> torch.nn.Module:
-    """Return Kim before its training."""
+    """Return an untrained Kim."""
     torch.manual_seed(seed)
     return build(subwords().vectors, STUDENT, len(newsbriefs()[0].label_names))
 
 
-def material() -> tuple[list[list[int]], torch.Tensor]:
-    """Return 14,000 rows of real lengths, and logits for them that are random."""
+def training_rows() -> tuple[list[list[int]], torch.Tensor]:
+    """Return 14,000 rows of real lengths, with random logits."""
     train, test = newsbriefs()
     pool = encode(subwords(), [*train.texts, *test.texts], MAX_PIECES)
     listed = [pool[i % len(pool)].tolist() for i in range(ROWS)]
     return listed, torch.randn(ROWS, len(train.label_names), generator=torch.Generator().manual_seed(0))
 
 
-def targets(logits: torch.Tensor) -> TrainingRows:
-    """Return rows to match these logits, synthetic ones."""
+def synthetic_targets(logits: torch.Tensor) -> TrainingRows:
+    """Return synthetic rows with these teacher logits."""
     return TrainingRows([""] * len(logits), None, logits, 0)
 
 
 class PlainKim(Kim):
-    """Kim as a tutorial would write it."""
+    """Kim in plain PyTorch."""
 
     def forward(self, ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         """Map ids and mask (rows, pieces) to logits (rows, classes)."""
         return self.classifier(self.dropout(self.convolved(ids, mask)))
 
 
-def plain(seed: int) -> torch.nn.Module:
-    """Return the same network as a tutorial would write it."""
+def plain_network(seed: int) -> torch.nn.Module:
+    """Return the same untrained network in plain PyTorch."""
     torch.manual_seed(seed)
     return PlainKim(subwords().vectors, STUDENT, len(newsbriefs()[0].label_names))
 
 
-def plain_loop(network: torch.nn.Module, encoded: Encoded, logits: torch.Tensor, steps: int, seed: int) -> None:
-    """Train as a tutorial would: shuffled rows, each batch padded to its longest, Adam, the KL loss.
+def plain_loop(network: torch.nn.Module, encoded: Encoded, logits: torch.Tensor, *, steps: int, seed: int) -> None:
+    """Train with a minimal loop: shuffled rows, batches padded to their longest row, Adam, KL loss.
 
-    Batches go to the device where the logits are; the network is there, too.
+    Network and logits are on one device, to which batches are moved.
     """
     optimizer = torch.optim.Adam(network.parameters(), lr=1e-3)
     rng = np.random.default_rng(seed)
@@ -105,7 +105,7 @@ def plain_loop(network: torch.nn.Module, encoded: Encoded, logits: torch.Tensor,
             order = rng.permutation(len(encoded))
         first = step * BATCH % (len(encoded) - BATCH + 1)
         picks = order[first : first + BATCH]
-        ids, mask = (part.to(logits.device) for part in padded([encoded[i] for i in picks]))
+        ids, mask = (part.to(logits.device) for part in pad_batch([encoded[i] for i in picks]))
         for group in optimizer.param_groups:
             group["lr"] = 1e-3 * min(1.0, 2 * (steps - step) / steps)
         output = torch.log_softmax(network(ids, mask.float()), 1)
@@ -116,19 +116,19 @@ def plain_loop(network: torch.nn.Module, encoded: Encoded, logits: torch.Tensor,
 
 
 Students = Callable[[Pieces, TrainingRows, Training], Sequence[torch.nn.Module]]
-"""Trains students of seeds 0, 1, …: Kim from ``network``, on the CPU when it returns them."""
+"""Trains students with seeds 0, 1, …, initialised by ``network``, and returns them."""
 
 
-def points_apart(ours: Students, seeds: int | None = None, device: torch.device = devices.CPU) -> float:
-    """Return by how many points accuracies differ from the plain loop's, mean over seeds, students of the real rows."""
+def accuracy_gap(ours: Students, seeds: int | None = None, device: torch.device = devices.CPU) -> float:
+    """Return the difference of mean accuracies, in points, between students of ``ours`` and of the plain loop."""
     train, test = newsbriefs()
     encoded, unseen = (encode(subwords(), rows.texts, MAX_PIECES) for rows in (train, test))
     logits = 12.0 * functional.one_hot(torch.from_numpy(train.labels)).float()
     rows = TrainingRows(train.texts, None, logits, len(train.texts))
     settings = Training(batch_size=BATCH, min_steps=REAL_STEPS, max_steps=REAL_STEPS, token_dropout=0.0)
-    others = [plain(seed).to(device) for seed in range(seeds or SEEDS)]
+    others = [plain_network(seed).to(device) for seed in range(seeds or SEEDS)]
     for seed, other in enumerate(others):
-        plain_loop(other, encoded, logits.to(device), REAL_STEPS, seed)
+        plain_loop(other, encoded, logits.to(device), steps=REAL_STEPS, seed=seed)
     right = [
         np.mean([student_logits(one.cpu(), unseen).argmax(1) == test.labels for one in students])
         for students in (ours(encoded, rows, settings), others)

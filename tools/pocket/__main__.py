@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from gendist.errors import GendistError
-from gendist.nn.pocket.packaged import STUDENTS, packaged_subwords
-from gendist.nn.pocket.unpack import unpack_generator
+from gendist.nn.pocket.packaged_files import STUDENTS, packaged_subwords
+from gendist.nn.pocket.unpack_generator import unpack_generator
 from tools.pocket.card import install, write_figures, write_hashes, write_student_figures
 from tools.pocket.corpus import corpus_files
 from tools.pocket.evaluate import evaluate_files

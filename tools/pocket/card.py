@@ -13,8 +13,8 @@ from safetensors.numpy import load_file
 
 from gendist.errors import GendistError
 from gendist.io.provenance import KEY, hash_file
-from gendist.nn.pocket.packaged import FILES, GENERATOR, HASHES, MODELS, STUDENTS, SUBWORD_FILES, VECTORS, WEIGHTS
-from gendist.nn.pocket.quantisation import SCALE
+from gendist.nn.pocket.packaged_files import FILES, GENERATOR, HASHES, MODELS, STUDENTS, SUBWORD_FILES, VECTORS, WEIGHTS
+from gendist.nn.pocket.weight_quantisation import SCALE
 from tools.pocket.settings import HELD_OUT
 
 FIGURES = "figures.json"

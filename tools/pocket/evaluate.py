@@ -10,9 +10,9 @@ from tokenizers import Tokenizer
 from transformers import PreTrainedModel
 
 from gendist.errors import GendistError
-from gendist.nn.pocket.packaged import TOKENIZER
-from gendist.nn.pocket.tokenizer import boundaries
-from gendist.nn.pocket.unpack import unpack_generator
+from gendist.nn.pocket.packaged_files import TOKENIZER
+from gendist.nn.pocket.pocket_tokenizer import boundary_ids
+from gendist.nn.pocket.unpack_generator import unpack_generator
 from gendist.nn.pretrained import load_causal_lm
 from tools.pocket.corpus import articles
 
@@ -31,7 +31,7 @@ def nats_per_character(
     Raises:
         GendistError: if the texts hold no character.
     """
-    start, end = boundaries(tokenizer)
+    start, end = boundary_ids(tokenizer)
     max_tokens = min(max_tokens, model.config.max_position_embeddings)
     nats, characters = 0.0, 0
     device = model.device

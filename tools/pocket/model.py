@@ -7,7 +7,7 @@ import torch
 from safetensors.torch import load_file
 from transformers import BertConfig, BertLMHeadModel
 
-from gendist.nn.pocket.tokenizer import boundaries, generator_tokenizer
+from gendist.nn.pocket.pocket_tokenizer import boundary_ids, generator_tokenizer
 
 WORD_EMBEDDINGS, OUTPUT_BIAS = "bert.embeddings.word_embeddings.weight", "cls.predictions.bias"
 VOCABULARY_MULTIPLE = 128
@@ -22,7 +22,7 @@ def generator_config(encoder: Path, layers: int) -> BertConfig:
     config.num_hidden_layers = layers
     config.is_decoder = config.use_cache = True
     config.hidden_dropout_prob = config.attention_probs_dropout_prob = 0.0
-    config.bos_token_id, config.eos_token_id = boundaries(generator_tokenizer(encoder))
+    config.bos_token_id, config.eos_token_id = boundary_ids(generator_tokenizer(encoder))
     config.architectures = ["BertLMHeadModel"]
     config.dtype = "float32"
     return config

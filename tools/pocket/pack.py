@@ -9,8 +9,8 @@ from transformers import BertConfig
 
 from gendist.io.files import write_json, write_tensors, write_text
 from gendist.io.provenance import KEY, Provenance
-from gendist.nn.pocket.packaged import CONFIG, TOKENIZER, WEIGHTS
-from gendist.nn.pocket.quantisation import quantise
+from gendist.nn.pocket.packaged_files import CONFIG, TOKENIZER, WEIGHTS
+from gendist.nn.pocket.weight_quantisation import quantise
 
 
 def pack_generator(

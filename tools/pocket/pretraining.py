@@ -14,8 +14,8 @@ from safetensors import safe_open
 
 from gendist.errors import GendistError
 from gendist.io.provenance import KEY, Provenance, hash_file
-from gendist.nn.pocket.encoder import PACKAGE, encoder_folder
-from gendist.nn.pocket.tokenizer import generator_tokenizer
+from gendist.nn.pocket.minilm import PACKAGE, encoder_folder
+from gendist.nn.pocket.pocket_tokenizer import generator_tokenizer
 from tools.pocket.checkpoint import TrainingState, load_checkpoint, save_checkpoint
 from tools.pocket.model import NextTokenLoss, generator_config, stack_encoder, trained_weights
 from tools.pocket.optimizers import learning_rate, make_optimizers, take_step

@@ -4,7 +4,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from gendist.errors import GendistError
-from gendist.nn.pocket.packaged import WEIGHTS
+from gendist.nn.pocket.packaged_files import WEIGHTS
 
 HELD_OUT = "held_out_nats_per_token"
 """Key of the held-out score in the records of a training curve."""

@@ -12,7 +12,7 @@ from tokenizers import Tokenizer
 
 from gendist.errors import GendistError
 from gendist.io.provenance import hash_file
-from gendist.nn.pocket.tokenizer import boundaries
+from gendist.nn.pocket.pocket_tokenizer import boundary_ids
 from tools.pocket.corpus import articles, corpus_files, paragraphs, token_stream
 from tools.pocket.settings import Pretraining
 
@@ -47,7 +47,7 @@ def training_stream(settings: Pretraining, tokenizer: Tokenizer) -> np.ndarray:
     if not file.exists():
         texts = paragraphs(articles(source_files(settings), skip=settings.held_out_articles))
         part = file.with_name("tokens.part.npy")
-        np.save(part, token_stream(texts, tokenizer, *boundaries(tokenizer)))
+        np.save(part, token_stream(texts, tokenizer, *boundary_ids(tokenizer)))
         part.replace(file)
     stream = np.load(file, allow_pickle=False)
     log.info("%d tokens to train on", len(stream))
@@ -67,7 +67,7 @@ def held_out_windows(settings: Pretraining, tokenizer: Tokenizer) -> torch.Tenso
         GendistError: if the articles do not fill one window.
     """
     texts = paragraphs(articles(corpus_files(settings.corpora[0]), limit=settings.held_out_articles))
-    ids = token_stream(texts, tokenizer, *boundaries(tokenizer))
+    ids = token_stream(texts, tokenizer, *boundary_ids(tokenizer))
     width = settings.window + 1
     rows = min(2 * settings.batch, len(ids) // width)
     if not rows:

@@ -16,7 +16,7 @@ from gendist.io import escape
 from gendist.io.files import write_text
 from gendist.io.parquet import write_parquet
 from gendist.io.provenance import Provenance, hash_file
-from gendist.stages.synthetic.readable import detokenize
+from gendist.stages.synthetic.detokenize import detokenize
 
 LICENCE = "unknown"
 """Stands in the front matter until whoever owns the data has chosen one."""

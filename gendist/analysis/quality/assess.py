@@ -19,9 +19,16 @@ from gendist.errors import GendistError
 from gendist.io.files import write_json, write_text
 from gendist.io.parquet import read_parquet, write_parquet_parts
 from gendist.io.provenance import Provenance, hash_file
-from gendist.stages.generator.folder import record_in
+from gendist.stages.generator.generator_folder import read_record_file
 from gendist.stages.logits.files import read_logits
-from gendist.stages.synthetic.repeat_marks import GRAM, Marks, is_any, is_copied, is_repeated, read_marks
+from gendist.stages.synthetic.repeats_table import (
+    GRAM,
+    Repeats,
+    is_copy,
+    is_duplicate,
+    is_duplicate_or_copy,
+    read_repeats,
+)
 from gendist.stages.texts.tables import Texts, read_texts
 
 log = logging.getLogger(__name__)
@@ -87,7 +94,7 @@ def assess_pool(files: PoolFiles, names: PoolNames, count: int, out_json: Path, 
         TRAINING: _of_file(files.train_logits, real),
         HELD_OUT: _of_file(files.test_logits, real),
     }
-    marks = read_marks(files.repeats, pool.rows)
+    marks = read_repeats(files.repeats, pool.rows)
     asked = asked_labels(files.generator, pool, real)
     made = scores[GENERATED].predicted
     others = {name: _of_pool(logits, pool, real).predicted for name, logits in files.others.items()}
@@ -113,14 +120,14 @@ def assess_pool(files: PoolFiles, names: PoolNames, count: int, out_json: Path, 
     inputs |= {f"logits/{i:05d}": hash_file(file) for i, file in enumerate(files.logits)}
     write_json(out_json, record)
     provenance = Provenance("quality", inputs, {"count": count})
-    chosen = choose_rows(rows.confidence, is_any(marks))
+    chosen = choose_rows(rows.confidence, is_duplicate_or_copy(marks))
     shown: list[Row] = []
     write_parquet_parts(out_rows, rows.tables(chosen, shown), provenance, {"label_names": real.label_names})
     write_text(out_html, samples_page(shown, len(pool), vars(names), real.label_names))
     log.info("%d rows with text, teacher's mean confidence %.3f", len(pool), scores[GENERATED].confidence.mean())
 
 
-def describe_repeats(marks: Marks) -> dict[str, Any]:
+def describe_repeats(marks: Repeats) -> dict[str, Any]:
     """Count repeated rows, as shares of the rows that hold text.
 
     Returns:
@@ -134,8 +141,8 @@ def describe_repeats(marks: Marks) -> dict[str, Any]:
         "copies": marks["copy_of"] >= 0,
         "near_copies": marks["near_copy_of"] >= 0,
         "with_gram": marks["longest_run"] >= GRAM,
-        "repeated": is_repeated(marks),
-        "copied": is_copied(marks),
+        "repeated": is_duplicate(marks),
+        "copied": is_copy(marks),
     }
     shares = {name: round(float(mark.mean()), 6) for name, mark in found.items()}
     return shares | {name: quantiles(marks[name]) for name in ("longest_run", "nearest_similarity")}
@@ -149,7 +156,7 @@ def asked_labels(generator: Path, pool: Pooled, real: Texts) -> np.ndarray | Non
     """
     if generator.suffix == ".parquet":
         return _given_labels(generator, pool, real)
-    record = record_in(generator)
+    record = read_record_file(generator)
     if not record.label_names:
         return None
     if list(record.label_names) != real.label_names:
@@ -176,7 +183,7 @@ class Rows:
     the cosine of TF-IDF vectors; other columns are those of ``marks.SCHEMA``.
     """
 
-    def __init__(self, pool: Pooled, real: Texts, scores: Scores, marks: Marks, asked: np.ndarray | None) -> None:
+    def __init__(self, pool: Pooled, real: Texts, scores: Scores, marks: Repeats, asked: np.ndarray | None) -> None:
         self._pool, self._real, self._marks, self._asked = pool, real, marks, asked
         self._predicted = scores.predicted
         self.confidence = np.round(scores.confidence, 6)

@@ -14,8 +14,8 @@ from gendist.errors import GendistError
 from gendist.io import escape
 from gendist.io.files import write_text
 from gendist.io.parquet import read_parquet
-from gendist.stages.synthetic.pool import pool_batches
-from gendist.stages.synthetic.repeat_marks import GRAM
+from gendist.stages.synthetic.pool_reader import iter_pool_batches
+from gendist.stages.synthetic.repeats_table import GRAM
 from gendist.stages.texts.tables import read_texts
 
 HEADER = [
@@ -69,7 +69,9 @@ def write_memorisation(
     cells = []
     for dataset, generated in datasets.items():
         real = read_texts(generated.train).texts
-        made = overlap(real, (pool.texts for pool in pool_batches(generated.shards, generated.rows)), generated.train)
+        made = overlap(
+            real, (pool.texts for pool in iter_pool_batches(generated.shards, generated.rows)), generated.train
+        )
         unseen = overlap(real, [draw_texts(held_out[dataset], made.rows, seed)], generated.train)
         for name, o in (("generated", made), ("held-out real", unseen)):
             shares = [round(share, 2) for share in (o.copies, o.duplicates, o.with_gram)]

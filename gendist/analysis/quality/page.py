@@ -15,7 +15,7 @@ from markupsafe import Markup
 
 from gendist.analysis.quality.page_parts import PAGE, SCRIPT, STYLE
 from gendist.io.escape import one_line, shorten
-from gendist.stages.synthetic.readable import detokenize
+from gendist.stages.synthetic.detokenize import detokenize
 
 MOST = 1000
 """Rows on a page."""

@@ -13,8 +13,8 @@ from gendist.analysis.quality.overlap import Nearness, longest_runs, normalised
 from gendist.analysis.quality.shingles import JACCARD, WIDTH, NearIndex, bands_of, shingles
 from gendist.io.parquet import write_parquet
 from gendist.io.provenance import Provenance, hash_file
-from gendist.stages.synthetic.pool import pool_batches
-from gendist.stages.synthetic.repeat_marks import SCHEMA
+from gendist.stages.synthetic.pool_reader import iter_pool_batches
+from gendist.stages.synthetic.repeats_table import SCHEMA
 from gendist.stages.texts.tables import read_texts
 
 log = logging.getLogger(__name__)
@@ -42,7 +42,7 @@ def find_repeats(train: Path, shards: Sequence[Path], count: int, out: Path) -> 
     real = read_texts(train)
     nearness, known, seen = Nearness(real.texts, train), KnownTexts(real.texts, real.ids), EarlierTexts()
     tables = []
-    for pool in pool_batches(shards, count):
+    for pool in iter_pool_batches(shards, count):
         if not pool.texts:
             continue
         nearest = [(cosines.argmax(axis=1), cosines.max(axis=1)) for cosines in nearness.cosines(pool.texts)]

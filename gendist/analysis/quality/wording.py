@@ -7,7 +7,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 
 from gendist.analysis.quality.overlap import similarities, words
-from gendist.stages.synthetic.pool import pool_batches, rows_with_text, texts_of
+from gendist.stages.synthetic.pool_reader import iter_pool_batches, row_numbers_with_text, texts_at
 
 QUANTILES = (0, 1, *range(5, 100, 5), 99, 100)
 """Percent of the rows."""
@@ -54,7 +54,7 @@ class Pooled:
 
     def __init__(self, shards: Sequence[Path], count: int) -> None:
         self.shards, self.count = shards, count
-        self.rows = rows_with_text(shards, count)
+        self.rows = row_numbers_with_text(shards, count)
 
     def __len__(self) -> int:
         """Return the number of texts."""
@@ -62,12 +62,12 @@ class Pooled:
 
     def batches(self) -> Iterator[Sequence[str]]:
         """Yield all texts, some at a time."""
-        for pool in pool_batches(self.shards, self.count):
+        for pool in iter_pool_batches(self.shards, self.count):
             yield pool.texts
 
     def take(self, places: Sequence[int]) -> list[str]:
         """Return the texts at some places."""
-        return texts_of(self.shards, self.rows[places].tolist()) if len(places) else []
+        return texts_at(self.shards, self.rows[places].tolist()) if len(places) else []
 
 
 def describe_texts(groups: Mapping[str, TextGroup], training: str, seed: int = 0) -> dict[str, dict[str, Any]]:

@@ -10,7 +10,7 @@ from gendist.analysis.report_page.sources import Row, Table, number, whole
 from gendist.analysis.report_page.summary import p_value
 from gendist.analysis.table_files import NONE, mean_and_spread
 from gendist.io import escape
-from gendist.stages.synthetic.readable import detokenize
+from gendist.stages.synthetic.detokenize import detokenize
 
 ERRORS = 12
 """Worst errors that the page shows; the CSV has more."""

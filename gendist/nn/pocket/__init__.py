@@ -1,1 +1,1 @@
-"""The pocket models, which the package carries: a small generator, subword vectors, starting weights of students."""
+"""The packaged models: pocket generator, subword vectors, initial weights of students."""

@@ -9,8 +9,8 @@ import torch
 from torch.nn import functional
 
 from gendist.nn.packed_linear import pack_linear_layers
-from gendist.nn.padding import padded
-from gendist.nn.pretrained import load_encoder, load_tokenizer, locate
+from gendist.nn.padding import pad_batch
+from gendist.nn.pretrained import load_encoder, load_tokenizer, resolve_model_path
 from gendist.stages.baselines.head import Head
 from gendist.stages.evaluation.predictor import Predictor
 from gendist.stages.logits.batches import TOKEN_BUDGET, encode
@@ -30,7 +30,7 @@ class Encoder:
         Raises:
             GendistError: if it cannot be loaded.
         """
-        self.folder = Path(locate(model))
+        self.folder = Path(resolve_model_path(model))
         self.tokenizer = load_tokenizer(model)
         loaded: Any = load_encoder(model)
         self.n_parameters = sum(p.numel() for p in loaded.encoder.parameters())
@@ -45,7 +45,7 @@ class Encoder:
         while order:
             rows = max(1, TOKEN_BUDGET // len(encoded[order[-1]]))
             picks, order = order[-rows:], order[:-rows]  # from the longest on
-            ids, mask = padded([encoded[i] for i in picks], self.tokenizer.pad_token_id or 0)
+            ids, mask = pad_batch([encoded[i] for i in picks], self.tokenizer.pad_token_id or 0)
             vectors[picks] = functional.normalize(self.model.embed(ids, mask)).numpy()
         return vectors
 

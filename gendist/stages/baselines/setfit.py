@@ -13,7 +13,7 @@ from gendist.errors import GendistError
 from gendist.io.provenance import Provenance, hash_file
 from gendist.jobs.progress import Progress
 from gendist.nn import devices
-from gendist.nn.pretrained import MINILM, describe, load_tokenizer, locate
+from gendist.nn.pretrained import MINILM, describe, load_tokenizer, resolve_model_path
 from gendist.stages.baselines.encoder import MAX_TOKENS, Encoder, encoder_predictor
 from gendist.stages.baselines.head import HEAD, REGRESSION, expanded, load_head
 from gendist.stages.evaluation.predictor import Predictor
@@ -106,7 +106,7 @@ def _train(rows: Texts, model: str, steps: int, seed: int, place: str) -> Any:
         def on_step_end(self, *arguments: Any, **named: Any) -> None:
             progress.add(1)
 
-    transformer = Transformer(locate(model), max_seq_length=MAX_TOKENS)
+    transformer = Transformer(resolve_model_path(model), max_seq_length=MAX_TOKENS)
     pooling = Pooling(transformer.get_embedding_dimension(), "mean")
     with tempfile.TemporaryDirectory() as scratch:
         arguments = TrainingArguments(

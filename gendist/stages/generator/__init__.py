@@ -1,1 +1,1 @@
-"""Generator: a causal language model finetuned on the real texts, labels unseen unless it is conditional."""
+"""Generator: a causal language model finetuned on the real texts; a conditional one also sees the labels."""

@@ -1,31 +1,31 @@
-"""Cross-entropy of a causal language model without the logits of a whole batch."""
+"""Cross-entropy loss of a causal language model, without storing the logits of a batch."""
 
 from typing import Any
 
 import torch
 
 CHUNK_TOKENS, CHUNK_TOKENS_ON_GPU = 256, 2048
-"""Tokens whose logits exist at once: 31 MB of float32 for 30,522 tokens, about what a processor's cache holds; a GPU
-takes as many as its memory need not notice."""
+"""Tokens per chunk of logits: 31 MB of float32 for a vocabulary of 30,522, about the size of a CPU's cache; on a GPU, a
+negligible part of its memory."""
 
 
 class ChunkedCrossEntropy(torch.autograd.Function):
-    """Summed cross-entropy of a linear output layer, its gradient computed with the loss, a chunk of tokens at a time.
+    """Summed cross-entropy of a linear output layer; loss and gradient are computed together, in chunks of tokens.
 
-    Logits of a batch (tokens x vocabulary) take more memory than everything else in a step, and fit no cache.
-    The same idea on GPUs: Wijmans et al. 2024, Cut Your Losses.
+    The logits of a batch (tokens x vocabulary) would take more memory than the rest of a training step. The same idea
+    for GPUs: Wijmans et al. 2024, Cut Your Losses.
     """
 
     @staticmethod
     def forward(
         ctx: Any, hidden: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None, targets: torch.Tensor
     ) -> torch.Tensor:
-        """Return the sum over tokens, in nats, float32.
+        """Return the loss summed over tokens, in nats, float32.
 
         Args:
-            ctx: of autograd.
-            hidden: inputs of the output layer, (tokens, width).
-            weight: (vocabulary, width).
+            ctx: autograd context.
+            hidden: hidden states, (tokens, width).
+            weight: of the output layer, (vocabulary, width).
             bias: (vocabulary,), or None.
             targets: token ids, (tokens,).
         """
@@ -48,7 +48,7 @@ class ChunkedCrossEntropy(torch.autograd.Function):
                 loss -= scores.gather(1, gold).sum()
                 total = scores.exp_().sum(1, keepdim=True)
                 loss += total.log().sum()
-                # The gradient of a token's logits is its probabilities, less one at its target.
+                # The gradient with respect to a token's logits is softmax(logits) - one_hot(target).
                 if hidden_gradient is not None:
                     expected = (scores.to(dtype) @ matrix).float() / total
                     hidden_gradient[first : first + size] = expected - weight[gold[:, 0]]
@@ -63,20 +63,20 @@ class ChunkedCrossEntropy(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *gradients: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
-        """Scale the gradients that ``forward`` computed."""
+        """Return the gradients of ``forward``, scaled by that of the loss."""
         return (*(None if kept is None else kept * gradients[0] for kept in ctx.saved_tensors), None)
 
 
 def summed_loss(model: Any, ids: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:
-    """Return the summed negative log-likelihood, in nats, of each row's tokens given those before them.
+    """Return the negative log-likelihood of next tokens, in nats, summed over all rows.
 
-    GPT-2 and BERT take ``ChunkedCrossEntropy``; other architectures compute their own loss.
+    GPT-2 and BERT use ``ChunkedCrossEntropy``, other architectures their own loss.
 
     Args:
         model: causal language model.
         ids: token ids, (rows, tokens), padded on the right.
-        mask: 1 for tokens and 0 for padding, (rows, tokens); None where nothing is padded, for which a GPU need not
-            wait to know which tokens count.
+        mask: 1 for tokens and 0 for padding, (rows, tokens); None without padding, which avoids a synchronisation of
+            the GPU.
     """
     if model.config.model_type not in ("gpt2", "bert"):
         labels = ids if mask is None else ids.masked_fill(mask == 0, -100)

@@ -10,7 +10,7 @@ import torch
 from gendist.errors import GendistError
 from gendist.jobs import out_of_memory
 from gendist.jobs.progress import Progress
-from gendist.nn.padding import padded
+from gendist.nn.padding import pad_batch
 
 log = logging.getLogger(__name__)
 
@@ -117,7 +117,7 @@ def _read(scored: tuple[list[int], torch.Tensor], logits: np.ndarray, progress: 
 def _batch_logits(model: Any, batch: list[list[int]], padding: int, width: int | None) -> torch.Tensor | None:
     """Return the float32 logits of one batch, where the model is, or None if memory does not suffice for it."""
     try:
-        ids, mask = padded(batch, padding, width)
+        ids, mask = pad_batch(batch, padding, width)
         if model.device.type == "cuda":  # else the copy would wait for the batch before
             ids, mask = (part.pin_memory().to(model.device, non_blocking=True) for part in (ids, mask))
         scores: torch.Tensor = model(input_ids=ids, attention_mask=mask).logits.float()

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from gendist.nn.int8.encoder import IntegerEncoder
+from gendist.nn.int8_encoder import Int8Encoder
 from gendist.nn.packed_linear import pack_linear_layers
 from gendist.stages.logits.batches import predict_logits
 
@@ -37,7 +37,7 @@ def in_integers(model: Any) -> Any:
         fast = copy.deepcopy(model).eval()
     finally:
         base.encoder = layers
-    getattr(fast, model.base_model_prefix).encoder = IntegerEncoder(layers)
+    getattr(fast, model.base_model_prefix).encoder = Int8Encoder(layers)
     return fast
 
 

@@ -95,7 +95,7 @@ def _on_gpu(teacher: Path, rows: list[str], names: list[str], max_tokens: int, l
     if not labelled and (getattr(config, BF16, False) or getattr(config, RECORD, None) is not None):
         model = in_bf16(model)
         log.info("scoring in bf16 on %s", torch.cuda.get_device_name())
-    with devices.any_kernels():  # those of a forward pass repeat themselves without being asked
+    with devices.allow_nondeterministic():  # those of a forward pass repeat themselves without being asked
         return encoded_logits(model, encoded, tokenizer.pad_token_id or 0, longest, what, FIXED_ON_GPU)
 
 

@@ -12,7 +12,7 @@ from gendist.naming import WITH_SYNTHETIC, WITH_UNLABELLED
 from gendist.stages.logits.files import read_logits
 from gendist.stages.students.filters import ALL, Selection, kept_rows
 from gendist.stages.students.pieces import Encoded, packed
-from gendist.stages.synthetic.pool import read_pool
+from gendist.stages.synthetic.pool_reader import read_pool
 from gendist.stages.texts.tables import Texts, read_unlabelled
 
 BUCKET = 16

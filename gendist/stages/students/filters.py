@@ -9,7 +9,7 @@ import numpy as np
 from gendist.config.student import Filters, Training
 from gendist.errors import GendistError
 from gendist.naming import parse_variant
-from gendist.stages.synthetic.repeat_marks import is_copied, is_repeated, read_marks
+from gendist.stages.synthetic.repeats_table import is_copy, is_duplicate, read_repeats
 
 log = logging.getLogger(__name__)
 
@@ -53,11 +53,11 @@ def kept_rows(selection: Selection, rows: np.ndarray, logits: np.ndarray, repeat
     if keep.reads_repeats:
         if repeats is None:
             raise GendistError(f"{selection.key}: no file of what the synthetic rows repeat was given")
-        marks = read_marks(repeats, rows)
+        marks = read_repeats(repeats, rows)
         if keep.drop_duplicates:
-            places = _checked(selection, "drop_duplicates", places[~is_repeated(marks)[places]], len(rows))
+            places = _checked(selection, "drop_duplicates", places[~is_duplicate(marks)[places]], len(rows))
         if keep.drop_copies:
-            places = _checked(selection, "drop_copies", places[~is_copied(marks)[places]], len(rows))
+            places = _checked(selection, "drop_copies", places[~is_copy(marks)[places]], len(rows))
     if keep.min_confidence is not None:
         sure = top_probabilities(logits[places]) >= keep.min_confidence
         places = _checked(selection, "min_confidence", places[sure], len(rows))

@@ -8,7 +8,7 @@ from safetensors.torch import load_file
 
 from gendist.config.student import Student
 from gendist.errors import GendistError
-from gendist.nn.pocket.packaged import MODELS, STUDENTS, packaged
+from gendist.nn.pocket.packaged_files import MODELS, STUDENTS, verified_file
 from gendist.stages.students.architectures import build
 
 
@@ -18,7 +18,7 @@ def general_start(student: Student) -> dict[str, Path]:
     Raises:
         GendistError: if the file is missing or not the recorded one.
     """
-    return {"general_start": packaged(STUDENTS[student.architecture])} if student.init == "general" else {}
+    return {"general_start": verified_file(STUDENTS[student.architecture])} if student.init == "general" else {}
 
 
 def build_untrained(vectors: torch.Tensor, student: Student, classes: int, models: Path = MODELS) -> torch.nn.Module:
@@ -36,7 +36,7 @@ def build_untrained(vectors: torch.Tensor, student: Student, classes: int, model
     network = build(vectors, student, classes)
     if student.init == "vectors":
         return network
-    file = packaged(STUDENTS[student.architecture], models)
+    file = verified_file(STUDENTS[student.architecture], models)
     try:
         start = load_file(file)
     except (SafetensorError, OSError) as error:

@@ -28,7 +28,7 @@ from gendist.stages.students.general import build_untrained, general_start
 from gendist.stages.students.pieces import Pieces
 from gendist.stages.students.seeds import device_for, fitted_seeds, logits_of_seeds
 from gendist.stages.students.subwords import Subwords, load_subwords
-from gendist.stages.synthetic.pool import BATCH
+from gendist.stages.synthetic.pool_reader import POOL_BATCH_ROWS
 from gendist.stages.texts.tables import read_texts, read_unlabelled
 
 log = logging.getLogger(__name__)
@@ -125,8 +125,8 @@ def distil_seeds(
 def encode(subwords: Subwords, texts: Sequence[str], max_pieces: int) -> Pieces:
     """Tokenise and cut; a text without any known piece keeps one padding piece."""
     parts = []
-    for first in range(0, len(texts), BATCH):
-        encoded = subwords.encode(texts[first : first + BATCH])
+    for first in range(0, len(texts), POOL_BATCH_ROWS):
+        encoded = subwords.encode(texts[first : first + POOL_BATCH_ROWS])
         parts.append(Pieces.of([ids[:max_pieces] or [0] for ids in encoded]))
     return Pieces.joined(parts)
 

@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 from tokenizers import Tokenizer
 
 from gendist.errors import GendistError
-from gendist.nn.pocket.packaged import SUBWORDS, packaged_subwords
+from gendist.nn.pocket.packaged_files import SUBWORDS, packaged_subwords
 
 VECTORS, TOKENIZER, SENTENCEPIECE = "vectors.safetensors", "tokenizer.json", "sentencepiece.model"
 

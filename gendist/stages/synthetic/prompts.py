@@ -1,4 +1,4 @@
-"""What a row of a pool starts from: its label's name, the first words of a real row, both or nothing."""
+"""Prompts of a pool's rows: the label's name, the first words of a real row, both or nothing."""
 
 import re
 from collections.abc import Iterable
@@ -10,40 +10,40 @@ import numpy as np
 
 from gendist.config.sampling import Sampling
 from gendist.errors import GendistError
-from gendist.stages.generator.folder import Record, label_prompt
-from gendist.stages.synthetic.noise import picks
+from gendist.stages.generator.generator_folder import GeneratorRecord, label_prompt
+from gendist.stages.synthetic.philox import random_indices
 from gendist.stages.texts.tables import read_texts
 
 
 @dataclass(frozen=True)
 class Prompt:
-    """Tokens that a row continues; they follow the start token."""
+    """Tokens after the start token that a row continues."""
 
     label: list[int]
-    """The label's name, which is no part of the row's text."""
+    """The label's name, not part of the row's text."""
     words: list[int]
-    """The first words of a real row, which are part of it."""
+    """The first words of a real row, part of the text."""
 
     @property
     def tokens(self) -> list[int]:
-        """All of them, in order."""
+        """The prompt's tokens."""
         return self.label + self.words
 
 
-class Prompter:
-    """Makes the prompts of a pool; that of row i depends on (pool seed, i) alone."""
+class PromptBuilder:
+    """Builds the prompts of a pool; the prompt of row i depends on (pool seed, i) alone."""
 
-    def __init__(self, tokenizer: Any, record: Record, settings: Sampling, train: Path | None) -> None:
-        """Read ``texts/train.parquet`` if rows start from its words.
+    def __init__(self, tokenizer: Any, record: GeneratorRecord, settings: Sampling, train: Path | None) -> None:
+        """Read ``texts/train.parquet`` if ``settings.prompt_words`` is not 0.
 
         Raises:
-            GendistError: if it is needed and not given, or has other labels than the generator.
+            GendistError: if the file is required and None, or its labels differ from the generator's.
         """
         self.tokenizer, self.record, self.settings = tokenizer, record, settings
-        self.labels = [self._tokens(label_prompt(name)) for name in record.label_names] or [[]]
+        self.label_tokens = [self._tokens(label_prompt(name)) for name in record.label_names] or [[]]
         self.texts: list[str] = []
-        self.rows_of: list[np.ndarray] = []
-        """Real rows that a row may start from, by its label (one entry if there are none)."""
+        self.rows_by_label: list[np.ndarray] = []
+        """Candidate real rows for each label; one entry if the generator has no labels."""
         if settings.prompt_words:
             self._read(train)
 
@@ -53,13 +53,13 @@ class Prompter:
         real, names = read_texts(train), self.record.label_names
         self.texts = real.texts
         if not names:
-            self.rows_of = [np.arange(len(real.texts))]
+            self.rows_by_label = [np.arange(len(real.texts))]
             return
         if tuple(real.label_names) != names:
             shown = ", ".join(real.label_names)
             raise GendistError(f"{train}: labels are {shown}; the generator was finetuned on {', '.join(names)}")
-        self.rows_of = [np.flatnonzero(real.labels == label) for label in range(len(names))]
-        for name, rows in zip(names, self.rows_of, strict=True):
+        self.rows_by_label = [np.flatnonzero(real.labels == label) for label in range(len(names))]
+        for name, rows in zip(names, self.rows_by_label, strict=True):
             if not len(rows):
                 raise GendistError(f"{train}: no row has label '{name}', so no text of it can start from one")
 
@@ -68,19 +68,19 @@ class Prompter:
 
         Args:
             numbers: row numbers in the pool.
-            context: tokens that the model can read; words are cut so that at least one more token fits.
+            context: maximum number of tokens of the model; words are cut so that at least one more token fits.
         """
         rows = np.array(list(numbers), dtype=np.int64)
         labels = [self.record.label_of(int(row)) for row in rows]
         words: list[list[int]] = [[] for _ in rows]
-        if self.rows_of:
-            counts = np.array([len(self.rows_of[label]) for label in labels])
-            drawn = picks(self.settings.seed, rows, counts)
+        if self.rows_by_label:
+            counts = np.array([len(self.rows_by_label[label]) for label in labels])
+            drawn = random_indices(self.settings.seed, rows, counts)
             for i, label in enumerate(labels):
-                text = self.texts[self.rows_of[label][drawn[i]]]
-                room = None if context is None else context - 2 - len(self.labels[label])
-                words[i] = self._tokens(first_words(text, self.settings.prompt_words))[:room]
-        return {int(row): Prompt(self.labels[labels[i]], words[i]) for i, row in enumerate(rows)}
+                text = self.texts[self.rows_by_label[label][drawn[i]]]
+                limit = None if context is None else context - 2 - len(self.label_tokens[label])
+                words[i] = self._tokens(first_words(text, self.settings.prompt_words))[:limit]
+        return {int(row): Prompt(self.label_tokens[labels[i]], words[i]) for i, row in enumerate(rows)}
 
     def _tokens(self, text: str) -> list[int]:
         ids: list[int] = self.tokenizer(text, add_special_tokens=False)["input_ids"]
@@ -88,6 +88,6 @@ class Prompter:
 
 
 def first_words(text: str, count: int) -> str:
-    """Return a text up to the end of its ``count``-th word; a shorter one whole."""
+    """Return the first ``count`` words of a text, or all of a shorter one."""
     found = re.match(rf"(?:\s*\S+){{0,{count}}}", text)
     return found[0].strip() if found else ""

@@ -1,143 +1,99 @@
-"""Generate rows whose text depends on the pool seed and the row number alone."""
+"""Generate rows of a pool; a row's tokens depend on the pool seed and the row number alone."""
 
 import logging
 from collections import deque
 from collections.abc import Collection, Iterator, Sequence
 from itertools import groupby
-from typing import Any, Literal, Protocol
+from typing import Any
 
 import torch
 
 from gendist.config.sampling import Sampling
 from gendist.errors import GendistError
 from gendist.jobs import out_of_memory, stopping
-from gendist.nn.int8.fused import decoder_for
-from gendist.nn.transformer_parts import can_decode
-from gendist.stages.synthetic.batch_size import rows_at_once
-from gendist.stages.synthetic.decision import TokenChooser
-from gendist.stages.synthetic.device_sampling import GumbelSampler
-from gendist.stages.synthetic.readers import FloatReader, IntegerReader
-from gendist.stages.synthetic.slots import Row, Slots, Task
-from gendist.stages.synthetic.static import StaticSteps
-from gendist.stages.synthetic.static_decoder import StaticDecoder
-from gendist.stages.synthetic.stepwise import Stepwise
+from gendist.stages.synthetic.backend_selection import Precision, create_backend, resolve_precision
+from gendist.stages.synthetic.batch_size import resolve_batch_size
+from gendist.stages.synthetic.batch_slots import GeneratedRow, RowRequest, Slots
 
 log = logging.getLogger(__name__)
 
-Precision = Literal["bf16", "float32", "int8"]
-
-
-def computed_in(settings: Sampling, config: Any, device: torch.device, int8: bool) -> Precision:
-    """Return what a model of some configuration computes in where ``int8`` says whether integers suit it.
-
-    A GPU takes bf16 for GPT-2 and BERT, unless the settings say float32.
-    """
-    if device.type == "cuda" and can_decode(config):
-        return "float32" if settings.precision == "float32" else "bf16"
-    if settings.precision == "auto":
-        return "int8" if int8 and device.type == "cpu" else "float32"
-    return settings.precision
-
-
-class Steps(Protocol):
-    """What writes the rows in slots."""
-
-    refills: bool
-    """Whether a row can begin beside others that are under way; else all begin together, with prompts of one length."""
-    device: torch.device
-    """Where the slots have to be."""
-    fixed_slots: bool
-    """Whether there are always as many slots, though there are fewer rows."""
-
-    def begin(self, slots: Slots) -> None:
-        """Make room for what the slots will hold."""
-
-    def advance(self, slots: Slots) -> int:
-        """Let every row go on, and look how far they came; return how many tokens were settled in float64."""
-
 
 class Sampler:
-    """Samples rows of a pool from a causal language model, any number of them side by side."""
+    """Samples rows of a pool from a causal language model, in batches of any size."""
 
     def __init__(
         self,
         model: Any,
+        settings: Sampling,
+        *,
         start: int,
         end: int,
-        forbidden: Sequence[int],
-        settings: Sampling,
+        forbidden: Sequence[int] = (),
+        precision: Precision | None = None,
         two_pass: Collection[str] = (),
     ) -> None:
-        """Take a float32 model in evaluation mode, the tokens that open and close a row, and those never drawn.
+        """Select a back end for the model.
 
         Args:
-            model: causal language model.
-            start: token that opens a row.
-            end: token that closes it.
-            forbidden: tokens that are never drawn.
-            settings: sampling strategy; ``auto`` precision is bf16 on a GPU (``computed_in``), else float32.
-            two_pass: in int8, linear layers whose inputs are rounded to 16 bits (``layers_in_two_passes``).
+            model: float32 causal language model in evaluation mode.
+            settings: sampling strategy.
+            start: id of the start token.
+            end: id of the end token.
+            forbidden: token ids that are never drawn; ``end`` is always allowed.
+            precision: by default that of the settings, where ``auto`` is bf16 on a GPU and float32 on a CPU.
+            two_pass: kinds of linear layers with 16-bit inputs in int8 (``calibrate_int8``).
 
         Raises:
-            GendistError: if the settings ask for int8, and the model is of another architecture than GPT-2 and BERT.
+            GendistError: if the precision is int8 and the architecture is neither GPT-2 nor BERT.
         """
         self.start, self.end = start, end
         self.context: int | None = getattr(model.config, "max_position_embeddings", None)
-        """Tokens that the model can read, if that is limited."""
+        """Maximum number of tokens of the model, or None."""
         self.max_tokens = settings.max_tokens
-        self.steps = self._steps(model, settings, two_pass, [t for t in forbidden if t != end])
-        self.batch_size = rows_at_once(settings, model)
-        self.settled = 0
-        """Tokens that were too close to call in float32."""
+        precision = precision or resolve_precision(settings, model.config, model.device)
+        forbidden = [token for token in forbidden if token != end]
+        self.backend = create_backend(model, settings, precision=precision, forbidden=forbidden, two_pass=two_pass)
+        self.batch_size = resolve_batch_size(settings, model, precision)
+        self.redrawn = 0
+        """Tokens that were redrawn in float64, because float32 rounding could change them."""
 
-    def _steps(self, model: Any, settings: Sampling, two_pass: Collection[str], forbidden: list[int]) -> Steps:
-        vocabulary, device = model.config.vocab_size, model.device
-        precision = computed_in(settings, model.config, device, int8=False)
-        if device.type == "cuda" and can_decode(model.config):
-            sampler = GumbelSampler(settings, vocabulary, forbidden, device)
-            dtype = torch.bfloat16 if precision == "bf16" else torch.float32
-            return StaticSteps(StaticDecoder(model, dtype, sampler.columns), sampler, device)
-        chooser = TokenChooser(settings, vocabulary, forbidden)
-        if precision == "int8":
-            return Stepwise(IntegerReader(decoder_for(model, two_pass)), chooser)
-        return Stepwise(FloatReader(model), chooser)
-
-    def sample(self, numbers: Sequence[int], prompts: Sequence[list[int]] | None = None) -> Iterator[Row]:
-        """Yield the rows with these numbers, in the order in which they end; they begin in the order given.
+    def sample(self, numbers: Sequence[int], prompts: Sequence[list[int]] | None = None) -> Iterator[GeneratedRow]:
+        """Yield the rows with these numbers in the order in which they finish; they start in the order given.
 
         Args:
             numbers: row numbers in the pool.
-            prompts: tokens between the start token and each row, which the row continues; none by default.
+            prompts: tokens between the start token and each row; empty by default.
         """
-        tasks = [
-            self._task(number, prompt) for number, prompt in zip(numbers, prompts or [[]] * len(numbers), strict=True)
+        requests = [
+            self._request(number, prompt)
+            for number, prompt in zip(numbers, prompts or [[]] * len(numbers), strict=True)
         ]
-        yield from (Row(task.number, [], False) for task in tasks if not task.most)
-        tasks = [task for task in tasks if task.most]
-        if self.steps.refills:
-            yield from self._all(tasks)
+        yield from (GeneratedRow(request.number, [], False) for request in requests if not request.max_new_tokens)
+        requests = [request for request in requests if request.max_new_tokens]
+        if self.backend.continuous_batching:
+            yield from self._sample_with_retries(requests)
             return
-        tasks.sort(key=_prompt_length)
-        for _, group in groupby(tasks, _prompt_length):
-            yield from self._all(list(group))
+        requests.sort(key=_prompt_length)
+        for _, group in groupby(requests, _prompt_length):
+            yield from self._sample_with_retries(list(group))
 
-    def _task(self, number: int, prompt: list[int]) -> Task:
-        before = [self.start, *prompt]
-        room = self.max_tokens if self.context is None else min(self.max_tokens, self.context - len(before))
-        return Task(number, before, max(room, 0))
+    def _request(self, number: int, prompt: list[int]) -> RowRequest:
+        tokens = [self.start, *prompt]
+        limit = self.max_tokens if self.context is None else min(self.max_tokens, self.context - len(tokens))
+        return RowRequest(number, tokens, max(limit, 0))
 
-    def _all(self, tasks: list[Task]) -> Iterator[Row]:
-        """Generate rows; where memory does not suffice, those that have not ended begin anew, with half as many slots.
+    def _sample_with_retries(self, requests: list[RowRequest]) -> Iterator[GeneratedRow]:
+        """Generate rows; when memory runs out, unfinished rows start again at half the batch size.
 
         Raises:
-            GendistError: if it does not suffice for one row.
+            GendistError: if memory runs out with one row.
         """
-        waiting = {task.number: task for task in tasks}
+        waiting = {request.number: request for request in requests}
         while waiting:
             stopping.check()
-            slots = self.batch_size if self.steps.fixed_slots else min(self.batch_size, len(waiting))
+            slots = self.batch_size if self.backend.fixed_batch_size else min(self.batch_size, len(waiting))
             try:
-                for row in self._write(list(waiting.values()), slots):
+                for row in self._sample_in_slots(list(waiting.values()), slots):
                     del waiting[row.number]
                     yield row
                 continue
@@ -151,25 +107,25 @@ class Sampler:
                     "take a smaller generator, or give the job more memory"
                 )
             self.batch_size = slots // 2
-            log.info("out of memory with %d rows side by side; going on with %d", slots, self.batch_size)
+            log.info("out of memory at batch size %d; continuing with %d", slots, self.batch_size)
 
     @torch.inference_mode()
-    def _write(self, tasks: list[Task], count: int) -> Iterator[Row]:
-        """Generate rows in so many slots, each of which is filled again when its row has ended.
+    def _sample_in_slots(self, requests: list[RowRequest], count: int) -> Iterator[GeneratedRow]:
+        """Generate rows in ``count`` slots, which are refilled as rows finish.
 
-        A job that is asked to stop begins no more rows, and ends with those under way, or when it can wait no longer.
+        After a request to stop, no more rows start; running rows finish while there is time.
         """
-        longest = max(len(task.prompt) + task.most for task in tasks)
-        waiting, slots = deque(tasks), Slots(count, longest, self.end, self.steps.device)
-        self.steps.begin(slots)
+        longest = max(len(request.prompt) + request.max_new_tokens for request in requests)
+        waiting, slots = deque(requests), Slots(count, longest, self.end, self.backend.device)
+        self.backend.allocate(slots)
         while True:
-            if (self.steps.refills or not slots.taken.any()) and not stopping.asked():
-                slots.put(waiting.popleft() for _ in range(min(len(slots.free), len(waiting))))
-            if not slots.taken.any():
+            if (self.backend.continuous_batching or not slots.occupied.any()) and not stopping.asked():
+                slots.start(waiting.popleft() for _ in range(min(len(slots.free), len(waiting))))
+            if not slots.occupied.any():
                 return
-            self.settled += self.steps.advance(slots)
-            yield from slots.take()
+            self.redrawn += self.backend.advance(slots)
+            yield from slots.pop_finished()
 
 
-def _prompt_length(task: Task) -> int:
-    return len(task.prompt)
+def _prompt_length(request: RowRequest) -> int:
+    return len(request.prompt)

@@ -22,9 +22,9 @@ from gendist.jobs.progress import Progress
 from gendist.jobs.stamp import stamp_of
 from gendist.jobs.work_folder import WorkFolder
 from gendist.nn import devices
-from gendist.nn.padding import padded
+from gendist.nn.padding import pad_batch
 from gendist.nn.pooled_classifier import contrastive_loss
-from gendist.nn.pretrained import choose_attention, content_of, describe, load_classifier, load_tokenizer
+from gendist.nn.pretrained import choose_attention, content_hash, describe, load_classifier, load_tokenizer
 from gendist.stages.logits.batches import encode, predict_logits
 from gendist.stages.logits.cascade import BF16, RECORD, int8_error
 from gendist.stages.teacher.course import Course
@@ -68,7 +68,7 @@ def finetune_teacher(
         settings.seed,
         describe(settings.model, settings.revision),
     )
-    model = content_of(settings.model, settings.revision)
+    model = content_hash(settings.model, settings.revision)
     stamp = stamp_of(provenance, __file__, model=model, threads=threads, device=place.type)
     kept = WorkFolder(work, target, stamp)
     with model_folder(target, provenance) as folder:
@@ -249,7 +249,7 @@ def trained_epochs(
 def _backward(model: Any, batch: list[list[int]], labels: torch.Tensor, tokenizer: Any, settings: Teacher) -> float:
     """Take the gradient of a batch's mean loss; return the loss."""
     try:
-        ids, mask = padded(batch, tokenizer.pad_token_id or 0)
+        ids, mask = pad_batch(batch, tokenizer.pad_token_id or 0)
         gold = labels.to(model.device)
         with devices.mixed_precision(model.device):
             output = model(input_ids=ids.to(model.device), attention_mask=mask.to(model.device), labels=gold)

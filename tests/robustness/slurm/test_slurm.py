@@ -17,7 +17,7 @@ from slurm_cluster import Cluster, missing, started, wait_for
 from workflow_fixtures import STUDY, Checkout
 
 from gendist.config.sampling import Sampling
-from gendist.stages.synthetic.shard import generate_shard
+from gendist.stages.synthetic.generate_shards import generate_shards
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(bool(missing()), reason=missing() or "Slurm is there")]
 
@@ -149,7 +149,7 @@ def undisturbed(ready: Checkout, folder: Path, count: int, rows: int) -> list[by
     made = [folder / f"{i}.parquet" for i in range(count)]
     sampling = Sampling(**small(1)["samplings"]["full"])
     for i, path in enumerate(made):
-        generate_shard(ready.folder / "results/toy/generators/tiny", path, sampling, i, rows)
+        generate_shards(ready.folder / "results/toy/generators/tiny", [path], sampling, first_shard=i, shard_rows=rows)
     return [path.read_bytes() for path in made]
 
 

@@ -25,7 +25,7 @@ from gendist.config import study_from
 from gendist.config.plan import planned_pools
 from gendist.errors import GendistError
 from gendist.io.files import read_json, write_json
-from gendist.stages.synthetic.repeat_marks import is_copied, is_repeated, read_marks
+from gendist.stages.synthetic.repeats_table import is_copy, is_duplicate, read_repeats
 
 NAMES = PoolNames("to_y", "g", "full", "bert")
 
@@ -40,7 +40,7 @@ def jaccard(one, other):
 
 def test_planted_repeats_are_found_and_nothing_else(tmp_path):
     files = write_pool(tmp_path)
-    marks = {name: values.tolist() for name, values in read_marks(files.pool.repeats, np.array(ROWS)).items()}
+    marks = {name: values.tolist() for name, values in read_repeats(files.pool.repeats, np.array(ROWS)).items()}
     found = {
         name: {row: of for row, of in zip(marks["row"], marks[name], strict=True) if of >= 0}
         for name in ("duplicate_of", "near_duplicate_of", "copy_of", "near_copy_of")
@@ -54,11 +54,11 @@ def test_planted_repeats_are_found_and_nothing_else(tmp_path):
     runs = dict(zip(marks["row"], marks["longest_run"], strict=True))
     assert (runs[6], runs[8]) == (9, 1)  # "that the wind ... than"; "and"
     assert dict(zip(marks["row"], marks["nearest_id"], strict=True))[6] == 13
-    repeats = read_marks(files.pool.repeats, np.array(ROWS))
-    assert np.array(ROWS)[is_repeated(repeats)].tolist() == [1, 2, 9]
-    assert np.array(ROWS)[is_copied(repeats)].tolist() == [4, 5, 6]
+    repeats = read_repeats(files.pool.repeats, np.array(ROWS))
+    assert np.array(ROWS)[is_duplicate(repeats)].tolist() == [1, 2, 9]
+    assert np.array(ROWS)[is_copy(repeats)].tolist() == [4, 5, 6]
     with pytest.raises(GendistError, match=r"repeats\.parquet: not of the same generated rows"):
-        read_marks(files.pool.repeats, np.arange(9))
+        read_repeats(files.pool.repeats, np.arange(9))
 
 
 def test_near_duplicates_are_those_of_a_plain_search():

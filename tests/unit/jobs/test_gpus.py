@@ -287,7 +287,7 @@ def fresh(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv(visible_gpus.VISIBLE, "0")  # is put back at the end
     monkeypatch.delenv(visible_gpus.VISIBLE)
     monkeypatch.setattr(gpu_claims, "_held", {})
-    devices._tell.cache_clear()
+    devices._log_once.cache_clear()
 
 
 @pytest.mark.usefixtures("fresh")

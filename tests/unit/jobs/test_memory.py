@@ -12,11 +12,11 @@ from gendist.config.teacher import Teacher
 from gendist.errors import GendistError
 from gendist.jobs.out_of_memory import is_out_of_memory
 from gendist.nn.pretrained import load_classifier, load_tokenizer
-from gendist.stages.generator import training
-from gendist.stages.generator.finetune import finetune_generator
+from gendist.stages.generator import training_loop
+from gendist.stages.generator.finetune_generator import finetune_generator
 from gendist.stages.logits.batches import predict_logits
+from gendist.stages.synthetic.generate_shards import generate_shards
 from gendist.stages.synthetic.sampler import Sampler
-from gendist.stages.synthetic.shard import generate_shard
 from gendist.stages.teacher import finetune
 from gendist.stages.teacher.finetune import finetune_teacher
 
@@ -49,7 +49,7 @@ def lines(caplog: pytest.LogCaptureFixture) -> list[str]:
 
 def too_big(monkeypatch: pytest.MonkeyPatch, rows: int, error: Exception) -> None:
     """Let more than so many rows side by side run out of memory once the first has ended."""
-    original = Sampler._write
+    original = Sampler._sample_in_slots
 
     def limited(self, tasks, count):
         for row in original(self, tasks, count):
@@ -57,19 +57,19 @@ def too_big(monkeypatch: pytest.MonkeyPatch, rows: int, error: Exception) -> Non
             if count > rows:
                 raise error
 
-    monkeypatch.setattr(Sampler, "_write", limited)
+    monkeypatch.setattr(Sampler, "_sample_in_slots", limited)
 
 
 @pytest.mark.parametrize("error", [torch.OutOfMemoryError("CUDA out of memory"), RuntimeError(CPU)])
 def test_a_shard_made_in_smaller_batches_has_the_same_bytes(error, generator, tmp_path, caplog, monkeypatch):
     caplog.set_level(logging.INFO)
     settings = Sampling(max_tokens=16, batch_size=16)
-    generate_shard(generator, tmp_path / "whole.parquet", settings, 0, 24)
+    generate_shards(generator, [tmp_path / "whole.parquet"], settings, first_shard=0, shard_rows=24)
     too_big(monkeypatch, 5, error)
-    generate_shard(generator, tmp_path / "halved.parquet", settings, 0, 24)
+    generate_shards(generator, [tmp_path / "halved.parquet"], settings, first_shard=0, shard_rows=24)
     assert lines(caplog) == [
-        "out of memory with 16 rows side by side; going on with 8",
-        "out of memory with 8 rows side by side; going on with 4",
+        "out of memory at batch size 16; continuing with 8",
+        "out of memory at batch size 8; continuing with 4",
     ]
     assert (tmp_path / "halved.parquet").read_bytes() == (tmp_path / "whole.parquet").read_bytes()
 
@@ -77,7 +77,7 @@ def test_a_shard_made_in_smaller_batches_has_the_same_bytes(error, generator, tm
 def test_a_row_that_does_not_fit_alone_is_one_line(generator, tmp_path, monkeypatch):
     too_big(monkeypatch, 0, MemoryError())
     with pytest.raises(GendistError, match=r"out of memory with one row at a time; lower max_tokens .*now 16"):
-        generate_shard(generator, tmp_path / "shard.parquet", Sampling(max_tokens=16), 0, 4)
+        generate_shards(generator, [tmp_path / "shard.parquet"], Sampling(max_tokens=16), first_shard=0, shard_rows=4)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -102,7 +102,7 @@ def test_scores_of_smaller_batches_differ_in_the_last_digits_at_most(encoder, te
 
 
 def limited_losses(monkeypatch: pytest.MonkeyPatch, rows: int) -> None:
-    original = training._losses
+    original = training_loop._losses
 
     def limited(model, batch, device, at_once=None):
         for loss in original(model, batch, device, at_once):
@@ -110,7 +110,7 @@ def limited_losses(monkeypatch: pytest.MonkeyPatch, rows: int) -> None:
                 raise RuntimeError(CPU)
             yield loss
 
-    monkeypatch.setattr(training, "_losses", limited)
+    monkeypatch.setattr(training_loop, "_losses", limited)
 
 
 def test_a_generator_takes_fewer_rows_at_once_for_the_same_loss(gpt2, train_texts, tmp_path, caplog, monkeypatch):
@@ -119,7 +119,7 @@ def test_a_generator_takes_fewer_rows_at_once_for_the_same_loss(gpt2, train_text
     finetune_generator(train_texts, tmp_path / "whole", settings)
     limited_losses(monkeypatch, 2)
     finetune_generator(train_texts, tmp_path / "halved", settings)
-    assert lines(caplog) == ["out of memory with 4 rows at once; going on with 2"]
+    assert lines(caplog) == ["out of memory with micro-batches of 4 rows; continuing with 2"]
     whole, halved = (
         np.genfromtxt(tmp_path / name / "history.csv", delimiter=",", names=True)["train_nats_per_token"][1]
         for name in ("whole", "halved")

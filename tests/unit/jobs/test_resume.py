@@ -16,11 +16,11 @@ from gendist.jobs import save_interval, work_folder
 from gendist.jobs.checkpoints import Checkpoints
 from gendist.jobs.stamp import differences, stamp_of
 from gendist.jobs.work_cleanup import remove_finished
-from gendist.stages.generator.finetune import finetune_generator
+from gendist.stages.generator.finetune_generator import finetune_generator
+from gendist.stages.synthetic import generate_shards as synthetic_shard
 from gendist.stages.synthetic import sampler
-from gendist.stages.synthetic import shard as synthetic_shard
-from gendist.stages.synthetic.kept import KeptRows
-from gendist.stages.synthetic.shard import generate_shard
+from gendist.stages.synthetic.generate_shards import generate_shards
+from gendist.stages.synthetic.saved_rows import SavedRows
 from gendist.stages.teacher.finetune import finetune_teacher
 
 
@@ -77,7 +77,7 @@ def test_a_generator_killed_again_and_again_goes_on_to_the_same_bytes(
             finetune_generator(train_texts, target, settings, work=work)
         assert not target.exists()
     finetune_generator(train_texts, target, settings, work=work)
-    assert len(said(caplog, "going on from step")) == len(kills)
+    assert len(said(caplog, "resuming from step")) == len(kills)
     assert bytes_of(target) == bytes_of(tmp_path / "whole")
 
 
@@ -116,7 +116,7 @@ def test_a_finished_finetune_is_adopted_and_its_work_removed_at_the_end(gpt2, tr
         (target / name).unlink()
     assert remove_finished(work) == 0 and work.is_dir()  # it is not there, so its work has to stay
     finetune_generator(train_texts, target, quick(gpt2, epochs=1), work=work)
-    assert said(caplog, "which was finished") and len(said(caplog, "trainable weights")) == 1
+    assert said(caplog, "finetuning already complete") and len(said(caplog, "trainable weights")) == 1
     assert bytes_of(target) == whole
     assert remove_finished(work) == 1 and not work.exists()
     assert bytes_of(target) == whole
@@ -136,7 +136,7 @@ def shard(tmp_path: Path) -> tuple[Path, Path]:
 @pytest.fixture
 def whole(generator: Path, tmp_path: Path) -> bytes:
     """The shard that nothing interrupted."""
-    generate_shard(generator, tmp_path / "whole.parquet", SETTINGS, 1, 10)
+    generate_shards(generator, [tmp_path / "whole.parquet"], SETTINGS, first_shard=1, shard_rows=10)
     return (tmp_path / "whole.parquet").read_bytes()
 
 
@@ -144,7 +144,7 @@ def kill_shard(monkeypatch: pytest.MonkeyPatch, rows: int, generator: Path, shar
     """Let a shard's generation die at a row; those before are kept."""
     with monkeypatch.context() as patched, pytest.raises(Killed):
         patched.setenv(save_interval.SECONDS, "0")
-        original, done = KeptRows.add, []
+        original, done = SavedRows.add, []
 
         def counted(self, row):
             done.append(row.number)
@@ -152,8 +152,8 @@ def kill_shard(monkeypatch: pytest.MonkeyPatch, rows: int, generator: Path, shar
                 raise Killed
             original(self, row)
 
-        patched.setattr(KeptRows, "add", counted)
-        generate_shard(generator, shard[0], SETTINGS, 1, 10, work=shard[1])
+        patched.setattr(SavedRows, "add", counted)
+        generate_shards(generator, [shard[0]], SETTINGS, first_shard=1, shard_rows=10, work=shard[1])
     assert not shard[0].exists()
 
 
@@ -176,12 +176,12 @@ def test_a_killed_shard_generates_only_what_it_lacks(generator, shard, whole, ca
     kill_shard(monkeypatch, 4, generator, shard)
     kill_shard(monkeypatch, 5, generator, shard)
     del generated[:]
-    generate_shard(generator, shard[0], SETTINGS, 1, 10, work=shard[1])
-    assert said(caplog, "going on") == ["going on from row 3 of 10", "going on from row 7 of 10"]
+    generate_shards(generator, [shard[0]], SETTINGS, first_shard=1, shard_rows=10, work=shard[1])
+    assert said(caplog, "resuming") == ["resuming from row 3 of 10", "resuming from row 7 of 10"]
     assert len(generated) == 3
     assert shard[0].read_bytes() == whole
     shard[0].unlink()  # as if Snakemake had died before it took note
-    generate_shard(generator, shard[0], SETTINGS, 1, 10, work=shard[1])
+    generate_shards(generator, [shard[0]], SETTINGS, first_shard=1, shard_rows=10, work=shard[1])
     assert len(generated) == 3 and shard[0].read_bytes() == whole
     assert remove_finished(shard[1]) == 1 and not shard[1].exists()
 
@@ -197,7 +197,7 @@ def test_a_damaged_part_is_discarded_and_its_rows_generated_anew(
     content[len(content) // 2] ^= 1
     flipped.write_bytes(content)
     del generated[:]
-    generate_shard(generator, shard[0], SETTINGS, 1, 10, work=shard[1])
+    generate_shards(generator, [shard[0]], SETTINGS, first_shard=1, shard_rows=10, work=shard[1])
     assert said(caplog, "discarded") == [f"discarded {cut}: damaged", f"discarded {flipped}: damaged"]
     assert len(generated) == 6 and shard[0].read_bytes() == whole
 
@@ -209,19 +209,19 @@ def test_every_change_discards_what_was_kept_and_is_named(generator, shard, whol
     caplog.set_level(logging.INFO)
     kill_shard(monkeypatch, 4, generator, shard)
     other = Sampling(max_tokens=12, temperature=0.5)
-    generate_shard(generator, shard[0], other, 1, 10, work=shard[1])
+    generate_shards(generator, [shard[0]], other, first_shard=1, shard_rows=10, work=shard[1])
     shard[0].unlink()
     changed_generator = tmp_path / "changed"
     shutil.copytree(generator, changed_generator, ignore=shutil.ignore_patterns("gendist.json"))
     (changed_generator / "history.csv").write_text("")
-    generate_shard(changed_generator, shard[0], SETTINGS, 1, 10, work=shard[1])
+    generate_shards(changed_generator, [shard[0]], SETTINGS, first_shard=1, shard_rows=10, work=shard[1])
     place = shard[1] / "toy/synthetic/tiny/full/shard-00001.parquet"
     said_of = [line.partition(f"left in {place}: ")[2] for line in said(caplog, "discarded")]
     assert said_of == [
         "made from something else: temperature 1.0 is now 0.5",
         "made from something else: inputs changed: generator; temperature 0.5 is now 1.0",
     ]
-    assert shard[0].read_bytes() != whole and not said(caplog, "going on")
+    assert shard[0].read_bytes() != whole and not said(caplog, "resuming")
 
 
 def test_a_damaged_stamp_discards_everything(generator, shard, whole, caplog, monkeypatch):
@@ -229,27 +229,27 @@ def test_a_damaged_stamp_discards_everything(generator, shard, whole, caplog, mo
     kill_shard(monkeypatch, 4, generator, shard)
     stamp = next(shard[1].rglob("stamp.json"))
     stamp.write_text(stamp.read_text()[:50])
-    generate_shard(generator, shard[0], SETTINGS, 1, 10, work=shard[1])
-    assert said(caplog, "stamp.json is missing or damaged") and not said(caplog, "going on")
+    generate_shards(generator, [shard[0]], SETTINGS, first_shard=1, shard_rows=10, work=shard[1])
+    assert said(caplog, "stamp.json is missing or damaged") and not said(caplog, "resuming")
     assert shard[0].read_bytes() == whole
 
 
 def test_a_stamp_covers_code_and_packages_and_says_what_differs():
     stamp = stamp_of(Provenance("synthetic", {"train": "a"}, {"top_k": 5}, 3), synthetic_shard.__file__, threads=1)
     assert {
-        "gendist/stages/synthetic/shard.py",
-        "gendist/stages/synthetic/decision.py",
+        "gendist/stages/synthetic/generate_shards.py",
+        "gendist/stages/synthetic/gumbel_sampler.py",
         "gendist/jobs/work_folder.py",
     } <= stamp["code"].keys()
     assert "gendist/analysis/report/table1.py" not in stamp["code"] and stamp["packages"]["torch"] == torch.__version__
     now = json.loads(json.dumps(stamp))
-    now["code"]["gendist/stages/synthetic/noise.py"] = "another"
+    now["code"]["gendist/stages/synthetic/philox.py"] = "another"
     now["packages"]["torch"] = "99"
     now["further"]["threads"] = 2
     now["seed"] = 4
     told = differences(stamp, now)
     assert told == (
-        "code changed: gendist/stages/synthetic/noise.py; threads 1 is now 2; "
+        "code changed: gendist/stages/synthetic/philox.py; threads 1 is now 2; "
         f"torch {torch.__version__} is now 99; seed 3 is now 4"
     )
 
@@ -265,7 +265,7 @@ def test_a_damaged_checkpoint_starts_the_finetuning_over(gpt2, train_texts, tmp_
     assert checkpoint.name.startswith("member-0-00000005-")
     checkpoint.write_bytes(checkpoint.read_bytes()[:-10])
     finetune_generator(train_texts, target, settings, work=root)
-    assert said(caplog, "discarded") == [f"discarded {checkpoint}: damaged"] and not said(caplog, "going on")
+    assert said(caplog, "discarded") == [f"discarded {checkpoint}: damaged"] and not said(caplog, "resuming")
     assert bytes_of(target) == bytes_of(tmp_path / "whole")
     assert not list(root.rglob("member-0-000*"))  # the optimizer's states are gone; the weights are links
     kept = next(root.rglob("model.safetensors"))
@@ -278,7 +278,7 @@ def test_a_full_disk_is_a_warning_as_long_as_only_the_keeping_fails(generator, s
 
     monkeypatch.setenv(save_interval.SECONDS, "0")
     monkeypatch.setattr(work_folder, "_flush", full)
-    generate_shard(generator, shard[0], SETTINGS, 1, 10, work=shard[1])
+    generate_shards(generator, [shard[0]], SETTINGS, first_shard=1, shard_rows=10, work=shard[1])
     assert "cannot be kept for a restart ([Errno 28] No space left on device)" in caplog.text
     assert shard[0].read_bytes() == whole and not list(shard[1].rglob(".*.part"))
 

@@ -16,7 +16,7 @@ from workflow_fixtures import ROOT, Checkout, changed
 
 from gendist.jobs import save_interval, stopping
 from gendist.jobs.checkpoints import Checkpoints
-from gendist.stages.generator.finetune import finetune_generator
+from gendist.stages.generator.finetune_generator import finetune_generator
 
 
 def test_a_finetuning_that_is_asked_to_stop_saves_its_step(gpt2, train_texts, tmp_path: Path, caplog, monkeypatch):
@@ -35,7 +35,7 @@ def test_a_finetuning_that_is_asked_to_stop_saves_its_step(gpt2, train_texts, tm
         finetune_generator(train_texts, target, quick(gpt2, epochs=1), work=work)
     assert caught.value.code == 143 and "stopped after step 4 of 9" in caplog.messages
     finetune_generator(train_texts, target, quick(gpt2, epochs=1), work=work)
-    assert "going on from step 4 of 9" in caplog.messages
+    assert "resuming from step 4 of 9" in caplog.messages
     weights = [(folder / "model.safetensors").read_bytes() for folder in (target, tmp_path / "whole")]
     assert weights[0] == weights[1]
 
@@ -141,12 +141,12 @@ def test_a_terminated_run_goes_on_to_the_same_bytes_and_leaves_no_work_behind(ow
     kept = re.search(r"stopped after (\d+) of 200 rows", log.read_text())
     assert kept and not file.exists(), log.read_text()
     own.run(study, target)
-    assert f"going on from row {kept[1]} of 200" in log.read_text()
+    assert f"resuming from row {kept[1]} of 200" in log.read_text()
     assert not (own.folder / "results/.work").exists() and not list(own.folder.rglob("*.part"))
     content = file.read_bytes()
     file.unlink()
     own.run(study, target)
-    assert "going on" not in log.read_text() and file.read_bytes() == content
+    assert "resuming" not in log.read_text() and file.read_bytes() == content
     kept = own.folder / "results/.work/toy/synthetic/tiny/full/shard-00000.parquet"
     kept.mkdir(parents=True)  # as if the run had been killed in its last moment
     (kept / "finished.json").write_text(json.dumps({"files": [target.removeprefix("results/")]}))

@@ -6,9 +6,9 @@ import torch
 from torch.nn import functional
 
 from gendist.nn import devices
-from gendist.nn.compiled import compiled, narrowed, widened
-from gendist.nn.int8.attention import Attention
-from gendist.nn.int8.linear import ZERO
+from gendist.nn.int8_attention import EncoderAttention
+from gendist.nn.int8_linear import ZERO_POINT
+from gendist.nn.numba_math import as_float32, cast_like, njit_strict
 
 HEADS, SIZE = 3, 8
 
@@ -18,8 +18,8 @@ def read(lengths, places, products):
     codes = np.empty((len(products), HEADS * SIZE), np.uint8)
     steps = np.full(len(products), 0.5, np.float32)
     bias = np.linspace(-1, 1, products.shape[1]).astype(np.float32)
-    Attention(np.array(lengths), places, HEADS, SIZE)(products, bias, steps, codes)
-    return (codes.astype(np.float32) - ZERO) * steps[:, None]
+    EncoderAttention(np.array(lengths), places, HEADS, SIZE)(products, bias, steps, codes)
+    return (codes.astype(np.float32) - ZERO_POINT) * steps[:, None]
 
 
 def expected(lengths, products):
@@ -62,11 +62,11 @@ def test_scores_far_apart_do_not_overflow():
     assert np.isfinite(read((6, 3), 16, made)).all()
 
 
-@compiled
+@njit_strict
 def _there_and_back(x, narrow, wide):
     for i in range(x.shape[0]):
-        narrow[i] = narrowed(x[i], narrow)
-        wide[i] = widened(narrow[i])
+        narrow[i] = cast_like(x[i], narrow)
+        wide[i] = as_float32(narrow[i])
 
 
 def test_bf16_is_rounded_as_pytorch_rounds_it():

@@ -13,15 +13,14 @@ from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausa
 
 from gendist.config.sampling import Sampling
 from gendist.errors import GendistError
-from gendist.nn import devices
-from gendist.nn.int8 import linear
-from gendist.nn.int8.decoder import Decoder
-from gendist.nn.int8.divergence import LIMIT, divergence, layers_in_two_passes
-from gendist.nn.int8.fused import FusedDecoder, decoder_for
-from gendist.nn.int8.linear import GELU_OFFSET, IntegerLinear, quantize_rows
+from gendist.nn import devices, int8_linear
+from gendist.nn.int8_calibration import MAX_DIVERGENCE, calibrate_int8, int8_divergence
+from gendist.nn.int8_decoder import Int8Decoder
+from gendist.nn.int8_decoder_numba import NumbaInt8Decoder, create_int8_decoder
+from gendist.nn.int8_linear import GELU_OFFSET, Int8Linear, quantize_rows
 from gendist.nn.pretrained import load_causal_lm, load_tokenizer
-from gendist.stages.generator.finetune import boundary_tokens
-from gendist.stages.generator.folder import record_in
+from gendist.stages.generator.finetune_generator import boundary_tokens
+from gendist.stages.generator.generator_folder import read_record_file
 from gendist.stages.synthetic.sampler import Sampler
 
 MODELS = ["generator", "bert_generator"]
@@ -65,7 +64,7 @@ def test_a_linear_layer_is_near_to_float32():
     torch.manual_seed(0)
     layer = torch.nn.Linear(300, 70)
     x = torch.randn(9, 300, dtype=torch.float64)
-    ours = IntegerLinear(layer.weight, layer.bias)(x)
+    ours = Int8Linear(layer.weight, layer.bias)(x)
     exact = copy.deepcopy(layer).double()(x)
     assert 0 < (ours - exact).abs().mean() < 0.02 * exact.abs().mean()
 
@@ -74,14 +73,14 @@ def test_an_outlier_costs_the_other_inputs_no_precision():
     torch.manual_seed(0)
     layer = torch.nn.Linear(300, 70)
     x = torch.randn(9, 300, dtype=torch.float64)
-    usual = (IntegerLinear(layer.weight, layer.bias)(x) - copy.deepcopy(layer).double()(x)).abs().mean()
+    usual = (Int8Linear(layer.weight, layer.bias)(x) - copy.deepcopy(layer).double()(x)).abs().mean()
     x[:, 17] = 1000.0
-    codes, _, top, largest = linear.quantize_inputs(x)
-    assert (codes[:, 17] == linear.ZERO).all() and (top == 17).all() and (largest == 1000).all()
+    codes, _, top, largest = int8_linear.quantize_inputs(x)
+    assert (codes[:, 17] == int8_linear.ZERO_POINT).all() and (top == 17).all() and (largest == 1000).all()
     # The integer weights are exact here, so that only the rounding of the inputs is left.
     layer.weight.data = torch.randint(-127, 128, layer.weight.shape) / 127.0
     layer.weight.data[:, 0] = 1.0
-    error = IntegerLinear(layer.weight, layer.bias)(x) - copy.deepcopy(layer).double()(x)
+    error = Int8Linear(layer.weight, layer.bias)(x) - copy.deepcopy(layer).double()(x)
     assert 0 < error.abs().mean() < 20 * usual  # a step of 1000 / 127 would be off by 300 times as much
 
 
@@ -89,13 +88,12 @@ def test_an_outlier_weight_costs_the_other_weights_no_precision():
     torch.manual_seed(0)
     layer = torch.nn.Linear(300, 70)
     x = torch.randn(9, 300, dtype=torch.float64)
-    usual = (IntegerLinear(layer.weight, layer.bias)(x) - copy.deepcopy(layer).double()(x)).abs().mean()
+    usual = (Int8Linear(layer.weight, layer.bias)(x) - copy.deepcopy(layer).double()(x)).abs().mean()
     with torch.no_grad():
         layer.weight[torch.arange(70), torch.randint(300, (70,))] = -5.0  # a hundred times as large as the others
     exact = copy.deepcopy(layer).double()(x)
     rounded, apart = (
-        (IntegerLinear(layer.weight, layer.bias, outliers=outliers)(x) - exact).abs().mean()
-        for outliers in (False, True)
+        (Int8Linear(layer.weight, layer.bias, outliers=outliers)(x) - exact).abs().mean() for outliers in (False, True)
     )
     assert 0 < apart < 2 * usual and rounded > 20 * usual
 
@@ -109,7 +107,7 @@ def test_two_passes_round_inputs_to_16_bits():
     exact = copy.deepcopy(layer).double()(x)
     for offset in (0.0, GELU_OFFSET):
         once, twice = (
-            (IntegerLinear(layer.weight, layer.bias, offset=offset, two_pass=two)(x) - exact).abs().mean()
+            (Int8Linear(layer.weight, layer.bias, offset=offset, two_pass=two)(x) - exact).abs().mean()
             for two in (False, True)
         )
         assert 0 < twice < once / 50
@@ -124,22 +122,21 @@ def test_inputs_that_are_never_far_below_zero_take_all_levels():
     assert x.min() >= -GELU_OFFSET
     exact = copy.deepcopy(layer).double()(x)
     signed, unsigned = (
-        (IntegerLinear(layer.weight, layer.bias, offset=offset)(x) - exact).abs().mean()
-        for offset in (0.0, GELU_OFFSET)
+        (Int8Linear(layer.weight, layer.bias, offset=offset)(x) - exact).abs().mean() for offset in (0.0, GELU_OFFSET)
     )
     assert unsigned < 0.7 * signed
 
 
-@pytest.mark.skipif(not linear.has_integer_products(), reason="this processor has no products of bytes")
+@pytest.mark.skipif(not int8_linear.has_vnni(), reason="this processor has no products of bytes")
 @pytest.mark.parametrize("inputs", [16, 768, 3072])
 def test_processors_without_products_of_bytes_compute_the_same(inputs, monkeypatch):
     torch.manual_seed(0)
     layer = torch.nn.Linear(inputs, 50)
     x = 10 * torch.randn(33, inputs, dtype=torch.float64)
     x[0] = x[0].abs().max()  # the largest sums that there can be
-    fast = IntegerLinear(layer.weight, layer.bias)
-    monkeypatch.setattr(linear, "has_integer_products", lambda: False)
-    plain = IntegerLinear(layer.weight, layer.bias)
+    fast = Int8Linear(layer.weight, layer.bias)
+    monkeypatch.setattr(int8_linear, "has_vnni", lambda: False)
+    plain = Int8Linear(layer.weight, layer.bias)
     assert fast.packed is not None and plain.packed is None
     assert torch.equal(fast(x), plain(x))
     assert torch.equal(fast(x)[7:8], fast(x[7:8]))
@@ -148,8 +145,8 @@ def test_processors_without_products_of_bytes_compute_the_same(inputs, monkeypat
 def test_probabilities_are_near_to_those_of_float32(model):
     torch.manual_seed(1)
     ids = torch.randint(3, model.config.vocab_size, (6, 20)).tolist()
-    two_pass, nats = layers_in_two_passes(model, ids)
-    assert two_pass == () and 0 < nats < LIMIT
+    two_pass, nats = calibrate_int8(model, ids)
+    assert two_pass == () and 0 < nats < MAX_DIVERGENCE
 
 
 @pytest.fixture(scope="module")
@@ -168,13 +165,16 @@ def with_outliers():
 
 def test_weak_layers_take_16_bits_and_the_model_stays_in_integers(with_outliers):
     ids = torch.randint(3, 300, (6, 30)).tolist()
-    assert divergence(with_outliers, decoder_for(with_outliers), ids) > LIMIT
-    two_pass, nats = layers_in_two_passes(with_outliers, ids)
-    assert two_pass == ("down",) and nats < LIMIT
+    assert int8_divergence(with_outliers, create_int8_decoder(with_outliers), ids) > MAX_DIVERGENCE
+    two_pass, nats = calibrate_int8(with_outliers, ids)
+    assert two_pass == ("down",) and nats < MAX_DIVERGENCE
 
     def rows(batch_size):
         settings = Sampling(max_tokens=20, batch_size=batch_size, precision="int8")
-        return {row.number: row.tokens for row in Sampler(with_outliers, 0, 1, [], settings, two_pass).sample(range(9))}
+        return {
+            row.number: row.tokens
+            for row in Sampler(with_outliers, settings, start=0, end=1, two_pass=two_pass).sample(range(9))
+        }
 
     assert rows(9) == rows(2)
 
@@ -186,30 +186,30 @@ def test_outlier_weights_leave_the_model_in_integers():
         for block in model.transformer.h:  # weights are stored as (inputs, outputs)
             block.mlp.c_proj.weight[torch.randint(256, (64,)), torch.arange(64)] = 4.0
     ids = torch.randint(3, 300, (6, 30)).tolist()
-    for layer in (decoder := decoder_for(model)).layers:
+    for layer in (decoder := create_int8_decoder(model)).layers:
         assert layer.down.outliers[1].tolist() == [4.0] * 64
-    assert divergence(model, decoder, ids) < LIMIT
+    assert int8_divergence(model, decoder, ids) < MAX_DIVERGENCE
     ids = torch.randint(3, 300, (5, 20))
-    assert isinstance(decoder, FusedDecoder) and torch.equal(read(decoder, ids), read(Decoder(model), ids))
+    assert isinstance(decoder, NumbaInt8Decoder) and torch.equal(read(decoder, ids), read(Int8Decoder(model), ids))
 
 
 def test_a_damaged_layer_is_noticed(model):
-    broken = Decoder(model)
-    broken.layers[0].down.step.mul_(3)
+    broken = Int8Decoder(model)
+    broken.layers[0].down.weight_scale.mul_(3)
     ids = torch.randint(3, model.config.vocab_size, (6, 20)).tolist()
-    assert divergence(model, broken, ids) > 10 * divergence(model, Decoder(model), ids)
+    assert int8_divergence(model, broken, ids) > 10 * int8_divergence(model, Int8Decoder(model), ids)
 
 
 def test_long_rows_of_wide_heads_stay_near(wide):
     ids = torch.randint(0, 500, (2, 300))
     with torch.inference_mode():
         expected = torch.log_softmax(wide(input_ids=ids).logits.double(), 2)
-    found = torch.log_softmax(read(Decoder(wide), ids).double(), 2)
+    found = torch.log_softmax(read(Int8Decoder(wide), ids).double(), 2)
     nats = (expected.exp() * (expected - found)).sum(2)
-    assert nats[:, 200:].mean() < 2 * nats[:, :100].mean() < 2 * LIMIT
+    assert nats[:, 200:].mean() < 2 * nats[:, :100].mean() < 2 * MAX_DIVERGENCE
 
 
-@pytest.mark.parametrize("kind", [Decoder, FusedDecoder])
+@pytest.mark.parametrize("kind", [Int8Decoder, NumbaInt8Decoder])
 def test_logits_do_not_depend_on_the_batch_or_threads(kind, wide):
     decoder, ids = kind(wide), torch.randint(0, 500, (13, 40))
     together = read(decoder, ids)
@@ -223,17 +223,17 @@ def test_logits_do_not_depend_on_the_batch_or_threads(kind, wide):
 
 def test_the_compiled_decoder_computes_the_same(model, wide):
     for network, places in ((model, 20), (wide, 140)):  # more places than attention takes at once
-        plain, ours = Decoder(network), decoder_for(network)
-        assert isinstance(ours, FusedDecoder)
+        plain, ours = Int8Decoder(network), create_int8_decoder(network)
+        assert isinstance(ours, NumbaInt8Decoder)
         ids = torch.randint(0, network.config.vocab_size, (5, places))
         assert torch.equal(read(ours, ids), read(plain, ids))
 
 
-@pytest.mark.parametrize("kind", [Decoder, FusedDecoder])
+@pytest.mark.parametrize("kind", [Int8Decoder, NumbaInt8Decoder])
 def test_rows_come_and_go_in_slots(kind, wide):
     """Rows of several lengths begin at any time, in slots that others have left."""
     decoder, ids, rng = kind(wide), torch.randint(0, 500, (9, 90)), np.random.default_rng(0)
-    expected, cache, lengths = read(Decoder(wide), ids), decoder.empty_cache(3, 90), rng.integers(1, 90, 9)
+    expected, cache, lengths = read(Int8Decoder(wide), ids), decoder.empty_cache(3, 90), rng.integers(1, 90, 9)
     waiting, held, places, seen = list(range(9)), [-1] * 3, [0] * 3, 0
     with torch.inference_mode():
         while waiting or any(row >= 0 for row in held):
@@ -255,7 +255,7 @@ def test_rows_come_and_go_in_slots(kind, wide):
 
 def test_sums_in_attention_are_exact(wide, monkeypatch):
     """Whatever order they are taken in: float64 gives the same."""
-    decoder, ids = Decoder(wide), torch.randint(0, 500, (3, 50))
+    decoder, ids = Int8Decoder(wide), torch.randint(0, 500, (3, 50))
     expected, product = read(decoder, ids), torch.bmm
 
     def reversed_sums(left, right):
@@ -269,9 +269,8 @@ def test_rows_do_not_depend_on_the_batch(folder, model):
     ends = boundary_tokens(model.config, load_tokenizer(str(folder)), "")
 
     def rows(batch_size, numbers, prompts=None, **settings):
-        sampler = Sampler(
-            model, *ends, [3], Sampling(max_tokens=24, batch_size=batch_size, precision="int8", **settings)
-        )
+        chosen = Sampling(max_tokens=24, batch_size=batch_size, precision="int8", **settings)
+        sampler = Sampler(model, chosen, start=ends[0], end=ends[1], forbidden=[3])
         return {row.number: (row.tokens, row.stopped) for row in sampler.sample(numbers, prompts)}
 
     known = rows(40, range(40))
@@ -285,9 +284,9 @@ def test_rows_do_not_depend_on_the_batch(folder, model):
 
 def test_rows_follow_the_probabilities(wide):
     """First tokens of many rows against the logits that they are drawn from."""
-    sampler = Sampler(wide, 0, 499, [], Sampling(max_tokens=1, batch_size=500, precision="int8"))
+    sampler = Sampler(wide, Sampling(max_tokens=1, batch_size=500, precision="int8"), start=0, end=499)
     first = [(row.tokens or [499])[0] for row in sampler.sample(range(4000))]
-    expected = torch.softmax(read(Decoder(wide), torch.tensor([[0]]))[0, 0].double(), 0).numpy()
+    expected = torch.softmax(read(Int8Decoder(wide), torch.tensor([[0]]))[0, 0].double(), 0).numpy()
     common = expected > 0.002
     counts = np.bincount(first, minlength=500)[common]
     both = np.append(counts, 4000 - counts.sum()), 4000 * np.append(expected[common], expected[~common].sum())
@@ -295,7 +294,7 @@ def test_rows_follow_the_probabilities(wide):
 
 
 def test_the_finetuned_generator_says_whether_it_may_be_run_in_integers(folder):
-    assert record_in(folder / "config.json").int8
+    assert read_record_file(folder / "config.json").int8
 
 
 def test_other_architectures_stay_in_float32():
@@ -303,19 +302,19 @@ def test_other_architectures_stay_in_float32():
         vocab_size=50, hidden_size=16, intermediate_size=16, num_hidden_layers=1, num_attention_heads=2
     )
     model = LlamaForCausalLM(config).eval()
-    assert layers_in_two_passes(model, [[1, 2, 3]]) == (None, float("inf"))
+    assert calibrate_int8(model, [[1, 2, 3]]) == (None, float("inf"))
     with pytest.raises(GendistError, match="'llama' cannot be run in int8; set precision"):
-        Sampler(model, 1, 2, [], Sampling(precision="int8"))
+        Sampler(model, Sampling(precision="int8"), start=1, end=2)
 
 
 NUMBERS = """
 import hashlib
 import sys
 import numpy as np
-from gendist.nn.compiled import compiled_loosely, exp32
-from gendist.nn.int8 import kernels
+from gendist.nn.numba_math import njit_fastmath, exp32
+from gendist.nn import int8_kernels
 if "after" in sys.argv:  # as where a process that scores has generated before
-    compiled_loosely(lambda x: exp32(x) + exp32(-x))(np.float32(1))
+    njit_fastmath(lambda x: exp32(x) + exp32(-x))(np.float32(1))
 seen = hashlib.sha256()
 for number in (np.float32, np.float64):
     rng = np.random.default_rng(0)
@@ -324,16 +323,16 @@ for number in (np.float32, np.float64):
     codes, steps, output = np.zeros((9, 84), np.uint8), rng.random(9).astype(number), np.empty((9, 84), number)
     largest = np.empty(9, np.int64), np.empty(9, number)
     for replace in (True, False):
-        kernels.add_and_normalize(x, products, addend, weight, addend, 1e-12, replace, codes, steps, *largest)
+        int8_kernels.add_and_normalize(x, products, addend, weight, addend, 1e-12, replace, codes, steps, *largest)
         seen.update(x.tobytes() + codes.tobytes() + steps.tobytes())
-    kernels.gelu(products, addend, output, codes, steps, *largest)
+    int8_kernels.gelu(products, addend, output, codes, steps, *largest)
     seen.update(output.tobytes() + codes.tobytes() + steps.tobytes() + largest[1].tobytes())
 past = np.zeros((9, 7, 4, 64), np.int8), np.zeros((9, 7, 64, 4), np.int8), np.zeros((2, 9, 7, 64))
 slots = np.arange(9)
 read = np.zeros((9, 28), np.uint8)
 for place in range(30):
     where = slots, np.full(9, place)
-    kernels.attend(np.roll(products, place, 1), addend, *past, *where, 2047, 65536, read, steps, *largest)
+    int8_kernels.attend(np.roll(products, place, 1), addend, *past, *where, 2047, 65536, read, steps, *largest)
     seen.update(read.tobytes() + steps.tobytes())
 print(seen.hexdigest())
 """

@@ -11,8 +11,8 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from gendist.errors import GendistError
 from gendist.io.provenance import hash_file
-from gendist.nn.pocket import encoder, packaged, unpack
-from gendist.nn.pocket.quantisation import SCALE, dequantise, quantise
+from gendist.nn.pocket import minilm, packaged_files, unpack_generator
+from gendist.nn.pocket.weight_quantisation import SCALE, dequantise, quantise
 from tools.pocket import card
 from tools.pocket.evaluate import nats_per_character
 from tools.pocket.settings import Pretraining
@@ -53,12 +53,12 @@ class TestQuantisation:
 class TestUnpack:
     def test_loads_as_an_ordinary_folder_with_the_trained_weights(self, installed: Path, tmp_path: Path):
         target = tmp_path / "unpacked"
-        unpack.unpack_generator(target, installed)
+        unpack_generator.unpack_generator(target, installed)
         model, info = AutoModelForCausalLM.from_pretrained(target, dtype=torch.float32, output_loading_info=True)
         assert not any(info.values()), info
         assert model.get_output_embeddings().weight is model.get_input_embeddings().weight
         assert model.get_output_embeddings().bias is model.cls.predictions.bias
-        expected = dequantise(load_file(installed / packaged.WEIGHTS))
+        expected = dequantise(load_file(installed / packaged_files.WEIGHTS))
         weights = dict(model.named_parameters())
         assert weights.keys() == expected.keys()
         assert all(torch.equal(weights[name], expected[name]) for name in expected)
@@ -69,10 +69,10 @@ class TestUnpack:
         model.eval()
         torch.testing.assert_close(model(input_ids=changed).logits[:, :-1], model(input_ids=ids).logits[:, :-1])
         inputs = json.loads((target / "gendist.json").read_text())["inputs"]
-        assert inputs == {name: hash_file(installed / name) for name in packaged.GENERATOR}
+        assert inputs == {name: hash_file(installed / name) for name in packaged_files.GENERATOR}
 
     def test_tokenizer_neither_cuts_nor_pads_and_has_its_boundaries(self, installed: Path, tmp_path: Path):
-        unpack.unpack_generator(tmp_path / "unpacked", installed)
+        unpack_generator.unpack_generator(tmp_path / "unpacked", installed)
         tokenizer = AutoTokenizer.from_pretrained(tmp_path / "unpacked")
         assert (tokenizer.bos_token, tokenizer.eos_token, tokenizer.pad_token) == ("[CLS]", "[SEP]", "[PAD]")
         assert tokenizer("the river").input_ids == [4, *tokenizer("the river", add_special_tokens=False).input_ids]
@@ -85,23 +85,23 @@ class TestUnpack:
 
     def test_unpacking_twice_gives_equal_bytes(self, installed: Path, tmp_path: Path):
         for name in ("a", "b"):
-            unpack.unpack_generator(tmp_path / name, installed)
+            unpack_generator.unpack_generator(tmp_path / name, installed)
         files = sorted(p.name for p in (tmp_path / "a").iterdir())
         assert {"config.json", "model.safetensors", "tokenizer.json"} <= set(files)
         assert all((tmp_path / "a" / n).read_bytes() == (tmp_path / "b" / n).read_bytes() for n in files)
 
     def test_needs_no_other_package(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-        monkeypatch.setattr(encoder, "files", lambda name: pytest.fail(f"looked for package {name}"))
-        encoder.encoder_folder.cache_clear()
-        unpack.unpack_generator(tmp_path / "unpacked")
+        monkeypatch.setattr(minilm, "files", lambda name: pytest.fail(f"looked for package {name}"))
+        minilm.encoder_folder.cache_clear()
+        unpack_generator.unpack_generator(tmp_path / "unpacked")
 
-    @pytest.mark.parametrize("name", [*packaged.GENERATOR, *packaged.SUBWORD_FILES])
+    @pytest.mark.parametrize("name", [*packaged_files.GENERATOR, *packaged_files.SUBWORD_FILES])
     def test_a_damaged_or_missing_file_is_one_line(self, installed: Path, tmp_path: Path, name: str):
         def use():
-            if name in packaged.GENERATOR:
-                unpack.unpack_generator(tmp_path / "unpacked", installed)
+            if name in packaged_files.GENERATOR:
+                unpack_generator.unpack_generator(tmp_path / "unpacked", installed)
             else:
-                packaged.packaged_subwords(installed)
+                packaged_files.packaged_subwords(installed)
 
         use()
         content = (installed / name).read_bytes()
@@ -122,30 +122,32 @@ class TestCard:
         assert (installed / "README.md").read_text() == once
 
     def test_scores_outlive_a_second_evaluation_but_not_other_weights(self, recipe: Path, tmp_path: Path):
-        for name in (packaged.WEIGHTS, packaged.VECTORS, card.FIGURES):
+        for name in (packaged_files.WEIGHTS, packaged_files.VECTORS, card.FIGURES):
             (tmp_path / name).parent.mkdir(exist_ok=True)
             (tmp_path / name).write_bytes((recipe / name).read_bytes())
         more = {"wiki": {"rows": 1, "nats_per_character": 2.0}}
         assert set(card.write_figures(tmp_path, more)["nats_per_character"]) == {"news", "wiki"}
-        (tmp_path / packaged.WEIGHTS).write_bytes((recipe / packaged.VECTORS).read_bytes())
+        (tmp_path / packaged_files.WEIGHTS).write_bytes((recipe / packaged_files.VECTORS).read_bytes())
         assert card.write_figures(tmp_path, {})["nats_per_character"] == {}
 
     def test_the_packaged_card_has_a_place_for_figures(self):
-        text = (packaged.MODELS / card.CARD).read_text(encoding="utf-8")
+        text = (packaged_files.MODELS / card.CARD).read_text(encoding="utf-8")
         assert card.BEGIN in text and card.CLOSE in text
         assert "Apache-2.0" in text and "CC BY-SA" in text
 
 
 class TestPackagedModels:
     def test_are_whole_and_small(self):
-        for name in packaged.FILES:
-            packaged.packaged(name)
-        models = {f.relative_to(packaged.MODELS).as_posix() for f in packaged.MODELS.rglob("*") if f.is_file()}
-        assert models == {*packaged.FILES, packaged.HASHES, card.FIGURES, card.CARD}
-        assert sum((packaged.MODELS / name).stat().st_size for name in models) < 43_000_000
+        for name in packaged_files.FILES:
+            packaged_files.verified_file(name)
+        models = {
+            f.relative_to(packaged_files.MODELS).as_posix() for f in packaged_files.MODELS.rglob("*") if f.is_file()
+        }
+        assert models == {*packaged_files.FILES, packaged_files.HASHES, card.FIGURES, card.CARD}
+        assert sum((packaged_files.MODELS / name).stat().st_size for name in models) < 43_000_000
 
     def test_generator_is_int8_at_rest_with_a_scale_per_row(self):
-        stored = load_file(packaged.MODELS / packaged.WEIGHTS)
+        stored = load_file(packaged_files.MODELS / packaged_files.WEIGHTS)
         matrices = {name for name, tensor in stored.items() if tensor.dtype == torch.int8}
         assert len(matrices) == 12 * 6 + 2
         assert {name for name in stored if name.endswith(SCALE)} == {name + SCALE for name in matrices}
@@ -154,25 +156,27 @@ class TestPackagedModels:
         assert all(torch.equal(again[n], stored[n]) for n in stored if not n.endswith(SCALE))
 
     def test_generator_unpacks_and_predicts_better_than_chance(self, tmp_path: Path):
-        unpack.unpack_generator(tmp_path / "generator")
+        unpack_generator.unpack_generator(tmp_path / "generator")
         model, info = AutoModelForCausalLM.from_pretrained(
             tmp_path / "generator", dtype=torch.float32, output_loading_info=True
         )
         assert not any(info.values()), info
         text = "The river rises in the mountains and flows south through the city before it reaches the sea."
         assert (
-            nats_per_character(model.eval(), Tokenizer.from_file(str(packaged.MODELS / packaged.TOKENIZER)), [text])
+            nats_per_character(
+                model.eval(), Tokenizer.from_file(str(packaged_files.MODELS / packaged_files.TOKENIZER)), [text]
+            )
             < 0.8
         )
 
     def test_vectors_fit_the_tokenizer(self):
-        folder = packaged.packaged_subwords()
+        folder = packaged_files.packaged_subwords()
         vectors = load_file(folder / "vectors.safetensors")["vectors"]
         assert vectors.shape == (Tokenizer.from_file(str(folder / "tokenizer.json")).get_vocab_size(), 100)
         assert not vectors[0].any()
 
     def test_vectors_know_what_goes_together(self):
-        folder = packaged.packaged_subwords()
+        folder = packaged_files.packaged_subwords()
         tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
         vectors = torch.nn.functional.normalize(load_file(folder / "vectors.safetensors")["vectors"].float())
         nearest = (vectors @ vectors[tokenizer.token_to_id("river")]).topk(20).indices.tolist()

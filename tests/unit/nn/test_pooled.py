@@ -14,7 +14,7 @@ from transformers import AutoModel
 from gendist.config.teacher import Teacher
 from gendist.errors import GendistError
 from gendist.nn.packed_linear import PackedLinear, pack_linear_layers
-from gendist.nn.pooled_classifier import HEAD, PooledClassifier, contrastive_loss
+from gendist.nn.pooled_classifier import HEAD_FILE, PooledClassifier, contrastive_loss
 from gendist.nn.pretrained import load_causal_lm, load_classifier
 from gendist.stages.logits.score import class_names, score
 from gendist.stages.teacher import finetune
@@ -39,7 +39,7 @@ def test_a_pooled_teacher_learns_and_is_scored_from_its_folder(teacher, test_tex
     rows = read_texts(test_texts)
     loaded = load_classifier(str(teacher), NAMES)
     assert isinstance(loaded, PooledClassifier) and class_names(teacher) == NAMES
-    assert load_file(teacher / HEAD)["weight"].shape == (3, 32)
+    assert load_file(teacher / HEAD_FILE)["weight"].shape == (3, 32)
     _, accuracy = finetune.held_out_scores(loaded, finetune.load_tokenizer(str(teacher)), rows, 24)
     assert accuracy > 0.9
     AutoModel.from_pretrained(teacher)  # the encoder is an ordinary transformers folder
@@ -120,13 +120,13 @@ def test_a_damaged_head_is_named(teacher, tmp_path):
     copied.mkdir()
     for file in teacher.iterdir():
         (copied / file.name).write_bytes(file.read_bytes())
-    (copied / HEAD).write_bytes(b"no tensors")
+    (copied / HEAD_FILE).write_bytes(b"no tensors")
     for pooling in ("first", "mean"):  # never replaced by a fresh one without a word
         with pytest.raises(GendistError, match=r"classifier\.safetensors: damaged"):
             load_classifier(str(copied), NAMES, pooling=pooling)
     (copied / "gendist.json").unlink()  # a folder of somebody else's
-    save_file({"weight": torch.zeros(2, 5), "bias": torch.zeros(2)}, copied / HEAD)
-    with pytest.raises(GendistError, match=r"classifier\.safetensors: does not hold 3 classes"):
+    save_file({"weight": torch.zeros(2, 5), "bias": torch.zeros(2)}, copied / HEAD_FILE)
+    with pytest.raises(GendistError, match=r"classifier\.safetensors: is not for 3 classes"):
         load_classifier(str(copied), NAMES)
     fresh = load_classifier(str(copied), NAMES, pooling="mean")  # trained on: that head is left behind
     assert not fresh.classifier.weight.any()
@@ -136,7 +136,7 @@ def test_two_pooled_runs_give_the_same_bytes(encoder, tmp_path):
     train = write_texts(tmp_path / "train.parquet", *sentences(12, 0))
     for name in ("one", "two"):
         finetune_teacher(train, tmp_path / name, quick(encoder, epochs=1, members=2))
-    for file in ("model.safetensors", HEAD, "config.json"):
+    for file in ("model.safetensors", HEAD_FILE, "config.json"):
         assert (tmp_path / "one" / file).read_bytes() == (tmp_path / "two" / file).read_bytes(), file
     assert json.loads((tmp_path / "one/history.json").read_text())["epochs"] == 1
 

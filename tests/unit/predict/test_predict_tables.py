@@ -14,7 +14,7 @@ from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
 
 from gendist.config.student import Student
 from gendist.errors import GendistError
-from gendist.nn.pocket.packaged import packaged_subwords
+from gendist.nn.pocket.packaged_files import packaged_subwords
 from gendist.predict import classifier, words
 from gendist.predict.classifier import TextClassifier
 from gendist.predict.lookup import LookUp, read_look_up

@@ -23,7 +23,7 @@ from gendist.errors import GendistError
 from gendist.io.files import read_json
 from gendist.io.parquet import write_parquet
 from gendist.io.provenance import Provenance
-from gendist.nn.pocket import packaged
+from gendist.nn.pocket import packaged_files
 from gendist.nn.pretrained import class_names, load_causal_lm, load_classifier, load_tokenizer
 from gendist.predict.classifier import TextClassifier
 from gendist.stages.evaluation.collect import collect_metrics
@@ -31,7 +31,7 @@ from gendist.stages.logits.files import logits_column, read_logits
 from gendist.stages.logits.score import score
 from gendist.stages.students.run import load_student
 from gendist.stages.students.subwords import load_subwords
-from gendist.stages.synthetic.pool import read_pool
+from gendist.stages.synthetic.pool_reader import read_pool
 from gendist.stages.texts.tables import read_texts
 
 NAMES = {"label_names": ["sea", "sky"]}
@@ -281,11 +281,11 @@ def test_the_packaged_embeddings_are_compared_with_their_hashes(
     file: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     models = tmp_path / "models"
-    shutil.copytree(packaged.MODELS / "subwords", models / "subwords")
-    shutil.copy(packaged.MODELS / "hashes.json", models)
+    shutil.copytree(packaged_files.MODELS / "subwords", models / "subwords")
+    shutil.copy(packaged_files.MODELS / "hashes.json", models)
     monkeypatch.setattr("gendist.stages.students.subwords.SUBWORDS", models / "subwords")
     monkeypatch.setattr(
-        "gendist.stages.students.subwords.packaged_subwords", lambda: packaged.packaged_subwords(models)
+        "gendist.stages.students.subwords.packaged_subwords", lambda: packaged_files.packaged_subwords(models)
     )
     assert len(load_subwords(models / "subwords").vectors) == 10_000
     content = bytearray((models / file).read_bytes())

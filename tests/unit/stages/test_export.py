@@ -28,7 +28,7 @@ from gendist.io.parquet import read_metadata
 from gendist.io.provenance import KEY
 from gendist.jobs.progress import Progress
 from gendist.naming import Run
-from gendist.nn.padding import padded
+from gendist.nn.padding import pad_batch
 from gendist.predict.classifier import TextClassifier
 from gendist.stages.export.calibrate import LOWEST, fit_temperature
 from gendist.stages.export.choose import choose_student
@@ -183,7 +183,7 @@ def test_every_architecture_computes_the_same_as_onnx_in_any_batch(name: str):
     network = build(torch.randn(2000, 16), Student(architecture=name, filters=16), 3).eval()
     model = to_onnx(network)
     pieces = [np.random.default_rng(i).integers(0, 2000, 1 + i).tolist() for i in range(9)]
-    ids, mask = padded(pieces)
+    ids, mask = pad_batch(pieces)
     with torch.inference_mode():
         expected = network(ids, mask.float()).numpy()
     small = serialised(to_int8(model))
@@ -193,7 +193,7 @@ def test_every_architecture_computes_the_same_as_onnx_in_any_batch(name: str):
         np.testing.assert_allclose(found, expected, atol=close)
         wide = [torch.nn.functional.pad(x, (0, 6), value=v) for x, v in ((ids, 5), (mask, 0))]
         np.testing.assert_allclose(run_onnx(content, *wide), found, atol=1e-5)
-        alone = np.concatenate([run_onnx(content, *padded([row])) for row in pieces])
+        alone = np.concatenate([run_onnx(content, *pad_batch([row])) for row in pieces])
         np.testing.assert_allclose(alone, found, atol=1e-5)
 
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from gendist.config.student import Student
-from gendist.nn.padding import padded
+from gendist.nn.padding import pad_batch
 from gendist.stages.students.adam import Adam
 from gendist.stages.students.architectures import build
 from gendist.stages.students.pieces import Pieces
@@ -34,7 +34,7 @@ def gradients(network: torch.nn.Module, pooled: torch.Tensor) -> tuple[torch.Ten
 @pytest.mark.parametrize("rows", [ROWS, ROWS[1:2], ROWS[:1]])
 def test_maxima_and_their_gradients_are_those_of_the_convolutions(rows, bias):
     network = kim(bias=bias)
-    ids, mask = padded(rows)
+    ids, mask = pad_batch(rows)
     ids, mask = torch.nn.functional.pad(ids, (0, 3), value=5), torch.nn.functional.pad(mask, (0, 3)).float()
     fast, plain = network.pooled(ids, mask), network.convolved(ids, mask)
     torch.testing.assert_close(fast, plain, rtol=1e-5, atol=1e-5)
@@ -48,7 +48,7 @@ def test_training_takes_the_fast_way_and_scoring_the_plain_one(monkeypatch):
     for name in ("pooled", "convolved"):
         way = getattr(network, name)
         monkeypatch.setattr(network, name, lambda *given, name=name, way=way: taken.append(name) or way(*given))
-    ids, mask = padded(ROWS)
+    ids, mask = pad_batch(ROWS)
     network.train()(ids, mask.float())
     network.eval()(ids, mask.float())
     assert taken == ["pooled", "convolved"]
@@ -56,7 +56,7 @@ def test_training_takes_the_fast_way_and_scoring_the_plain_one(monkeypatch):
 
 def test_sixteen_bit_products_change_little():
     network = kim(filters=40)
-    ids, mask = padded(ROWS)
+    ids, mask = pad_batch(ROWS)
     exact = network.pooled(ids, mask.float())
     with torch.autocast("cpu", torch.bfloat16):
         rough = network.pooled(ids, mask.float())
@@ -70,7 +70,7 @@ def test_sixteen_bit_products_change_little():
 def test_threads_change_no_bit_of_a_gradient():
     network = kim(filters=100)
     rng = np.random.default_rng(0)
-    ids, mask = padded([rng.integers(0, 20, n).tolist() for n in rng.integers(1, 90, 32)])
+    ids, mask = pad_batch([rng.integers(0, 20, n).tolist() for n in rng.integers(1, 90, 32)])
     threads, found = torch.get_num_threads(), []
     try:
         for count in (1, 2):
@@ -86,7 +86,7 @@ def test_adam_is_that_of_torch():
     frozen = torch.nn.Parameter(torch.ones(3))  # never has a gradient
     adam = Adam([*mine.parameters(), frozen])
     oracle = torch.optim.Adam([*other.parameters(), frozen], fused=True)
-    ids, mask = padded(ROWS)
+    ids, mask = pad_batch(ROWS)
     for rate in (1e-2, 5e-3, 1e-3, 1e-3):
         for network in (mine, other):
             network.convolved(ids, mask.float()).square().sum().backward()
@@ -107,6 +107,6 @@ def test_packed_rows_are_padded_as_lists_are():
     for count in (1, 2, len(ROWS)):
         for texts in itertools.permutations(range(len(ROWS)), count):
             ids, mask = pieces.padded(np.array(texts))
-            expected = padded([ROWS[i] for i in texts])
+            expected = pad_batch([ROWS[i] for i in texts])
             assert torch.equal(ids, expected[0]) and torch.equal(mask, expected[1].float())
             assert (ids.dtype, mask.dtype) == (torch.int64, torch.float32)

@@ -13,7 +13,7 @@ from gendist.config import study_from
 from gendist.config.student import Student
 from gendist.config.study import GENERAL_SYSTEMS, PAPER_SYSTEMS
 from gendist.errors import GendistError
-from gendist.nn.pocket.packaged import MODELS, STUDENTS, SUBWORDS
+from gendist.nn.pocket.packaged_files import MODELS, STUDENTS, SUBWORDS
 from gendist.nn.pretrained import MINILM
 from gendist.stages.baselines.encoder import Encoder
 from gendist.stages.students.architectures import build
@@ -123,7 +123,7 @@ class TestGeneralStart:
         file = tmp_path / "students" / f"{architecture}.safetensors"
         file.parent.mkdir()
         save_file({"embedding.weight": torch.zeros(3, 2)}, file)
-        monkeypatch.setattr("gendist.stages.students.general.packaged", lambda name, models: models / name)
+        monkeypatch.setattr("gendist.stages.students.general.verified_file", lambda name, models: models / name)
         student = Student(architecture=architecture, init="general")
         with pytest.raises(GendistError, match=rf"{architecture}\.safetensors: weights .* but the student has"):
             build_untrained(load_subwords(SUBWORDS).vectors, student, 4, tmp_path)

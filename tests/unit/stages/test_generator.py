@@ -13,10 +13,10 @@ from transformers import GPT2Config, LlamaConfig, LlamaForCausalLM
 from gendist.config.generator import Generator
 from gendist.errors import GendistError
 from gendist.nn.pretrained import load_causal_lm, load_tokenizer
-from gendist.stages.generator import finetune, loss, sequences, training
-from gendist.stages.generator.activations import activation_bytes, recomputes
-from gendist.stages.generator.finetune import boundary_tokens, finetune_generator
-from gendist.stages.generator.training import nats_per_token
+from gendist.stages.generator import loss, training_loop, training_sequences
+from gendist.stages.generator.activation_memory import activation_bytes, uses_checkpointing
+from gendist.stages.generator.finetune_generator import boundary_tokens, finetune_generator, freeze
+from gendist.stages.generator.training_loop import nats_per_token
 
 
 def weights(folder: Path) -> bytes:
@@ -35,7 +35,8 @@ def test_finetuning_lowers_the_loss_on_unseen_texts(model, unit, train_texts, tm
     losses = []
     for place in (folder, tmp_path / "out"):
         network, tokenizer = load_causal_lm(str(place)), load_tokenizer(str(place))
-        rows = sequences.tokenize(tokenizer, sentences(20, 9)[0], 48, *boundary_tokens(network.config, tokenizer, ""))
+        start, end = boundary_tokens(network.config, tokenizer, "")
+        rows = training_sequences.tokenize_rows(tokenizer, sentences(20, 9)[0], limit=48, start=start, end=end)
         losses.append(nats_per_token(network, rows))
     assert losses[1] < losses[0] - 0.5
 
@@ -119,7 +120,7 @@ class OnGpu(torch.nn.Module):
 )
 def test_activations_are_recomputed_where_a_gpu_lacks_the_memory(free, changed, expected, monkeypatch):
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _: (int(free), int(85e9)))
-    assert recomputes(OnGpu(), Generator(**changed)) is expected
+    assert uses_checkpointing(OnGpu(), Generator(**changed)) is expected
     assert activation_bytes(OnGpu.config, Generator()) == 68 * 1024 * 1024 * 24
 
 
@@ -137,7 +138,7 @@ def test_blocks_alone_are_trained(model, train_texts, tmp_path, request):
 
 def test_gradient_checkpointing_saves_memory_not_weights(gpt2, train_texts, tmp_path):
     model = load_causal_lm(str(gpt2))
-    finetune.freeze(model, Generator())
+    freeze(model, Generator())
     assert any(getattr(module, "gradient_checkpointing", False) for module in model.modules())
     for name, on in (("on", True), ("off", False)):
         settings = quick(gpt2, epochs=1, gradient_checkpointing=on, trainable="blocks")
@@ -149,19 +150,19 @@ def test_gradient_checkpointing_saves_memory_not_weights(gpt2, train_texts, tmp_
 
 def test_the_best_weights_on_held_out_rows_are_kept(gpt2, train_texts, tmp_path, monkeypatch):
     told = iter([3.0, 2.0, 1.0, 1.5, 1.4, 0.5])
-    monkeypatch.setattr(training, "nats_per_token", lambda model, rows: next(told))
+    monkeypatch.setattr(training_loop, "nats_per_token", lambda model, rows: next(told))
     finetune_generator(train_texts, tmp_path / "out", quick(gpt2, epochs=9, held_out=0.2, patience=2))
     assert history(tmp_path / "out")["held_out_nats_per_token"].tolist() == [3.0, 2.0, 1.0, 1.5, 1.4]
     told = iter([3.0, 2.0, 1.0])
-    monkeypatch.setattr(training, "nats_per_token", lambda model, rows: next(told))
-    monkeypatch.setattr(training, "_schedule", lambda step, steps, settings: 1.0)
+    monkeypatch.setattr(training_loop, "nats_per_token", lambda model, rows: next(told))
+    monkeypatch.setattr(training_loop, "_schedule", lambda step, steps, settings: 1.0)
     finetune_generator(train_texts, tmp_path / "short", quick(gpt2, epochs=2, held_out=0.2))
     assert weights(tmp_path / "short") == weights(tmp_path / "out")
 
 
 def test_a_model_that_only_gets_worse_is_left_as_it_was(gpt2, train_texts, tmp_path, monkeypatch):
     told = iter([1.0, 2.0])
-    monkeypatch.setattr(training, "nats_per_token", lambda model, rows: next(told))
+    monkeypatch.setattr(training_loop, "nats_per_token", lambda model, rows: next(told))
     finetune_generator(train_texts, tmp_path / "out", quick(gpt2, held_out=0.2))
     before, after = load_causal_lm(str(gpt2)), load_causal_lm(str(tmp_path / "out"))
     assert all(torch.equal(p, before.get_parameter(n)) for n, p in after.named_parameters())
@@ -171,31 +172,31 @@ def test_fractions_of_an_epoch_and_the_schedule(gpt2, train_texts, tmp_path):
     finetune_generator(train_texts, tmp_path / "out", quick(gpt2, epochs=1.5))
     assert history(tmp_path / "out")["epoch"].tolist() == [0, 1, 2]
     linear = Generator(schedule="linear", warmup=0.2)
-    factors = [training._schedule(step, 10, linear) for step in range(10)]
+    factors = [training_loop._schedule(step, 10, linear) for step in range(10)]
     assert factors == pytest.approx([0.5, 1.0, 1.0, 7 / 8, 6 / 8, 5 / 8, 4 / 8, 3 / 8, 2 / 8, 1 / 8])
-    assert [training._schedule(step, 10, Generator()) for step in range(10)] == [1.0] * 10
+    assert [training_loop._schedule(step, 10, Generator()) for step in range(10)] == [1.0] * 10
 
 
 def test_windows_cover_as_many_tokens_as_the_texts():
     rows = [[9, 1, 2, 9], [9, 3, 9], [9, 4, 5, 6, 9]]
-    drawn = list(sequences.windows(rows, 5, 9, np.random.default_rng(0)))
+    drawn = list(training_sequences.random_windows(rows, 5, 9, np.random.default_rng(0)))
     stream = [9, 1, 2, 9, 3, 9, 4, 5, 6, 9]  # one separator between two texts
     assert len(drawn) == 2 and all(len(window) == 5 for window in drawn)
     assert all(any(stream[i : i + 5] == window for i in range(6)) for window in drawn)
-    assert list(sequences.windows(rows, 100, 9, np.random.default_rng(0))) == [stream]
+    assert list(training_sequences.random_windows(rows, 100, 9, np.random.default_rng(0))) == [stream]
     apart = [[8, 1, 9], [8, 2, 9]]  # BERT: start and end differ, and both stay
-    assert list(sequences.windows(apart, 100, 8, np.random.default_rng(0))) == [[8, 1, 9, 8, 2, 9]]
+    assert list(training_sequences.random_windows(apart, 100, 8, np.random.default_rng(0))) == [[8, 1, 9, 8, 2, 9]]
 
 
 def test_examples_come_once_each_in_random_order():
     rows = [[i] for i in range(20)]
-    drawn = list(sequences.examples(rows, np.random.default_rng(0)))
+    drawn = list(training_sequences.shuffled_rows(rows, np.random.default_rng(0)))
     assert sorted(drawn) == rows and drawn != rows
 
 
 def test_long_texts_lose_their_end_token(gpt2):
     tokenizer = load_tokenizer(str(gpt2))
-    short, cut = sequences.tokenize(tokenizer, ["the", "the sea " * 50], 20, 0, 0)
+    short, cut = training_sequences.tokenize_rows(tokenizer, ["the", "the sea " * 50], limit=20, start=0, end=0)
     assert short[0] == short[-1] == 0 and len(cut) == 20 and cut[-1] != 0
 
 

@@ -18,8 +18,8 @@ from gendist.io.files import read_json
 from gendist.io.parquet import read_metadata
 from gendist.io.provenance import hash_file
 from gendist.launcher.data_checks import require_data
-from gendist.stages.synthetic.given import cut_shard, read_given
-from gendist.stages.synthetic.pool import read_pool
+from gendist.stages.synthetic.given_rows import cut_shard, read_given
+from gendist.stages.synthetic.pool_reader import read_pool
 
 FILES = {"train": "a.csv", "test": "b.csv", "synthetic": 2000}
 GIVEN = {"llm": {"rows": "llm.csv"}}
@@ -62,7 +62,7 @@ def test_a_pool_has_the_rows_of_the_file_in_its_order(tmp_path: Path, train_text
         (
             "llm.csv",
             "text,label\na wave,sea\na wing,\n",
-            "llm.csv, line 3: empty label; column 'label' holds the class",
+            "llm.csv, line 3: empty label; column 'label' is the class",
         ),
         ("llm.csv", "text,label\na sun,sun\n", "line 2: label 'sun' is none of the classes sea, sky, soil"),
         ("llm.jsonl", '{"text": "a", "label": "sea"}\n{"text": "b"}\n', "llm.jsonl, line 2: no key 'label' (has text)"),

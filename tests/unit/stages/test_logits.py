@@ -22,7 +22,7 @@ from gendist.stages.logits.batches import encode, predict_logits
 from gendist.stages.logits.cascade import Cascade, in_integers, int8_error
 from gendist.stages.logits.files import logits_column, read_logits
 from gendist.stages.logits.score import score
-from gendist.stages.synthetic.shard import generate_shard
+from gendist.stages.synthetic.generate_shards import generate_shards
 from gendist.stages.teacher.finetune import finetune_teacher
 
 
@@ -79,7 +79,7 @@ def test_long_texts_are_cut_to_what_setting_model_and_tokenizer_allow(classifier
 
 
 def test_scores_of_real_rows_and_of_shards(classifier, generator, test_texts, tmp_path):
-    generate_shard(generator, tmp_path / "shard.parquet", Sampling(max_tokens=12), 1, 6)
+    generate_shards(generator, [tmp_path / "shard.parquet"], Sampling(max_tokens=12), first_shard=1, shard_rows=6)
     for texts, key, keys in ((test_texts, "id", range(10, 40)), (tmp_path / "shard.parquet", "row", range(6, 12))):
         score(classifier, texts, tmp_path / "logits.parquet", 24)
         table = pq.read_table(tmp_path / "logits.parquet")

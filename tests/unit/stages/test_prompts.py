@@ -18,13 +18,13 @@ from gendist.errors import GendistError
 from gendist.io.parquet import read_metadata
 from gendist.io.provenance import hash_file, hash_folder
 from gendist.nn.pretrained import load_causal_lm, load_tokenizer
-from gendist.stages.generator import sequences
-from gendist.stages.generator.finetune import finetune_generator
-from gendist.stages.generator.folder import KEY, Record, read_record
-from gendist.stages.synthetic import weights
-from gendist.stages.synthetic.noise import gumbel, picks
-from gendist.stages.synthetic.prompts import Prompter, first_words
-from gendist.stages.synthetic.shard import generate_shard
+from gendist.stages.generator import training_sequences
+from gendist.stages.generator.finetune_generator import finetune_generator
+from gendist.stages.generator.generator_folder import KEY, GeneratorRecord, read_record
+from gendist.stages.synthetic import logits_filter
+from gendist.stages.synthetic.generate_shards import generate_shards
+from gendist.stages.synthetic.philox import gumbel_noise, random_indices
+from gendist.stages.synthetic.prompts import PromptBuilder, first_words
 from gendist.stages.texts.tables import read_texts
 
 
@@ -49,7 +49,9 @@ def rows_of(generator, folder, total, shard_rows, train=None, threads=1, **setti
     for shard in range(total // shard_rows):
         file = folder / "shard.parquet"
         chosen = Sampling(**{"max_tokens": 16, **settings})
-        generate_shard(generator, file, chosen, shard, shard_rows, threads, train)
+        generate_shards(
+            generator, [file], chosen, first_shard=shard, shard_rows=shard_rows, threads=threads, train=train
+        )
         table += pq.read_table(file).to_pylist()
     assert [row["row"] for row in table] == list(range(total))
     return table
@@ -67,13 +69,13 @@ def topic(text):
 def test_a_prompt_stands_before_each_text_and_changes_none_of_its_tokens(gpt2):
     tokenizer = load_tokenizer(str(gpt2))
     texts = ["the wave", "the sea " * 50]
-    plain = sequences.tokenize(tokenizer, texts, 20, 0, 0)
-    prompted = sequences.tokenize(tokenizer, texts, 20, 0, 0, ["sky:", "soil:"])
+    plain = training_sequences.tokenize_rows(tokenizer, texts, limit=20, start=0, end=0)
+    prompted = training_sequences.tokenize_rows(tokenizer, texts, limit=20, start=0, end=0, prompts=["sky:", "soil:"])
     for row, bare, name in zip(prompted, plain, ("sky:", "soil:"), strict=True):
         ids = tokenizer(name)["input_ids"]
         assert row == [0, *ids, *bare[1:]][:20]
     with pytest.raises(GendistError, match=r"prompt 'sky:' has \d+ tokens; at most 1 leave room for a text"):
-        sequences.tokenize(tokenizer, texts, 3, 0, 0, ["sky:", "soil:"])
+        training_sequences.tokenize_rows(tokenizer, texts, limit=3, start=0, end=0, prompts=["sky:", "soil:"])
 
 
 def test_a_label_name_that_fills_the_window_is_refused(gpt2, tmp_path):
@@ -85,7 +87,7 @@ def test_a_label_name_that_fills_the_window_is_refused(gpt2, tmp_path):
 
 
 def test_a_conditional_generator_reads_labels_and_records_their_names(conditional, gpt2, train_texts, tmp_path):
-    assert read_record(conditional) == Record(label_names=NAMES, members=2, int8=True)
+    assert read_record(conditional) == GeneratorRecord(label_names=NAMES, members=2, int8=True)
     texts, labels = sentences(36, 0)
     other = write_texts(tmp_path / "other.parquet", texts, labels[::-1])
     hashes = []
@@ -107,7 +109,7 @@ def test_members_are_whole_models_of_their_own_seeds(conditional, gpt2, train_te
 
 
 def test_the_folder_of_a_single_unprompted_model_is_a_plain_one(generator):
-    assert read_record(generator) == Record(int8=True)
+    assert read_record(generator) == GeneratorRecord(int8=True)
     assert type(load_causal_lm(str(generator))).__name__ == "GPT2LMHeadModel"
     assert [f for f in generator.iterdir() if f.is_dir()] == []
 
@@ -128,7 +130,7 @@ def test_members_of_an_earlier_run_do_not_survive_and_count_as_content(gpt2, tra
 
 def test_a_generator_that_is_finetuned_again_loses_its_labels(conditional, train_texts, tmp_path):
     finetune_generator(train_texts, tmp_path / "out", quick(conditional, epochs=0.2))
-    assert read_record(tmp_path / "out") == Record(int8=True)
+    assert read_record(tmp_path / "out") == GeneratorRecord(int8=True)
 
 
 @pytest.mark.parametrize(
@@ -136,7 +138,7 @@ def test_a_generator_that_is_finetuned_again_loses_its_labels(conditional, train
     [
         ({"members": 0}, r"config\.json: key 'gendist' is {'members': 0}; expected 'label_names'"),
         ({"label_names": "sea"}, "key 'gendist' is {'label_names': 'sea'}"),
-        ({"members": 3}, r"member-2: missing, but .*config\.json counts 3 models; delete the folder"),
+        ({"members": 3}, r"member-2: missing, but .*config\.json lists 3 models; delete the folder"),
     ],
 )
 def test_a_damaged_record_ends_in_one_line(conditional, tmp_path, record, message):
@@ -144,29 +146,29 @@ def test_a_damaged_record_ends_in_one_line(conditional, tmp_path, record, messag
     file = tmp_path / "out/config.json"
     file.write_text(json.dumps({**json.loads(file.read_text()), KEY: record}))
     with pytest.raises(GendistError, match=message):
-        generate_shard(tmp_path / "out", tmp_path / "shard.parquet", Sampling(), 0, 2)
+        generate_shards(tmp_path / "out", [tmp_path / "shard.parquet"], Sampling(), first_shard=0, shard_rows=2)
 
 
 # --- which row gets what ---
 
 
 def test_labels_are_balanced_and_every_model_writes_of_every_label():
-    record = Record(label_names=("a", "b", "c", "d"), members=2)
+    record = GeneratorRecord(label_names=("a", "b", "c", "d"), members=2)
     seen = Counter((record.label_of(row), record.member_of(row)) for row in range(40))
     assert seen == {(label, member): 5 for label in range(4) for member in range(2)}
     assert [record.label_of(row) for row in range(5)] == [0, 1, 2, 3, 0]
-    assert [Record(members=3).member_of(row) for row in range(5)] == [0, 1, 2, 0, 1]
+    assert [GeneratorRecord(members=3).member_of(row) for row in range(5)] == [0, 1, 2, 0, 1]
 
 
 def test_picks_are_uniform_stable_and_apart_from_the_noise_of_tokens():
     rows = np.arange(30_000)
-    drawn = picks(5, rows, np.full(30_000, 7))
+    drawn = random_indices(5, rows, np.full(30_000, 7))
     assert set(drawn.tolist()) == set(range(7))
     assert np.abs(np.bincount(drawn) / 30_000 - 1 / 7).max() < 0.01
-    assert np.array_equal(picks(5, rows[[9, 2]], np.array([7, 7])), drawn[[9, 2]])
-    assert not np.array_equal(picks(6, rows, np.full(30_000, 7)), drawn)
-    uniform = np.exp(-np.exp(-gumbel(5, rows, np.zeros(30_000), 1)[:, 0]))
-    fine = picks(5, rows, np.full(30_000, 10**6)) / 10**6
+    assert np.array_equal(random_indices(5, rows[[9, 2]], np.array([7, 7])), drawn[[9, 2]])
+    assert not np.array_equal(random_indices(6, rows, np.full(30_000, 7)), drawn)
+    uniform = np.exp(-np.exp(-gumbel_noise(5, rows, np.zeros(30_000), 1)[:, 0]))
+    fine = random_indices(5, rows, np.full(30_000, 10**6)) / 10**6
     assert abs(np.corrcoef(uniform, fine)[0, 1]) < 0.03
 
 
@@ -178,12 +180,12 @@ def test_first_words():
 def test_real_words_are_of_the_row_s_label_and_leave_room(conditional, train_texts):
     record, real = read_record(conditional), read_texts(train_texts)
     tokenizer = load_tokenizer(str(conditional))
-    prompts = Prompter(tokenizer, record, Sampling(prompt_words=2), train_texts).prompts(range(60), 48)
+    prompts = PromptBuilder(tokenizer, record, Sampling(prompt_words=2), train_texts).prompts(range(60), 48)
     starts = [{first_words(t, 2) for t, c in zip(real.texts, real.labels, strict=True) if c == k} for k in range(3)]
     drawn = [tokenizer.decode(prompts[row].words) for row in range(60)]
     assert all(words in starts[row % 3] for row, words in enumerate(drawn)) and len(set(drawn)) > 8
     assert [tokenizer.decode(prompts[row].label) for row in range(3)] == ["sea:", "sky:", "soil:"]
-    tight = Prompter(tokenizer, record, Sampling(prompt_words=99), train_texts).prompts(range(60), 12)
+    tight = PromptBuilder(tokenizer, record, Sampling(prompt_words=99), train_texts).prompts(range(60), 12)
     assert max(1 + len(prompt.tokens) for prompt in tight.values()) == 12 - 1
 
 
@@ -203,7 +205,7 @@ def test_real_words_need_training_texts_of_the_generator_s_labels(conditional, g
         (conditional, partial, r"partial\.parquet: no row has label 'soil'"),
     ):
         with pytest.raises(GendistError, match=message):
-            generate_shard(folder, tmp_path / "shard.parquet", settings, 0, 2, train=train)
+            generate_shards(folder, [tmp_path / "shard.parquet"], settings, first_shard=0, shard_rows=2, train=train)
     assert not (tmp_path / "shard.parquet").exists()
 
 
@@ -236,7 +238,7 @@ def test_prompted_rows_depend_on_nothing_else(model, settings, train_texts, tmp_
 def test_settling_every_token_sees_the_prompt(model, train_texts, tmp_path, monkeypatch, request):
     folder = request.getfixturevalue(model)
     expected = rows_of(folder, tmp_path, 9, 9, train_texts, prompt_words=2)
-    monkeypatch.setattr(weights, "MARGIN", 1e9)
+    monkeypatch.setattr(logits_filter, "MARGIN", 1e9)
     assert rows_of(folder, tmp_path, 9, 9, train_texts, prompt_words=2) == expected
 
 
@@ -270,7 +272,7 @@ def test_real_words_open_the_text_and_count_as_its_tokens(generator, train_texts
     assert all(any(row["text"].startswith(start) for start in starts) for row in rows)
     cut = [row["n_tokens"] for row in rows_of(generator, tmp_path, 9, 9, train_texts, prompt_words=3, max_tokens=1)]
     tokenizer = load_tokenizer(str(generator))
-    prompts = Prompter(tokenizer, Record(), Sampling(prompt_words=3), train_texts).prompts(range(9), 48)
+    prompts = PromptBuilder(tokenizer, GeneratorRecord(), Sampling(prompt_words=3), train_texts).prompts(range(9), 48)
     assert all(count - len(prompts[row].words) in (0, 1) for row, count in enumerate(cut)) and max(cut) > 3
     # The context is shared by prompt and text: start token, words and what follows.
     long = rows_of(generator, tmp_path, 24, 24, train_texts, prompt_words=3, max_tokens=4000, temperature=9.0)
@@ -280,7 +282,14 @@ def test_real_words_open_the_text_and_count_as_its_tokens(generator, train_texts
 def test_provenance_names_the_training_texts_only_if_they_were_read(generator, train_texts, tmp_path):
     for words, inputs in ((0, {"generator"}), (1, {"generator", "train"})):
         file = tmp_path / f"{words}.parquet"
-        generate_shard(generator, file, Sampling(max_tokens=4, prompt_words=words), 0, 3, train=train_texts)
+        generate_shards(
+            generator,
+            [file],
+            Sampling(max_tokens=4, prompt_words=words),
+            first_shard=0,
+            shard_rows=3,
+            train=train_texts,
+        )
         record = read_metadata(file)["gendist"]
         assert set(record["inputs"]) == inputs
         assert record["inputs"].get("train", hash_file(train_texts)) == hash_file(train_texts)

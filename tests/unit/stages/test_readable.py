@@ -10,9 +10,9 @@ from tokenizers.decoders import WordPiece
 from tokenizers.normalizers import BertNormalizer
 from tokenizers.pre_tokenizers import BertPreTokenizer
 
-from gendist.nn.pocket.encoder import encoder_folder
-from gendist.nn.pocket.tokenizer import generator_tokenizer
-from gendist.stages.synthetic.readable import detokenize
+from gendist.nn.pocket.minilm import encoder_folder
+from gendist.nn.pocket.pocket_tokenizer import generator_tokenizer
+from gendist.stages.synthetic.detokenize import detokenize
 
 DATA = Path(__file__).parents[3] / "data/newsbriefs"
 

@@ -9,7 +9,7 @@ import torch
 from gendist.config.student import Student, Training
 from gendist.errors import GendistError
 from gendist.nn import devices
-from gendist.nn.padding import padded
+from gendist.nn.padding import pad_batch
 from gendist.stages.students import side_by_side
 from gendist.stages.students.architectures import build
 from gendist.stages.students.data import TrainingRows, hide_pieces
@@ -176,7 +176,7 @@ def test_convolutions_of_all_kinds_are_stacked():
             return x.mean(2)
 
     several = [Several() for _ in range(2)]
-    ids, mask = padded([[1, 2, 3, 4, 5, 6, 7], [8, 9]])
+    ids, mask = pad_batch([[1, 2, 3, 4, 5, 6, 7], [8, 9]])
     ids, mask = (torch.stack([part, part]) for part in (ids, mask.float()))
     with torch.autocast("cpu", enabled=False):
         stacked = Stack(several, devices.CPU).forward(ids, mask)

@@ -14,14 +14,15 @@ from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig
 from gendist.config.sampling import Sampling
 from gendist.jobs import stopping
 from gendist.nn.pretrained import load_causal_lm, load_tokenizer
-from gendist.stages.generator.finetune import boundary_tokens
-from gendist.stages.synthetic import device_sampling, static, static_decoder, weights
-from gendist.stages.synthetic.batch_size import fitting, row_bytes
-from gendist.stages.synthetic.device_sampling import GumbelSampler, gumbel_on_device, philox_words
-from gendist.stages.synthetic.noise import gumbel, philox4x32
-from gendist.stages.synthetic.sampler import Sampler, computed_in
-from gendist.stages.synthetic.slots import Slots, Task
-from gendist.stages.synthetic.static import WINDOW, StaticSteps
+from gendist.stages.generator.finetune_generator import boundary_tokens
+from gendist.stages.synthetic import device_gumbel_sampler, logits_filter, static_backend, static_decoder
+from gendist.stages.synthetic.backend_selection import resolve_precision
+from gendist.stages.synthetic.batch_size import bytes_per_row, largest_fitting_batch
+from gendist.stages.synthetic.batch_slots import RowRequest, Slots
+from gendist.stages.synthetic.device_gumbel_sampler import DeviceGumbelSampler, gumbel_noise_on_device, philox_words
+from gendist.stages.synthetic.philox import gumbel_noise, philox4x32
+from gendist.stages.synthetic.sampler import Sampler
+from gendist.stages.synthetic.static_backend import STEPS_PER_SYNC, StaticBackend
 from gendist.stages.synthetic.static_decoder import StaticDecoder
 
 CPU = torch.device("cpu")
@@ -39,15 +40,15 @@ def parts(request):
 
 def sampler_of(parts, batch_size=8, kind="stepwise", precision="int8", **settings):
     chosen = Sampling(**{"max_tokens": 30, "batch_size": batch_size, "precision": precision, **settings})
-    sampler = Sampler(*parts, [3], chosen)
+    sampler = Sampler(parts[0], chosen, start=parts[1], end=parts[2], forbidden=[3])
     if kind == "static":
-        sampler.steps = static_steps(parts, CPU, chosen)
+        sampler.backend = static_steps(parts, CPU, chosen)
     return sampler
 
 
 def static_steps(parts, device, settings, dtype=torch.float32):
-    draw = GumbelSampler(settings, parts[0].config.vocab_size, [3], device)
-    return StaticSteps(StaticDecoder(parts[0], dtype, draw.columns), draw, device)
+    draw = DeviceGumbelSampler(settings, parts[0].config.vocab_size, [3], device)
+    return StaticBackend(StaticDecoder(parts[0], dtype, draw.columns), draw, device)
 
 
 def rows(sampler, numbers=range(50), prompts=PROMPTS):
@@ -63,8 +64,8 @@ def test_steps_of_fixed_sizes_write_the_rows_of_float32(parts, settings, monkeyp
     assert len({len(tokens) for tokens, _ in known.values()}) > 4
     assert settings != STRATEGIES[0] or {stopped for _, stopped in known.values()} == {True, False}
     for count, shortest in ((9, 64), (9, 4), (64, 8)):  # one length for all, and several; more slots than rows
-        monkeypatch.setattr(static_decoder, "LENGTHS", shortest)
-        monkeypatch.setattr(static, "LENGTHS", shortest)
+        monkeypatch.setattr(static_decoder, "LENGTH_MULTIPLE", shortest)
+        monkeypatch.setattr(static_backend, "LENGTH_MULTIPLE", shortest)
         assert rows(sampler_of(parts, count, "static", **settings)) == known
 
 
@@ -74,7 +75,7 @@ def test_rows_in_bf16_do_not_depend_on_what_is_beside_them(parts):
 
     def written(numbers):
         sampler = sampler_of(parts, 8)
-        sampler.steps = static_steps(parts, CPU, settings, torch.bfloat16)
+        sampler.backend = static_steps(parts, CPU, settings, torch.bfloat16)
         prompts = [PROMPTS[number] for number in numbers]
         return {row.number: (row.tokens, row.stopped) for row in sampler.sample(numbers, prompts)}
 
@@ -101,23 +102,23 @@ def test_logits_of_a_step_are_those_of_the_whole_text(parts):
 
 def test_tokens_too_close_to_call_are_settled_on_a_cpu(parts, monkeypatch):
     known = rows(sampler_of(parts, 6))
-    monkeypatch.setattr(weights, "MARGIN", 0.3)
+    monkeypatch.setattr(logits_filter, "MARGIN", 0.3)
     sampler = sampler_of(parts, 6)
     assert rows(sampler) == known
     total = sum(len(tokens) + stopped for tokens, stopped in known.values())
-    assert 0.1 * total < sampler.settled < total
+    assert 0.1 * total < sampler.redrawn < total
 
 
 def test_rows_of_all_lengths_share_the_slots(parts):
     """A long row does not keep the others from beginning, and slots that nobody waits for cost nothing."""
     sampler = sampler_of(parts, 5)
-    seen, original = [], sampler.steps.reader.decoder.step
+    seen, original = [], sampler.backend.decoder.step
 
     def counted(tokens, places, cache, slots=None):
         seen.append(len(tokens))
         return original(tokens, places, cache, slots)
 
-    sampler.steps.reader.decoder.step = counted
+    sampler.backend.decoder.step = counted
     known = rows(sampler)
     read = sum(len(tokens) + stopped + len(PROMPTS[number]) for number, (tokens, stopped) in known.items())
     assert sum(seen) == read
@@ -166,24 +167,24 @@ def test_noise_made_on_a_device_is_that_of_numpy():
     )
     expected = np.stack(philox4x32(tuple(counter), (seed & 0xFFFFFFFF, seed >> 32)), -1).reshape(6, -1)[:, :22]
     assert np.array_equal(words.numpy(), expected.astype(np.int64))
-    noise = gumbel_on_device(seed, torch.from_numpy(numbers), torch.from_numpy(steps), 22)
-    np.testing.assert_allclose(noise.numpy(), gumbel(seed, numbers, steps, 22), rtol=2e-6, atol=2e-6)
+    noise = gumbel_noise_on_device(seed, torch.from_numpy(numbers), torch.from_numpy(steps), 22)
+    np.testing.assert_allclose(noise.numpy(), gumbel_noise(seed, numbers, steps, 22), rtol=2e-6, atol=2e-6)
 
 
 def test_noise_is_finite_for_the_first_and_last_words(monkeypatch):
     words = torch.tensor([[0, 1, 2**31 - 1, 2**31, 2**32 - 2, 2**32 - 1]])
-    monkeypatch.setattr(device_sampling, "philox_words", lambda *_: words)
-    found = gumbel_on_device(0, torch.zeros(1), torch.zeros(1), 6)
+    monkeypatch.setattr(device_gumbel_sampler, "philox_words", lambda *_: words)
+    found = gumbel_noise_on_device(0, torch.zeros(1), torch.zeros(1), 6)
     uniform = (words.double() + 0.5) * 2.0**-32
     torch.testing.assert_close(found.double(), -torch.log(-torch.log(uniform)), rtol=1e-6, atol=1e-6)
 
 
 def test_a_window_of_noise_is_that_of_its_steps():
-    draw = GumbelSampler(Sampling(seed=5), 290, [], CPU)
+    draw = DeviceGumbelSampler(Sampling(seed=5), 290, [], CPU)
     window = draw.noise(torch.tensor([7, 2**33]), torch.tensor([-2, 11]), 4)
-    assert window.shape == (4, 2, draw.blocks + draw.block)
+    assert window.shape == (4, 2, draw.blocks + draw.block_size)
     for step in range(4):
-        expected = gumbel(5, np.array([7, 2**33]), np.array([max(step - 2, 0), 11 + step]), window.shape[2])
+        expected = gumbel_noise(5, np.array([7, 2**33]), np.array([max(step - 2, 0), 11 + step]), window.shape[2])
         np.testing.assert_allclose(window[step].numpy(), expected, rtol=2e-6, atol=2e-6)
 
 
@@ -209,13 +210,13 @@ def test_a_window_of_steps_needs_nothing_of_the_cpu(parts, settings):
     meta = torch.device("meta")
     steps = static_steps((model.to(meta), start, end), meta, Sampling(**settings), torch.bfloat16)
     slots = Slots(20, 40, end, meta)
-    slots.put([Task(number, [start, 5], 30) for number in range(20)])
+    slots.start([RowRequest(number, [start, 5], 30) for number in range(20)])
     with torch.inference_mode():
-        steps.begin(slots)
-        steps._window(slots, 32)
+        steps.allocate(slots)
+        steps._run_eagerly(slots, 32)
         with _DeviceOnly() as counted:
-            steps._window(slots, 32)
-    assert counted.operations > 100 * WINDOW
+            steps._run_eagerly(slots, 32)
+    assert counted.operations > 100 * STEPS_PER_SYNC
 
 
 def test_a_capture_that_fails_leaves_steps_one_by_one(parts, caplog, monkeypatch):
@@ -224,16 +225,16 @@ def test_a_capture_that_fails_leaves_steps_one_by_one(parts, caplog, monkeypatch
     for name, part in (("Stream", MagicMock), ("stream", nullcontext), ("current_stream", MagicMock())):
         monkeypatch.setattr(torch.cuda, name, part)
     sampler = sampler_of(parts, 20, "static")
-    sampler.steps.captures = True
+    sampler.backend.uses_cuda_graphs = True
     assert rows(sampler) == rows(sampler_of(parts, 20, precision="float32"))
-    said = [line for line in caplog.messages if "captured" in line]
-    assert len(said) == 1 and said[0].startswith("steps cannot be captured as a CUDA graph, and are taken one by one (")
-    assert sampler.steps.captures is False
+    said = [line for line in caplog.messages if "CUDA graph" in line]
+    assert len(said) == 1 and said[0].startswith("CUDA graph capture failed; running decode steps eagerly (")
+    assert sampler.backend.uses_cuda_graphs is False
 
 
 def test_captured_steps_write_the_same_rows(parts, monkeypatch):
     """With a stand-in for CUDA: what is captured has no effect until it is replayed."""
-    taken, captured, original = [], [], StaticSteps._window
+    taken, captured, original = [], [], StaticBackend._run_eagerly
 
     def recorded(self, slots, length):
         taken.append((self, slots, length))
@@ -251,7 +252,7 @@ def test_captured_steps_write_the_same_rows(parts, monkeypatch):
 
     @contextmanager
     def capture(graph, pool):
-        assert (pool == "pool") is bool(sampler.steps._graphs)
+        assert (pool == "pool") is bool(sampler.backend._graphs)
         slots = taken[-1][1]
         before = {name: part.clone() for name, part in vars(slots).items() if isinstance(part, torch.Tensor)}
         yield
@@ -260,16 +261,16 @@ def test_captured_steps_write_the_same_rows(parts, monkeypatch):
         graph.window = taken[-1]
         captured.append(graph)
 
-    monkeypatch.setattr(StaticSteps, "_window", recorded)
+    monkeypatch.setattr(StaticBackend, "_run_eagerly", recorded)
     for name, part in (("CUDAGraph", Graph), ("graph", capture), ("Stream", MagicMock), ("stream", nullcontext)):
         monkeypatch.setattr(torch.cuda, name, part)
     monkeypatch.setattr(torch.cuda, "current_stream", MagicMock())
-    monkeypatch.setattr(static_decoder, "LENGTHS", 4)
-    monkeypatch.setattr(static, "LENGTHS", 4)
+    monkeypatch.setattr(static_decoder, "LENGTH_MULTIPLE", 4)
+    monkeypatch.setattr(static_backend, "LENGTH_MULTIPLE", 4)
     sampler = sampler_of(parts, 9, "static")
-    sampler.steps.captures = True
+    sampler.backend.uses_cuda_graphs = True
     assert rows(sampler) == rows(sampler_of(parts, 50, precision="float32"))
-    assert sampler.steps.captures and len(captured) > 2
+    assert sampler.backend.uses_cuda_graphs and len(captured) > 2
     assert sum(graph.replays for graph in captured) > len(captured)
 
 
@@ -277,7 +278,7 @@ def test_what_rows_are_computed_in_depends_on_the_device_and_the_model(parts):
     gpt2, llama, gpu = parts[0].config, LlamaConfig(), torch.device("cuda")
     found = {
         precision: [
-            computed_in(Sampling(precision=precision), config, device, int8)
+            resolve_precision(Sampling(precision=precision), config, device, int8=int8)
             for device, config, int8 in ((CPU, gpt2, True), (CPU, llama, False), (gpu, gpt2, True), (gpu, llama, False))
         ]
         for precision in ("auto", "float32", "int8")
@@ -291,9 +292,13 @@ def test_what_rows_are_computed_in_depends_on_the_device_and_the_model(parts):
 
 def test_as_many_rows_as_memory_allows():
     medium = GPT2Config(n_embd=1024, n_layer=24, n_head=16)
-    each = row_bytes(medium, Sampling(max_tokens=100))
+    each = bytes_per_row(medium, Sampling(max_tokens=100), "bf16")
     assert 10e6 < each < 13e6
-    assert fitting(each, 85 * 10**9) == 1024 and fitting(each, 12 * 10**9) == 512 and fitting(each, 10**6) == 1
+    assert (
+        largest_fitting_batch(each, 85 * 10**9) == 1024
+        and largest_fitting_batch(each, 12 * 10**9) == 512
+        and largest_fitting_batch(each, 10**6) == 1
+    )
     model = GPT2LMHeadModel(GPT2Config(vocab_size=20, n_embd=8, n_layer=1, n_head=1))
-    assert Sampler(model.eval(), 0, 1, [], Sampling()).batch_size == 128
-    assert Sampler(model.eval(), 0, 1, [], Sampling(batch_size=3)).batch_size == 3
+    assert Sampler(model.eval(), Sampling(), start=0, end=1).batch_size == 128
+    assert Sampler(model.eval(), Sampling(batch_size=3), start=0, end=1).batch_size == 3

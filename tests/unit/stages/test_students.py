@@ -18,7 +18,7 @@ from gendist.errors import GendistError
 from gendist.io.parquet import read_metadata, write_parquet
 from gendist.io.provenance import Provenance
 from gendist.naming import variant_name
-from gendist.nn.padding import padded
+from gendist.nn.padding import pad_batch
 from gendist.stages.students import data
 from gendist.stages.students.architectures import ARCHITECTURES, build
 from gendist.stages.students.data import Synthetic, training_rows
@@ -64,7 +64,7 @@ def test_the_bilstm_reads_each_row_from_both_of_its_ends():
     hidden = []
     network.hidden.register_forward_pre_hook(lambda _, inputs: hidden.append(inputs[0]))
     rows = [[3, 4, 5, 6, 7], [8, 9], [10]]
-    ids, mask = padded(rows)
+    ids, mask = pad_batch(rows)
     network(ids, mask.float())
     for row, state in zip(rows, hidden[0], strict=True):
         last = both(network.embedding(torch.tensor([row])))[1][0]  # (directions, 1, units)
@@ -98,7 +98,7 @@ def test_logits_do_not_depend_on_padding_or_batch(name):
     assert alone.dtype == np.float32 and len(np.unique(alone, axis=0)) == 15
     for size in (4, 15):
         np.testing.assert_allclose(student_logits(network, rows, size), alone, atol=1e-6)
-    ids, mask = padded(rows)
+    ids, mask = pad_batch(rows)
     wider = torch.nn.functional.pad(ids, (0, 9), value=7), torch.nn.functional.pad(mask, (0, 9)).float()
     np.testing.assert_allclose(network(*wider).detach().numpy(), alone, atol=1e-6)
 

@@ -15,15 +15,15 @@ from gendist.errors import GendistError
 from gendist.io.parquet import read_metadata, write_parquet
 from gendist.io.provenance import Provenance
 from gendist.nn.pretrained import load_causal_lm, load_tokenizer
-from gendist.stages.generator.finetune import boundary_tokens
-from gendist.stages.synthetic import weights
-from gendist.stages.synthetic.decision import TokenChooser
-from gendist.stages.synthetic.fused import FusedWeigher
-from gendist.stages.synthetic.noise import gumbel, philox4x32
-from gendist.stages.synthetic.pool import read_pool
+from gendist.stages.generator.finetune_generator import boundary_tokens
+from gendist.stages.synthetic import logits_filter
+from gendist.stages.synthetic.batch_slots import GeneratedRow
+from gendist.stages.synthetic.generate_shards import generate_shards, shard_table
+from gendist.stages.synthetic.gumbel_sampler import GumbelSampler
+from gendist.stages.synthetic.numba_logits_filter import NumbaLogitsFilter
+from gendist.stages.synthetic.philox import gumbel_noise, philox4x32
+from gendist.stages.synthetic.pool_reader import read_pool
 from gendist.stages.synthetic.sampler import Sampler
-from gendist.stages.synthetic.shard import generate_shard, shard_table
-from gendist.stages.synthetic.slots import Row
 
 STRATEGIES = {
     "full": {},
@@ -47,7 +47,7 @@ def test_philox_known_answers():
 
 
 def test_gumbel_moments_and_independence():
-    noise = gumbel(7, np.arange(2000), np.zeros(2000), 50)
+    noise = gumbel_noise(7, np.arange(2000), np.zeros(2000), 50)
     assert noise.mean() == pytest.approx(0.5772, abs=0.02) and noise.var() == pytest.approx(np.pi**2 / 6, abs=0.04)
     assert np.isfinite(noise).all() and len(np.unique(noise)) > 0.999 * noise.size
     correlation = np.corrcoef(noise[:, :8].T)[np.triu_indices(8, 1)]
@@ -55,12 +55,17 @@ def test_gumbel_moments_and_independence():
 
 
 def test_noise_is_a_function_of_seed_row_step_and_place():
-    whole = gumbel(3, np.arange(10), np.full(10, 4), 9)
-    assert np.array_equal(gumbel(3, np.array([6, 2]), np.array([4, 4]), 9), whole[[6, 2]])
-    assert np.array_equal(gumbel(3, np.arange(10), np.full(10, 4), 5), whole[:, :5])
-    for other in (gumbel(4, [0], [4], 9), gumbel(3, [10], [4], 9), gumbel(3, [0], [5], 9), gumbel(3, [2**32], [4], 9)):
+    whole = gumbel_noise(3, np.arange(10), np.full(10, 4), 9)
+    assert np.array_equal(gumbel_noise(3, np.array([6, 2]), np.array([4, 4]), 9), whole[[6, 2]])
+    assert np.array_equal(gumbel_noise(3, np.arange(10), np.full(10, 4), 5), whole[:, :5])
+    for other in (
+        gumbel_noise(4, [0], [4], 9),
+        gumbel_noise(3, [10], [4], 9),
+        gumbel_noise(3, [0], [5], 9),
+        gumbel_noise(3, [2**32], [4], 9),
+    ):
         assert not np.isin(other, whole).any()
-    assert not np.array_equal(gumbel(2**32 + 3, [0], [4], 9), whole[:1])
+    assert not np.array_equal(gumbel_noise(2**32 + 3, [0], [4], 9), whole[:1])
 
 
 def filtered(logits, temperature=1.0, top_k=0, top_p=1.0):
@@ -81,8 +86,8 @@ def filtered(logits, temperature=1.0, top_k=0, top_p=1.0):
 def test_draws_follow_the_distribution(strategy, vocabulary):
     logits = np.random.default_rng(0).normal(0, 1.5, vocabulary)
     n = 20_000
-    chooser = TokenChooser(Sampling(seed=5, **STRATEGIES[strategy]), vocabulary, [])
-    tokens, _ = chooser.choose(torch.tensor(logits).float().expand(n, -1), np.arange(n), np.full(n, 3))
+    chooser = GumbelSampler(Sampling(seed=5, **STRATEGIES[strategy]), vocabulary, [])
+    tokens, _ = chooser.draw(torch.tensor(logits).float().expand(n, -1), np.arange(n), np.full(n, 3))
     counts = np.bincount(tokens.numpy(), minlength=vocabulary)
     expected = filtered(logits, **STRATEGIES[strategy])
     assert counts[expected == 0].sum() == 0
@@ -93,12 +98,12 @@ def test_draws_follow_the_distribution(strategy, vocabulary):
 def test_extremes_of_top_k_and_top_p_are_the_best_token_or_no_filter():
     logits = torch.from_numpy(np.random.default_rng(1).normal(0, 3, (200, 40))).float()
     rows, steps = np.arange(200), np.zeros(200)
-    free, _ = TokenChooser(Sampling(), 40, []).choose(logits, rows, steps)
+    free, _ = GumbelSampler(Sampling(), 40, []).draw(logits, rows, steps)
     for settings in ({"top_k": 1}, {"top_p": 1e-9}, {"temperature": 1e-3}):
-        chosen, _ = TokenChooser(Sampling(**settings), 40, []).choose(logits, rows, steps)
+        chosen, _ = GumbelSampler(Sampling(**settings), 40, []).draw(logits, rows, steps)
         assert torch.equal(chosen, logits.argmax(1))
     for settings in ({"top_k": 40}, {"top_k": 4000}, {"top_p": 1 - 1e-12}):
-        chosen, _ = TokenChooser(Sampling(**settings), 40, []).choose(logits, rows, steps)
+        chosen, _ = GumbelSampler(Sampling(**settings), 40, []).draw(logits, rows, steps)
         assert torch.equal(chosen, free)
 
 
@@ -118,17 +123,20 @@ FILTERS = [
 @pytest.mark.parametrize("spread, vocabulary", SHAPES)
 def test_compiled_weights_are_those_of_torch(settings, spread, vocabulary):
     logits = torch.from_numpy(np.random.default_rng(2).normal(0, spread, (400, vocabulary))).float()
-    chooser = TokenChooser(Sampling(**settings), vocabulary, [0, 3])
-    assert chooser.fused_weigher.takes(logits) and not chooser.fused_weigher.takes(logits.double())
+    chooser = GumbelSampler(Sampling(**settings), vocabulary, [0, 3])
+    assert chooser.numba_logits_filter.supports(logits) and not chooser.numba_logits_filter.supports(logits.double())
     rows = np.arange(400)
-    expected, _ = chooser.choose(logits.double(), rows, np.zeros(400))
-    found, safe = chooser.choose(logits, rows, np.zeros(400))
+    expected, _ = chooser.draw(logits.double(), rows, np.zeros(400))
+    found, safe = chooser.draw(logits, rows, np.zeros(400))
     assert torch.equal(found[safe], expected[safe])
     assert (~safe).float().mean() < 0.05
-    plain, ours = chooser.weigher(logits.double()), chooser.fused_weigher(logits)
-    assert torch.allclose(ours.total.double(), plain.total, atol=1e-5)
+    plain, ours = chooser.logits_filter(logits.double()), chooser.numba_logits_filter(logits)
+    assert torch.allclose(ours.log_total.double(), plain.log_total, atol=1e-5)
     assert torch.allclose(ours.scores.double(), plain.scores, atol=1e-5)
-    for theirs, same in ((plain.totals, ours.totals), (plain.most, ours.most)):
+    for theirs, same in (
+        (plain.block_log_probs, ours.block_log_probs),
+        (plain.max_block_log_probs, ours.max_block_log_probs),
+    ):
         # One token more or less where float32 cannot tell which of them the share ends with.
         assert ((theirs.exp() - same.exp()).abs().amax(1) < 1e-5).float().mean() > 0.98
 
@@ -136,7 +144,7 @@ def test_compiled_weights_are_those_of_torch(settings, spread, vocabulary):
 def test_bounds_hold_whatever_the_rounding_keeps():
     """Surely kept tokens are in the smallest nucleus there could be, all of the largest are possibly kept."""
     logits = torch.from_numpy(np.random.default_rng(5).normal(0, 3, (200, 3000))).float()
-    weighed = FusedWeigher(Sampling(top_p=0.9), 3000, 55, 55, [])(logits)
+    weighed = NumbaLogitsFilter(Sampling(top_p=0.9), 3000, [])(logits)
     surely, here, possibly = weighed.bounds
     p = torch.softmax(logits.double(), 1)
     order = p.argsort(1, descending=True)
@@ -152,13 +160,13 @@ def test_close_calls_are_reported():
     logits[:, 1] = 3
     rows, steps = np.arange(1000), np.zeros(1000)
     for settings in [*STRATEGIES.values(), {"temperature": 0.02}]:
-        chooser = TokenChooser(Sampling(**settings), 40, [])
-        token, safe = chooser.choose(logits, rows, steps)
+        chooser = GumbelSampler(Sampling(**settings), 40, [])
+        token, safe = chooser.draw(logits, rows, steps)
         # Equal logits lie on the border of the filters, where rounding decides which are kept.
         assert safe.float().mean() > 0.1
         for seed in range(20):
             noise = torch.from_numpy(np.random.default_rng(seed).uniform(-1e-4, 1e-4, logits.shape)).float()
-            moved, _ = chooser.choose(logits + noise, rows, steps)
+            moved, _ = chooser.draw(logits + noise, rows, steps)
             assert torch.equal(token[safe], moved[safe])
 
 
@@ -166,15 +174,15 @@ def test_close_calls_are_reported():
 def test_few_choices_are_close(strategy):
     # A vocabulary and a distribution like a language model's: each close call costs a pass in float64.
     logits = torch.from_numpy(np.random.default_rng(0).normal(0, 3, (2000, 5000))).float()
-    chooser = TokenChooser(Sampling(**STRATEGIES[strategy]), 5000, [])
-    _, safe = chooser.choose(logits, np.arange(2000), np.zeros(2000))
+    chooser = GumbelSampler(Sampling(**STRATEGIES[strategy]), 5000, [])
+    _, safe = chooser.draw(logits, np.arange(2000), np.zeros(2000))
     assert (~safe).float().mean() < 0.02
 
 
 def test_forbidden_tokens_never_appear():
     logits = torch.zeros(3000, 10)
     logits[:, 4] = 9
-    tokens, _ = TokenChooser(Sampling(), 10, [4, 9]).choose(logits, np.arange(3000), np.zeros(3000))
+    tokens, _ = GumbelSampler(Sampling(), 10, [4, 9]).draw(logits, np.arange(3000), np.zeros(3000))
     assert set(tokens.tolist()) == set(range(10)) - {4, 9}
     assert logits[0, 4] == 9  # the caller's logits are left alone
 
@@ -184,7 +192,14 @@ def rows_of(generator, folder, total, shard_rows, threads=1, **settings):
     table = []
     for shard in range(total // shard_rows):
         file = folder / f"{shard}.parquet"
-        generate_shard(generator, file, Sampling(max_tokens=24, **settings), shard, shard_rows, threads)
+        generate_shards(
+            generator,
+            [file],
+            Sampling(max_tokens=24, **settings),
+            first_shard=shard,
+            shard_rows=shard_rows,
+            threads=threads,
+        )
         table += pq.read_table(file).to_pylist()
     assert [row["row"] for row in table] == list(range(total))
     return table
@@ -212,8 +227,9 @@ def test_rows_do_not_depend_on_the_process(generator, tmp_path):
     expected = rows_of(generator, tmp_path, 20, 20)
     program = (
         "import sys; from pathlib import Path; from gendist.config.sampling import Sampling;"
-        "from gendist.stages.synthetic.shard import generate_shard;"
-        "generate_shard(Path(sys.argv[1]), Path(sys.argv[2]), Sampling(max_tokens=24, batch_size=4), 1, 10, 1)"
+        "from gendist.stages.synthetic.generate_shards import generate_shards;"
+        "settings = Sampling(max_tokens=24, batch_size=4);"
+        "generate_shards(Path(sys.argv[1]), [Path(sys.argv[2])], settings, first_shard=1, shard_rows=10)"
     )
     file = tmp_path / "second-half.parquet"
     subprocess.run([sys.executable, "-c", program, generator, file], check=True, capture_output=True)
@@ -224,15 +240,16 @@ def test_rows_do_not_depend_on_the_process(generator, tmp_path):
 def test_settling_every_token_in_float64_gives_the_same_rows(strategy, generator, tmp_path, monkeypatch):
     expected = rows_of(generator, tmp_path, 12, 12, **STRATEGIES[strategy])
     sampler = sampler_of(generator, **STRATEGIES[strategy])
-    monkeypatch.setattr(weights, "MARGIN", 1e9)
+    monkeypatch.setattr(logits_filter, "MARGIN", 1e9)
     assert rows_of(generator, tmp_path, 12, 4, batch_size=3, **STRATEGIES[strategy]) == expected
     rows = list(sampler.sample(range(3)))
-    assert sampler.settled == sum(len(row.tokens) + row.stopped for row in rows)
+    assert sampler.redrawn == sum(len(row.tokens) + row.stopped for row in rows)
 
 
 def sampler_of(folder, forbidden=(), **settings):
     tokenizer, model = load_tokenizer(str(folder)), load_causal_lm(str(folder)).eval()
-    return Sampler(model, *boundary_tokens(model.config, tokenizer, ""), forbidden, Sampling(max_tokens=24, **settings))
+    start, end = boundary_tokens(model.config, tokenizer, "")
+    return Sampler(model, Sampling(max_tokens=24, **settings), start=start, end=end, forbidden=forbidden)
 
 
 @pytest.mark.parametrize("model", ["generator", "bert_generator"])
@@ -243,11 +260,11 @@ def test_the_margin_is_ten_times_the_rounding_error(model, request):
     with torch.inference_mode():
         for row in sampler.sample(range(20)):
             ids = torch.tensor([[sampler.start, *row.tokens]])
-            alone = sampler.steps.reader.model(input_ids=ids).logits
-            together = sampler.steps.reader.model(input_ids=ids.repeat(7, 1)).logits
+            alone = sampler.backend.model(input_ids=ids).logits
+            together = sampler.backend.model(input_ids=ids.repeat(7, 1)).logits
             for logits in (alone, together):
                 worst = max(worst, (logits.double() - exact(input_ids=ids).logits).abs().max().item())
-    assert 0 < 10 * worst <= weights.MARGIN
+    assert 0 < 10 * worst <= logits_filter.MARGIN
 
 
 def test_the_end_token_stops_a_row_and_is_no_part_of_it(generator):
@@ -263,8 +280,9 @@ def test_the_end_token_stops_a_row_and_is_no_part_of_it(generator):
 
 def test_rows_end_at_the_context_of_the_model(generator):
     sampler = sampler_of(generator, temperature=9.0)
-    model = sampler.steps.reader.model
-    sampler = Sampler(model, sampler.start, sampler.end, [], Sampling(max_tokens=4000, temperature=9.0))
+    model = sampler.backend.model
+    settings = Sampling(max_tokens=4000, temperature=9.0)
+    sampler = Sampler(model, settings, start=sampler.start, end=sampler.end)
     lengths = [len(row.tokens) for row in sampler.sample(range(20))]
     assert max(lengths) == model.config.max_position_embeddings - 1
 
@@ -279,11 +297,11 @@ def test_empty_and_broken_rows_are_counted_and_keep_their_place(generator):
     ids = {text: tokenizer(text)["input_ids"] for text in ("the sea", " .,!", "é")}
     half = ids["é"][:1]  # the first byte of a character of two
     rows = [
-        Row(5, ids["the sea"], True),
-        Row(6, [], True),
-        Row(7, ids[" .,!"], False),
-        Row(8, half, False),
-        Row(9, ids["the sea"] + half, False),
+        GeneratedRow(5, ids["the sea"], True),
+        GeneratedRow(6, [], True),
+        GeneratedRow(7, ids[" .,!"], False),
+        GeneratedRow(8, half, False),
+        GeneratedRow(9, ids["the sea"] + half, False),
     ]
     table, counts = shard_table(rows, tokenizer)
     assert table["row"].to_pylist() == [5, 6, 7, 8, 9]
@@ -296,7 +314,7 @@ def test_empty_and_broken_rows_are_counted_and_keep_their_place(generator):
 def test_shard_says_what_made_it_but_not_the_batch_size(generator, tmp_path):
     for name, batch_size in (("one", 1), ("two", 64)):
         settings = Sampling(max_tokens=24, batch_size=batch_size)
-        generate_shard(generator, tmp_path / f"{name}.parquet", settings, 2, 5)
+        generate_shards(generator, [tmp_path / f"{name}.parquet"], settings, first_shard=2, shard_rows=5)
     assert (tmp_path / "one.parquet").read_bytes() == (tmp_path / "two.parquet").read_bytes()
     stored = read_metadata(tmp_path / "one.parquet")
     assert sum(stored["finish_counts"].values()) == 5 and stored["gendist"]["settings"]["shard"] == 2
@@ -308,7 +326,7 @@ def test_shard_says_what_made_it_but_not_the_batch_size(generator, tmp_path):
 def test_a_moved_generator_gives_the_same_file(generator, tmp_path):
     shutil.copytree(generator, tmp_path / "moved")
     for name, folder in (("one", generator), ("two", tmp_path / "moved")):
-        generate_shard(folder, tmp_path / f"{name}.parquet", Sampling(max_tokens=8), 0, 3)
+        generate_shards(folder, [tmp_path / f"{name}.parquet"], Sampling(max_tokens=8), first_shard=0, shard_rows=3)
     assert (tmp_path / "one.parquet").read_bytes() == (tmp_path / "two.parquet").read_bytes()
 
 
@@ -327,7 +345,7 @@ def test_pool_is_read_back_without_empty_rows(tmp_path):
     for files, count, message in (
         (shards[:1], 5, "rows 0 to 4 expected, found 3 rows"),
         (shards[::-1], 6, "rows 0 to 5 expected"),
-        ([write_shard(tmp_path / "2", 0, ["", ""])], 2, r"no generated row holds text \(2 are empty\)"),
+        ([write_shard(tmp_path / "2", 0, ["", ""])], 2, r"all 2 generated rows are empty"),
         ([], 2, "no shards"),
     ):
         with pytest.raises(GendistError, match=message):

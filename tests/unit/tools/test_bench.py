@@ -23,10 +23,10 @@ from gendist.nn.pretrained import load_classifier, load_tokenizer
 from gendist.stages.logits.cascade import RECORD, Cascade, int8_error
 from gendist.stages.students.subwords import load_subwords
 from gendist.stages.texts.tables import Texts
-from tools.bench import generation, many_seeds, pairs, pocket_finetuning, scoring, training
+from tools.bench import generation, many_seeds, pocket_finetuning, scoring, timed_pairs, training
 from tools.bench.__main__ import GROUPS, main
-from tools.bench.pairs import Case, Check, LeftOutError, Outcome, run_case
-from tools.bench.table import SCHEMA, markdown, write_outcomes
+from tools.bench.bench_table import SCHEMA, markdown, write_outcomes
+from tools.bench.timed_pairs import Case, Check, Outcome, SkippedError, run_case
 
 FILES = ["bench.md", "bench.parquet", "bench.png", "bench.svg"]
 
@@ -49,7 +49,7 @@ def measured():
 def clock(monkeypatch):
     """A clock that stands still but for what a test adds to ``clock.now``."""
     clock = SimpleNamespace(now=0.0)
-    monkeypatch.setattr(pairs, "time", SimpleNamespace(process_time=lambda: clock.now))
+    monkeypatch.setattr(timed_pairs, "time", SimpleNamespace(process_time=lambda: clock.now))
     return clock
 
 
@@ -88,7 +88,7 @@ def test_rates_are_units_per_second_in_turns_after_a_round_that_does_not_count(c
 
 def test_what_a_gpu_does_is_timed_by_the_clock(clock):
     wall = SimpleNamespace(now=0.0)
-    pairs.time.perf_counter = lambda: wall.now
+    timed_pairs.time.perf_counter = lambda: wall.now
 
     def work(seconds):
         def run():
@@ -182,14 +182,14 @@ def test_a_group_that_needs_what_is_not_there_is_left_out_with_its_reason(cases_
     cases_of()
 
     def cases():
-        raise LeftOutError("PyTorch sees no GPU")
+        raise SkippedError("PyTorch sees no GPU")
 
     monkeypatch.setattr(many_seeds, "cases", cases)
     assert main(["many_seeds", "scoring", "--rounds", "1", "--out", str(tmp_path / "some")]) == 0
-    assert "many_seeds left out: PyTorch sees no GPU\n" in capsys.readouterr().err
+    assert "many_seeds skipped: PyTorch sees no GPU\n" in capsys.readouterr().err
     assert pq.read_table(tmp_path / "some/bench.parquet")["what"].to_pylist() == ["scoring"]
     assert main(["many_seeds", "--out", str(tmp_path / "none")]) == 0
-    assert "left out" in capsys.readouterr().err and not (tmp_path / "none").exists()
+    assert "skipped" in capsys.readouterr().err and not (tmp_path / "none").exists()
 
 
 def test_a_group_that_fails_loses_no_other(cases_of, tmp_path, monkeypatch, capsys):
@@ -211,7 +211,7 @@ def test_a_failed_check_fails_the_command_and_is_named(cases_of, tmp_path, capsy
     assert main(["training", "--rounds", "1", "--out", str(tmp_path)]) == 1
     told = capsys.readouterr()
     errors = [line for line in told.err.splitlines() if line.startswith("error")]
-    expected = "training, against the other way: rows that differ 0.25, accepted are at most 0.002"
+    expected = "training, against the other way: rows that differ 0.25, limit 0.002"
     assert errors == [f"error: check failed: {expected}"]
     assert "rows that differ 0.25 ≤ 0.002 FAILED; bytes 1 ≤ 2 |" in told.out
     assert sorted(path.name for path in tmp_path.iterdir()) == FILES  # the figures are there all the same
@@ -227,7 +227,7 @@ def test_a_failed_check_fails_the_command_and_is_named(cases_of, tmp_path, capsy
             ["training", "drawing"],
             f"unknown group 'drawing'; accepted: {', '.join(GROUPS)}",
         ),
-        (["--out", __file__], f"--out {__file__} is no folder"),
+        (["--out", __file__], f"--out {__file__} is not a folder"),
     ],
 )
 def test_mistakes_end_in_one_line_before_anything_is_timed(arguments, reason, cases_of, tmp_path, monkeypatch, capsys):
@@ -372,5 +372,5 @@ def test_many_seeds_of_which_one_does_not_learn_are_noticed(monkeypatch):
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
 def test_many_seeds_are_left_out_without_a_gpu():
-    with pytest.raises(LeftOutError, match="PyTorch sees no GPU"):
+    with pytest.raises(SkippedError, match="PyTorch sees no GPU"):
         many_seeds.cases()

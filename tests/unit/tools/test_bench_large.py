@@ -8,8 +8,8 @@ from transformers import BertConfig, BertForSequenceClassification, GPT2Config, 
 from gendist.config.load import load_study
 from gendist.nn import devices
 from tools.bench import finetuning, large_generation, paper, roofline
-from tools.bench.pairs import LeftOutError
 from tools.bench.paper import SIZES, Shapes, Stage, amounts, stages, table
+from tools.bench.timed_pairs import SkippedError
 
 REAL = {"ag_news": 400, "dbpedia": 1400, "yahoo_answers": 1000}
 
@@ -52,7 +52,7 @@ def test_every_stage_is_measured(study, monkeypatch):
     shapes = Shapes(small_gpt2, small_bert, rows=8, generated=8)
     every = dict.fromkeys(paper.measurements(study, devices.CPU, shapes), 100.0)
     monkeypatch.setattr(paper, "amounts", lambda *_: every)
-    made = list(stages(study, devices.CPU, shapes, SIZES))
+    made = list(stages(study, devices.CPU, shapes, sizes=SIZES))
     assert {stage.stage for stage in made} == {
         "generate, full",
         "finetune generators",
@@ -63,7 +63,7 @@ def test_every_stage_is_measured(study, monkeypatch):
         "test students, kim",
     }
     assert all(0 < stage.rate < 1e7 for stage in made)
-    some = stages(study, devices.CPU, Shapes(None, None, rows=8), SIZES, ["train"])
+    some = stages(study, devices.CPU, Shapes(None, None, rows=8), sizes=SIZES, kinds=["train"])
     assert [stage.stage for stage in some] == ["train students, kim"]  # no other model is made
 
 
@@ -74,8 +74,8 @@ def test_the_table_sums_up():
 
 
 def test_the_command_prints_and_keeps_each_stage_at_once(monkeypatch, tmp_path, capsys):
-    def some(*given):
-        assert given[4] == ["score"]
+    def some(*_, sizes, kinds):
+        assert sizes is SIZES and kinds == ["score"]
         yield Stage("score", "rows", 100.0, 10.0)
         assert "| score | 100 rows | 10 | 0:10 |" in capsys.readouterr().err
         assert pq.read_table(tmp_path / "paper.parquet").num_rows == 1
@@ -108,14 +108,14 @@ def test_finetuning_is_timed_against_a_plain_loop(monkeypatch):
 def test_benchmarks_for_gpus_are_left_out_without_one(group):
     if torch.cuda.is_available():
         pytest.skip("there is a GPU")
-    with pytest.raises(LeftOutError, match="no GPU"):
+    with pytest.raises(SkippedError, match="no GPU"):
         group.cases()
 
 
 def test_generation_is_held_against_what_the_device_could_do(monkeypatch):
     monkeypatch.setattr(large_generation, "gpt2", lambda size: small_gpt2())
     monkeypatch.setattr(large_generation, "TOKENS", 12)
-    monkeypatch.setattr(large_generation, "COMPARED", 20)
+    monkeypatch.setattr(large_generation, "CHECKED_ROWS", 20)
     plain, continuous = large_generation.cases(torch.device("cpu"), rows=40, bounds=(2**16, 64))
     seconds, missed, apart = plain.checks
     assert 0 < seconds.value < 3600 and 0 < missed.value < 1
@@ -132,6 +132,6 @@ def test_a_roofline_is_the_slower_of_moving_and_multiplying():
 
 def test_what_a_token_takes_at_least_is_counted():
     config = GPT2Config(n_embd=10, n_layer=2, vocab_size=50)
-    moved, operations = large_generation.for_a_token(config, rows=4)
+    moved, operations = large_generation.bytes_and_operations_per_token(config, rows=4)
     weights, past = 2 * 12 * 100 + 500, 100 * 2 * 10  # of a hundred tokens, fifty are there on average: keys and values
     assert moved == 2 * (weights / 4 + past) and operations == 2 * (weights + past)

@@ -16,10 +16,10 @@ from safetensors.torch import load_file
 from tokenizers import Tokenizer
 
 from gendist.errors import GendistError
-from gendist.nn.pocket import packaged
-from gendist.nn.pocket.packaged import TOKENIZER
-from gendist.nn.pocket.tokenizer import generator_tokenizer
-from gendist.nn.pocket.unpack import unpack_generator
+from gendist.nn.pocket import packaged_files
+from gendist.nn.pocket.packaged_files import TOKENIZER
+from gendist.nn.pocket.pocket_tokenizer import generator_tokenizer
+from gendist.nn.pocket.unpack_generator import unpack_generator
 from gendist.nn.pretrained import load_causal_lm
 from tools.pocket import __main__ as cli
 from tools.pocket import card, pretraining
@@ -70,7 +70,7 @@ class TestSubwords:
         assert not vectors[0].any() and vectors[1:].any(axis=1).all()
 
     def test_vectors_are_made_anew_for_the_pieces_that_are_there(self, recipe: Path, corpus: Path, tmp_path: Path):
-        tokenizer = (recipe / packaged.PIECES).read_bytes()
+        tokenizer = (recipe / packaged_files.PIECES).read_bytes()
         Tokenizer.from_str(tokenizer.decode()).save(str(tmp_path / "tokenizer.json"))
         train_subwords(corpus_files(corpus), tmp_path, 100, None, seed=0)
         assert (tmp_path / "tokenizer.json").read_bytes() == tokenizer
@@ -209,7 +209,7 @@ class TestPretraining:
         assert steps == [3, 5, 6, 9, 10, 12]
         names = {p.name for p in trained.checkpoint.parent.iterdir()}
         (tokens,) = trained.checkpoint.parent.glob("tokens-*.npy")
-        model = {Path(name).name for name in packaged.GENERATOR}
+        model = {Path(name).name for name in packaged_files.GENERATOR}
         assert names == {"checkpoint.safetensors", "curve.jsonl", tokens.name} | model
 
     def test_reports_speed_and_the_time_left(
@@ -334,7 +334,7 @@ class TestCommandLine:
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(cli, "Pretraining", _short)
             assert cli.main(arguments) == 0
-            files = [tmp_path / n for n in (packaged.WEIGHTS, packaged.VECTORS)]
+            files = [tmp_path / n for n in (packaged_files.WEIGHTS, packaged_files.VECTORS)]
             times = [file.stat().st_mtime_ns for file in files]
             assert cli.main(arguments) == 0
         assert [file.stat().st_mtime_ns for file in files] == times
