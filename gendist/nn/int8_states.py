@@ -60,8 +60,8 @@ class QuantizedStates:
             weights = layer.columns.numpy(), layer.weight_scale.numpy()
             int8_kernels.add_largest(products, *weights, self.scales, self.top, self.largest)
         if activations is not None and layer.outliers is not None:
-            indices, weights = (part.numpy() for part in layer.outliers)
-            int8_kernels.add_outliers(products, activations.values, indices, weights, self.scales)
+            indices, outliers = (part.numpy() for part in layer.outliers)
+            int8_kernels.add_outliers(products, activations.values, indices, outliers, self.scales)
         return products, np.zeros(products.shape[1], np.float32) if bias is None else bias.numpy()
 
     def add(
