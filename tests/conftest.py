@@ -177,10 +177,10 @@ def own(bare: Checkout, tmp_path: Path) -> Checkout:
 @pytest.fixture(scope="session")
 def exported(train_texts: Path, test_texts: Path, subwords: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small student of the toy texts, exported; beside it lie its run, its held-out scores and the choice."""
-    from gendist.stages.export.choose import choose_student
+    from gendist.stages.export.choose_student import choose_student
     from gendist.stages.export.cross_fit import cross_fit
-    from gendist.stages.export.student import export_student
-    from gendist.stages.students.run import distil_seeds, student_row
+    from gendist.stages.export.export_student import export_student
+    from gendist.stages.students.distil_student import distil_seeds, student_row
 
     folder = tmp_path_factory.mktemp("export")
     student, training = Student(filters=16), Training(epochs=2, min_steps=150, batch_size=8)

@@ -11,8 +11,8 @@ from pathlib import Path
 
 from gendist.io.files import write_text
 from gendist.stages.evaluation import metrics
-from gendist.stages.evaluation.collect import OPTIONAL, SCHEMA
-from gendist.stages.evaluation.runs import RunRow
+from gendist.stages.evaluation.collect_metrics import OPTIONAL, SCHEMA
+from gendist.stages.evaluation.run_folder import RunRow
 from tools.study_files import RUNS, STUDY_FILES, StudyFile
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "metrics.md"

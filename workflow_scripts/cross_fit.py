@@ -5,7 +5,7 @@ from pathlib import Path
 from gendist.config.student import Student, Training
 from gendist.jobs.script import logged
 from gendist.stages.export.cross_fit import cross_fit
-from gendist.stages.students.data import Synthetic, Unlabelled
+from gendist.stages.students.training_rows import Synthetic, Unlabelled
 
 names = snakemake.wildcards
 unlabelled = None

@@ -4,8 +4,8 @@ from pathlib import Path
 
 from gendist.config.student import Student, Training
 from gendist.jobs.script import logged
-from gendist.stages.students.data import Synthetic, Unlabelled
-from gendist.stages.students.run import distil_seeds, student_row
+from gendist.stages.students.distil_student import distil_seeds, student_row
+from gendist.stages.students.training_rows import Synthetic, Unlabelled
 
 names = snakemake.wildcards
 folders = {int(folder.name.removeprefix("seed")): folder for folder in (Path(p).parent for p in snakemake.output)}

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from gendist.config.teacher import Teacher
 from gendist.jobs.script import logged
-from gendist.stages.teacher.finetune import finetune_teacher
+from gendist.stages.teacher.finetune_teacher import finetune_teacher
 
 with logged(snakemake.log[0], f"{snakemake.wildcards.dataset} teacher {snakemake.wildcards.teacher}"):
     finetune_teacher(

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from gendist.jobs.script import logged
-from gendist.stages.logits.score import score_files
+from gendist.stages.logits.score_texts import score_files
 
 texts = snakemake.input.texts
 with logged(snakemake.log[0], f"{snakemake.wildcards.dataset} logits {snakemake.wildcards.teacher}"):

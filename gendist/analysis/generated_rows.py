@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from gendist.errors import GendistError
-from gendist.stages.logits.files import logits_by_file
+from gendist.stages.logits.logits_files import logits_by_file
 from gendist.stages.synthetic.pool import rows_with_text, texts_of
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from gendist.errors import GendistError
 from gendist.io.parquet import column_names, read_parquet
 from gendist.naming import WITH_SYNTHETIC, WITH_UNLABELLED, regime_of
-from gendist.stages.evaluation.collect import OPTIONAL, SCHEMA
+from gendist.stages.evaluation.collect_metrics import OPTIONAL, SCHEMA
 
 Run = Mapping[str, Any]
 """A row of ``results/metrics.parquet``."""

@@ -13,8 +13,8 @@ from gendist.errors import GendistError
 from gendist.io.delimited import Reading, open_sheet, require_columns
 from gendist.io.encodings import text_file
 from gendist.io.json_lines import json_records
-from gendist.stages.texts.labelled import read_labelled, read_unlabelled_file
-from gendist.stages.texts.sources import reading_of, require_kind
+from gendist.stages.texts.labelled_rows import read_labelled, read_unlabelled_file
+from gendist.stages.texts.raw_rows import reading_of, require_kind
 
 CHECKED = 2**24
 """Bytes of a dataset's two files up to which all rows are checked: about a second. Of larger ones, columns are. The

@@ -47,7 +47,7 @@ FORBIDDEN = {
 METHODS = {"extractall", "read_pickle", "to_pickle", "unpack_archive"}
 ALLOWED = {
     ("gendist/config/yaml_file.py", "yaml.load"): "with a loader that is derived from the safe one",
-    ("tools/pocket/windows.py", "np.load"): "the pretraining's own tokens, without pickle",
+    ("tools/pocket/token_windows.py", "np.load"): "the pretraining's own tokens, without pickle",
 }
 HUB = ("AutoConfig", "AutoModel", "AutoModelForCausalLM", "AutoModelForSequenceClassification", "AutoTokenizer")
 
@@ -100,7 +100,7 @@ def test_only_safetensors_onnx_and_json_hold_weights():
     binary = re.compile(r"\.(pkl|pickle|joblib|pt|pth|bin|ckpt|npy|npz)\b")
     allowed = {
         "tools/study_files.py": "names the file of the next",
-        "tools/pocket/windows.py": "tokens of the pretraining corpus, made and removed by it",
+        "tools/pocket/token_windows.py": "tokens of the pretraining corpus, made and removed by it",
         "gendist/stages/students/bpemb.py": "word2vec's binary format, read by its header; no pickle",
         "gendist/stages/baselines/fasttext.py": "floret's binary format; no pickle",
     }

@@ -10,9 +10,9 @@ from study_bytes import differences, fingerprint
 from workflow_fixtures import SMALL_STUDY, Checkout
 
 from gendist.config import study_from
-from gendist.stages.logits.score import score
-from gendist.stages.students.data import Synthetic
-from gendist.stages.students.run import distil_seeds, student_row
+from gendist.stages.logits.score_texts import score
+from gendist.stages.students.distil_student import distil_seeds, student_row
+from gendist.stages.students.training_rows import Synthetic
 from gendist.stages.synthetic.shard import generate_shard
 
 

@@ -15,7 +15,7 @@ from gendist.config.generator import Generator
 from gendist.config.teacher import Teacher
 from gendist.errors import GendistError
 from gendist.stages.generator.finetune import finetune_generator
-from gendist.stages.teacher.finetune import finetune_teacher
+from gendist.stages.teacher.finetune_teacher import finetune_teacher
 
 PAGE = (ROOT / "docs/extending.md").read_text(encoding="utf-8")
 APPEND = "at the end of "
@@ -85,9 +85,9 @@ from pathlib import Path
 import numpy as np, torch
 from gendist.nn.padding import padded
 from gendist.stages.students.architectures import build
-from gendist.stages.students.run import distil_seeds, student_row
+from gendist.stages.students.distil_student import distil_seeds, student_row
 from gendist.config.student import Student, Training
-from gendist.stages.students.train import student_logits
+from gendist.stages.students.train_student import student_logits
 folder, train, test, subwords = map(Path, sys.argv[1:])
 row = student_row("toy", "attention", "scratch", "default", 0, 0)
 student = Student(architecture="attention", filters=24)
@@ -109,10 +109,10 @@ def test_the_loss_is_learnt_by(extended: Checkout):
     program = """
 import torch
 from gendist.stages.students.architectures import build
-from gendist.stages.students.data import TrainingRows
+from gendist.stages.students.training_rows import TrainingRows
 from gendist.stages.students.loss import distillation_loss
 from gendist.config.student import Student, Training
-from gendist.stages.students.train import student_logits, train_student
+from gendist.stages.students.train_student import student_logits, train_student
 ones = torch.tensor([[1.0, -2.0], [0.0, 3.0]])
 assert distillation_loss(ones, torch.zeros(2, 2), "mse", 1.0).item() == 3.5
 torch.manual_seed(0)

@@ -17,7 +17,7 @@ from gendist.config.plan import too_many_shards
 from gendist.errors import GendistError
 from gendist.io.parquet import GROUP, write_parquet, write_parquet_parts
 from gendist.io.provenance import Provenance
-from gendist.stages.students.pieces import Pieces
+from gendist.stages.students.piece_ids import Pieces
 from gendist.stages.synthetic.pool import pool_batches, read_pool, rows_with_text, texts_of
 
 ROOT = Path(__file__).parents[2]

@@ -13,10 +13,11 @@ from workflow_fixtures import Checkout, changed
 
 from gendist.config.student import Student, Training
 from gendist.nn import devices
-from gendist.stages.students import run, seeds
-from gendist.stages.students.run import distil_seeds, load_student, student_row
+from gendist.stages.students import distil_student as run
+from gendist.stages.students import train_seeds as seeds
+from gendist.stages.students.distil_student import distil_seeds, load_student, student_row
 from gendist.stages.students.subwords import load_subwords
-from gendist.stages.texts.tables import read_texts
+from gendist.stages.texts.text_tables import read_texts
 
 SEEDS = [0, 4]
 QUICK = Training(epochs=2, min_steps=150, batch_size=8)

@@ -12,8 +12,8 @@ from workflow_fixtures import Checkout, changed
 from gendist.config.sampling import Sampling
 from gendist.io.parquet import read_metadata
 from gendist.nn.pretrained import load_classifier, load_tokenizer
-from gendist.stages.logits.batches import predict_logits
-from gendist.stages.logits.score import in_bf16, score, score_files
+from gendist.stages.logits.batched_logits import predict_logits
+from gendist.stages.logits.score_texts import in_bf16, score, score_files
 from gendist.stages.synthetic import shard
 from gendist.stages.synthetic.shard import generate_shard, generate_shards
 

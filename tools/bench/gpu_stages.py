@@ -18,8 +18,8 @@ from gendist.jobs import out_of_memory
 from gendist.nn import devices
 from gendist.nn.pretrained import load_causal_lm, load_classifier
 from gendist.stages.generator.finetune import freeze
-from gendist.stages.logits.batches import encoded_logits
-from gendist.stages.logits.score import FIXED_ON_GPU, in_bf16
+from gendist.stages.logits.batched_logits import encoded_logits
+from gendist.stages.logits.score_texts import FIXED_ON_GPU, in_bf16
 from gendist.stages.synthetic.device_sampling import GumbelSampler
 from gendist.stages.synthetic.sampler import Sampler
 from gendist.stages.synthetic.slots import Slots, Task

@@ -17,12 +17,12 @@ from gendist.nn import devices
 from gendist.nn.pocket.packaged import packaged_subwords
 from gendist.predict.classifier import TextClassifier
 from gendist.predict.model import Model
-from gendist.stages.baselines.encoder import Encoder
-from gendist.stages.export.look_up import look_up_weights
+from gendist.stages.baselines.sentence_encoder import Encoder
+from gendist.stages.export.lookup_weights import look_up_weights
 from gendist.stages.students.architectures import build
-from gendist.stages.students.data import TrainingRows
-from gendist.stages.students.run import encode
-from gendist.stages.students.train import student_logits, train_student
+from gendist.stages.students.distil_student import encode
+from gendist.stages.students.train_student import student_logits, train_student
+from gendist.stages.students.training_rows import TrainingRows
 from tools.bench.material import newsbriefs
 from tools.bench.pairs import Case, Check
 from tools.bench.training import MAX_PIECES, STUDENT, subwords

@@ -7,9 +7,9 @@ import torch
 
 from gendist.config.student import Training
 from gendist.nn import devices
-from gendist.stages.students.data import TrainingRows
-from gendist.stages.students.pieces import Pieces
-from gendist.stages.students.side_by_side import train_side_by_side
+from gendist.stages.students.piece_ids import Pieces
+from gendist.stages.students.train_stacked import train_side_by_side
+from gendist.stages.students.training_rows import TrainingRows
 from tools.bench.material import gpu
 from tools.bench.pairs import Case, Check
 from tools.bench.training import BATCH, SPREAD, STUDENT, material, network, plain, plain_loop, points_apart, targets

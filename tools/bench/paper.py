@@ -33,19 +33,19 @@ from gendist.nn import devices
 from gendist.nn.packed_linear import pack_linear_layers
 from gendist.nn.pretrained import load_tokenizer
 from gendist.stages.generator.finetune import freeze
-from gendist.stages.logits.batches import predict_logits
-from gendist.stages.logits.cascade import in_integers
-from gendist.stages.logits.score import FIXED, FIXED_ON_GPU, in_bf16
+from gendist.stages.logits.batched_logits import predict_logits
+from gendist.stages.logits.int8_cascade import in_integers
+from gendist.stages.logits.score_texts import FIXED, FIXED_ON_GPU, in_bf16
 from gendist.stages.students.architectures import build
-from gendist.stages.students.data import TrainingRows
-from gendist.stages.students.pieces import Pieces
-from gendist.stages.students.run import encode
-from gendist.stages.students.seeds import device_for, fitted_seeds, logits_of_seeds
-from gendist.stages.students.train import Schedule
+from gendist.stages.students.distil_student import encode
+from gendist.stages.students.piece_ids import Pieces
+from gendist.stages.students.train_seeds import device_for, fitted_seeds, logits_of_seeds
+from gendist.stages.students.train_student import Schedule
+from gendist.stages.students.training_rows import TrainingRows
 from gendist.stages.synthetic.sampler import Sampler
-from gendist.stages.teacher.course import Course
-from gendist.stages.teacher.finetune import trained_epochs
-from gendist.stages.texts.tables import Texts
+from gendist.stages.teacher.finetune_teacher import trained_epochs
+from gendist.stages.teacher.finetuning_state import Course
+from gendist.stages.texts.text_tables import Texts
 from tools.bench.finetuning import finetuned, stream
 from tools.bench.generation import written
 from tools.bench.material import bert, gpt2, newsbriefs

@@ -12,9 +12,9 @@ from gendist.config.teacher import Teacher
 from gendist.nn import devices
 from gendist.nn.packed_linear import pack_linear_layers
 from gendist.nn.pretrained import class_names, load_classifier, load_tokenizer
-from gendist.stages.logits.batches import predict_logits
-from gendist.stages.logits.cascade import RECORD, Cascade, leads
-from gendist.stages.teacher.finetune import finetune_teacher
+from gendist.stages.logits.batched_logits import predict_logits
+from gendist.stages.logits.int8_cascade import RECORD, Cascade, leads
+from gendist.stages.teacher.finetune_teacher import finetune_teacher
 from tools.bench.material import bert, newsbriefs, prepared
 from tools.bench.pairs import Case, Check
 

@@ -14,11 +14,11 @@ from gendist.nn.padding import padded
 from gendist.nn.pocket.packaged import packaged_subwords
 from gendist.stages.students.architectures import build
 from gendist.stages.students.architectures.kim import Kim
-from gendist.stages.students.data import TrainingRows
-from gendist.stages.students.pieces import Encoded, Pieces
-from gendist.stages.students.run import encode
+from gendist.stages.students.distil_student import encode
+from gendist.stages.students.piece_ids import Encoded, Pieces
 from gendist.stages.students.subwords import Subwords, load_subwords
-from gendist.stages.students.train import student_logits, train_student
+from gendist.stages.students.train_student import student_logits, train_student
+from gendist.stages.students.training_rows import TrainingRows
 from tools.bench.material import newsbriefs
 from tools.bench.pairs import Case, Check
 

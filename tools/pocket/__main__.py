@@ -10,14 +10,14 @@ from pathlib import Path
 from gendist.errors import GendistError
 from gendist.nn.pocket.packaged import STUDENTS, packaged_subwords
 from gendist.nn.pocket.unpack import unpack_generator
-from tools.pocket.card import install, write_figures, write_hashes, write_student_figures
 from tools.pocket.corpus import corpus_files
-from tools.pocket.evaluate import evaluate_files
-from tools.pocket.general import GeneralDistillation, distil_general
+from tools.pocket.evaluate_generator import evaluate_files
+from tools.pocket.general_distillation import GeneralDistillation, distil_general
+from tools.pocket.model_card import install, write_figures, write_hashes, write_student_figures
 from tools.pocket.pretraining import pretrain
-from tools.pocket.settings import Pretraining
+from tools.pocket.pretraining_settings import Pretraining
 from tools.pocket.snippets import draw_snippets, embed_in_processes
-from tools.pocket.vectors import train_subwords
+from tools.pocket.subword_vectors import train_subwords
 
 EPILOG = """\
 examples:

@@ -10,7 +10,7 @@ from safetensors.torch import save_file
 
 from gendist.errors import GendistError
 from gendist.io.provenance import KEY
-from tools.pocket.settings import Pretraining
+from tools.pocket.pretraining_settings import Pretraining
 
 
 @dataclass

@@ -8,7 +8,7 @@ import torch
 from transformers import BertLMHeadModel
 
 from gendist.errors import GendistError
-from tools.pocket.settings import Pretraining
+from tools.pocket.pretraining_settings import Pretraining
 
 EMBEDDING_DECAY = 0.01
 """Weight decay of the matrices outside the blocks."""

@@ -17,11 +17,11 @@ from gendist.io.provenance import KEY, Provenance, hash_file
 from gendist.nn.pocket.encoder import PACKAGE, encoder_folder
 from gendist.nn.pocket.tokenizer import generator_tokenizer
 from tools.pocket.checkpoint import TrainingState, load_checkpoint, save_checkpoint
-from tools.pocket.model import NextTokenLoss, generator_config, stack_encoder, trained_weights
+from tools.pocket.generator_model import NextTokenLoss, generator_config, stack_encoder, trained_weights
 from tools.pocket.optimizers import learning_rate, make_optimizers, take_step
-from tools.pocket.pack import pack_generator
-from tools.pocket.settings import HELD_OUT, Pretraining
-from tools.pocket.windows import batches, held_out_windows, source_files, stream_hash, training_stream
+from tools.pocket.pack_generator import pack_generator
+from tools.pocket.pretraining_settings import HELD_OUT, Pretraining
+from tools.pocket.token_windows import batches, held_out_windows, source_files, stream_hash, training_stream
 
 log = logging.getLogger(__name__)
 

@@ -16,7 +16,7 @@ from gendist.errors import GendistError
 from gendist.jobs.progress import Progress
 from gendist.nn import devices
 from gendist.nn.pretrained import MINILM
-from gendist.stages.baselines.encoder import Encoder
+from gendist.stages.baselines.sentence_encoder import Encoder
 from tools.pocket.corpus import articles, corpus_files, paragraphs
 
 log = logging.getLogger(__name__)

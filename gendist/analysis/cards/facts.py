@@ -16,10 +16,10 @@ from gendist.analysis.report_page.sources import Row, read_rows
 from gendist.config.study import Study
 from gendist.errors import GendistError
 from gendist.io.parquet import read_metadata, read_parquet
-from gendist.stages.evaluation.classes import class_scores, confusion, score_intervals
+from gendist.stages.evaluation.class_scores import class_scores, confusion, score_intervals
 from gendist.stages.evaluation.metrics import ece
-from gendist.stages.logits.files import read_logits
-from gendist.stages.texts.tables import Texts, read_texts
+from gendist.stages.logits.logits_files import read_logits
+from gendist.stages.texts.text_tables import Texts, read_texts
 
 LICENCES = {
     "minilm": "Apache-2.0",

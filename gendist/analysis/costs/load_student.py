@@ -10,9 +10,9 @@ from gendist.io.files import read_json
 from gendist.nn import devices
 from gendist.stages.evaluation.predictor import Predictor
 from gendist.stages.students.architectures import build
-from gendist.stages.students.run import encode
+from gendist.stages.students.distil_student import encode
 from gendist.stages.students.subwords import SENTENCEPIECE, TOKENIZER, load_subwords
-from gendist.stages.students.train import student_logits
+from gendist.stages.students.train_student import student_logits
 
 
 def load_student(folder: Path, embeddings: Path) -> Predictor:

@@ -20,9 +20,9 @@ from gendist.io.files import write_json, write_text
 from gendist.io.parquet import read_parquet, write_parquet_parts
 from gendist.io.provenance import Provenance, hash_file
 from gendist.stages.generator.folder import record_in
-from gendist.stages.logits.files import read_logits
+from gendist.stages.logits.logits_files import read_logits
 from gendist.stages.synthetic.repeat_marks import GRAM, Marks, is_any, is_copied, is_repeated, read_marks
-from gendist.stages.texts.tables import Texts, read_texts
+from gendist.stages.texts.text_tables import Texts, read_texts
 
 log = logging.getLogger(__name__)
 

@@ -15,9 +15,9 @@ from gendist.analysis.table_files import Cell, write_csv
 from gendist.errors import GendistError
 from gendist.io.files import read_json
 from gendist.io.parquet import read_parquet
-from gendist.stages.evaluation.classes import SCORES, class_scores, confusion, reliability, score_intervals
-from gendist.stages.logits.files import read_logits
-from gendist.stages.texts.tables import Texts, read_texts
+from gendist.stages.evaluation.class_scores import SCORES, class_scores, confusion, reliability, score_intervals
+from gendist.stages.logits.logits_files import read_logits
+from gendist.stages.texts.text_tables import Texts, read_texts
 
 log = logging.getLogger(__name__)
 

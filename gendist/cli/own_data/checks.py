@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from gendist.cli.own_data.rows import Dropped, Rows
 from gendist.cli.own_data.split import same_texts
 from gendist.io.escape import shorten
-from gendist.stages.texts.alike import groups, normalised
+from gendist.stages.texts.similar_labels import groups, normalised
 
 FEW = 20
 """Classes below this are learned badly."""

@@ -9,9 +9,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from gendist.io.files import write_text
-from gendist.stages.texts.alike import groups
-from gendist.stages.texts.labelled import label_fault, label_of
-from gendist.stages.texts.sources import Source
+from gendist.stages.texts.labelled_rows import label_fault, label_of
+from gendist.stages.texts.raw_rows import Source
+from gendist.stages.texts.similar_labels import groups
 
 SEPARATOR = " "
 """Between joined columns, as the study's default."""

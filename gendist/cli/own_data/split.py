@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from gendist.cli.own_data.rows import Rows
-from gendist.stages.texts.alike import normalised
+from gendist.stages.texts.similar_labels import normalised
 
 SHARE = 0.2
 """Share of the rows that become test rows ..."""

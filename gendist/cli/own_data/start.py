@@ -26,7 +26,7 @@ from gendist.errors import GendistError
 from gendist.io.delimited import Reading
 from gendist.io.encodings import COMMAND_OPTION, guess_encoding
 from gendist.io.files import write_text
-from gendist.stages.texts.sources import TEXT_FILES, Source, read_file, require_kind
+from gendist.stages.texts.raw_rows import TEXT_FILES, Source, read_file, require_kind
 
 CORES = 2
 SAMPLE = 20_000

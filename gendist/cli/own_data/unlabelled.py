@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 
 from gendist.cli.own_data.rows import EMPTY_LABEL, Dropped, Rows, fault_of
-from gendist.stages.texts.labelled import label_fault, label_of
-from gendist.stages.texts.sources import Source
-from gendist.stages.texts.unlabelled import why_dropped
+from gendist.stages.texts.labelled_rows import label_fault, label_of
+from gendist.stages.texts.prepare_unlabelled import why_dropped
+from gendist.stages.texts.raw_rows import Source
 
 FEWEST = 100
 """Rows of the labelled file without a label that are worth further systems and runs of the study."""

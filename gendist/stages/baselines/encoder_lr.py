@@ -6,11 +6,11 @@ from pathlib import Path
 from gendist.io.provenance import Provenance, hash_file
 from gendist.nn import devices
 from gendist.nn.pretrained import MINILM, describe
-from gendist.stages.baselines.encoder import MAX_TOKENS, Encoder, encoder_predictor
-from gendist.stages.baselines.head import HEAD, REGRESSION, fit_head, load_head
+from gendist.stages.baselines.linear_head import HEAD, REGRESSION, fit_head, load_head
+from gendist.stages.baselines.sentence_encoder import MAX_TOKENS, Encoder, encoder_predictor
 from gendist.stages.evaluation.predictor import Predictor
-from gendist.stages.evaluation.runs import RunRow, write_run
-from gendist.stages.texts.tables import read_texts
+from gendist.stages.evaluation.run_folder import RunRow, write_run
+from gendist.stages.texts.text_tables import read_texts
 
 
 def fit_encoder_lr(train: Path, test: Path, folder: Path, dataset: str, model: str = MINILM, threads: int = 1) -> None:

@@ -17,8 +17,8 @@ from gendist.errors import GendistError
 from gendist.io.files import whole_file
 from gendist.io.provenance import Provenance, hash_file
 from gendist.stages.evaluation.predictor import Predictor
-from gendist.stages.evaluation.runs import RunRow, write_run
-from gendist.stages.texts.tables import read_texts
+from gendist.stages.evaluation.run_folder import RunRow, write_run
+from gendist.stages.texts.text_tables import read_texts
 
 LABEL = "__label__"
 MODEL = "model.bin"

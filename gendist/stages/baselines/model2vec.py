@@ -21,10 +21,10 @@ from gendist.io.files import read_json, write_json, write_tensors
 from gendist.io.folders import model_folder
 from gendist.io.provenance import Provenance, hash_file, hash_folder
 from gendist.nn import devices
-from gendist.stages.baselines.head import HEAD, REGRESSION, fit_head, load_head
+from gendist.stages.baselines.linear_head import HEAD, REGRESSION, fit_head, load_head
 from gendist.stages.evaluation.predictor import Predictor
-from gendist.stages.evaluation.runs import RunRow, write_run
-from gendist.stages.texts.tables import read_texts
+from gendist.stages.evaluation.run_folder import RunRow, write_run
+from gendist.stages.texts.text_tables import read_texts
 
 WIDTH = 256
 """The library's default: principal components that are kept."""

@@ -14,11 +14,11 @@ from gendist.io.provenance import Provenance, hash_file
 from gendist.jobs.progress import Progress
 from gendist.nn import devices
 from gendist.nn.pretrained import MINILM, describe, load_tokenizer, locate
-from gendist.stages.baselines.encoder import MAX_TOKENS, Encoder, encoder_predictor
-from gendist.stages.baselines.head import HEAD, REGRESSION, expanded, load_head
+from gendist.stages.baselines.linear_head import HEAD, REGRESSION, expanded, load_head
+from gendist.stages.baselines.sentence_encoder import MAX_TOKENS, Encoder, encoder_predictor
 from gendist.stages.evaluation.predictor import Predictor
-from gendist.stages.evaluation.runs import RunRow, write_run
-from gendist.stages.texts.tables import Texts, read_texts
+from gendist.stages.evaluation.run_folder import RunRow, write_run
+from gendist.stages.texts.text_tables import Texts, read_texts
 
 BATCH = 16
 """Pairs in a step: the library's default, as are learning rate, loss and warm-up."""

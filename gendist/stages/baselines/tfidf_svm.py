@@ -15,8 +15,8 @@ from gendist.io.checksums import require_intact_tensors, sealed
 from gendist.io.files import read_json, write_bytes, write_json
 from gendist.io.provenance import KEY, Provenance, hash_file
 from gendist.stages.evaluation.predictor import Predictor
-from gendist.stages.evaluation.runs import RunRow, write_run
-from gendist.stages.texts.tables import read_texts
+from gendist.stages.evaluation.run_folder import RunRow, write_run
+from gendist.stages.texts.text_tables import read_texts
 
 # Common defaults, chosen without a look at any test set. Single words only: pairs would add
 # many features that occur once, which about 100 rows per class cannot weigh.

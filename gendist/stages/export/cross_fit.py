@@ -17,15 +17,15 @@ from gendist.io.provenance import Provenance
 from gendist.jobs.progress import Progress
 from gendist.nn import devices
 from gendist.stages.export.tokenizer import require_tokenizer
-from gendist.stages.logits.files import logits_column
-from gendist.stages.students.data import Synthetic, TrainingRows, Unlabelled, training_rows
-from gendist.stages.students.filters import selection_of
-from gendist.stages.students.general import build_untrained, general_start
-from gendist.stages.students.run import encode, input_hashes
-from gendist.stages.students.seeds import fitted_seeds
+from gendist.stages.logits.logits_files import logits_column
+from gendist.stages.students.distil_student import encode, input_hashes
+from gendist.stages.students.initial_weights import build_untrained, general_start
+from gendist.stages.students.row_filters import selection_of
 from gendist.stages.students.subwords import load_subwords
-from gendist.stages.students.train import Schedule, student_logits
-from gendist.stages.texts.tables import Texts, read_texts
+from gendist.stages.students.train_seeds import fitted_seeds
+from gendist.stages.students.train_student import Schedule, student_logits
+from gendist.stages.students.training_rows import Synthetic, TrainingRows, Unlabelled, training_rows
+from gendist.stages.texts.text_tables import Texts, read_texts
 
 log = logging.getLogger(__name__)
 

@@ -26,7 +26,7 @@ from gendist.stages.generator import sequences
 from gendist.stages.generator.activations import recomputes
 from gendist.stages.generator.folder import Record, label_prompt, member_folder, record_in, write_record
 from gendist.stages.generator.training import Course, train_model
-from gendist.stages.texts.tables import Texts, read_texts
+from gendist.stages.texts.text_tables import Texts, read_texts
 
 log = logging.getLogger(__name__)
 

@@ -11,9 +11,9 @@ from gendist.io.delimited import Reading
 from gendist.io.encodings import ROWS_FILE
 from gendist.io.parquet import read_metadata, read_parquet, write_parquet
 from gendist.io.provenance import Provenance, hash_file
-from gendist.stages.texts.labelled import label_of, text_of
-from gendist.stages.texts.sources import Source, read_file
-from gendist.stages.texts.tables import read_texts
+from gendist.stages.texts.labelled_rows import label_of, text_of
+from gendist.stages.texts.raw_rows import Source, read_file
+from gendist.stages.texts.text_tables import read_texts
 
 log = logging.getLogger(__name__)
 

@@ -30,9 +30,9 @@ from gendist.predict.classifier import TextClassifier
 from gendist.stages.baselines.fasttext import fit_fasttext, load_fasttext
 from gendist.stages.baselines.tfidf_svm import fit_tfidf_svm, load_tfidf_svm
 from gendist.stages.evaluation.predictor import Predictor
-from gendist.stages.logits.batches import predict_logits
-from gendist.stages.students.run import distil_seeds, student_row
-from gendist.stages.texts.tables import read_texts
+from gendist.stages.logits.batched_logits import predict_logits
+from gendist.stages.students.distil_student import distil_seeds, student_row
+from gendist.stages.texts.text_tables import read_texts
 
 
 def predicted(folder: Path) -> list[int]:

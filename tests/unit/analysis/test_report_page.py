@@ -29,7 +29,7 @@ from gendist.io.files import write_json
 from gendist.io.parquet import write_parquet
 from gendist.io.provenance import Provenance
 from gendist.naming import BASELINES
-from gendist.stages.evaluation.classes import class_scores, confusion, reliability, score_intervals
+from gendist.stages.evaluation.class_scores import class_scores, confusion, reliability, score_intervals
 from gendist.stages.evaluation.metrics import ece
 
 # --- scores of classes, calibration ---

@@ -25,10 +25,10 @@ from gendist.cli.own_data.split import split_rows
 from gendist.config import load_study
 from gendist.errors import GendistError
 from gendist.io.encodings import guess_encoding
-from gendist.stages.texts.alike import normalised
-from gendist.stages.texts.prepare import prepare_texts
-from gendist.stages.texts.tables import Texts, read_texts, read_unlabelled
-from gendist.stages.texts.unlabelled import prepare_unlabelled
+from gendist.stages.texts.prepare_texts import prepare_texts
+from gendist.stages.texts.prepare_unlabelled import prepare_unlabelled
+from gendist.stages.texts.similar_labels import normalised
+from gendist.stages.texts.text_tables import Texts, read_texts, read_unlabelled
 
 LINE = "the harbour and a valley with clouds over that quiet mill where you hear how they sing to this day"
 WORDS = LINE.split()

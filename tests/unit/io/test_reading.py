@@ -17,8 +17,8 @@ from gendist.io.delimited import Reading, open_sheet
 from gendist.io.encodings import text_file
 from gendist.predict.read import Source
 from gendist.predict.run import predict_file
-from gendist.stages.texts.labelled import read_labelled
-from gendist.stages.texts.sources import read_file
+from gendist.stages.texts.labelled_rows import read_labelled
+from gendist.stages.texts.raw_rows import read_file
 
 ROWS = [
     ("0", "The match was won at home", "sport"),

@@ -21,7 +21,7 @@ from gendist.stages.synthetic import sampler
 from gendist.stages.synthetic import shard as synthetic_shard
 from gendist.stages.synthetic.kept import KeptRows
 from gendist.stages.synthetic.shard import generate_shard
-from gendist.stages.teacher.finetune import finetune_teacher
+from gendist.stages.teacher.finetune_teacher import finetune_teacher
 
 
 class Killed(BaseException):

@@ -13,9 +13,9 @@ from gendist.errors import GendistError
 from gendist.io.provenance import hash_file
 from gendist.nn.pocket import encoder, packaged, unpack
 from gendist.nn.pocket.quantisation import SCALE, dequantise, quantise
-from tools.pocket import card
-from tools.pocket.evaluate import nats_per_character
-from tools.pocket.settings import Pretraining
+from tools.pocket import model_card as card
+from tools.pocket.evaluate_generator import nats_per_character
+from tools.pocket.pretraining_settings import Pretraining
 
 pytest_plugins = ["pocket_fixtures"]
 

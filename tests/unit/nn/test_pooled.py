@@ -16,10 +16,10 @@ from gendist.errors import GendistError
 from gendist.nn.packed_linear import PackedLinear, pack_linear_layers
 from gendist.nn.pooled_classifier import HEAD, PooledClassifier, contrastive_loss
 from gendist.nn.pretrained import load_causal_lm, load_classifier
-from gendist.stages.logits.score import class_names, score
-from gendist.stages.teacher import finetune
-from gendist.stages.teacher.finetune import finetune_teacher, passes
-from gendist.stages.texts.tables import read_texts
+from gendist.stages.logits.score_texts import class_names, score
+from gendist.stages.teacher import finetune_teacher as finetune
+from gendist.stages.teacher.finetune_teacher import finetune_teacher, passes
+from gendist.stages.texts.text_tables import read_texts
 
 
 def quick(model, **changed):

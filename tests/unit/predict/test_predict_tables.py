@@ -20,7 +20,7 @@ from gendist.predict.classifier import TextClassifier
 from gendist.predict.lookup import LookUp, read_look_up
 from gendist.predict.model import Model
 from gendist.predict.words import Encoder, goes_by_word
-from gendist.stages.export.look_up import look_up_weights
+from gendist.stages.export.lookup_weights import look_up_weights
 from gendist.stages.students.architectures import build
 
 POCKET = (packaged_subwords() / "tokenizer.json").read_text(encoding="utf-8")

@@ -20,8 +20,8 @@ from gendist.errors import GendistError
 from gendist.predict.classifier import TextClassifier
 from gendist.predict.read import Source
 from gendist.predict.run import predict_file
-from gendist.stages.texts import sources
-from gendist.stages.texts.prepare import prepare_texts
+from gendist.stages.texts import raw_rows as sources
+from gendist.stages.texts.prepare_texts import prepare_texts
 
 WORDS = ("the waves of the sea were high", "a wing in the wide sky", "rain fell on the green hills")
 ROWS = [(f"{WORDS[i % 3]} on day {i}", ("sea", "sky")[i % 2]) for i in range(24)]

@@ -26,13 +26,13 @@ from gendist.io.provenance import Provenance
 from gendist.nn.pocket import packaged
 from gendist.nn.pretrained import class_names, load_causal_lm, load_classifier, load_tokenizer
 from gendist.predict.classifier import TextClassifier
-from gendist.stages.evaluation.collect import collect_metrics
-from gendist.stages.logits.files import logits_column, read_logits
-from gendist.stages.logits.score import score
-from gendist.stages.students.run import load_student
+from gendist.stages.evaluation.collect_metrics import collect_metrics
+from gendist.stages.logits.logits_files import logits_column, read_logits
+from gendist.stages.logits.score_texts import score
+from gendist.stages.students.distil_student import load_student
 from gendist.stages.students.subwords import load_subwords
 from gendist.stages.synthetic.pool import read_pool
-from gendist.stages.texts.tables import read_texts
+from gendist.stages.texts.text_tables import read_texts
 
 NAMES = {"label_names": ["sea", "sky"]}
 

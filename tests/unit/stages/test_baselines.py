@@ -11,8 +11,8 @@ from gendist.io.parquet import read_metadata, write_parquet
 from gendist.io.provenance import Provenance
 from gendist.stages.baselines.fasttext import SETTINGS, clean, fit_fasttext
 from gendist.stages.baselines.tfidf_svm import fit_tfidf_svm
-from gendist.stages.evaluation.collect import collect_metrics
-from gendist.stages.evaluation.runs import RunRow
+from gendist.stages.evaluation.collect_metrics import collect_metrics
+from gendist.stages.evaluation.run_folder import RunRow
 
 NAMES = ["sea", "sky", "soil"]
 WORDS = (["wave", "fish", "harbour"], ["cloud", "wing", "star"], ["root", "worm", "clay"])

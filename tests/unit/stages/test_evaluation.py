@@ -12,9 +12,9 @@ from tiny_stages import write_texts
 from gendist.errors import GendistError
 from gendist.io.parquet import read_metadata, write_parquet
 from gendist.io.provenance import Provenance
-from gendist.stages.evaluation.collect import SCHEMA, collect_metrics, evaluate_logits
+from gendist.stages.evaluation.collect_metrics import SCHEMA, collect_metrics, evaluate_logits
 from gendist.stages.evaluation.metrics import classification_metrics, ece, macro_f1
-from gendist.stages.evaluation.runs import RunRow, write_run
+from gendist.stages.evaluation.run_folder import RunRow, write_run
 
 LABELS = np.array([0, 0, 1, 1])
 # Probabilities (0.8, 0.2), (0.4, 0.6), (0.1, 0.9), (0.4, 0.6): the second row is wrong.

@@ -30,14 +30,14 @@ from gendist.jobs.progress import Progress
 from gendist.naming import Run
 from gendist.nn.padding import padded
 from gendist.predict.classifier import TextClassifier
-from gendist.stages.export.calibrate import LOWEST, fit_temperature
-from gendist.stages.export.choose import choose_student
+from gendist.stages.export.check_parity import parity
+from gendist.stages.export.choose_student import choose_student
 from gendist.stages.export.cross_fit import assign_folds, cross_fit
-from gendist.stages.export.network import serialised, to_int8, to_onnx
-from gendist.stages.export.parity import parity
-from gendist.stages.export.student import chosen_place, export_student
+from gendist.stages.export.export_student import chosen_place, export_student
+from gendist.stages.export.onnx_network import serialised, to_int8, to_onnx
+from gendist.stages.export.temperature_scaling import LOWEST, fit_temperature
 from gendist.stages.students.architectures import ARCHITECTURES, build
-from gendist.stages.texts.tables import Texts, read_texts
+from gendist.stages.texts.text_tables import Texts, read_texts
 
 QUICK = Training(epochs=1, min_steps=30, batch_size=8)
 TEXT = {"columns": ["text"], "separator": " "}

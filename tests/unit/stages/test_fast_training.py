@@ -10,7 +10,7 @@ from gendist.config.student import Student
 from gendist.nn.padding import padded
 from gendist.stages.students.adam import Adam
 from gendist.stages.students.architectures import build
-from gendist.stages.students.pieces import Pieces
+from gendist.stages.students.piece_ids import Pieces
 
 # Pieces that come again in a row and in others, a row shorter than any window, and one of the same piece throughout.
 ROWS = [[3, 4, 5, 6, 3, 4, 5, 6, 7], [9], [8, 8, 8, 8, 8, 8], [2, 3], [6, 5, 4, 3, 0, 0, 7, 1, 2, 3, 4, 5]]

@@ -12,10 +12,10 @@ from gendist.config import study_from
 from gendist.config.student import Filters, Student, Training
 from gendist.errors import GendistError
 from gendist.io.parquet import read_metadata
-from gendist.stages.students.data import Synthetic, training_rows
-from gendist.stages.students.filters import Selection, first_of_each, kept_rows, top_probabilities
-from gendist.stages.students.run import distil_seeds, student_row
-from gendist.stages.texts.tables import read_texts
+from gendist.stages.students.distil_student import distil_seeds, student_row
+from gendist.stages.students.row_filters import Selection, first_of_each, kept_rows, top_probabilities
+from gendist.stages.students.training_rows import Synthetic, training_rows
+from gendist.stages.texts.text_tables import read_texts
 
 SURENESS = [9, 9, 4, 9, 1, 4, 0.5, 4, 4, 9]
 """Of each row: its class has a probability of .45 in row 6, .58 in row 4, and more than .96 in the others."""
@@ -159,7 +159,7 @@ def test_reading_the_marks_loads_nothing_heavy(files):
 import sys
 from pathlib import Path
 import numpy as np
-from gendist.stages.students.filters import Selection, kept_rows
+from gendist.stages.students.row_filters import Selection, kept_rows
 from gendist.config.student import Filters
 kept_rows(Selection(Filters(drop_duplicates=True, drop_copies=True)), np.array(eval(sys.argv[2])), np.zeros((9, 3)),
           Path(sys.argv[1]))

@@ -15,13 +15,14 @@ from gendist.config.study import GENERAL_SYSTEMS, PAPER_SYSTEMS
 from gendist.errors import GendistError
 from gendist.nn.pocket.packaged import MODELS, STUDENTS, SUBWORDS
 from gendist.nn.pretrained import MINILM
-from gendist.stages.baselines.encoder import Encoder
+from gendist.stages.baselines.sentence_encoder import Encoder
 from gendist.stages.students.architectures import build
-from gendist.stages.students.general import build_untrained, general_start
-from gendist.stages.students.run import encode
+from gendist.stages.students.distil_student import encode
+from gendist.stages.students.initial_weights import build_untrained, general_start
 from gendist.stages.students.subwords import load_subwords
-from tools.pocket import general, snippets
-from tools.pocket.general import GeneralDistillation, distil_general, held_out_similarity
+from tools.pocket import general_distillation as general
+from tools.pocket import snippets
+from tools.pocket.general_distillation import GeneralDistillation, distil_general, held_out_similarity
 
 pytest_plugins = ["pocket_fixtures"]
 
@@ -123,7 +124,7 @@ class TestGeneralStart:
         file = tmp_path / "students" / f"{architecture}.safetensors"
         file.parent.mkdir()
         save_file({"embedding.weight": torch.zeros(3, 2)}, file)
-        monkeypatch.setattr("gendist.stages.students.general.packaged", lambda name, models: models / name)
+        monkeypatch.setattr("gendist.stages.students.initial_weights.packaged", lambda name, models: models / name)
         student = Student(architecture=architecture, init="general")
         with pytest.raises(GendistError, match=rf"{architecture}\.safetensors: weights .* but the student has"):
             build_untrained(load_subwords(SUBWORDS).vectors, student, 4, tmp_path)

@@ -17,13 +17,13 @@ from gendist.io.parquet import read_metadata, write_parquet
 from gendist.io.provenance import Provenance
 from gendist.nn.packed_linear import pack_linear_layers
 from gendist.nn.pretrained import class_names, load_classifier, load_tokenizer
-from gendist.stages.logits import batches
-from gendist.stages.logits.batches import encode, predict_logits
-from gendist.stages.logits.cascade import Cascade, in_integers, int8_error
-from gendist.stages.logits.files import logits_column, read_logits
-from gendist.stages.logits.score import score
+from gendist.stages.logits import batched_logits as batches
+from gendist.stages.logits.batched_logits import encode, predict_logits
+from gendist.stages.logits.int8_cascade import Cascade, in_integers, int8_error
+from gendist.stages.logits.logits_files import logits_column, read_logits
+from gendist.stages.logits.score_texts import score
 from gendist.stages.synthetic.shard import generate_shard
-from gendist.stages.teacher.finetune import finetune_teacher
+from gendist.stages.teacher.finetune_teacher import finetune_teacher
 
 
 @pytest.fixture(scope="module")

@@ -16,13 +16,13 @@ from gendist.errors import GendistError
 from gendist.io.parquet import read_metadata
 from gendist.naming import BASELINES
 from gendist.nn.pretrained import load_encoder, load_tokenizer
-from gendist.stages.baselines.encoder import Encoder
 from gendist.stages.baselines.encoder_lr import fit_encoder_lr, load_encoder_lr
-from gendist.stages.baselines.head import Head, expanded, load_head
+from gendist.stages.baselines.linear_head import Head, expanded, load_head
 from gendist.stages.baselines.model2vec import distil_static, fit_model2vec, load_model2vec
+from gendist.stages.baselines.sentence_encoder import Encoder
 from gendist.stages.baselines.setfit import fit_setfit, load_setfit
-from gendist.stages.evaluation.collect import collect_metrics
-from gendist.stages.texts.tables import read_texts
+from gendist.stages.evaluation.collect_metrics import collect_metrics
+from gendist.stages.texts.text_tables import read_texts
 
 
 def needs(library: str) -> None:

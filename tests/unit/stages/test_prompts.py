@@ -25,7 +25,7 @@ from gendist.stages.synthetic import weights
 from gendist.stages.synthetic.noise import gumbel, picks
 from gendist.stages.synthetic.prompts import Prompter, first_words
 from gendist.stages.synthetic.shard import generate_shard
-from gendist.stages.texts.tables import read_texts
+from gendist.stages.texts.text_tables import read_texts
 
 
 @pytest.fixture(scope="module")

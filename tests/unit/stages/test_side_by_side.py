@@ -10,14 +10,14 @@ from gendist.config.student import Student, Training
 from gendist.errors import GendistError
 from gendist.nn import devices
 from gendist.nn.padding import padded
-from gendist.stages.students import side_by_side
+from gendist.stages.students import train_stacked as side_by_side
 from gendist.stages.students.architectures import build
-from gendist.stages.students.data import TrainingRows, hide_pieces
 from gendist.stages.students.loss import distillation_loss, label_loss, row_losses
-from gendist.stages.students.pieces import Pieces
-from gendist.stages.students.side_by_side import train_side_by_side
-from gendist.stages.students.stack import Stack, stackable
-from gendist.stages.students.train import student_logits, train_student
+from gendist.stages.students.piece_ids import Pieces
+from gendist.stages.students.stacked_networks import Stack, stackable
+from gendist.stages.students.train_stacked import train_side_by_side
+from gendist.stages.students.train_student import student_logits, train_student
+from gendist.stages.students.training_rows import TrainingRows, hide_pieces
 
 SEEDS = [3, 0, 7]
 CLASSES = 3

@@ -19,14 +19,14 @@ from gendist.io.parquet import read_metadata, write_parquet
 from gendist.io.provenance import Provenance
 from gendist.naming import variant_name
 from gendist.nn.padding import padded
-from gendist.stages.students import data
+from gendist.stages.students import training_rows as data
 from gendist.stages.students.architectures import ARCHITECTURES, build
-from gendist.stages.students.data import Synthetic, training_rows
+from gendist.stages.students.distil_student import distil_seeds, student_row
 from gendist.stages.students.loss import distillation_loss, label_loss
-from gendist.stages.students.run import distil_seeds, student_row
 from gendist.stages.students.subwords import load_subwords
-from gendist.stages.students.train import student_logits
-from gendist.stages.texts.tables import read_texts
+from gendist.stages.students.train_student import student_logits
+from gendist.stages.students.training_rows import Synthetic, training_rows
+from gendist.stages.texts.text_tables import read_texts
 
 QUICK = Training(epochs=2, min_steps=60, batch_size=8)
 COUNT = 12
@@ -315,8 +315,8 @@ def test_student_jobs_stay_light(train_texts, test_texts, subwords, pool, tmp_pa
 import sys
 sys.path.insert(0, {str(__file__.rpartition("/")[0])!r})
 from pathlib import Path
-from gendist.stages.students.run import distil_seeds, student_row
-from gendist.stages.students.data import Synthetic
+from gendist.stages.students.distil_student import distil_seeds, student_row
+from gendist.stages.students.training_rows import Synthetic
 from gendist.config.student import Student, Training
 row = student_row("toy", "kim", "gendist", "t.g.full.default", {COUNT}, 0)
 paths = [Path(p) for p in sys.argv[1:]]

@@ -12,12 +12,12 @@ from toy_texts import NAMES, sentences
 
 from gendist.config.teacher import Teacher
 from gendist.errors import GendistError
-from gendist.stages.evaluation.teacher import evaluate_teacher
-from gendist.stages.logits.score import class_names, score
-from gendist.stages.teacher import finetune
-from gendist.stages.teacher.finetune import finetune_teacher
-from gendist.stages.teacher.split import split
-from gendist.stages.texts.tables import read_texts
+from gendist.stages.evaluation.evaluate_teacher import evaluate_teacher
+from gendist.stages.logits.score_texts import class_names, score
+from gendist.stages.teacher import finetune_teacher as finetune
+from gendist.stages.teacher.finetune_teacher import finetune_teacher
+from gendist.stages.teacher.held_out_split import split
+from gendist.stages.texts.text_tables import read_texts
 
 
 def quick(model, **changed):

@@ -10,8 +10,8 @@ from tiny_stages import write_texts
 from gendist.config.dataset import Dataset
 from gendist.errors import GendistError
 from gendist.io.parquet import read_metadata
-from gendist.stages.texts.prepare import prepare_texts
-from gendist.stages.texts.tables import read_texts
+from gendist.stages.texts.prepare_texts import prepare_texts
+from gendist.stages.texts.text_tables import read_texts
 
 LABELS = ["sport", "art", "law"]
 ROWS = [(f"title {i}", f"body {i}, with a comma", LABELS[i % 3]) for i in range(12)]

@@ -5,8 +5,9 @@ import pytest
 import torch
 
 from gendist.config.student import PAPER, Student, Training
-from gendist.stages.students import data, train
-from gendist.stages.students.data import TrainingRows, batches, hide_pieces, per_batch
+from gendist.stages.students import train_student as train
+from gendist.stages.students import training_rows as data
+from gendist.stages.students.training_rows import TrainingRows, batches, hide_pieces, per_batch
 
 
 def test_real_rows_are_in_every_batch(monkeypatch):

@@ -34,11 +34,11 @@ from gendist.io.provenance import Provenance, hash_file
 from gendist.launcher import data_checks
 from gendist.launcher.data_checks import require_data
 from gendist.naming import parse_system, regime_of
-from gendist.stages.evaluation.collect import OPTIONAL, SCHEMA, collect_metrics
-from gendist.stages.students.data import Synthetic, Unlabelled, training_rows
-from gendist.stages.students.run import distil_seeds, student_row
-from gendist.stages.texts.tables import read_texts
-from gendist.stages.texts.unlabelled import prepare_unlabelled
+from gendist.stages.evaluation.collect_metrics import OPTIONAL, SCHEMA, collect_metrics
+from gendist.stages.students.distil_student import distil_seeds, student_row
+from gendist.stages.students.training_rows import Synthetic, Unlabelled, training_rows
+from gendist.stages.texts.prepare_unlabelled import prepare_unlabelled
+from gendist.stages.texts.text_tables import read_texts
 
 # --- texts ---
 
@@ -499,7 +499,7 @@ def test_predictions_without_texts_name_what_is_missing(exported: Path, tmp_path
 def test_unlabelled_rows_are_scored_like_the_synthetic_ones(
     monkeypatch: pytest.MonkeyPatch, test_texts: Path, files: dict[str, Any], tmp_path: Path
 ):
-    from gendist.stages.logits import score as module
+    from gendist.stages.logits import score_texts as module
 
     class Model:
         config = type("Config", (), {module.RECORD: 0.01})()

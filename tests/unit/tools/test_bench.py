@@ -20,9 +20,9 @@ from gendist.io.parquet import read_metadata
 from gendist.io.provenance import KEY
 from gendist.nn import devices
 from gendist.nn.pretrained import load_classifier, load_tokenizer
-from gendist.stages.logits.cascade import RECORD, Cascade, int8_error
+from gendist.stages.logits.int8_cascade import RECORD, Cascade, int8_error
 from gendist.stages.students.subwords import load_subwords
-from gendist.stages.texts.tables import Texts
+from gendist.stages.texts.text_tables import Texts
 from tools.bench import generation, many_seeds, pairs, pocket_finetuning, scoring, training
 from tools.bench.__main__ import GROUPS, main
 from tools.bench.pairs import Case, Check, LeftOutError, Outcome, run_case

@@ -22,16 +22,17 @@ from gendist.nn.pocket.tokenizer import generator_tokenizer
 from gendist.nn.pocket.unpack import unpack_generator
 from gendist.nn.pretrained import load_causal_lm
 from tools.pocket import __main__ as cli
-from tools.pocket import card, pretraining
+from tools.pocket import model_card as card
+from tools.pocket import pretraining
 from tools.pocket.checkpoint import TrainingState
 from tools.pocket.corpus import articles, corpus_files, paragraphs
-from tools.pocket.evaluate import evaluate_files, nats_per_character
-from tools.pocket.model import NextTokenLoss, stack_encoder, trained_weights
+from tools.pocket.evaluate_generator import evaluate_files, nats_per_character
+from tools.pocket.generator_model import NextTokenLoss, stack_encoder, trained_weights
 from tools.pocket.optimizers import learning_rate, make_optimizers, take_step
 from tools.pocket.pretraining import pretrain
-from tools.pocket.settings import Pretraining
-from tools.pocket.vectors import SPREAD, WINDOW, piece_stream, train_subwords, train_tokenizer, train_vectors
-from tools.pocket.windows import batches, held_out_windows, training_stream, window_starts
+from tools.pocket.pretraining_settings import Pretraining
+from tools.pocket.subword_vectors import SPREAD, WINDOW, piece_stream, train_subwords, train_tokenizer, train_vectors
+from tools.pocket.token_windows import batches, held_out_windows, training_stream, window_starts
 
 pytest_plugins = ["pocket_fixtures"]
 

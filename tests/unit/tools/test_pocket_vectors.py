@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from tools.pocket import pairs
-from tools.pocket.pairs import count_pairs, factorise, mutual_information, thin_out
+from tools.pocket import cooccurrence as pairs
+from tools.pocket.cooccurrence import count_pairs, factorise, mutual_information, thin_out
 
 BOUNDARY, VOCABULARY = 0, 12
 

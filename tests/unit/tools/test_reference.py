@@ -8,8 +8,8 @@ import pyarrow.parquet as pq
 from study_paths import pattern
 from workflow_fixtures import Checkout
 
-from gendist.stages.evaluation.collect import OPTIONAL, SCHEMA
-from gendist.stages.evaluation.runs import RunRow
+from gendist.stages.evaluation.collect_metrics import OPTIONAL, SCHEMA
+from gendist.stages.evaluation.run_folder import RunRow
 from tools.metrics_reference import PAGE, column_meanings, field_docs, reference_text
 from tools.study_files import STUDY_FILES, StudyFile
 

@@ -5,7 +5,7 @@ from torch import nn
 from torch.nn import functional
 
 from gendist.config.student import Student
-from gendist.stages.students.architectures.maxima import window_maxima
+from gendist.stages.students.architectures.convolution_max import window_maxima
 from gendist.stages.students.architectures.registry import embed, register
 
 WIDTHS = (3, 4, 5)

@@ -16,9 +16,9 @@ from gendist.io.provenance import Provenance, hash_file, hash_folder
 from gendist.nn import devices
 from gendist.nn.packed_linear import pack_linear_layers
 from gendist.nn.pretrained import class_names, load_classifier, load_config, load_tokenizer
-from gendist.stages.logits.batches import encoded_logits, longest_input, predict_logits
-from gendist.stages.logits.cascade import BF16, RECORD, Cascade
-from gendist.stages.logits.files import logits_column
+from gendist.stages.logits.batched_logits import encoded_logits, longest_input, predict_logits
+from gendist.stages.logits.int8_cascade import BF16, RECORD, Cascade
+from gendist.stages.logits.logits_files import logits_column
 
 log = logging.getLogger(__name__)
 

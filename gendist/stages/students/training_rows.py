@@ -9,11 +9,11 @@ import torch
 
 from gendist.errors import GendistError
 from gendist.naming import WITH_SYNTHETIC, WITH_UNLABELLED
-from gendist.stages.logits.files import read_logits
-from gendist.stages.students.filters import ALL, Selection, kept_rows
-from gendist.stages.students.pieces import Encoded, packed
+from gendist.stages.logits.logits_files import read_logits
+from gendist.stages.students.piece_ids import Encoded, packed
+from gendist.stages.students.row_filters import ALL, Selection, kept_rows
 from gendist.stages.synthetic.pool import read_pool
-from gendist.stages.texts.tables import Texts, read_unlabelled
+from gendist.stages.texts.text_tables import Texts, read_unlabelled
 
 BUCKET = 16
 """Batches that are sorted by length together."""

@@ -11,7 +11,7 @@ from torch.func import functional_call, stack_module_state, vmap
 from torch.nn import functional
 
 from gendist.stages.students.architectures.kim import Kim
-from gendist.stages.students.pieces import Encoded, packed
+from gendist.stages.students.piece_ids import Encoded, packed
 
 
 class Stack:

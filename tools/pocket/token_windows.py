@@ -14,7 +14,7 @@ from gendist.errors import GendistError
 from gendist.io.provenance import hash_file
 from gendist.nn.pocket.tokenizer import boundaries
 from tools.pocket.corpus import articles, corpus_files, paragraphs, token_stream
-from tools.pocket.settings import Pretraining
+from tools.pocket.pretraining_settings import Pretraining
 
 log = logging.getLogger(__name__)
 

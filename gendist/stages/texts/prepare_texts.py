@@ -9,8 +9,8 @@ import pyarrow as pa
 from gendist.config.dataset import Dataset
 from gendist.io.parquet import write_parquet
 from gendist.io.provenance import Provenance, hash_file
-from gendist.stages.texts.alike import alike_labels
-from gendist.stages.texts.labelled import read_labelled
+from gendist.stages.texts.labelled_rows import read_labelled
+from gendist.stages.texts.similar_labels import alike_labels
 
 log = logging.getLogger(__name__)
 

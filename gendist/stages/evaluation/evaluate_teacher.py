@@ -4,9 +4,9 @@ from pathlib import Path
 
 from gendist.errors import GendistError
 from gendist.io.files import read_json
-from gendist.stages.evaluation.collect import evaluate_logits
-from gendist.stages.evaluation.runs import TIMING, RunRow
-from gendist.stages.texts.tables import read_texts
+from gendist.stages.evaluation.collect_metrics import evaluate_logits
+from gendist.stages.evaluation.run_folder import TIMING, RunRow
+from gendist.stages.texts.text_tables import read_texts
 
 
 def evaluate_teacher(

@@ -11,7 +11,7 @@ import numpy as np
 
 from gendist.nn.int8.encoder import IntegerEncoder
 from gendist.nn.packed_linear import pack_linear_layers
-from gendist.stages.logits.batches import predict_logits
+from gendist.stages.logits.batched_logits import predict_logits
 
 RECORD = "int8_error"
 """Key in a teacher's ``config.json``: by how much integers change the distance of two classes' logits, at most."""

@@ -15,7 +15,7 @@ from gendist.errors import GendistError
 from gendist.io.provenance import KEY, hash_file
 from gendist.nn.pocket.packaged import FILES, GENERATOR, HASHES, MODELS, STUDENTS, SUBWORD_FILES, VECTORS, WEIGHTS
 from gendist.nn.pocket.quantisation import SCALE
-from tools.pocket.settings import HELD_OUT
+from tools.pocket.pretraining_settings import HELD_OUT
 
 FIGURES = "figures.json"
 CARD = "README.md"

@@ -11,9 +11,9 @@ from torch.nn import functional
 from gendist.nn.packed_linear import pack_linear_layers
 from gendist.nn.padding import padded
 from gendist.nn.pretrained import load_encoder, load_tokenizer, locate
-from gendist.stages.baselines.head import Head
+from gendist.stages.baselines.linear_head import Head
 from gendist.stages.evaluation.predictor import Predictor
-from gendist.stages.logits.batches import TOKEN_BUDGET, encode
+from gendist.stages.logits.batched_logits import TOKEN_BUDGET, encode
 
 MAX_TOKENS = 128
 """Longer texts are cut: where the embedded teacher cuts them."""

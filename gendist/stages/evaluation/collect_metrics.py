@@ -11,9 +11,9 @@ from gendist.errors import GendistError
 from gendist.io.files import read_json
 from gendist.io.parquet import write_parquet
 from gendist.io.provenance import Provenance, hash_file
-from gendist.stages.evaluation.runs import METRICS, TIMING, RunRow, write_run
-from gendist.stages.logits.files import read_logits
-from gendist.stages.texts.tables import read_texts
+from gendist.stages.evaluation.run_folder import METRICS, TIMING, RunRow, write_run
+from gendist.stages.logits.logits_files import read_logits
+from gendist.stages.texts.text_tables import read_texts
 
 SCHEMA = pa.schema(
     [

@@ -13,8 +13,8 @@ from gendist.io.parquet import read_parquet
 from gendist.io.provenance import Provenance, hash_file
 from gendist.naming import Run
 from gendist.stages.evaluation.metrics import accuracy, ece, nll
-from gendist.stages.export.calibrate import fit_temperature
-from gendist.stages.logits.files import read_logits
+from gendist.stages.export.temperature_scaling import fit_temperature
+from gendist.stages.logits.logits_files import read_logits
 
 log = logging.getLogger(__name__)
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from gendist.config.dataset import Dataset
 from gendist.errors import GendistError
-from gendist.stages.texts.sources import Source, read_file, read_source, reading_of
+from gendist.stages.texts.raw_rows import Source, read_file, read_source, reading_of
 
 LONGEST_LABEL = 200
 """Characters; a longer label is a text in the wrong column."""

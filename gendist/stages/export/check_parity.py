@@ -8,7 +8,7 @@ import numpy as np
 from gendist.errors import GendistError
 from gendist.predict.classifier import TextClassifier
 from gendist.stages.evaluation.metrics import accuracy, ece, nll
-from gendist.stages.texts.tables import Texts
+from gendist.stages.texts.text_tables import Texts
 
 TOLERATED = 0.001
 """Share of test rows that may get another label in float32: rows whose two best classes are equal to six digits."""

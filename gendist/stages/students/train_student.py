@@ -12,9 +12,9 @@ from gendist.errors import GendistError
 from gendist.jobs.progress import Progress
 from gendist.nn import devices
 from gendist.stages.students.adam import Adam
-from gendist.stages.students.data import TrainingRows, batches, hide_pieces, per_batch
 from gendist.stages.students.loss import distillation_loss, label_loss
-from gendist.stages.students.pieces import Encoded, packed
+from gendist.stages.students.piece_ids import Encoded, packed
+from gendist.stages.students.training_rows import TrainingRows, batches, hide_pieces, per_batch
 
 log = logging.getLogger(__name__)
 

@@ -12,8 +12,8 @@ from gendist.config.dataset import Dataset
 from gendist.errors import GendistError
 from gendist.io.parquet import read_parquet, write_parquet
 from gendist.io.provenance import Provenance, hash_file
-from gendist.stages.texts.alike import normalised
-from gendist.stages.texts.labelled import read_unlabelled_file
+from gendist.stages.texts.labelled_rows import read_unlabelled_file
+from gendist.stages.texts.similar_labels import normalised
 
 log = logging.getLogger(__name__)
 

@@ -12,14 +12,14 @@ from gendist.io.provenance import Provenance, hash_file
 from gendist.nn import devices
 from gendist.predict.model import DESCRIPTION, FLOAT32, FORMAT, INT8, LOOK_UP, TOKENIZER
 from gendist.predict.words import Encoder
-from gendist.stages.export.look_up import look_up_weights
-from gendist.stages.export.network import serialised, to_int8, to_onnx
-from gendist.stages.export.parity import parity
+from gendist.stages.export.check_parity import parity
+from gendist.stages.export.lookup_weights import look_up_weights
+from gendist.stages.export.onnx_network import serialised, to_int8, to_onnx
 from gendist.stages.export.tokenizer import require_tokenizer
-from gendist.stages.students.run import encode, load_student
+from gendist.stages.students.distil_student import encode, load_student
 from gendist.stages.students.subwords import load_subwords
-from gendist.stages.students.train import student_logits
-from gendist.stages.texts.tables import read_texts
+from gendist.stages.students.train_student import student_logits
+from gendist.stages.texts.text_tables import read_texts
 
 log = logging.getLogger(__name__)
 

@@ -23,11 +23,11 @@ from gendist.io.provenance import KEY, Provenance, hash_file
 from gendist.jobs.progress import Progress
 from gendist.nn import devices
 from gendist.stages.students.architectures import build
-from gendist.stages.students.data import epoch, hide_pieces
-from gendist.stages.students.pieces import Pieces
-from gendist.stages.students.run import encode
+from gendist.stages.students.distil_student import encode
+from gendist.stages.students.piece_ids import Pieces
 from gendist.stages.students.subwords import load_subwords
-from gendist.stages.students.train import student_logits
+from gendist.stages.students.train_student import student_logits
+from gendist.stages.students.training_rows import epoch, hide_pieces
 from tools.pocket.snippets import read_snippets
 
 log = logging.getLogger(__name__)

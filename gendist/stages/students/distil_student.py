@@ -20,16 +20,16 @@ from gendist.io.files import read_json, write_json, write_tensors
 from gendist.io.provenance import KEY, Provenance, hash_file, hash_folder
 from gendist.naming import WITH_UNLABELLED, parse_variant, system_name
 from gendist.nn import devices
-from gendist.stages.evaluation.runs import RunRow, write_run
+from gendist.stages.evaluation.run_folder import RunRow, write_run
 from gendist.stages.students.architectures import build
-from gendist.stages.students.data import Synthetic, Unlabelled, training_rows
-from gendist.stages.students.filters import selection_of
-from gendist.stages.students.general import build_untrained, general_start
-from gendist.stages.students.pieces import Pieces
-from gendist.stages.students.seeds import device_for, fitted_seeds, logits_of_seeds
+from gendist.stages.students.initial_weights import build_untrained, general_start
+from gendist.stages.students.piece_ids import Pieces
+from gendist.stages.students.row_filters import selection_of
 from gendist.stages.students.subwords import Subwords, load_subwords
+from gendist.stages.students.train_seeds import device_for, fitted_seeds, logits_of_seeds
+from gendist.stages.students.training_rows import Synthetic, Unlabelled, training_rows
 from gendist.stages.synthetic.pool import BATCH
-from gendist.stages.texts.tables import read_texts, read_unlabelled
+from gendist.stages.texts.text_tables import read_texts, read_unlabelled
 
 log = logging.getLogger(__name__)
 

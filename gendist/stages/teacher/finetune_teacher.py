@@ -25,11 +25,11 @@ from gendist.nn import devices
 from gendist.nn.padding import padded
 from gendist.nn.pooled_classifier import contrastive_loss
 from gendist.nn.pretrained import choose_attention, content_of, describe, load_classifier, load_tokenizer
-from gendist.stages.logits.batches import encode, predict_logits
-from gendist.stages.logits.cascade import BF16, RECORD, int8_error
-from gendist.stages.teacher.course import Course
-from gendist.stages.teacher.split import split
-from gendist.stages.texts.tables import Texts, read_texts
+from gendist.stages.logits.batched_logits import encode, predict_logits
+from gendist.stages.logits.int8_cascade import BF16, RECORD, int8_error
+from gendist.stages.teacher.finetuning_state import Course
+from gendist.stages.teacher.held_out_split import split
+from gendist.stages.texts.text_tables import Texts, read_texts
 
 log = logging.getLogger(__name__)
 

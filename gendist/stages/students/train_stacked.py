@@ -11,11 +11,11 @@ from gendist.config.student import Student, Training
 from gendist.jobs.progress import Progress
 from gendist.nn import devices
 from gendist.stages.students.adam import Adam
-from gendist.stages.students.data import TrainingRows, epoch, hide_pieces
 from gendist.stages.students.loss import row_losses
-from gendist.stages.students.pieces import Encoded, Pieces, packed
-from gendist.stages.students.stack import Stack
-from gendist.stages.students.train import Schedule, require_finite
+from gendist.stages.students.piece_ids import Encoded, Pieces, packed
+from gendist.stages.students.stacked_networks import Stack
+from gendist.stages.students.train_student import Schedule, require_finite
+from gendist.stages.students.training_rows import TrainingRows, epoch, hide_pieces
 
 log = logging.getLogger(__name__)
 

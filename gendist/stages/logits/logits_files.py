@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 
 from gendist.errors import GendistError
 from gendist.io.parquet import read_parquet
-from gendist.stages.texts.tables import require_unique
+from gendist.stages.texts.text_tables import require_unique
 
 
 def logits_column(logits: np.ndarray) -> pa.Array:

@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from safetensors.numpy import save
 
-from gendist.stages.export.network import rounded
+from gendist.stages.export.onnx_network import rounded
 from gendist.stages.students.architectures.kim import Kim
 
 

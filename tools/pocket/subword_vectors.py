@@ -16,8 +16,8 @@ from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, tr
 
 from gendist.errors import GendistError
 from gendist.io.provenance import KEY, Provenance, hash_file
+from tools.pocket.cooccurrence import count_pairs, factorise, mutual_information, thin_out
 from tools.pocket.corpus import articles, paragraphs, token_stream
-from tools.pocket.pairs import count_pairs, factorise, mutual_information, thin_out
 
 log = logging.getLogger(__name__)
 

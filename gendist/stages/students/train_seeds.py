@@ -9,11 +9,11 @@ import torch
 from gendist.config.student import Student, Training
 from gendist.jobs.progress import Progress
 from gendist.nn import devices
-from gendist.stages.students.data import TrainingRows
-from gendist.stages.students.pieces import Pieces
-from gendist.stages.students.side_by_side import train_side_by_side
-from gendist.stages.students.stack import Stack, stackable
-from gendist.stages.students.train import student_logits, train_student
+from gendist.stages.students.piece_ids import Pieces
+from gendist.stages.students.stacked_networks import Stack, stackable
+from gendist.stages.students.train_stacked import train_side_by_side
+from gendist.stages.students.train_student import student_logits, train_student
+from gendist.stages.students.training_rows import TrainingRows
 
 log = logging.getLogger(__name__)
 

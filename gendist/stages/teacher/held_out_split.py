@@ -4,7 +4,7 @@ import numpy as np
 from sklearn.model_selection import StratifiedShuffleSplit
 
 from gendist.config.teacher import Teacher
-from gendist.stages.texts.tables import Texts
+from gendist.stages.texts.text_tables import Texts
 
 
 def split(rows: Texts, settings: Teacher) -> tuple[Texts, Texts]:
