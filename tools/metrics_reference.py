@@ -11,7 +11,7 @@ from pathlib import Path
 
 from gendist.io.files import write_text
 from gendist.stages.evaluation import metrics
-from gendist.stages.evaluation.collect_metrics import OPTIONAL, SCHEMA
+from gendist.stages.evaluation.collect_metrics import OPTIONAL_SCHEMA, SCHEMA
 from gendist.stages.evaluation.run_folder import RunRow
 from tools.study_files import RUNS, STUDY_FILES, StudyFile
 
@@ -78,7 +78,9 @@ WORDS = {"string": "text", "int64": "whole number", "double": "number"}
 def reference_text() -> str:
     """Return the content of ``docs/metrics.md``."""
     meanings = column_meanings()
-    columns = [[f"`{field.name}`", WORDS[str(field.type)], meanings[field.name]] for field in (*SCHEMA, *OPTIONAL)]
+    columns = [
+        [f"`{field.name}`", WORDS[str(field.type)], meanings[field.name]] for field in (*SCHEMA, *OPTIONAL_SCHEMA)
+    ]
     scores = [f"### {name}\n\n{_prose(getattr(metrics, name))}\n" for name in SCHEMA.names if hasattr(metrics, name)]
     files = [[f"`{file.path}`", _about(file)] for file in STUDY_FILES]
     return "\n".join(
@@ -109,7 +111,7 @@ def column_meanings() -> dict[str, str]:
         "Wall time of the training in seconds, from `timing.json`; loading Python is left out. Of seeds that one job "
         "trained (`seeds_together`), each has an equal share."
     )
-    return {name: known[name] for name in (*SCHEMA.names, *OPTIONAL.names)}
+    return {name: known[name] for name in (*SCHEMA.names, *OPTIONAL_SCHEMA.names)}
 
 
 def field_docs(kind: type) -> dict[str, str]:

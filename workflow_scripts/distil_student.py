@@ -5,7 +5,7 @@ from pathlib import Path
 from gendist.config.student import Student, Training
 from gendist.jobs.script import logged
 from gendist.stages.students.distil_student import distil_seeds, student_row
-from gendist.stages.students.training_rows import Synthetic, Unlabelled
+from gendist.stages.students.training_rows import SyntheticFiles, UnlabelledFiles
 
 names = snakemake.wildcards
 folders = {int(folder.name.removeprefix("seed")): folder for folder in (Path(p).parent for p in snakemake.output)}
@@ -16,7 +16,7 @@ if snakemake.input.unlabelled:
     # Of both kinds of rows, the path counts the synthetic ones.
     count = int(names.n_synthetic) if names.regime == "unlabelled" else None
     texts, logits = Path(snakemake.input.unlabelled[0]), Path(snakemake.input.unlabelled[1])
-    unlabelled = Unlabelled(texts, logits, count)
+    unlabelled = UnlabelledFiles(texts, logits, count)
 with logged(snakemake.log[0], f"{names.dataset} {row.system} n{names.n_synthetic} {seeds}"):
     distil_seeds(
         folders,
@@ -27,7 +27,7 @@ with logged(snakemake.log[0], f"{names.dataset} {row.system} n{names.n_synthetic
         Student(**snakemake.params.student),
         Training(**snakemake.params.training),
         Path(snakemake.input.train_logits) if snakemake.input.train_logits else None,
-        Synthetic(
+        SyntheticFiles(
             [Path(p) for p in snakemake.input.shards],
             [Path(p) for p in snakemake.input.shard_logits],
             row.n_synthetic,

@@ -416,7 +416,7 @@ def test_downloads_are_of_https_and_of_bounded_size(
     url: str, content: bytes, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr(bpemb.urllib.request, "urlopen", lambda *_, **__: Answer(url, content))
-    monkeypatch.setattr(bpemb, "MOST_BYTES", 1000)
+    monkeypatch.setattr(bpemb, "MAX_BYTES", 1000)
     refused(lambda: bpemb.fetch_bpemb("en", 10_000, 100, tmp_path / "out"), tmp_path, said)
 
 

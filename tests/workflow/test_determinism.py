@@ -10,9 +10,9 @@ from study_bytes import differences, fingerprint
 from workflow_fixtures import SMALL_STUDY, Checkout
 
 from gendist.config import study_from
-from gendist.stages.logits.score_texts import score
+from gendist.stages.logits.score_texts import score_file
 from gendist.stages.students.distil_student import distil_seeds, student_row
-from gendist.stages.students.training_rows import Synthetic
+from gendist.stages.students.training_rows import SyntheticFiles
 from gendist.stages.synthetic.shard import generate_shard
 
 
@@ -48,7 +48,7 @@ def require_shards_without_influence(results: Path, embeddings: Path, folder: Pa
     study, toy = study_from(SMALL_STUDY), results / "toy"
     shard, logits = folder / "one/shard-00000.parquet", folder / "one/logits.parquet"
     generate_shard(toy / "generators/tiny", shard, study.samplings["full"], 0, 8)
-    score(toy / "teachers/bert", shard, logits, study.teachers["bert"].max_tokens)
+    score_file(toy / "teachers/bert", shard, logits, study.teachers["bert"].max_tokens)
     assert rows(shard.parent) == rows(toy / "synthetic/tiny/full") and len(rows(shard.parent)) == 8
     assert pq.read_table(logits).to_pylist() == rows(toy / "logits/bert/tiny/full")
     distil_seeds(
@@ -60,7 +60,7 @@ def require_shards_without_influence(results: Path, embeddings: Path, folder: Pa
         study.students["kim"],
         study.trainings["default"],
         toy / "logits/bert/train.parquet",
-        Synthetic([shard], [logits], 8),
+        SyntheticFiles([shard], [logits], 8),
     )
     before = toy / "students/kim/gendist/bert.tiny.full.default/n8/seed0"
     one, two = (load_file(run / "model.safetensors") for run in (before, folder / "run"))

@@ -42,7 +42,7 @@ def gpu(monkeypatch):
     """A device that is not taken for the CPU, but computes there; returns what was stacked, and what trained alone."""
     used: list[str] = []
     monkeypatch.setattr(devices, "prepare", lambda *_: torch.device("cpu", 0))
-    for name in ("train_side_by_side", "train_student"):
+    for name in ("train_stacked", "train_student"):
         way = getattr(seeds, name)
         monkeypatch.setattr(seeds, name, lambda *given, name=name, way=way: used.append(name) or way(*given))
     return used
@@ -58,9 +58,9 @@ def test_on_a_cpu_each_seed_has_the_bytes_that_it_has_alone(distil, train_texts,
 
 def test_side_by_side_the_files_are_the_same_but_for_their_numbers(distil, gpu, test_texts, subwords, tmp_path):
     one, other = distil(tmp_path / "one"), distil(tmp_path / "other")
-    assert gpu == ["train_side_by_side"] * 2
+    assert gpu == ["train_stacked"] * 2
     assert differences(fingerprint(tmp_path / "one"), fingerprint(tmp_path / "other")) == []
-    encoded = run.encode(load_subwords(subwords), read_texts(test_texts).texts, QUICK.max_pieces)
+    encoded = run.encode_pieces(load_subwords(subwords), read_texts(test_texts).texts, QUICK.max_pieces)
     accuracies, seconds = [], []
     for seed, folder in one.items():
         metrics = json.loads((folder / "metrics.json").read_text())

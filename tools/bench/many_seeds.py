@@ -7,8 +7,8 @@ import torch
 
 from gendist.config.student import Training
 from gendist.nn import devices
-from gendist.stages.students.piece_ids import Pieces
-from gendist.stages.students.train_stacked import train_side_by_side
+from gendist.stages.students.piece_ids import PieceIds
+from gendist.stages.students.train_stacked import train_stacked
 from gendist.stages.students.training_rows import TrainingRows
 from tools.bench.material import gpu
 from tools.bench.pairs import Case, Check
@@ -28,13 +28,13 @@ def cases(device: torch.device | None = None) -> list[Case]:
     """
     device = device or gpu()
     listed, logits = material()
-    encoded, rows = Pieces.of(listed), targets(logits)
+    encoded, rows = PieceIds.of(listed), targets(logits)
     settings = Training(batch_size=BATCH, min_steps=STEPS, max_steps=STEPS, token_dropout=0.0)
     held = logits.to(device)
 
-    def together(encoded: Pieces, rows: TrainingRows, settings: Training) -> list[torch.nn.Module]:
+    def together(encoded: PieceIds, rows: TrainingRows, settings: Training) -> list[torch.nn.Module]:
         students = [network(seed) for seed in range(SEEDS)]
-        train_side_by_side(students, encoded, rows, STUDENT, settings, range(SEEDS), device)
+        train_stacked(students, encoded, rows, STUDENT, settings, range(SEEDS), device)
         return students
 
     def ours() -> float:

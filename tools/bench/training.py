@@ -14,10 +14,10 @@ from gendist.nn.padding import padded
 from gendist.nn.pocket.packaged import packaged_subwords
 from gendist.stages.students.architectures import build
 from gendist.stages.students.architectures.kim import Kim
-from gendist.stages.students.distil_student import encode
-from gendist.stages.students.piece_ids import Encoded, Pieces
+from gendist.stages.students.distil_student import encode_pieces
+from gendist.stages.students.piece_ids import Encoded, PieceIds
 from gendist.stages.students.subwords import Subwords, load_subwords
-from gendist.stages.students.train_student import student_logits, train_student
+from gendist.stages.students.train_student import predict_student, train_student
 from gendist.stages.students.training_rows import TrainingRows
 from tools.bench.material import newsbriefs
 from tools.bench.pairs import Case, Check
@@ -41,7 +41,7 @@ def cases(accuracy: bool = True) -> list[Case]:
     """Return the pair: Kim on 14,000 rows of real lengths; ``accuracy`` trains ten students to compare them."""
     devices.prepare(1, 0)
     listed, logits = material()
-    encoded, rows = Pieces.of(listed), targets(logits)  # as a student's run holds them
+    encoded, rows = PieceIds.of(listed), targets(logits)  # as a student's run holds them
     settings = Training(batch_size=BATCH, min_steps=STEPS, max_steps=STEPS, token_dropout=0.0)
 
     def ours() -> float:
@@ -67,7 +67,7 @@ def network(seed: int) -> torch.nn.Module:
 def material() -> tuple[list[list[int]], torch.Tensor]:
     """Return 14,000 rows of real lengths, and logits for them that are random."""
     train, test = newsbriefs()
-    pool = encode(subwords(), [*train.texts, *test.texts], MAX_PIECES)
+    pool = encode_pieces(subwords(), [*train.texts, *test.texts], MAX_PIECES)
     listed = [pool[i % len(pool)].tolist() for i in range(ROWS)]
     return listed, torch.randn(ROWS, len(train.label_names), generator=torch.Generator().manual_seed(0))
 
@@ -115,14 +115,14 @@ def plain_loop(network: torch.nn.Module, encoded: Encoded, logits: torch.Tensor,
         optimizer.step()
 
 
-Students = Callable[[Pieces, TrainingRows, Training], Sequence[torch.nn.Module]]
+Students = Callable[[PieceIds, TrainingRows, Training], Sequence[torch.nn.Module]]
 """Trains students of seeds 0, 1, …: Kim from ``network``, on the CPU when it returns them."""
 
 
 def points_apart(ours: Students, seeds: int | None = None, device: torch.device = devices.CPU) -> float:
     """Return by how many points accuracies differ from the plain loop's, mean over seeds, students of the real rows."""
     train, test = newsbriefs()
-    encoded, unseen = (encode(subwords(), rows.texts, MAX_PIECES) for rows in (train, test))
+    encoded, unseen = (encode_pieces(subwords(), rows.texts, MAX_PIECES) for rows in (train, test))
     logits = 12.0 * functional.one_hot(torch.from_numpy(train.labels)).float()
     rows = TrainingRows(train.texts, None, logits, len(train.texts))
     settings = Training(batch_size=BATCH, min_steps=REAL_STEPS, max_steps=REAL_STEPS, token_dropout=0.0)
@@ -130,13 +130,13 @@ def points_apart(ours: Students, seeds: int | None = None, device: torch.device 
     for seed, other in enumerate(others):
         plain_loop(other, encoded, logits.to(device), REAL_STEPS, seed)
     right = [
-        np.mean([student_logits(one.cpu(), unseen).argmax(1) == test.labels for one in students])
+        np.mean([predict_student(one.cpu(), unseen).argmax(1) == test.labels for one in students])
         for students in (ours(encoded, rows, settings), others)
     ]
     return 100 * abs(float(right[0] - right[1]))
 
 
-def _one_by_one(encoded: Pieces, rows: TrainingRows, settings: Training) -> list[torch.nn.Module]:
+def _one_by_one(encoded: PieceIds, rows: TrainingRows, settings: Training) -> list[torch.nn.Module]:
     students = [network(seed) for seed in range(SEEDS)]
     for seed, student in enumerate(students):
         train_student(student, encoded, rows, STUDENT, settings, seed)

@@ -13,7 +13,7 @@ from gendist.nn.pocket.unpack import unpack_generator
 from tools.pocket.corpus import corpus_files
 from tools.pocket.evaluate_generator import evaluate_files
 from tools.pocket.general_distillation import GeneralDistillation, distil_general
-from tools.pocket.model_card import install, write_figures, write_hashes, write_student_figures
+from tools.pocket.model_card import install_models, write_figures, write_hashes, write_student_figures
 from tools.pocket.pretraining import pretrain
 from tools.pocket.pretraining_settings import Pretraining
 from tools.pocket.snippets import draw_snippets, embed_in_processes
@@ -109,7 +109,7 @@ def train_students(args: argparse.Namespace) -> None:
         distil_general(files, subwords if subwords.is_dir() else packaged_subwords(), args.out / name, settings)
     write_student_figures(args.out)
     if args.install:
-        install(args.out, tuple(STUDENTS.values()))
+        install_models(args.out, tuple(STUDENTS.values()))
 
 
 def train(args: argparse.Namespace) -> None:
@@ -136,7 +136,7 @@ def train(args: argparse.Namespace) -> None:
     for name, score in figures["nats_per_character"].items():
         print(f"{name}: {score['nats_per_character']:.4f} nats per character on {score['rows']} texts")
     if args.install:
-        install(args.out)
+        install_models(args.out)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -14,7 +14,7 @@ from tools.pocket.pretraining_settings import Pretraining
 
 
 @dataclass
-class TrainingState:
+class PretrainingState:
     """Everything that changes while a run trains."""
 
     model: torch.nn.Module
@@ -33,7 +33,7 @@ class TrainingState:
                     yield names[p], p, optimizer
 
 
-def save_checkpoint(settings: Pretraining, state: TrainingState, corpus: str) -> None:
+def save_checkpoint(settings: Pretraining, state: PretrainingState, corpus: str) -> None:
     """Write weights and optimiser state as safetensors, whole or not at all.
 
     Args:
@@ -58,7 +58,7 @@ def save_checkpoint(settings: Pretraining, state: TrainingState, corpus: str) ->
     part.replace(settings.checkpoint)
 
 
-def load_checkpoint(settings: Pretraining, state: TrainingState, corpus: str) -> None:
+def load_checkpoint(settings: Pretraining, state: PretrainingState, corpus: str) -> None:
     """Restore what ``save_checkpoint`` wrote; without a checkpoint the state stays as it is.
 
     Raises:

@@ -10,13 +10,13 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-CHUNK = 1 << 23
+CHUNK_PAIRS = 1 << 23
 """Pairs that are counted at once: 32 MB of codes."""
-SPARE, ROUNDS = 40, 4
+OVERSAMPLING, POWER_ITERATIONS = 40, 4
 """Further columns and power iterations, by which the random start is forgotten."""
 
 
-def thin_out(ids: np.ndarray, boundary: int, threshold: float = 1e-4, seed: int = 0) -> np.ndarray:
+def subsample_frequent(ids: np.ndarray, boundary: int, threshold: float = 1e-4, seed: int = 0) -> np.ndarray:
     """Leave out frequent pieces at random, so that windows reach past them: word2vec's ``sample``.
 
     Args:
@@ -34,7 +34,7 @@ def thin_out(ids: np.ndarray, boundary: int, threshold: float = 1e-4, seed: int 
     return ids[draws < kept.astype(np.float32)[ids]]
 
 
-def count_pairs(ids: np.ndarray, boundary: int, vocabulary: int, window: int) -> np.ndarray:
+def count_cooccurrences(ids: np.ndarray, boundary: int, vocabulary: int, window: int) -> np.ndarray:
     """Count how often two pieces stand up to ``window`` apart in one text.
 
     Neighbours count 1, the farthest pair 1 / ``window``: what word2vec's windows of random width come to.
@@ -53,8 +53,8 @@ def count_pairs(ids: np.ndarray, boundary: int, vocabulary: int, window: int) ->
     table = np.zeros(vocabulary * vocabulary, dtype=np.float32)
     for distance in range(1, window + 1):
         weight = np.float32((window + 1 - distance) / window)
-        for start in range(0, len(ids) - distance, CHUNK):
-            left = slice(start, min(start + CHUNK, len(ids) - distance))
+        for start in range(0, len(ids) - distance, CHUNK_PAIRS):
+            left = slice(start, min(start + CHUNK_PAIRS, len(ids) - distance))
             right = slice(left.start + distance, left.stop + distance)
             within = text[left] == text[right]
             codes = ids[left][within].astype(np.uint32) * np.uint32(vocabulary) + ids[right][within]
@@ -64,7 +64,7 @@ def count_pairs(ids: np.ndarray, boundary: int, vocabulary: int, window: int) ->
     return square + square.T
 
 
-def mutual_information(table: np.ndarray, smoothing: float = 0.75) -> torch.Tensor:
+def positive_pmi(table: np.ndarray, smoothing: float = 0.75) -> torch.Tensor:
     """Return log(p(i, j) / p(i) p'(j)) where that is positive, and 0 elsewhere: (vocabulary, vocabulary).
 
     Args:
@@ -80,7 +80,7 @@ def mutual_information(table: np.ndarray, smoothing: float = 0.75) -> torch.Tens
     return information.nan_to_num_(0.0).clamp_(min=0.0)
 
 
-def factorise(matrix: torch.Tensor, size: int, seed: int = 0) -> np.ndarray:
+def factorise_pmi(matrix: torch.Tensor, size: int, seed: int = 0) -> np.ndarray:
     """Return the first ``size`` left singular vectors, each times the root of its strength: float32 (rows, size).
 
     The root suits vectors that say what is alike better than the whole strength does (Levy et al. 2015). The method
@@ -92,7 +92,7 @@ def factorise(matrix: torch.Tensor, size: int, seed: int = 0) -> np.ndarray:
     try:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            left, strength, _ = torch.svd_lowrank(matrix, min(size + SPARE, len(matrix)), niter=ROUNDS)
+            left, strength, _ = torch.svd_lowrank(matrix, min(size + OVERSAMPLING, len(matrix)), niter=POWER_ITERATIONS)
     finally:
         torch.set_num_threads(threads)
     factors = left[:, :size] * strength[:size].sqrt()

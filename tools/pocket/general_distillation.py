@@ -23,11 +23,11 @@ from gendist.io.provenance import KEY, Provenance, hash_file
 from gendist.jobs.progress import Progress
 from gendist.nn import devices
 from gendist.stages.students.architectures import build
-from gendist.stages.students.distil_student import encode
-from gendist.stages.students.piece_ids import Pieces
+from gendist.stages.students.distil_student import encode_pieces
+from gendist.stages.students.piece_ids import PieceIds
 from gendist.stages.students.subwords import load_subwords
-from gendist.stages.students.train_student import student_logits
-from gendist.stages.students.training_rows import epoch, hide_pieces
+from gendist.stages.students.train_student import predict_student
+from gendist.stages.students.training_rows import apply_token_dropout, epoch_batches
 from tools.pocket.snippets import read_snippets
 
 log = logging.getLogger(__name__)
@@ -86,7 +86,7 @@ def distil_general(files: Sequence[Path], embeddings: Path, target: Path, settin
     torch.manual_seed(settings.seed)
     texts, vectors = read_snippets(files)
     subwords = load_subwords(embeddings)
-    pieces = encode(subwords, texts, settings.max_pieces)
+    pieces = encode_pieces(subwords, texts, settings.max_pieces)
     student = Student(architecture=settings.architecture, dropout=settings.dropout)
     network = build(subwords.vectors, student, vectors.shape[1])
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -131,7 +131,7 @@ def embedding_loss(predicted: torch.Tensor, wanted: torch.Tensor) -> torch.Tenso
 
 def _train(
     network: torch.nn.Module,
-    pieces: Pieces,
+    pieces: PieceIds,
     vectors: np.ndarray,
     *,
     target: Path,
@@ -140,7 +140,7 @@ def _train(
 ) -> None:
     """Train in place, from the last checkpoint if there is one."""
     first = settings.held_out
-    trained = Pieces.of([pieces[i] for i in range(first, len(pieces))])
+    trained = PieceIds.of([pieces[i] for i in range(first, len(pieces))])
     per_epoch = math.ceil(len(trained) / settings.batch)
     steps = per_epoch * settings.epochs
     optimizer = torch.optim.Adam(network.parameters(), fused=True)
@@ -151,9 +151,9 @@ def _train(
     while step < steps:
         rng = np.random.default_rng((settings.seed, step // per_epoch))
         torch.manual_seed(settings.seed + step)  # of dropout and hidden pieces
-        for picks in epoch(trained.lengths, settings.batch, rng)[step % per_epoch :]:
+        for picks in epoch_batches(trained.lengths, settings.batch, rng)[step % per_epoch :]:
             ids, mask = trained.padded(picks)
-            ids = hide_pieces(ids, mask, settings.token_dropout)
+            ids = apply_token_dropout(ids, mask, settings.token_dropout)
             with devices.mixed_precision(devices.CPU):
                 predicted = network(ids, mask).float()
             loss = embedding_loss(predicted, torch.from_numpy(vectors[first + picks]).float())
@@ -176,10 +176,10 @@ def _train(
             _save_checkpoint(checkpoint, network, optimizer, step, identity)
 
 
-def held_out_similarity(network: torch.nn.Module, pieces: Pieces, vectors: np.ndarray, count: int) -> float:
+def held_out_similarity(network: torch.nn.Module, pieces: PieceIds, vectors: np.ndarray, count: int) -> float:
     """Return the mean cosine similarity of the first ``count`` texts' predicted embeddings to the encoder's."""
-    head = Pieces.of([pieces[i] for i in range(count)])
-    predicted = torch.from_numpy(student_logits(network, head))
+    head = PieceIds.of([pieces[i] for i in range(count)])
+    predicted = torch.from_numpy(predict_student(network, head))
     network.train()
     return 1 - float(embedding_loss(predicted, torch.from_numpy(vectors[:count]).float()))
 

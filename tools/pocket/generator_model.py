@@ -12,7 +12,7 @@ from gendist.nn.pocket.tokenizer import boundaries, generator_tokenizer
 WORD_EMBEDDINGS, OUTPUT_BIAS = "bert.embeddings.word_embeddings.weight", "cls.predictions.bias"
 VOCABULARY_MULTIPLE = 128
 """The vocabulary is padded to a multiple while training: matrix products of other widths are slow on GPUs."""
-NEVER = -1.0e4
+PADDING_BIAS = -1.0e4
 """Output bias of padded vocabulary entries: their probability, and with it their gradient, is zero."""
 
 
@@ -55,7 +55,7 @@ def stack_encoder(encoder: Path, layers: int, unigram_counts: np.ndarray) -> Ber
     with torch.no_grad():
         weights[WORD_EMBEDDINGS].zero_()[:vocabulary] = words
         frequency = (unigram_counts + 0.1) / (unigram_counts + 0.1).sum()
-        weights[OUTPUT_BIAS].fill_(NEVER)[:vocabulary] = torch.from_numpy(np.log(frequency)).float()
+        weights[OUTPUT_BIAS].fill_(PADDING_BIAS)[:vocabulary] = torch.from_numpy(np.log(frequency)).float()
         torch.nn.init.eye_(transform.weight)
         transform.bias.zero_()
         embeddings.position_embeddings.weight += embeddings.token_type_embeddings.weight[0]

@@ -17,9 +17,9 @@ from gendist.nn.pocket.packaged import FILES, GENERATOR, HASHES, MODELS, STUDENT
 from gendist.nn.pocket.quantisation import SCALE
 from tools.pocket.pretraining_settings import HELD_OUT
 
-FIGURES = "figures.json"
-CARD = "README.md"
-BEGIN, CLOSE = "<!-- figures: pocket -->", "<!-- end of figures -->"
+FIGURES_FILE = "figures.json"
+CARD_FILE = "README.md"
+FIGURES_BEGIN, FIGURES_END = "<!-- figures: pocket -->", "<!-- end of figures -->"
 CURVE_POINTS = 12
 
 
@@ -43,16 +43,16 @@ def write_figures(out: Path, scores: Mapping[str, Any]) -> dict[str, Any]:
         scores: new results of ``evaluate_files``; earlier ones of the same weights are kept.
     """
     weights = hash_file(out / WEIGHTS)
-    file = out / FIGURES
+    file = out / FIGURES_FILE
     earlier = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
     unchanged = earlier.get("generator", {}).get("sha256") == weights
     figures = {
         "generator": {
             "sha256": weights,
-            **_tensors(out / WEIGHTS),
+            **_describe_tensors(out / WEIGHTS),
             "curve": held_out_curve((out / WEIGHTS).with_name("curve.jsonl")),
         },
-        "subwords": {"sha256": hash_file(out / VECTORS), **_tensors(out / VECTORS)},
+        "subwords": {"sha256": hash_file(out / VECTORS), **_describe_tensors(out / VECTORS)},
         "nats_per_character": {**(earlier["nats_per_character"] if unchanged else {}), **scores},
     } | ({"students": earlier["students"]} if "students" in earlier else {})
     file.write_text(json.dumps(figures, indent=2, sort_keys=True) + "\n", encoding="utf-8")
@@ -61,7 +61,7 @@ def write_figures(out: Path, scores: Mapping[str, Any]) -> dict[str, Any]:
 
 def write_student_figures(out: Path) -> None:
     """Enter what is known of the students under ``out`` into its ``figures.json``."""
-    file = out / FIGURES
+    file = out / FIGURES_FILE
     figures = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
     figures["students"] = {}
     for student, name in STUDENTS.items():
@@ -69,13 +69,13 @@ def write_student_figures(out: Path) -> None:
         score = json.loads(curve[-1])["held_out_cosine"]
         figures["students"][student] = {
             "sha256": hash_file(out / name),
-            **_tensors(out / name),
+            **_describe_tensors(out / name),
             "held_out_cosine": score,
         }
     file.write_text(json.dumps(figures, indent=2, sort_keys=True) + "\n", encoding="utf-8")
 
 
-def install(out: Path, names: Sequence[str] = (*GENERATOR, *SUBWORD_FILES), models: Path = MODELS) -> None:
+def install_models(out: Path, names: Sequence[str] = (*GENERATOR, *SUBWORD_FILES), models: Path = MODELS) -> None:
     """Copy finished models and their figures into the package; renew its hashes and model card.
 
     Args:
@@ -86,18 +86,20 @@ def install(out: Path, names: Sequence[str] = (*GENERATOR, *SUBWORD_FILES), mode
     Raises:
         GendistError: if a model is not finished, or the card has no place for the figures.
     """
-    missing = [name for name in (*names, FIGURES) if not (out / name).exists()]
+    missing = [name for name in (*names, FIGURES_FILE) if not (out / name).exists()]
     if missing:
         raise GendistError(f"{out}: {', '.join(missing)} missing; run the recipe to its end first")
     for name in names:
         (models / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(out / name, models / name)
     hashes = write_hashes(models)
-    earlier = json.loads((models / FIGURES).read_text(encoding="utf-8")) if (models / FIGURES).exists() else {}
-    figures = earlier | json.loads((out / FIGURES).read_text(encoding="utf-8"))
-    (models / FIGURES).write_text(json.dumps(figures, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+    earlier = (
+        json.loads((models / FIGURES_FILE).read_text(encoding="utf-8")) if (models / FIGURES_FILE).exists() else {}
+    )
+    figures = earlier | json.loads((out / FIGURES_FILE).read_text(encoding="utf-8"))
+    (models / FIGURES_FILE).write_text(json.dumps(figures, indent=2, sort_keys=True) + "\n", encoding="utf-8")
     sizes = {name: (models / name).stat().st_size for name in hashes}
-    card = models / CARD
+    card = models / CARD_FILE
     card.write_text(fill_card(card.read_text(encoding="utf-8"), figures, sizes, hashes), encoding="utf-8")
 
 
@@ -114,20 +116,20 @@ def fill_card(card: str, figures: Mapping[str, Any], sizes: Mapping[str, int], h
     Raises:
         GendistError: if the markers are missing.
     """
-    if BEGIN not in card or CLOSE not in card:
-        raise GendistError(f"the model card has no '{BEGIN}' ... '{CLOSE}' to fill")
+    if FIGURES_BEGIN not in card or FIGURES_END not in card:
+        raise GendistError(f"the model card has no '{FIGURES_BEGIN}' ... '{FIGURES_END}' to fill")
     generator, subwords = figures["generator"], figures["subwords"]
     parts = [
-        _table(("File", "Bytes", "SHA-256"), [(f"`{n}`", f"{sizes[n]:,}", f"`{hashes[n]}`") for n in hashes]),
-        f"Generator: {generator['weights']:,} trained weights, {_made_with(generator)}.\n"
-        f"Subword vectors: {' x '.join(map(str, subwords['shape']))}, {_made_with(subwords)}.",
+        _markdown_table(("File", "Bytes", "SHA-256"), [(f"`{n}`", f"{sizes[n]:,}", f"`{hashes[n]}`") for n in hashes]),
+        f"Generator: {generator['weights']:,} trained weights, {_format_settings(generator)}.\n"
+        f"Subword vectors: {' x '.join(map(str, subwords['shape']))}, {_format_settings(subwords)}.",
     ]
     curve = generator["curve"]
     if curve:
         every = max(1, -(-len(curve) // CURVE_POINTS))
         shown = [p for i, p in enumerate(curve) if (len(curve) - 1 - i) % every == 0]
         rows = [(f"{p['tokens']:,}", f"{p['nats_per_token']:.3f}") for p in shown]
-        parts.append(_table(("Tokens trained on", "Held-out articles, nats per token"), rows))
+        parts.append(_markdown_table(("Tokens trained on", "Held-out articles, nats per token"), rows))
     if students := figures.get("students"):
         student_rows = [
             (name, f"{s['weights']:,}", f"{made['snippets']:,}", str(made["epochs"]), f"{s['held_out_cosine']:.3f}")
@@ -135,16 +137,16 @@ def fill_card(card: str, figures: Mapping[str, Any], sizes: Mapping[str, int], h
             for made in (s["settings"],)
         ]
         heads = ("Student", "Weights", "Snippets", "Passes", "Mean cosine to the encoder, held-out snippets")
-        parts.append(_table(heads, student_rows))
+        parts.append(_markdown_table(heads, student_rows))
     if figures["nats_per_character"]:
         scores = sorted(figures["nats_per_character"].items())
         score_rows = [(name, f"{s['rows']:,}", f"{s['nats_per_character']:.3f}") for name, s in scores]
-        parts.append(_table(("Texts, without finetuning", "Rows", "Nats per character"), score_rows))
-    filled = "\n\n".join([BEGIN, *parts, CLOSE])
-    return re.sub(f"{re.escape(BEGIN)}.*?{re.escape(CLOSE)}", lambda _: filled, card, flags=re.DOTALL)
+        parts.append(_markdown_table(("Texts, without finetuning", "Rows", "Nats per character"), score_rows))
+    filled = "\n\n".join([FIGURES_BEGIN, *parts, FIGURES_END])
+    return re.sub(f"{re.escape(FIGURES_BEGIN)}.*?{re.escape(FIGURES_END)}", lambda _: filled, card, flags=re.DOTALL)
 
 
-def _tensors(file: Path) -> dict[str, Any]:
+def _describe_tensors(file: Path) -> dict[str, Any]:
     """Number of weights, shape where there is one tensor, and what the provenance says."""
     with safe_open(file, "np") as stored:
         made = json.loads((stored.metadata() or {}).get(KEY, "{}"))
@@ -154,7 +156,7 @@ def _tensors(file: Path) -> dict[str, Any]:
     )
 
 
-def _made_with(figures: Mapping[str, Any]) -> str:
+def _format_settings(figures: Mapping[str, Any]) -> str:
     settings = {**figures["settings"]} | ({} if figures["seed"] is None else {"seed": figures["seed"]})
     shown = [
         f"{n.replace('_', ' ')} {v:,}" if isinstance(v, int) else f"{n.replace('_', ' ')} {v}"
@@ -163,6 +165,6 @@ def _made_with(figures: Mapping[str, Any]) -> str:
     return ", ".join(shown) if figures["settings"] else "settings not recorded"
 
 
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+def _markdown_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     lines: list[Sequence[str]] = [head, ["---"] * len(head), *rows]
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)

@@ -45,7 +45,7 @@ def make_optimizers(model: BertLMHeadModel, settings: Pretraining) -> tuple[torc
     )
 
 
-def learning_rate(step: int, seconds: float, settings: Pretraining) -> float:
+def learning_rate_factor(step: int, seconds: float, settings: Pretraining) -> float:
     """Return the share of the peak rates: linear warm-up by steps, constant, linear to zero by time.
 
     Args:
@@ -57,7 +57,7 @@ def learning_rate(step: int, seconds: float, settings: Pretraining) -> float:
     return min(1.0, (step + 1) / settings.warmup_steps, left / settings.decay_share)
 
 
-def take_step(optimizers: tuple[torch.optim.Optimizer, ...], share: float, settings: Pretraining) -> None:
+def optimizer_step(optimizers: tuple[torch.optim.Optimizer, ...], share: float, settings: Pretraining) -> None:
     """Update all weights from their gradients at ``share`` of the peak rates, and drop the gradients.
 
     Muon's updates have a size of their own; the gradients of all other weights are clipped to norm 1.

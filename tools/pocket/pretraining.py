@@ -16,12 +16,12 @@ from gendist.errors import GendistError
 from gendist.io.provenance import KEY, Provenance, hash_file
 from gendist.nn.pocket.encoder import PACKAGE, encoder_folder
 from gendist.nn.pocket.tokenizer import generator_tokenizer
-from tools.pocket.checkpoint import TrainingState, load_checkpoint, save_checkpoint
+from tools.pocket.checkpoint import PretrainingState, load_checkpoint, save_checkpoint
 from tools.pocket.generator_model import NextTokenLoss, generator_config, stack_encoder, trained_weights
-from tools.pocket.optimizers import learning_rate, make_optimizers, take_step
+from tools.pocket.optimizers import learning_rate_factor, make_optimizers, optimizer_step
 from tools.pocket.pack_generator import pack_generator
 from tools.pocket.pretraining_settings import HELD_OUT, Pretraining
-from tools.pocket.token_windows import batches, held_out_windows, source_files, stream_hash, training_stream
+from tools.pocket.token_windows import corpus_paths, held_out_windows, iter_batches, stream_hash, training_stream
 
 log = logging.getLogger(__name__)
 
@@ -47,7 +47,7 @@ def pretrain(settings: Pretraining, clock: Callable[[], float] = time.monotonic)
     torch.manual_seed(settings.seed)
     counts = np.bincount(ids, minlength=tokenizer.get_vocab_size())
     model = stack_encoder(encoder, settings.layers, counts).train().to(device)
-    state = TrainingState(model, make_optimizers(model, settings))
+    state = PretrainingState(model, make_optimizers(model, settings))
     corpus = stream_hash(settings, tokenizer)
     load_checkpoint(settings, state, corpus)
     if state.step == 0:
@@ -60,7 +60,7 @@ def pretrain(settings: Pretraining, clock: Callable[[], float] = time.monotonic)
     _train(settings, state, stream, loss_of=loss, held_out=held_out, corpus=corpus, clock=clock)
     provenance = Provenance(
         "pocket-generator",
-        inputs={file.name: hash_file(file) for file in source_files(settings)},
+        inputs={file.name: hash_file(file) for file in corpus_paths(settings)},
         settings=settings.recipe,
         seed=settings.seed,
         source_models={settings.base.name if settings.base else PACKAGE: hash_file(encoder / "model.safetensors")},
@@ -82,7 +82,7 @@ def is_finished(settings: Pretraining) -> bool:
 
 def _train(
     settings: Pretraining,
-    state: TrainingState,
+    state: PretrainingState,
     stream: torch.Tensor,
     *,
     loss_of: NextTokenLoss,
@@ -94,12 +94,12 @@ def _train(
     first_step, first_seconds = state.step, state.seconds
     saved = state.seconds
     before = clock()
-    for ids in batches(stream, settings, state.step):
+    for ids in iter_batches(stream, settings, state.step):
         if state.seconds >= settings.seconds:
             return
         loss = loss_of(ids)
         loss.backward()
-        take_step(state.optimizers, learning_rate(state.step, state.seconds, settings), settings)
+        optimizer_step(state.optimizers, learning_rate_factor(state.step, state.seconds, settings), settings)
         state.step += 1
         now = clock()
         state.seconds += now - before

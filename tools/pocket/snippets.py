@@ -16,30 +16,30 @@ from gendist.errors import GendistError
 from gendist.jobs.progress import Progress
 from gendist.nn import devices
 from gendist.nn.pretrained import MINILM
-from gendist.stages.baselines.sentence_encoder import Encoder
+from gendist.stages.baselines.sentence_encoder import SentenceEncoder
 from tools.pocket.corpus import articles, corpus_files, paragraphs
 
 log = logging.getLogger(__name__)
 
 SHARD_ROWS = 5000
-SHORTEST, LONGEST = 5, 60
+MIN_WORDS, MAX_WORDS = 5, 60
 """Words of a snippet: labelled texts are about as long."""
 SENTENCE_END = re.compile(r"(?<=[.!?])\s+(?=[A-Z0-9\"'])")
 
 
-def snippets(paragraph: str, rng: np.random.Generator) -> Iterator[str]:
+def iter_snippets(paragraph: str, rng: np.random.Generator) -> Iterator[str]:
     """Cut a paragraph into snippets of whole sentences, each up to a random number of words.
 
     A sentence that is longer than the drawn number is cut there.
     """
     words: list[str] = []
-    wanted = int(rng.integers(SHORTEST, LONGEST + 1))
+    wanted = int(rng.integers(MIN_WORDS, MAX_WORDS + 1))
     for sentence in SENTENCE_END.split(paragraph):
         words += sentence.split()
         if len(words) >= wanted:
             yield " ".join(words[:wanted])
-            words, wanted = [], int(rng.integers(SHORTEST, LONGEST + 1))
-    if len(words) >= SHORTEST:
+            words, wanted = [], int(rng.integers(MIN_WORDS, MAX_WORDS + 1))
+    if len(words) >= MIN_WORDS:
         yield " ".join(words)
 
 
@@ -60,7 +60,7 @@ def draw_snippets(corpora: Sequence[Path], count: int, held_out_articles: int = 
     for number, folder in enumerate(dict.fromkeys(corpora)):
         rows = articles(corpus_files(folder), skip=0 if number else held_out_articles)
         times = list(corpora).count(folder)
-        parts = (snippets(paragraph, rng) for paragraph in paragraphs(rows) for _ in range(times))
+        parts = (iter_snippets(paragraph, rng) for paragraph in paragraphs(rows) for _ in range(times))
         found.update(dict.fromkeys(chain.from_iterable(parts)))
     if not found:
         raise GendistError(f"{corpora[0]}: the corpus holds no paragraph of 80 characters or more")
@@ -89,7 +89,7 @@ def embed_snippets(texts: Sequence[str], folder: Path, part: int = 0, parts: int
     progress = Progress("embedding snippets", len(files), "shards", before=len(files) - len(missing))
     if not missing:
         return files
-    encoder = Encoder(MINILM)
+    encoder = SentenceEncoder(MINILM)
     for number, file in missing:
         rows = list(texts[number * SHARD_ROWS : (number + 1) * SHARD_ROWS])
         vectors = encoder.embed(rows).astype(np.float16)
@@ -106,12 +106,12 @@ def embed_in_processes(texts: Sequence[str], folder: Path, workers: int) -> list
     if workers == 1:
         return embed_snippets(texts, folder)
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, mp_context=context, initializer=_log_and_use_one_thread) as pool:
+    with ProcessPoolExecutor(workers, mp_context=context, initializer=_initialise_worker) as pool:
         parts = [pool.submit(embed_snippets, texts, folder, part, workers) for part in range(workers)]
         return sorted(file for part in parts for file in part.result())
 
 
-def _log_and_use_one_thread() -> None:
+def _initialise_worker() -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     devices.prepare(1, 0)
 

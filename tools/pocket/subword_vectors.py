@@ -16,7 +16,7 @@ from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, tr
 
 from gendist.errors import GendistError
 from gendist.io.provenance import KEY, Provenance, hash_file
-from tools.pocket.cooccurrence import count_pairs, factorise, mutual_information, thin_out
+from tools.pocket.cooccurrence import count_cooccurrences, factorise_pmi, positive_pmi, subsample_frequent
 from tools.pocket.corpus import articles, paragraphs, token_stream
 
 log = logging.getLogger(__name__)
@@ -26,7 +26,7 @@ TOKENIZER_ARTICLES = 60_000
 """Articles that the pieces are learned from; more change little."""
 WINDOW = 5
 """Pieces of context on either side."""
-SPREAD = 0.45
+VECTOR_STD = 0.45
 """Standard deviation of the vectors' components. They are finetuned at one rate: the wider, the more of them stays."""
 
 
@@ -79,10 +79,10 @@ def train_vectors(
         seed: of the frequent pieces left out, and of the factorisation's start.
     """
     pad, vocabulary = tokenizer.get_vocab()[PAD], tokenizer.get_vocab_size()
-    table = count_pairs(thin_out(ids, pad, seed=seed), pad, vocabulary, window)
+    table = count_cooccurrences(subsample_frequent(ids, pad, seed=seed), pad, vocabulary, window)
     seen = table.any(axis=1)
-    vectors = factorise(mutual_information(table), size, seed)
-    vectors *= SPREAD / vectors[seen].std()
+    vectors = factorise_pmi(positive_pmi(table), size, seed)
+    vectors *= VECTOR_STD / vectors[seen].std()
     vectors[~seen] = np.random.default_rng(seed).normal(0.0, 0.1, ((~seen).sum(), size))
     vectors[pad] = 0.0
     log.info("%d of %d pieces occur in the corpus", seen.sum(), vocabulary)
@@ -121,6 +121,6 @@ def train_subwords(files: Sequence[Path], folder: Path, pieces: int, n_articles:
     ids = piece_stream(files, tokenizer, n_articles)
     log.info("%d pieces in the corpus", np.count_nonzero(ids))
     vectors = train_vectors(ids, tokenizer, seed=seed)
-    settings = {"pieces": len(vectors), "articles": n_articles or "all", "window": WINDOW, "spread": SPREAD}
+    settings = {"pieces": len(vectors), "articles": n_articles or "all", "window": WINDOW, "spread": VECTOR_STD}
     inputs = {source.name: hash_file(source) for source in [*files, file]}
     save_vectors(folder, vectors, Provenance("pocket-subwords", inputs, settings, seed))

@@ -19,7 +19,7 @@ from tools.pocket.pretraining_settings import Pretraining
 log = logging.getLogger(__name__)
 
 
-def source_files(settings: Pretraining) -> list[Path]:
+def corpus_paths(settings: Pretraining) -> list[Path]:
     """Return the Parquet files of all corpora in reading order, repeated as the corpora are.
 
     Raises:
@@ -30,9 +30,9 @@ def source_files(settings: Pretraining) -> list[Path]:
 
 def stream_hash(settings: Pretraining, tokenizer: Tokenizer) -> str:
     """Return one SHA-256 over everything that the token stream depends on."""
-    hashes = {file: hash_file(file) for file in set(source_files(settings))}
+    hashes = {file: hash_file(file) for file in set(corpus_paths(settings))}
     digest = hashlib.sha256(f"{settings.held_out_articles} {tokenizer.to_str()}".encode())
-    for file in source_files(settings):
+    for file in corpus_paths(settings):
         digest.update(hashes[file].encode())
     return digest.hexdigest()
 
@@ -45,7 +45,7 @@ def training_stream(settings: Pretraining, tokenizer: Tokenizer) -> np.ndarray:
     """
     file = settings.checkpoint.with_name(f"tokens-{stream_hash(settings, tokenizer)[:16]}.npy")
     if not file.exists():
-        texts = paragraphs(articles(source_files(settings), skip=settings.held_out_articles))
+        texts = paragraphs(articles(corpus_paths(settings), skip=settings.held_out_articles))
         part = file.with_name("tokens.part.npy")
         np.save(part, token_stream(texts, tokenizer, *boundaries(tokenizer)))
         part.replace(file)
@@ -94,7 +94,7 @@ def window_starts(tokens: int, settings: Pretraining, epoch: int) -> np.ndarray:
     return rng.permutation(windows) * settings.window + rng.integers(settings.window)
 
 
-def batches(stream: torch.Tensor, settings: Pretraining, first_step: int = 0) -> Iterator[torch.Tensor]:
+def iter_batches(stream: torch.Tensor, settings: Pretraining, first_step: int = 0) -> Iterator[torch.Tensor]:
     """Yield ids of shape (batch, window + 1), int64, from ``first_step`` on and without end.
 
     Args:

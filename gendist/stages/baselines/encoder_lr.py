@@ -6,8 +6,8 @@ from pathlib import Path
 from gendist.io.provenance import Provenance, hash_file
 from gendist.nn import devices
 from gendist.nn.pretrained import MINILM, describe
-from gendist.stages.baselines.linear_head import HEAD, REGRESSION, fit_head, load_head
-from gendist.stages.baselines.sentence_encoder import MAX_TOKENS, Encoder, encoder_predictor
+from gendist.stages.baselines.linear_head import HEAD_FILE, LOGISTIC_REGRESSION, fit_head, load_head
+from gendist.stages.baselines.sentence_encoder import MAX_TOKENS, SentenceEncoder, encoder_predictor
 from gendist.stages.evaluation.predictor import Predictor
 from gendist.stages.evaluation.run_folder import RunRow, write_run
 from gendist.stages.texts.text_tables import read_texts
@@ -32,17 +32,17 @@ def fit_encoder_lr(train: Path, test: Path, folder: Path, dataset: str, model: s
     devices.prepare(threads, 0)
     rows, unseen = read_texts(train), read_texts(test)
     began = time.perf_counter()
-    encoder = Encoder(model)
+    encoder = SentenceEncoder(model)
     head = fit_head(encoder.embed(rows.texts), rows.labels, len(rows.label_names), train)
     seconds = time.perf_counter() - began
     logits = head.logits(encoder.embed(unseen.texts))
     provenance = Provenance(
         "baselines",
         inputs={"train": hash_file(train), "test": hash_file(test)},
-        settings={"max_tokens": MAX_TOKENS, "regression": dict(REGRESSION)},
+        settings={"max_tokens": MAX_TOKENS, "regression": dict(LOGISTIC_REGRESSION)},
         source_models=describe(model, None),
     )
-    head.save(folder / HEAD, provenance)
+    head.save(folder / HEAD_FILE, provenance)
     n_parameters = encoder.n_parameters + head.n_parameters
     row = RunRow(dataset=dataset, system="encoder-lr", n_real=len(rows.texts), n_parameters=n_parameters)
     write_run(folder, row, unseen.ids, unseen.labels, logits.argmax(1), logits, provenance, seconds)
@@ -51,4 +51,4 @@ def fit_encoder_lr(train: Path, test: Path, folder: Path, dataset: str, model: s
 def load_encoder_lr(folder: Path, model: str = MINILM) -> Predictor:
     """Load the classifier of a run folder onto its encoder, on one thread."""
     devices.prepare(1, 0)
-    return encoder_predictor(Encoder(model), load_head(folder / HEAD), folder / HEAD)
+    return encoder_predictor(SentenceEncoder(model), load_head(folder / HEAD_FILE), folder / HEAD_FILE)

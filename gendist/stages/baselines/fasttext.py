@@ -20,8 +20,8 @@ from gendist.stages.evaluation.predictor import Predictor
 from gendist.stages.evaluation.run_folder import RunRow, write_run
 from gendist.stages.texts.text_tables import read_texts
 
-LABEL = "__label__"
-MODEL = "model.bin"
+LABEL_PREFIX = "__label__"
+MODEL_FILE = "model.bin"
 """File of the model in fastText's own format, which holds numbers and words alone."""
 # Few rows need many passes. Chosen by five-fold cross-validation within the training rows
 # (100 per class) of newsbriefs and AG News, no test row seen: 50 passes beat 25 by 0.4 to 1.2
@@ -36,7 +36,7 @@ SETTINGS: dict[str, Any] = {
     "loss": "softmax",
     "thread": 1,
 }
-SMALLEST = 1e-5
+MIN_PROBABILITY = 1e-5
 """Probability of a class that was not returned; fastText itself adds as much to each."""
 
 
@@ -56,15 +56,15 @@ def fit_fasttext(train: Path, test: Path, folder: Path, dataset: str, seed: int)
         GendistError: if a file is missing or damaged.
     """
     rows, unseen = read_texts(train), read_texts(test)
-    lines = [f"{LABEL}{label} {clean(text)}\n" for label, text in zip(rows.labels, rows.texts, strict=True)]
+    lines = [f"{LABEL_PREFIX}{label} {preprocess(text)}\n" for label, text in zip(rows.labels, rows.texts, strict=True)]
     with tempfile.TemporaryDirectory() as scratch:
         source = Path(scratch) / "train.txt"
         source.write_text("".join(lines), encoding="utf-8", newline="\n")
         began = time.perf_counter()
-        model = floret.train_supervised(input=str(source), label=LABEL, seed=seed, verbose=0, **SETTINGS)
+        model = floret.train_supervised(input=str(source), label=LABEL_PREFIX, seed=seed, verbose=0, **SETTINGS)
         seconds = time.perf_counter() - began
     logits = _log_probabilities(model, unseen.texts, len(rows.label_names))
-    with whole_file(folder / MODEL) as part:
+    with whole_file(folder / MODEL_FILE) as part:
         model.save_model(str(part))
     write_run(
         folder,
@@ -97,13 +97,15 @@ def load_fasttext(folder: Path, classes: int) -> Predictor:
         GendistError: if the file is missing or damaged.
     """
     try:
-        model = floret.load_model(str(folder / MODEL))
+        model = floret.load_model(str(folder / MODEL_FILE))
     except ValueError as error:
-        raise GendistError(f"{folder / MODEL}: missing or damaged ({error}); delete its folder and run again") from None
-    return Predictor(lambda texts: _log_probabilities(model, texts, classes).argmax(1), [folder / MODEL], "floret")
+        raise GendistError(
+            f"{folder / MODEL_FILE}: missing or damaged ({error}); delete its folder and run again"
+        ) from None
+    return Predictor(lambda texts: _log_probabilities(model, texts, classes).argmax(1), [folder / MODEL_FILE], "floret")
 
 
-def clean(text: str) -> str:
+def preprocess(text: str) -> str:
     """Lower-case and split into words and marks, on one line.
 
     An underscore becomes a space, so that no word of a text can pass for a label.
@@ -113,10 +115,10 @@ def clean(text: str) -> str:
 
 def _log_probabilities(model: Any, texts: Sequence[str], classes: int) -> np.ndarray:
     """Return log probabilities, (rows, classes) float32."""
-    out = np.full((len(texts), classes), SMALLEST, dtype=np.float64)
+    out = np.full((len(texts), classes), MIN_PROBABILITY, dtype=np.float64)
     for row, text in enumerate(texts):
         # Past the Python face of floret 0.10.5: for a list of texts it repeats the top class's
         # probability for all classes, and for a single text it fails under numpy 2.
-        for probability, name in model.f.predict(f"{clean(text)}\n", -1, 0.0, "strict"):
-            out[row, int(name.removeprefix(LABEL))] = max(probability, SMALLEST)
+        for probability, name in model.f.predict(f"{preprocess(text)}\n", -1, 0.0, "strict"):
+            out[row, int(name.removeprefix(LABEL_PREFIX))] = max(probability, MIN_PROBABILITY)
     return np.log(out).astype(np.float32)

@@ -15,15 +15,15 @@ from gendist.io.checksums import require_intact_tensors
 from gendist.io.files import write_tensors
 from gendist.io.provenance import KEY, Provenance
 
-HEAD = "head.safetensors"
-REGRESSION: Mapping[str, Any] = {"C": 1.0, "max_iter": 1000}
+HEAD_FILE = "head.safetensors"
+LOGISTIC_REGRESSION: Mapping[str, Any] = {"C": 1.0, "max_iter": 1000}
 """scikit-learn's defaults, with room to converge."""
-UNSEEN = -1e4
+UNSEEN_LOGIT = -1e4
 """Logit of a class without any training row."""
 
 
 @dataclass(frozen=True)
-class Head:
+class LinearHead:
     """Logistic regression: ``weight`` (classes, features) and ``bias`` (classes,), float32."""
 
     weight: np.ndarray
@@ -45,7 +45,7 @@ class Head:
         write_tensors(path, tensors, (KEY, provenance.to_json()))
 
 
-def fit_head(features: np.ndarray, labels: np.ndarray, classes: int, train: Path) -> Head:
+def fit_head(features: np.ndarray, labels: np.ndarray, classes: int, train: Path) -> LinearHead:
     """Fit on features (rows, features) and gold labels (rows,).
 
     Raises:
@@ -53,26 +53,26 @@ def fit_head(features: np.ndarray, labels: np.ndarray, classes: int, train: Path
     """
     from sklearn.linear_model import LogisticRegression  # not needed by what only reads a head
 
-    regression = LogisticRegression(**REGRESSION)
+    regression = LogisticRegression(**LOGISTIC_REGRESSION)
     try:
         regression.fit(features, labels)
     except ValueError as error:
         raise GendistError(f"{train}: {str(error).splitlines()[0]}") from None
-    return expanded(regression, classes)
+    return head_from_regression(regression, classes)
 
 
-def expanded(regression: Any, classes: int) -> Head:
+def head_from_regression(regression: Any, classes: int) -> LinearHead:
     """Take a fitted ``LogisticRegression`` over as one row of weights for each class."""
     weight, bias = regression.coef_, regression.intercept_
     if len(regression.classes_) == 2:  # one row, for the second class against the first
         weight, bias = np.concatenate([0 * weight, weight]), np.concatenate([0 * bias, bias])
-    head = Head(np.zeros((classes, weight.shape[1]), np.float32), np.full(classes, UNSEEN, np.float32))
+    head = LinearHead(np.zeros((classes, weight.shape[1]), np.float32), np.full(classes, UNSEEN_LOGIT, np.float32))
     head.weight[regression.classes_] = weight
     head.bias[regression.classes_] = bias
     return head
 
 
-def load_head(path: Path) -> Head:
+def load_head(path: Path) -> LinearHead:
     """Read what ``Head.save`` wrote.
 
     Raises:
@@ -81,6 +81,6 @@ def load_head(path: Path) -> Head:
     require_intact_tensors(path)
     try:
         tensors = load_file(path)
-        return Head(tensors["weight"].numpy(), tensors["bias"].numpy())
+        return LinearHead(tensors["weight"].numpy(), tensors["bias"].numpy())
     except (OSError, SafetensorError, KeyError) as error:
         raise GendistError(f"{path}: missing or damaged ({error}); delete its folder and run again") from None

@@ -21,18 +21,18 @@ from gendist.io.files import read_json, write_json, write_tensors
 from gendist.io.folders import model_folder
 from gendist.io.provenance import Provenance, hash_file, hash_folder
 from gendist.nn import devices
-from gendist.stages.baselines.linear_head import HEAD, REGRESSION, fit_head, load_head
+from gendist.stages.baselines.linear_head import HEAD_FILE, LOGISTIC_REGRESSION, fit_head, load_head
 from gendist.stages.evaluation.predictor import Predictor
 from gendist.stages.evaluation.run_folder import RunRow, write_run
 from gendist.stages.texts.text_tables import read_texts
 
-WIDTH = 256
+PCA_DIMENSIONS = 256
 """The library's default: principal components that are kept."""
 STATIC_FILES = ("config.json", "model.safetensors", "tokenizer.json")
-MISSING = "system 'model2vec' needs an extra: pip install 'gendist[model2vec]'"
+MISSING_EXTRA = "system 'model2vec' needs an extra: pip install 'gendist[model2vec]'"
 
 
-def distil_static(target: Path, model: str = "minilm", width: int | None = WIDTH, threads: int = 1) -> None:
+def distil_static(target: Path, model: str = "minilm", width: int | None = PCA_DIMENSIONS, threads: int = 1) -> None:
     """Write the static embeddings of an encoder: the same for every dataset.
 
     Args:
@@ -49,7 +49,7 @@ def distil_static(target: Path, model: str = "minilm", width: int | None = WIDTH
     try:
         from model2vec.distill import distill_from_model
     except ImportError:
-        raise GendistError(MISSING) from None
+        raise GendistError(MISSING_EXTRA) from None
     devices.prepare(threads, 0)
     encoder = load_encoder(model).encoder
     with redirect_stderr(io.StringIO()):  # its progress bar
@@ -90,9 +90,9 @@ def fit_model2vec(train: Path, test: Path, static: Path, folder: Path, dataset: 
     provenance = Provenance(
         "baselines",
         inputs={"train": hash_file(train), "test": hash_file(test), "static": hash_folder(static)},
-        settings={"regression": dict(REGRESSION)},
+        settings={"regression": dict(LOGISTIC_REGRESSION)},
     )
-    head.save(folder / HEAD, provenance)
+    head.save(folder / HEAD_FILE, provenance)
     n_parameters = int(embeddings.embedding.size) + head.n_parameters
     row = RunRow(dataset=dataset, system="model2vec", n_real=len(rows.texts), n_parameters=n_parameters)
     write_run(folder, row, unseen.ids, unseen.labels, logits.argmax(1), logits, provenance, seconds)
@@ -100,8 +100,8 @@ def fit_model2vec(train: Path, test: Path, static: Path, folder: Path, dataset: 
 
 def load_model2vec(folder: Path, static: Path) -> Predictor:
     """Load the classifier of a run folder onto its static embeddings."""
-    embeddings, head = load_static(static), load_head(folder / HEAD)
-    files = [folder / HEAD, *(static / name for name in STATIC_FILES)]
+    embeddings, head = load_static(static), load_head(folder / HEAD_FILE)
+    files = [folder / HEAD_FILE, *(static / name for name in STATIC_FILES)]
     return Predictor(lambda texts: head.logits(embed(embeddings, texts)).argmax(1), files, "model2vec")
 
 
@@ -114,7 +114,7 @@ def load_static(folder: Path) -> Any:
     try:
         from model2vec import StaticModel
     except ImportError:
-        raise GendistError(MISSING) from None
+        raise GendistError(MISSING_EXTRA) from None
     if not (folder / "model.safetensors").is_file():
         raise GendistError(f"{folder}: no static embeddings there")
     config = read_json(folder / "config.json")

@@ -11,17 +11,17 @@ from torch.nn import functional
 from gendist.nn.packed_linear import pack_linear_layers
 from gendist.nn.padding import padded
 from gendist.nn.pretrained import load_encoder, load_tokenizer, locate
-from gendist.stages.baselines.linear_head import Head
+from gendist.stages.baselines.linear_head import LinearHead
 from gendist.stages.evaluation.predictor import Predictor
-from gendist.stages.logits.batched_logits import TOKEN_BUDGET, encode
+from gendist.stages.logits.batched_logits import TOKEN_BUDGET, tokenise
 
 MAX_TOKENS = 128
 """Longer texts are cut: where the embedded teacher cuts them."""
-FILES = ("config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json")
+ENCODER_FILES = ("config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json")
 """Of a transformers folder, what inference needs."""
 
 
-class Encoder:
+class SentenceEncoder:
     """A frozen encoder and its tokenizer."""
 
     def __init__(self, model: str) -> None:
@@ -39,7 +39,7 @@ class Encoder:
     @torch.inference_mode()
     def embed(self, texts: Sequence[str]) -> np.ndarray:
         """Return unit vectors (texts, width), float32, in the order of the texts."""
-        encoded = encode(self.tokenizer, texts, MAX_TOKENS, self.model)
+        encoded = tokenise(self.tokenizer, texts, MAX_TOKENS, self.model)
         order = sorted(range(len(encoded)), key=lambda i: (len(encoded[i]), i))
         vectors = np.empty((len(encoded), self.model.config.hidden_size), np.float32)
         while order:
@@ -50,9 +50,9 @@ class Encoder:
         return vectors
 
 
-def encoder_predictor(encoder: Encoder, head: Head, head_file: Path) -> Predictor:
+def encoder_predictor(encoder: SentenceEncoder, head: LinearHead, head_file: Path) -> Predictor:
     """Join an encoder and a classifier over its embeddings."""
-    files = [encoder.folder / name for name in FILES]
+    files = [encoder.folder / name for name in ENCODER_FILES]
     return Predictor(
         lambda texts: head.logits(encoder.embed(texts)).argmax(1),
         [head_file, *(file for file in files if file.is_file())],

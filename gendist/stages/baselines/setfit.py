@@ -14,13 +14,13 @@ from gendist.io.provenance import Provenance, hash_file
 from gendist.jobs.progress import Progress
 from gendist.nn import devices
 from gendist.nn.pretrained import MINILM, describe, load_tokenizer, locate
-from gendist.stages.baselines.linear_head import HEAD, REGRESSION, expanded, load_head
-from gendist.stages.baselines.sentence_encoder import MAX_TOKENS, Encoder, encoder_predictor
+from gendist.stages.baselines.linear_head import HEAD_FILE, LOGISTIC_REGRESSION, head_from_regression, load_head
+from gendist.stages.baselines.sentence_encoder import MAX_TOKENS, SentenceEncoder, encoder_predictor
 from gendist.stages.evaluation.predictor import Predictor
 from gendist.stages.evaluation.run_folder import RunRow, write_run
 from gendist.stages.texts.text_tables import Texts, read_texts
 
-BATCH = 16
+BATCH_SIZE = 16
 """Pairs in a step: the library's default, as are learning rate, loss and warm-up."""
 STEPS = 200
 """The library's own default, every pair once, is 19,000 steps at 600 rows. The embedded teacher takes 200 as well."""
@@ -67,17 +67,22 @@ def fit_setfit(
     provenance = Provenance(
         "baselines",
         inputs={"train": hash_file(train), "test": hash_file(test)},
-        settings={"batch": BATCH, "steps": steps, "max_tokens": MAX_TOKENS, "regression": dict(REGRESSION)},
+        settings={
+            "batch": BATCH_SIZE,
+            "steps": steps,
+            "max_tokens": MAX_TOKENS,
+            "regression": dict(LOGISTIC_REGRESSION),
+        },
         seed=seed,
         source_models=describe(model, None),
     )
     folder.mkdir(parents=True, exist_ok=True)
     trained.model_body[0].auto_model.save_pretrained(folder)
     load_tokenizer(model).save_pretrained(folder)
-    head = expanded(trained.model_head, len(rows.label_names))
-    head.save(folder / HEAD, provenance)
+    head = head_from_regression(trained.model_head, len(rows.label_names))
+    head.save(folder / HEAD_FILE, provenance)
     provenance.to_file(folder)
-    encoder = Encoder(str(folder))  # what is evaluated is what was saved
+    encoder = SentenceEncoder(str(folder))  # what is evaluated is what was saved
     logits = head.logits(encoder.embed(unseen.texts))
     n_parameters = encoder.n_parameters + head.n_parameters
     row = RunRow(dataset=dataset, system="setfit", n_real=len(rows.texts), seed=seed, n_parameters=n_parameters)
@@ -87,7 +92,7 @@ def fit_setfit(
 def load_setfit(folder: Path) -> Predictor:
     """Load the model of a run folder, on one thread."""
     devices.prepare(1, 0)
-    return encoder_predictor(Encoder(str(folder)), load_head(folder / HEAD), folder / HEAD)
+    return encoder_predictor(SentenceEncoder(str(folder)), load_head(folder / HEAD_FILE), folder / HEAD_FILE)
 
 
 def _train(rows: Texts, model: str, steps: int, seed: int, place: str) -> Any:
@@ -111,7 +116,7 @@ def _train(rows: Texts, model: str, steps: int, seed: int, place: str) -> Any:
     with tempfile.TemporaryDirectory() as scratch:
         arguments = TrainingArguments(
             output_dir=scratch,
-            batch_size=BATCH,
+            batch_size=BATCH_SIZE,
             max_steps=steps,
             seed=seed,
             save_strategy="no",
@@ -121,7 +126,7 @@ def _train(rows: Texts, model: str, steps: int, seed: int, place: str) -> Any:
         )
         setfit = SetFitModel(
             model_body=SentenceTransformer(modules=[transformer, pooling, Normalize()], device=place),
-            model_head=LogisticRegression(**REGRESSION),
+            model_head=LogisticRegression(**LOGISTIC_REGRESSION),
         )
         data = Dataset.from_dict({"text": rows.texts, "label": rows.labels.tolist()})
         # Its own progress bars and lines would drown ours.

@@ -21,7 +21,7 @@ from gendist.stages.texts.text_tables import read_texts
 # Common defaults, chosen without a look at any test set. Single words only: pairs would add
 # many features that occur once, which about 100 rows per class cannot weigh.
 VECTORIZER = {"sublinear_tf": True}
-WEIGHTS, WORDS = "svm.safetensors", "vocabulary.json"
+WEIGHTS_FILE, VOCABULARY_FILE = "svm.safetensors", "vocabulary.json"
 SVM = {"C": 1.0, "max_iter": 10_000, "random_state": 0}
 
 
@@ -77,14 +77,14 @@ def load_tfidf_svm(folder: Path) -> Predictor:
     Raises:
         GendistError: if a file is missing or damaged.
     """
-    words = read_json(folder / WORDS)
-    require_intact_tensors(folder / WEIGHTS)
+    words = read_json(folder / VOCABULARY_FILE)
+    require_intact_tensors(folder / WEIGHTS_FILE)
     try:
-        stored = load_file(folder / WEIGHTS)
+        stored = load_file(folder / WEIGHTS_FILE)
         arrays = {name: stored[name] for name in ("idf", "coef", "intercept", "classes")}
     except (OSError, SafetensorError, KeyError) as error:
         raise GendistError(
-            f"{folder / WEIGHTS}: missing or damaged ({error}); delete its folder and run again"
+            f"{folder / WEIGHTS_FILE}: missing or damaged ({error}); delete its folder and run again"
         ) from None
     vectorizer = TfidfVectorizer(**VECTORIZER, vocabulary=words)
     vectorizer.idf_ = arrays["idf"]
@@ -95,12 +95,12 @@ def load_tfidf_svm(folder: Path) -> Predictor:
         classes: np.ndarray = svm.predict(vectorizer.transform(texts))
         return classes
 
-    return Predictor(predict, [folder / WEIGHTS, folder / WORDS], "scikit-learn")
+    return Predictor(predict, [folder / WEIGHTS_FILE, folder / VOCABULARY_FILE], "scikit-learn")
 
 
 def _save(folder: Path, vectorizer: TfidfVectorizer, svm: LinearSVC, provenance: Provenance) -> None:
     arrays = {"idf": vectorizer.idf_, "coef": svm.coef_, "intercept": svm.intercept_, "classes": svm.classes_}
     # Contiguous: the coefficients are in Fortran's order, which safetensors does not look at.
     arrays = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
-    write_bytes(folder / WEIGHTS, save(arrays, {KEY: sealed(save(arrays), provenance.to_json())}))
-    write_json(folder / WORDS, {word: int(place) for word, place in vectorizer.vocabulary_.items()})
+    write_bytes(folder / WEIGHTS_FILE, save(arrays, {KEY: sealed(save(arrays), provenance.to_json())}))
+    write_json(folder / VOCABULARY_FILE, {word: int(place) for word, place in vectorizer.vocabulary_.items()})

@@ -7,13 +7,13 @@ import numpy as np
 from gendist.stages.evaluation.metrics import BINS
 
 SCORES = ("precision", "recall", "f1")
-SAMPLES = 1000
+BOOTSTRAP_SAMPLES = 1000
 """Bootstrap samples."""
-_CHUNK = 50
+_SAMPLES_PER_CHUNK = 50
 """Samples that are drawn at once: it bounds the memory, not the result."""
 
 
-class Bins(NamedTuple):
+class ReliabilityBins(NamedTuple):
     """A reliability diagram (Guo et al. 2017, On Calibration of Modern Neural Networks, section 2)."""
 
     rows: np.ndarray
@@ -31,7 +31,7 @@ class Bins(NamedTuple):
         return float(np.average(gaps, weights=self.rows[filled]))
 
 
-def confusion(labels: np.ndarray, predicted: np.ndarray, classes: int) -> np.ndarray:
+def confusion_matrix(labels: np.ndarray, predicted: np.ndarray, classes: int) -> np.ndarray:
     """Count gold classes (rows) against predicted ones (columns).
 
     Args:
@@ -54,13 +54,13 @@ def class_scores(counts: np.ndarray) -> np.ndarray:
     one without rows.
 
     Args:
-        counts: (classes, classes) from ``confusion``.
+        counts: (classes, classes) from ``confusion_matrix``.
     """
     return _scores(np.diagonal(counts), counts.sum(axis=0), counts.sum(axis=1))
 
 
-def score_intervals(
-    labels: np.ndarray, predicted: np.ndarray, classes: int, samples: int = SAMPLES, seed: int = 0
+def bootstrap_intervals(
+    labels: np.ndarray, predicted: np.ndarray, classes: int, samples: int = BOOTSTRAP_SAMPLES, seed: int = 0
 ) -> np.ndarray:
     """Return 95 % intervals of precision, recall and F1: percentile bootstrap over the test rows.
 
@@ -85,10 +85,10 @@ def score_intervals(
     right = np.where(gold > 0, named, 0)
     rng = np.random.default_rng(seed)
     drawn = []
-    for first in range(0, samples, _CHUNK):
+    for first in range(0, samples, _SAMPLES_PER_CHUNK):
         times = [
             np.bincount(rng.integers(0, len(labels), len(labels)), minlength=len(labels))
-            for _ in range(min(_CHUNK, samples - first))
+            for _ in range(min(_SAMPLES_PER_CHUNK, samples - first))
         ]
         weights = np.array(times, dtype=float)  # (samples of the chunk, rows)
         drawn.append(_scores(weights @ right, weights @ named, weights @ gold))
@@ -101,7 +101,7 @@ def score_intervals(
     return ends.reshape(2, classes, len(SCORES))
 
 
-def reliability(labels: np.ndarray, probabilities: np.ndarray, bins: int = BINS) -> Bins:
+def reliability_bins(labels: np.ndarray, probabilities: np.ndarray, bins: int = BINS) -> ReliabilityBins:
     """Sort predictions by the probability of their top class into bins of equal width.
 
     Args:
@@ -115,7 +115,7 @@ def reliability(labels: np.ndarray, probabilities: np.ndarray, bins: int = BINS)
     count = np.bincount(place, minlength=bins)
     with np.errstate(invalid="ignore"):
         confidence, accuracy = (np.bincount(place, weights=w, minlength=bins) / count for w in (top, right))
-    return Bins(count, confidence, accuracy)
+    return ReliabilityBins(count, confidence, accuracy)
 
 
 def _scores(right: np.ndarray, named: np.ndarray, gold: np.ndarray) -> np.ndarray:

@@ -37,11 +37,11 @@ SCHEMA = pa.schema(
     ]
 )
 """Columns of ``results/metrics.parquet``, in this order; scores are fractions, nll is in nats."""
-OPTIONAL = pa.schema([("n_unlabelled", pa.int64())])
+OPTIONAL_SCHEMA = pa.schema([("n_unlabelled", pa.int64())])
 """Columns after those, where some run of the study has a value."""
 
-REQUIRED = ("dataset", "system", "accuracy", "macro_f1", "train_seconds")
-ORDER = ("dataset", "system", "variant", "teacher", "generator", "sampling", "n_synthetic", "seed")
+REQUIRED_COLUMNS = ("dataset", "system", "accuracy", "macro_f1", "train_seconds")
+KEY_COLUMNS = ("dataset", "system", "variant", "teacher", "generator", "sampling", "n_synthetic", "seed")
 """What tells two runs apart, and the order of the rows."""
 
 
@@ -52,7 +52,8 @@ def collect_metrics(folders: Sequence[Path], target: Path) -> None:
 
     Args:
         folders: run folders of students, baselines and teachers.
-        target: the Parquet file to write, with the columns of ``SCHEMA``, and those of ``OPTIONAL`` that hold anything.
+        target: the Parquet file to write, with the columns of ``SCHEMA``, and non-empty ones of
+            ``OPTIONAL_SCHEMA``.
 
     Raises:
         GendistError: if a file is missing or damaged, or two folders hold the same run.
@@ -62,16 +63,18 @@ def collect_metrics(folders: Sequence[Path], target: Path) -> None:
     for folder in map(Path, folders):
         row = _read_row(folder)
         # Named by content, not by path: the record must not say where the project lies.
-        filled = [column for column in OPTIONAL.names if row[column] is not None]
-        name = "/".join(str(row[column]) for column in (*ORDER, *filled))
+        filled = [column for column in OPTIONAL_SCHEMA.names if row[column] is not None]
+        name = "/".join(str(row[column]) for column in (*KEY_COLUMNS, *filled))
         if name in rows:
             raise GendistError(f"{folder / METRICS}: the same run ({name}) is in another folder too")
         rows[name] = row
         hashes[name] = hash_file(folder / METRICS)
     if not rows:
         raise GendistError(f"{target}: no run folders to collect")
-    ordered = sorted(rows.values(), key=lambda row: [_sort_key(row[column]) for column in (*ORDER, *OPTIONAL.names)])
-    further = [field for field in OPTIONAL if any(row[field.name] is not None for row in ordered)]
+    ordered = sorted(
+        rows.values(), key=lambda row: [_sort_key(row[column]) for column in (*KEY_COLUMNS, *OPTIONAL_SCHEMA.names)]
+    )
+    further = [field for field in OPTIONAL_SCHEMA if any(row[field.name] is not None for row in ordered)]
     table = pa.Table.from_pylist(ordered, schema=pa.schema([*SCHEMA, *further]))
     write_parquet(target, table, Provenance("evaluation", inputs=hashes))
 
@@ -108,17 +111,17 @@ def evaluate_logits(test_texts: Path, logits: Path, folder: Path, row: RunRow, t
 
 def _read_row(folder: Path) -> dict[str, Any]:
     path = folder / METRICS
-    row = dict.fromkeys(OPTIONAL.names) | read_json(path)
+    row = dict.fromkeys(OPTIONAL_SCHEMA.names) | read_json(path)
     row["train_seconds"] = read_json(folder / TIMING).get("train_seconds")
-    missing, unknown = set(SCHEMA.names) - set(row), set(row) - {*SCHEMA.names, *OPTIONAL.names}
+    missing, unknown = set(SCHEMA.names) - set(row), set(row) - {*SCHEMA.names, *OPTIONAL_SCHEMA.names}
     if missing or unknown:
         wrong = f"lacks {', '.join(sorted(missing))}" if missing else f"has unknown {', '.join(sorted(unknown))}"
         raise GendistError(f"{path}: {wrong}; delete the folder and run again")
-    for name in REQUIRED:
+    for name in REQUIRED_COLUMNS:
         if row[name] is None:
             raise GendistError(f"{folder / TIMING if name == 'train_seconds' else path}: '{name}' is empty")
     try:
-        pa.Table.from_pylist([row], schema=pa.schema([*SCHEMA, *OPTIONAL]))
+        pa.Table.from_pylist([row], schema=pa.schema([*SCHEMA, *OPTIONAL_SCHEMA]))
     except (pa.ArrowException, TypeError, ValueError, OverflowError) as error:
         raise GendistError(f"{path}: a value has the wrong type ({str(error).splitlines()[0]})") from None
     return row

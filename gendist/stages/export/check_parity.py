@@ -10,11 +10,11 @@ from gendist.predict.classifier import TextClassifier
 from gendist.stages.evaluation.metrics import accuracy, ece, nll
 from gendist.stages.texts.text_tables import Texts
 
-TOLERATED = 0.001
+MAX_CHANGED_LABELS = 0.001
 """Share of test rows that may get another label in float32: rows whose two best classes are equal to six digits."""
 
 
-def parity(folder: Path, tested: Texts, logits: np.ndarray, tables: bool) -> dict[str, Any]:
+def check_parity(folder: Path, tested: Texts, logits: np.ndarray, tables: bool) -> dict[str, Any]:
     """Score the test texts with the files of an export, as a user would, and compare.
 
     Args:
@@ -41,9 +41,11 @@ def parity(folder: Path, tested: Texts, logits: np.ndarray, tables: bool) -> dic
             "equal_labels": accuracy(logits.argmax(1), found.argmax(1)),
         }
     differing = 1 - figures["float32"]["equal_labels"]
-    if differing > TOLERATED:
+    if differing > MAX_CHANGED_LABELS:
         shown = f"gives {100 * differing:.1f} % of the test rows another label than PyTorch does"
-        raise GendistError(f"the exported network {shown} (tolerated: {100 * TOLERATED} %); nothing was written")
+        raise GendistError(
+            f"the exported network {shown} (tolerated: {100 * MAX_CHANGED_LABELS} %); nothing was written"
+        )
     return figures
 
 

@@ -30,10 +30,10 @@ def choose_student(candidates: Sequence[Run], held_out: Sequence[Path], target: 
     Raises:
         GendistError: if the files are not about the same rows.
     """
-    ids, labels = _rows_of(held_out[0])
+    ids, labels = _read_rows(held_out[0])
     ranking = []
     for candidate, file in zip(candidates, held_out, strict=True):
-        its_ids, its_labels = _rows_of(file)
+        its_ids, its_labels = _read_rows(file)
         if not np.array_equal(ids, its_ids) or not np.array_equal(labels, its_labels):
             raise GendistError(f"{file}: its rows are not those of {held_out[0]}")
         ranking.append(
@@ -48,7 +48,7 @@ def choose_student(candidates: Sequence[Run], held_out: Sequence[Path], target: 
     write_json(target, {"chosen": ranking[0], "ranking": ranking, "provenance": provenance})
 
 
-def _rows_of(file: Path) -> tuple[np.ndarray, np.ndarray]:
+def _read_rows(file: Path) -> tuple[np.ndarray, np.ndarray]:
     table = read_parquet(file, ["id", "label"])
     return table["id"].to_numpy(), table["label"].to_numpy()
 

@@ -18,13 +18,13 @@ from gendist.jobs.progress import Progress
 from gendist.nn import devices
 from gendist.stages.export.tokenizer import require_tokenizer
 from gendist.stages.logits.logits_files import logits_column
-from gendist.stages.students.distil_student import encode, input_hashes
-from gendist.stages.students.initial_weights import build_untrained, general_start
-from gendist.stages.students.row_filters import selection_of
+from gendist.stages.students.distil_student import encode_pieces, input_hashes
+from gendist.stages.students.initial_weights import build_initialised, initial_weight_files
+from gendist.stages.students.row_filters import variant_filter
 from gendist.stages.students.subwords import load_subwords
-from gendist.stages.students.train_seeds import fitted_seeds
-from gendist.stages.students.train_student import Schedule, student_logits
-from gendist.stages.students.training_rows import Synthetic, TrainingRows, Unlabelled, training_rows
+from gendist.stages.students.train_seeds import train_seeds
+from gendist.stages.students.train_student import TrainingSchedule, predict_student
+from gendist.stages.students.training_rows import SyntheticFiles, TrainingRows, UnlabelledFiles, assemble_training_rows
 from gendist.stages.texts.text_tables import Texts, read_texts
 
 log = logging.getLogger(__name__)
@@ -54,9 +54,9 @@ def cross_fit(
     folds: int,
     seed: int,
     train_logits: Path | None = None,
-    synthetic: Synthetic | None = None,
+    synthetic: SyntheticFiles | None = None,
     threads: int = 1,
-    unlabelled: Unlabelled | None = None,
+    unlabelled: UnlabelledFiles | None = None,
 ) -> None:
     """Train a student once for each fold, without its real rows, and write the scores of those rows.
 
@@ -80,24 +80,26 @@ def cross_fit(
     require_tokenizer(embeddings)  # a student that cannot be exported is not worth the time
     real = read_texts(train)
     subwords = load_subwords(embeddings)
-    rows = training_rows(regime, real, train_logits, synthetic, selection_of(variant, training), unlabelled)
+    rows = assemble_training_rows(regime, real, train_logits, synthetic, variant_filter(variant, training), unlabelled)
     fold = assign_folds(real, folds, seed)
-    encoded = encode(subwords, real.texts, training.max_pieces)
+    encoded = encode_pieces(subwords, real.texts, training.max_pieces)
     logits = np.empty((len(real.texts), len(real.label_names)), np.float32)
-    build_one = partial(build_untrained, subwords.vectors, student, len(real.label_names))
+    build_one = partial(build_initialised, subwords.vectors, student, len(real.label_names))
     devices.prepare(threads, seed)
-    parts = _parts(rows, fold)
-    steps = [Schedule.of(len(others.texts), others.n_real, training).steps for _, others in parts]
+    parts = _training_folds(rows, fold)
+    steps = [TrainingSchedule.of(len(others.texts), others.n_real, training).steps for _, others in parts]
     progress = Progress("cross-fitting", sum(steps), "steps")
     for number, (held_out, others) in enumerate(parts, start=1):
         progress.what = f"cross-fitting, fold {number} of {len(parts)}"
-        trained_on = encode(subwords, others.texts, training.max_pieces)
-        (network,) = fitted_seeds(build_one, trained_on, others, student, training, [seed], devices.CPU, progress)
-        logits[held_out] = student_logits(network, [encoded[i] for i in held_out])
+        trained_on = encode_pieces(subwords, others.texts, training.max_pieces)
+        (network,) = train_seeds(build_one, trained_on, others, student, training, [seed], devices.CPU, progress)
+        logits[held_out] = predict_student(network, [encoded[i] for i in held_out])
         right = float(np.mean(logits[held_out].argmax(1) == real.labels[held_out]))
         log.info("fold %d of %d: accuracy %.4f on %d held-out rows", number, len(parts), right, len(held_out))
     settings = {"student": student.model_dump(mode="json"), "training": training.model_dump(mode="json")}
-    inputs = input_hashes({"train": train, **general_start(student)}, embeddings, train_logits, synthetic, unlabelled)
+    inputs = input_hashes(
+        {"train": train, **initial_weight_files(student)}, embeddings, train_logits, synthetic, unlabelled
+    )
     provenance = Provenance("export", inputs, {**settings, "regime": regime, "folds": folds}, seed)
     columns = {
         "id": pa.array(real.ids, pa.int64()),
@@ -108,7 +110,7 @@ def cross_fit(
     write_parquet(target, pa.table(columns), provenance, {"label_names": real.label_names})
 
 
-def _parts(rows: TrainingRows, fold: np.ndarray) -> list[tuple[np.ndarray, TrainingRows]]:
+def _training_folds(rows: TrainingRows, fold: np.ndarray) -> list[tuple[np.ndarray, TrainingRows]]:
     """Return the real rows to score and the rows to train on before, for every training."""
     if rows.n_real == 0:
         return [(np.arange(len(fold)), rows)]

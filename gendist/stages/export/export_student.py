@@ -12,22 +12,22 @@ from gendist.io.provenance import Provenance, hash_file
 from gendist.nn import devices
 from gendist.predict.model import DESCRIPTION, FLOAT32, FORMAT, INT8, LOOK_UP, TOKENIZER
 from gendist.predict.words import Encoder
-from gendist.stages.export.check_parity import parity
-from gendist.stages.export.lookup_weights import look_up_weights
-from gendist.stages.export.onnx_network import serialised, to_int8, to_onnx
+from gendist.stages.export.check_parity import check_parity
+from gendist.stages.export.lookup_weights import lookup_weights
+from gendist.stages.export.onnx_network import quantise_weights, serialise, to_onnx
 from gendist.stages.export.tokenizer import require_tokenizer
-from gendist.stages.students.distil_student import encode, load_student
+from gendist.stages.students.distil_student import encode_pieces, load_student
 from gendist.stages.students.subwords import load_subwords
-from gendist.stages.students.train_student import student_logits
+from gendist.stages.students.train_student import predict_student
 from gendist.stages.texts.text_tables import read_texts
 
 log = logging.getLogger(__name__)
 
-RANKED = ("rows", "accuracy", "standard_error", "nll", "nll_calibrated", "ece", "ece_calibrated")
-NAMES = ("dataset", "system", "student", "regime", "variant", "n_synthetic", "seed")
+HELD_OUT_KEYS = ("rows", "accuracy", "standard_error", "nll", "nll_calibrated", "ece", "ece_calibrated")
+RUN_KEYS = ("dataset", "system", "student", "regime", "variant", "n_synthetic", "seed")
 
 
-def chosen_place(choice: Path, runs: Sequence[Mapping[str, Any]]) -> int:
+def chosen_index(choice: Path, runs: Sequence[Mapping[str, Any]]) -> int:
     """Return which of ``runs``, given by the names in their paths, was chosen."""
     chosen = read_json(choice)["chosen"]
     return next(i for i, run in enumerate(runs) if all(chosen[name] == value for name, value in run.items()))
@@ -64,8 +64,8 @@ def export_student(
     subwords = load_subwords(embeddings)
     network, described = load_student(run, subwords)
     model = to_onnx(network)
-    contents = {FLOAT32: serialised(model), INT8: serialised(to_int8(model)), TOKENIZER: tokenizer}
-    if (look_up := look_up_weights(network)) is not None:
+    contents = {FLOAT32: serialise(model), INT8: serialise(quantise_weights(model)), TOKENIZER: tokenizer}
+    if (look_up := lookup_weights(network)) is not None:
         contents[LOOK_UP] = look_up
     inputs = {"choice": hash_file(choice), "test": hash_file(test)}
     inputs |= {name: hash_file(run / name) for name in ("model.safetensors", "student.json")}
@@ -80,8 +80,8 @@ def export_student(
             "temperature": chosen["temperature"],
             "text": dict(text),
             "architecture": described["student"]["architecture"],
-            "chosen": {name: chosen[name] for name in NAMES},
-            "held_out": {name: chosen[name] for name in RANKED},
+            "chosen": {name: chosen[name] for name in RUN_KEYS},
+            "held_out": {name: chosen[name] for name in HELD_OUT_KEYS},
             "bytes": {name: len(content) for name, content in contents.items()},
             "files": {name: hash_file(folder / name) for name in contents},
         }
@@ -91,8 +91,8 @@ def export_student(
         longest, encoder = described["max_pieces"], Encoder(tokenizer.decode())
         known = [encoder.knows(ids[:longest]) for ids in encoder.encode([text.strip() for text in tested.texts])]
         texts = [text if is_known else "" for text, is_known in zip(tested.texts, known, strict=True)]
-        logits = student_logits(network, encode(subwords, texts, longest))
-        figures = parity(folder, tested, logits, look_up is not None)
+        logits = predict_student(network, encode_pieces(subwords, texts, longest))
+        figures = check_parity(folder, tested, logits, look_up is not None)
         write_json(folder / DESCRIPTION, {**description, "test": figures})
     shown = ", ".join(f"{name} {figures[name]['accuracy']:.4f}" for name in ("pytorch", "float32", "int8"))
     log.info("%s: %s; accuracy on the test rows: %s", target, chosen["system"], shown)

@@ -4,28 +4,28 @@ import numpy as np
 import torch
 from safetensors.numpy import save
 
-from gendist.stages.export.onnx_network import rounded
+from gendist.stages.export.onnx_network import quantise_int8
 from gendist.stages.students.architectures.kim import Kim
 
 
-def look_up_weights(network: torch.nn.Module) -> bytes | None:
+def lookup_weights(network: torch.nn.Module) -> bytes | None:
     """Return the weights for ``gendist.predict.lookup``, as safetensors; None for networks that have no such form.
 
     They are rounded to 8 bits as those of the ONNX file are.
     """
     if not isinstance(network, Kim):
         return None
-    embedding, scale = rounded(_values(network.embedding.weight), 0)
+    embedding, scale = quantise_int8(_to_numpy(network.embedding.weight), 0)
     weights = {"embedding": embedding, "embedding.scale": scale.reshape(-1)}
     for convolution in network.convolutions:
         own = dict(convolution.named_parameters())
         name = f"filters.{own['weight'].shape[2]}"
-        filters, scale = rounded(_values(own["weight"]), 0)
-        weights |= {name: filters, f"{name}.scale": scale.reshape(-1), f"{name}.bias": _values(own["bias"])}
-    weights["classifier"] = _values(network.classifier.weight)
-    weights["classifier.bias"] = _values(network.classifier.bias)
+        filters, scale = quantise_int8(_to_numpy(own["weight"]), 0)
+        weights |= {name: filters, f"{name}.scale": scale.reshape(-1), f"{name}.bias": _to_numpy(own["bias"])}
+    weights["classifier"] = _to_numpy(network.classifier.weight)
+    weights["classifier.bias"] = _to_numpy(network.classifier.bias)
     return save({name: np.ascontiguousarray(weights[name]) for name in sorted(weights)})
 
 
-def _values(parameter: torch.Tensor) -> np.ndarray:
+def _to_numpy(parameter: torch.Tensor) -> np.ndarray:
     return np.asarray(parameter.detach().numpy())

@@ -17,11 +17,11 @@ from gendist.errors import GendistError
 
 OPSET = 20
 PRODUCER = "gendist"
-SMALLEST = 1024
+MIN_QUANTISED_SIZE = 1024
 """Weights of fewer elements stay float32: they take no room."""
 
 
-class _Graph(torch.nn.Module):
+class _IntegerMaskNetwork(torch.nn.Module):
     """The network with an integer mask, as tokenizers give it."""
 
     def __init__(self, network: torch.nn.Module) -> None:
@@ -42,9 +42,9 @@ def to_onnx(network: torch.nn.Module) -> ModelProto:
     ids, mask = torch.zeros(2, 7, dtype=torch.long), torch.ones(2, 7, dtype=torch.long)
     sizes = {0: torch.export.Dim("rows"), 1: torch.export.Dim("pieces")}
     try:
-        with _quiet():
+        with _silence_exporter():
             program = torch.onnx.export(
-                _Graph(network.eval()),
+                _IntegerMaskNetwork(network.eval()),
                 (ids, mask),
                 input_names=["ids", "mask"],
                 output_names=["logits"],
@@ -58,11 +58,11 @@ def to_onnx(network: torch.nn.Module) -> ModelProto:
         kind = type(network).__name__
         raise GendistError(f"network '{kind}' cannot be exported to ONNX ({reason[0] if reason else error})") from None
     assert program is not None
-    return _bare(program.model_proto)
+    return _strip_metadata(program.model_proto)
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def _silence_exporter() -> Iterator[None]:
     """Keep the exporter's remarks on its own doings from the log."""
     loggers = [logging.getLogger(name) for name in ("torch.onnx", "onnxscript", "onnx_ir")]
     levels = [logger.level for logger in loggers]
@@ -76,7 +76,7 @@ def _quiet() -> Iterator[None]:
             logger.setLevel(level)
 
 
-def _bare(model: ModelProto) -> ModelProto:
+def _strip_metadata(model: ModelProto) -> ModelProto:
     """Take out what only tells how the graph was traced: file names, stack traces, shapes in between."""
     model.producer_name, model.producer_version, model.doc_string = PRODUCER, "", ""
     del model.metadata_props[:]
@@ -92,7 +92,7 @@ def _bare(model: ModelProto) -> ModelProto:
     return model
 
 
-def to_int8(model: ModelProto) -> ModelProto:
+def quantise_weights(model: ModelProto) -> ModelProto:
     """Return a copy whose large weights are 8-bit, with a float32 scale for each row or channel.
 
     Only weights are rounded: the network computes in float32, so that a text's result does not depend on
@@ -105,29 +105,29 @@ def to_int8(model: ModelProto) -> ModelProto:
     for weight in [w for w in graph.initializer if w.data_type == TensorProto.FLOAT and len(w.dims) > 1]:
         values = numpy_helper.to_array(weight)
         users = [node for node in graph.node if weight.name in node.input]
-        if values.size < SMALLEST or not users:
+        if values.size < MIN_QUANTISED_SIZE or not users:
             continue
-        if all(_looks_up(node, weight.name) for node in users):
-            _replace_looked_up(small, weight.name, values, users)
+        if all(_is_lookup(node, weight.name) for node in users):
+            _quantise_lookup(small, weight.name, values, users)
         else:
-            _replace_multiplied(small, weight.name, values, users)
+            _quantise_multiplied(small, weight.name, values, users)
         graph.initializer.remove(weight)
     onnx.checker.check_model(small)
     return small
 
 
-def serialised(model: ModelProto) -> bytes:
+def serialise(model: ModelProto) -> bytes:
     """Return the model's bytes, equal ones for equal models."""
     return bytes(model.SerializeToString(deterministic=True))
 
 
-def _looks_up(node: NodeProto, name: str) -> bool:
+def _is_lookup(node: NodeProto, name: str) -> bool:
     """Tell whether a node picks rows of a weight."""
     axis = next((a.i for a in node.attribute if a.name == "axis"), 0)
     return node.op_type == "Gather" and node.input[0] == name and axis == 0
 
 
-def rounded(values: np.ndarray, axis: int) -> tuple[np.ndarray, np.ndarray]:
+def quantise_int8(values: np.ndarray, axis: int) -> tuple[np.ndarray, np.ndarray]:
     """Return int8 values and the scale of each entry along ``axis``, symmetric around zero."""
     others = tuple(i for i in range(values.ndim) if i != axis)
     scale = np.abs(values).max(others, keepdims=True) / np.float32(127)
@@ -135,11 +135,11 @@ def rounded(values: np.ndarray, axis: int) -> tuple[np.ndarray, np.ndarray]:
     return np.rint(values / scale).astype(np.int8), scale.astype(np.float32)
 
 
-def _replace_looked_up(model: ModelProto, name: str, values: np.ndarray, users: list[NodeProto]) -> None:
-    whole, scale = rounded(values, 0)
+def _quantise_lookup(model: ModelProto, name: str, values: np.ndarray, users: list[NodeProto]) -> None:
+    whole, scale = quantise_int8(values, 0)
     scale = scale.reshape(-1, *[1] * (values.ndim - 1))
-    _add(model, f"{name}.int8", whole)
-    _add(model, f"{name}.scale", scale)
+    _add_initializer(model, f"{name}.int8", whole)
+    _add_initializer(model, f"{name}.scale", scale)
     for node in users:
         result = node.output[0]
         made = [
@@ -154,11 +154,11 @@ def _replace_looked_up(model: ModelProto, name: str, values: np.ndarray, users: 
             model.graph.node.insert(place + offset, new)
 
 
-def _replace_multiplied(model: ModelProto, name: str, values: np.ndarray, users: list[NodeProto]) -> None:
-    axis = _channels(users[0], values.ndim)
-    whole, scale = rounded(values, axis)
-    _add(model, f"{name}.int8", whole)
-    _add(model, f"{name}.scale", scale.reshape(-1))
+def _quantise_multiplied(model: ModelProto, name: str, values: np.ndarray, users: list[NodeProto]) -> None:
+    axis = _channel_axis(users[0], values.ndim)
+    whole, scale = quantise_int8(values, axis)
+    _add_initializer(model, f"{name}.int8", whole)
+    _add_initializer(model, f"{name}.scale", scale.reshape(-1))
     restored = helper.make_node("DequantizeLinear", [f"{name}.int8", f"{name}.scale"], [f"{name}.float"], axis=axis)
     model.graph.node.insert(0, restored)
     for node in users:
@@ -167,7 +167,7 @@ def _replace_multiplied(model: ModelProto, name: str, values: np.ndarray, users:
                 node.input[i] = f"{name}.float"
 
 
-def _channels(node: NodeProto, dimensions: int) -> int:
+def _channel_axis(node: NodeProto, dimensions: int) -> int:
     """Return the axis of a weight that has an output of the node to each entry."""
     if node.op_type in ("LSTM", "GRU", "RNN"):  # (directions, gates x hidden, inputs)
         return 1
@@ -178,5 +178,5 @@ def _channels(node: NodeProto, dimensions: int) -> int:
     return 0
 
 
-def _add(model: ModelProto, name: str, values: np.ndarray) -> None:
+def _add_initializer(model: ModelProto, name: str, values: np.ndarray) -> None:
     model.graph.initializer.append(numpy_helper.from_array(np.ascontiguousarray(values), name))

@@ -5,7 +5,7 @@ from scipy.optimize import minimize_scalar
 
 from gendist.stages.evaluation.metrics import nll
 
-LOWEST, HIGHEST = 0.1, 10.0
+MIN_TEMPERATURE, MAX_TEMPERATURE = 0.1, 10.0
 """Between these the temperature is sought: few rows that are all right would drive it to zero."""
 
 
@@ -20,6 +20,6 @@ def fit_temperature(labels: np.ndarray, logits: np.ndarray) -> float:
         logits: (rows, classes) of rows that the student was not trained on.
     """
     wide = np.asarray(logits, np.float64)
-    bounds = (np.log(LOWEST), np.log(HIGHEST))
+    bounds = (np.log(MIN_TEMPERATURE), np.log(MAX_TEMPERATURE))
     found = minimize_scalar(lambda log_t: nll(labels, wide / np.exp(log_t)), bounds=bounds, method="bounded")
     return float(np.exp(found.x))

@@ -16,17 +16,17 @@ log = logging.getLogger(__name__)
 
 TOKEN_BUDGET = 2048
 """Padded tokens in a batch: long texts come in small batches, short ones in large."""
-STEP = 16
+LENGTH_MULTIPLE = 16
 """In batches of fixed shapes, the length of a text is rounded up to a multiple of this."""
 
 
-def encode(tokenizer: Any, texts: Sequence[str], max_tokens: int, model: Any) -> list[list[int]]:
+def tokenise(tokenizer: Any, texts: Sequence[str], max_tokens: int, model: Any) -> list[list[int]]:
     """Tokenise with the special tokens of the model, cut to what both the setting and the model allow."""
-    limit = longest_input(tokenizer, max_tokens, model.config)
+    limit = max_input_length(tokenizer, max_tokens, model.config)
     return tokenizer(list(texts), truncation=True, max_length=limit)["input_ids"]
 
 
-def longest_input(tokenizer: Any, max_tokens: int, config: Any) -> int:
+def max_input_length(tokenizer: Any, max_tokens: int, config: Any) -> int:
     """Return the tokens that texts are cut to."""
     # The tokenizer's own limit counts too: RoBERTa has two positions more than it can take tokens.
     return min(max_tokens, getattr(config, "max_position_embeddings", max_tokens), tokenizer.model_max_length)
@@ -35,25 +35,28 @@ def longest_input(tokenizer: Any, max_tokens: int, config: Any) -> int:
 def predict_logits(
     model: Any, tokenizer: Any, texts: Sequence[str], max_tokens: int, what: str = "", fixed: int | None = None
 ) -> np.ndarray:
-    """Return float32 logits of shape (texts, classes), in the order of the texts: those of ``encoded_logits``.
+    """Return float32 logits of shape (texts, classes), in the order of the texts: those of ``predict_encoded``.
 
     Args:
         model: sequence classifier; put into evaluation mode.
         tokenizer: its tokenizer.
         texts: what to score.
         max_tokens: longer texts are cut.
-        what: as of ``encoded_logits``.
+        what: as of ``predict_encoded``.
         fixed: likewise.
 
     Raises:
         GendistError: if memory does not suffice for one text.
     """
-    encoded, longest = encode(tokenizer, texts, max_tokens, model), longest_input(tokenizer, max_tokens, model.config)
-    return encoded_logits(model, encoded, tokenizer.pad_token_id or 0, longest, what, fixed)
+    encoded, longest = (
+        tokenise(tokenizer, texts, max_tokens, model),
+        max_input_length(tokenizer, max_tokens, model.config),
+    )
+    return predict_encoded(model, encoded, tokenizer.pad_token_id or 0, longest, what, fixed)
 
 
 @torch.inference_mode()
-def encoded_logits(
+def predict_encoded(
     model: Any,
     encoded: Sequence[list[int]],
     padding: int,
@@ -85,7 +88,7 @@ def encoded_logits(
     waiting: list[tuple[list[int], torch.Tensor]] = []
     first, budget = 0, fixed or TOKEN_BUDGET
     while first < len(order):
-        width = min(-(-len(encoded[order[first]]) // STEP) * STEP, longest) if fixed else None
+        width = min(-(-len(encoded[order[first]]) // LENGTH_MULTIPLE) * LENGTH_MULTIPLE, longest) if fixed else None
         last = first + 1
         while last < len(order) and (last + 1 - first) * (width or len(encoded[order[last]])) <= budget:
             if width and len(encoded[order[last]]) > width:
@@ -95,26 +98,26 @@ def encoded_logits(
         batch = [encoded[i] for i in picks]
         if width:  # with the shortest texts there are, which a model in integers has the least work with
             batch += [batch[0][:1]] * (budget // width - len(batch))
-        scores = _batch_logits(model, batch, padding, width)
+        scores = _predict_batch(model, batch, padding, width)
         if scores is None:
-            budget = _halved(len(batch), width or len(batch[-1]))
+            budget = _halve_budget(len(batch), width or len(batch[-1]))
             continue
         waiting.append((picks, scores[: len(picks)]))
         if len(waiting) > 1:  # read only once a GPU has the next batch
-            _read(waiting.pop(0), logits, progress)
+            _store(waiting.pop(0), logits, progress)
         first = last
     for part in waiting:
-        _read(part, logits, progress)
+        _store(part, logits, progress)
     return logits
 
 
-def _read(scored: tuple[list[int], torch.Tensor], logits: np.ndarray, progress: Progress) -> None:
+def _store(scored: tuple[list[int], torch.Tensor], logits: np.ndarray, progress: Progress) -> None:
     picks, scores = scored
     logits[picks] = scores.cpu().numpy()
     progress.add(len(picks))
 
 
-def _batch_logits(model: Any, batch: list[list[int]], padding: int, width: int | None) -> torch.Tensor | None:
+def _predict_batch(model: Any, batch: list[list[int]], padding: int, width: int | None) -> torch.Tensor | None:
     """Return the float32 logits of one batch, where the model is, or None if memory does not suffice for it."""
     try:
         ids, mask = padded(batch, padding, width)
@@ -129,7 +132,7 @@ def _batch_logits(model: Any, batch: list[list[int]], padding: int, width: int |
     return None
 
 
-def _halved(rows: int, tokens: int) -> int:
+def _halve_budget(rows: int, tokens: int) -> int:
     """Return the budget of half a batch that was too big: ``rows`` texts of ``tokens`` tokens."""
     if rows == 1:
         raise GendistError(

@@ -13,23 +13,23 @@ from gendist.nn.int8.encoder import IntegerEncoder
 from gendist.nn.packed_linear import pack_linear_layers
 from gendist.stages.logits.batched_logits import predict_logits
 
-RECORD = "int8_error"
+INT8_ERROR_KEY = "int8_error"
 """Key in a teacher's ``config.json``: by how much integers change the distance of two classes' logits, at most."""
-BF16 = "bf16"
+BF16_KEY = "bf16"
 """Key in the same file, of a teacher that was finetuned on a GPU: whether one may score in bf16."""
-TEXTS = 64
+CALIBRATION_TEXTS = 64
 """Texts on which that is measured."""
-FIXED, FIXED_AGAIN = 512, 128
+INT8_BATCH_TOKENS, FLOAT32_BATCH_TOKENS = 512, 128
 """Tokens in a batch of integers, and of float32: few texts, of all lengths, would leave larger ones mostly filler.
 Integers skip most of what is filler."""
 
 
-def can_encode(config: Any) -> bool:
+def supports_int8(config: Any) -> bool:
     """Say whether a classifier of this configuration can be run in integers."""
     return config.model_type == "bert" and not config.is_decoder and config.hidden_act == "gelu"
 
 
-def in_integers(model: Any) -> Any:
+def int8_copy(model: Any) -> Any:
     """Return a copy of a classifier over BERT, in evaluation mode, with its layers in 8-bit integers."""
     base = getattr(model, model.base_model_prefix)
     layers, base.encoder = base.encoder, None  # not to be copied
@@ -46,23 +46,23 @@ def int8_error(model: Any, tokenizer: Any, texts: Sequence[str], max_tokens: int
 
     None for architectures that cannot be run in integers.
     """
-    if not can_encode(model.config):
+    if not supports_int8(model.config):
         return None
-    some = texts[:TEXTS]
+    some = texts[:CALIBRATION_TEXTS]
     exact = predict_logits(model, tokenizer, some, max_tokens)
-    change = predict_logits(in_integers(model), tokenizer, some, max_tokens) - exact
+    change = predict_logits(int8_copy(model), tokenizer, some, max_tokens) - exact
     best = change[np.arange(len(some)), exact.argmax(1)]
     return float(f"{np.abs(change - best[:, None]).max():.3g}")
 
 
-def leads(logits: np.ndarray) -> np.ndarray:
+def top_two_margins(logits: np.ndarray) -> np.ndarray:
     """Return by how much each text's best class is ahead of the next, (texts,), from logits (texts, classes)."""
     best = np.sort(logits, 1)
     ahead: np.ndarray = best[:, -1] - best[:, -2]
     return ahead
 
 
-class Cascade:
+class Int8Cascade:
     """A classifier in integers, and in float32 behind it."""
 
     def __init__(self, model: Any, tokenizer: Any, max_tokens: int, error: float) -> None:
@@ -74,7 +74,7 @@ class Cascade:
             max_tokens: longer texts are cut.
             error: of ``int8_error``.
         """
-        self._fast, self._exact = in_integers(model), pack_linear_layers(model)
+        self._fast, self._exact = int8_copy(model), pack_linear_layers(model)
         self._tokenizer, self._max_tokens, self._error = tokenizer, max_tokens, error
 
     def logits(self, texts: Sequence[str], what: str = "") -> tuple[np.ndarray, int]:
@@ -82,9 +82,11 @@ class Cascade:
 
         A text scores the same whatever it is scored with. With a name, ``what``, progress is logged.
         """
-        logits = predict_logits(self._fast, self._tokenizer, texts, self._max_tokens, what, FIXED)
-        close = np.flatnonzero(leads(logits) < self._error).tolist()
+        logits = predict_logits(self._fast, self._tokenizer, texts, self._max_tokens, what, INT8_BATCH_TOKENS)
+        close = np.flatnonzero(top_two_margins(logits) < self._error).tolist()
         if close:
             again = [texts[i] for i in close]
-            logits[close] = predict_logits(self._exact, self._tokenizer, again, self._max_tokens, fixed=FIXED_AGAIN)
+            logits[close] = predict_logits(
+                self._exact, self._tokenizer, again, self._max_tokens, fixed=FLOAT32_BATCH_TOKENS
+            )
         return logits, len(close)

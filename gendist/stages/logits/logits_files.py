@@ -36,13 +36,15 @@ def read_logits(
         GendistError: if there is no file, or one is missing, damaged or ragged, holds a NaN or an
             infinity, a key twice, or another number of classes than the first.
     """
-    _, keys, logits = zip(*logits_by_file(files, key), strict=True)
+    _, keys, logits = zip(*iter_logits_files(files, key), strict=True)
     all_keys = np.concatenate(keys)
     require_unique(all_keys, key, files[0])
     return all_keys[:count], np.concatenate(logits)[:count]
 
 
-def logits_by_file(files: Sequence[Path], key: Literal["id", "row"]) -> Iterator[tuple[Path, np.ndarray, np.ndarray]]:
+def iter_logits_files(
+    files: Sequence[Path], key: Literal["id", "row"]
+) -> Iterator[tuple[Path, np.ndarray, np.ndarray]]:
     """Yield each file with its keys (rows,) and logits (rows, classes).
 
     Raises:
@@ -52,7 +54,7 @@ def logits_by_file(files: Sequence[Path], key: Literal["id", "row"]) -> Iterator
         raise GendistError("no logits files were given")
     first = 0
     for file in files:
-        keys, logits = _read(file, key)
+        keys, logits = _read_file(file, key)
         classes = logits.shape[1]
         if first and classes != first:
             raise GendistError(f"{file}: {classes} classes, but {files[0]} has {first}")
@@ -61,7 +63,7 @@ def logits_by_file(files: Sequence[Path], key: Literal["id", "row"]) -> Iterator
         yield file, keys, logits
 
 
-def _read(file: Path, key: str) -> tuple[np.ndarray, np.ndarray]:
+def _read_file(file: Path, key: str) -> tuple[np.ndarray, np.ndarray]:
     table = read_parquet(file, {key: "whole numbers", "logits": "lists of numbers"})
     column = table["logits"].combine_chunks()
     widths = pc.list_value_length(column).to_pylist()

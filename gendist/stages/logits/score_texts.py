@@ -16,17 +16,19 @@ from gendist.io.provenance import Provenance, hash_file, hash_folder
 from gendist.nn import devices
 from gendist.nn.packed_linear import pack_linear_layers
 from gendist.nn.pretrained import class_names, load_classifier, load_config, load_tokenizer
-from gendist.stages.logits.batched_logits import encoded_logits, longest_input, predict_logits
-from gendist.stages.logits.int8_cascade import BF16, RECORD, Cascade
+from gendist.stages.logits.batched_logits import max_input_length, predict_encoded, predict_logits
+from gendist.stages.logits.int8_cascade import BF16_KEY, INT8_ERROR_KEY, Int8Cascade
 from gendist.stages.logits.logits_files import logits_column
 
 log = logging.getLogger(__name__)
 
-FIXED, FIXED_ON_GPU = 512, 8192
+BATCH_TOKENS, GPU_BATCH_TOKENS = 512, 8192
 """Tokens in a batch: its shape depends on the length alone, and the last batch of each length is partly filler."""
 
 
-def score(teacher: Path, texts: Path, target: Path, max_tokens: int, threads: int = 1, device: Device = "auto") -> None:
+def score_file(
+    teacher: Path, texts: Path, target: Path, max_tokens: int, threads: int = 1, device: Device = "auto"
+) -> None:
     """Write the teacher's logits of one file, as ``score_files``."""
     score_files(teacher, [texts], [target], max_tokens, threads, device)
 
@@ -62,7 +64,9 @@ def score_files(
     labelled = any("label" in present for present in columns)
     names = class_names(teacher)
     what = f"scoring {files[0].name}" + (f" to {files[-1].name}" if len(files) > 1 else "")
-    logits = (_on_gpu if place.type == "cuda" else _on_cpu)(teacher, rows, names, max_tokens, labelled, what)
+    logits = (_score_on_gpu if place.type == "cuda" else _score_on_cpu)(
+        teacher, rows, names, max_tokens, labelled, what
+    )
     hashed, first = hash_folder(teacher), 0
     for file, key, table, target in zip(files, keys, tables, targets, strict=True):
         own, first = logits[first : first + table.num_rows], first + table.num_rows
@@ -73,33 +77,37 @@ def score_files(
         log.info("%s: %d rows", target, len(own))
 
 
-def _on_cpu(teacher: Path, rows: list[str], names: list[str], max_tokens: int, labelled: bool, what: str) -> np.ndarray:
+def _score_on_cpu(
+    teacher: Path, rows: list[str], names: list[str], max_tokens: int, labelled: bool, what: str
+) -> np.ndarray:
     model, tokenizer = load_classifier(str(teacher), names), load_tokenizer(str(teacher))
-    error = getattr(model.config, RECORD, None)
+    error = getattr(model.config, INT8_ERROR_KEY, None)
     # Labelled rows are what accuracies are measured on, and students are held to most: exactly.
     if labelled or error is None:
-        return predict_logits(pack_linear_layers(model), tokenizer, rows, max_tokens, what, FIXED)
-    logits, again = Cascade(model, tokenizer, max_tokens, error).logits(rows, what)
+        return predict_logits(pack_linear_layers(model), tokenizer, rows, max_tokens, what, BATCH_TOKENS)
+    logits, again = Int8Cascade(model, tokenizer, max_tokens, error).logits(rows, what)
     log.info("scored in int8, %d of %d rows again in float32", again, len(rows))
     return logits
 
 
-def _on_gpu(teacher: Path, rows: list[str], names: list[str], max_tokens: int, labelled: bool, what: str) -> np.ndarray:
+def _score_on_gpu(
+    teacher: Path, rows: list[str], names: list[str], max_tokens: int, labelled: bool, what: str
+) -> np.ndarray:
     """Return the logits of some rows, which are tokenised while the weights are loaded."""
     tokenizer, config = load_tokenizer(str(teacher)), load_config(str(teacher))
-    longest = longest_input(tokenizer, max_tokens, config)
+    longest = max_input_length(tokenizer, max_tokens, config)
     with ThreadPoolExecutor(1) as others:  # the tokenizer is no Python and takes further threads by itself
         tokenised = others.submit(lambda: tokenizer(rows, truncation=True, max_length=longest)["input_ids"])
         model = load_classifier(str(teacher), names).to("cuda")
         encoded = tokenised.result()
-    if not labelled and (getattr(config, BF16, False) or getattr(config, RECORD, None) is not None):
-        model = in_bf16(model)
+    if not labelled and (getattr(config, BF16_KEY, False) or getattr(config, INT8_ERROR_KEY, None) is not None):
+        model = convert_to_bf16(model)
         log.info("scoring in bf16 on %s", torch.cuda.get_device_name())
     with devices.any_kernels():  # those of a forward pass repeat themselves without being asked
-        return encoded_logits(model, encoded, tokenizer.pad_token_id or 0, longest, what, FIXED_ON_GPU)
+        return predict_encoded(model, encoded, tokenizer.pad_token_id or 0, longest, what, GPU_BATCH_TOKENS)
 
 
-def in_bf16(model: Any) -> Any:
+def convert_to_bf16(model: Any) -> Any:
     """Convert a classifier to bf16, in place; its head stays float32, or logits would have three digits."""
     model.bfloat16()
     for name, part in model.named_children():

@@ -21,9 +21,9 @@ from gendist.stages.students.subwords import SENTENCEPIECE, VECTORS
 log = logging.getLogger(__name__)
 
 PUBLISHER = "https://nlp.h-its.org/bpemb"
-MOST_BYTES = 500_000_000
+MAX_BYTES = 500_000_000
 """The largest model, 200,000 pieces of width 300, has 240 MB."""
-LONGEST_PIECE = 200
+MAX_PIECE_BYTES = 200
 """Bytes."""
 
 
@@ -36,8 +36,8 @@ def fetch_bpemb(language: str, pieces: int, width: int, target: Path) -> None:
         GendistError: if the publisher cannot be reached, or the files are not what they should be.
     """
     stem = f"{language}.wiki.bpe.vs{pieces}"
-    model = _download(f"{PUBLISHER}/{language}/{stem}.model", MOST_BYTES)
-    archive = _download(f"{PUBLISHER}/{language}/{stem}.d{width}.w2v.bin.tar.gz", MOST_BYTES)
+    model = _download(f"{PUBLISHER}/{language}/{stem}.model", MAX_BYTES)
+    archive = _download(f"{PUBLISHER}/{language}/{stem}.d{width}.w2v.bin.tar.gz", MAX_BYTES)
     vectors = read_vectors(archive, f"{stem}.d{width}.w2v.bin", pieces, width)
     # The publisher gives no hashes; what came is written down, so that two studies can be told to have had the same.
     fetched = {"model": sha256(model).hexdigest(), "vectors": sha256(archive).hexdigest()}
@@ -63,7 +63,7 @@ def read_vectors(archive: bytes, name: str, pieces: int, width: int) -> np.ndarr
             member = next(m for m in tar if m.isfile() and Path(m.name).name == name)
             content = tar.extractfile(member)
             # A piece is a few bytes; whatever says it is larger than its vectors can be is something else.
-            if content is None or member.size > pieces * (4 * width + LONGEST_PIECE) + 100:
+            if content is None or member.size > pieces * (4 * width + MAX_PIECE_BYTES) + 100:
                 raise ValueError("too large")
             with tempfile.TemporaryDirectory() as folder:
                 file = Path(folder) / "vectors.bin"  # only the content is taken, never a name or a link

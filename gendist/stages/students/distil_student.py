@@ -22,12 +22,12 @@ from gendist.naming import WITH_UNLABELLED, parse_variant, system_name
 from gendist.nn import devices
 from gendist.stages.evaluation.run_folder import RunRow, write_run
 from gendist.stages.students.architectures import build
-from gendist.stages.students.initial_weights import build_untrained, general_start
-from gendist.stages.students.piece_ids import Pieces
-from gendist.stages.students.row_filters import selection_of
+from gendist.stages.students.initial_weights import build_initialised, initial_weight_files
+from gendist.stages.students.piece_ids import PieceIds
+from gendist.stages.students.row_filters import variant_filter
 from gendist.stages.students.subwords import Subwords, load_subwords
-from gendist.stages.students.train_seeds import device_for, fitted_seeds, logits_of_seeds
-from gendist.stages.students.training_rows import Synthetic, Unlabelled, training_rows
+from gendist.stages.students.train_seeds import predict_seeds, train_seeds, training_device
+from gendist.stages.students.training_rows import SyntheticFiles, UnlabelledFiles, assemble_training_rows
 from gendist.stages.synthetic.pool import BATCH
 from gendist.stages.texts.text_tables import read_texts, read_unlabelled
 
@@ -62,10 +62,10 @@ def distil_seeds(
     student: Student,
     training: Training,
     train_logits: Path | None = None,
-    synthetic: Synthetic | None = None,
+    synthetic: SyntheticFiles | None = None,
     threads: int = 1,
     device: Device = "cpu",
-    unlabelled: Unlabelled | None = None,
+    unlabelled: UnlabelledFiles | None = None,
 ) -> None:
     """Train one student with several seeds and write their folders: weights, metrics and predictions.
 
@@ -92,18 +92,18 @@ def distil_seeds(
     real = read_texts(train)
     subwords = load_subwords(embeddings)
     regime = row.regime or "scratch"
-    selection = selection_of(row.variant, training)
-    rows = training_rows(regime, real, train_logits, synthetic, selection, unlabelled)
-    build_one = partial(build_untrained, subwords.vectors, student, len(real.label_names))
-    place = device_for(build_one, place)
-    encoded = encode(subwords, rows.texts, training.max_pieces)
-    networks = fitted_seeds(build_one, encoded, rows, student, training, list(folders), place)
+    selection = variant_filter(row.variant, training)
+    rows = assemble_training_rows(regime, real, train_logits, synthetic, selection, unlabelled)
+    build_one = partial(build_initialised, subwords.vectors, student, len(real.label_names))
+    place = training_device(build_one, place)
+    encoded = encode_pieces(subwords, rows.texts, training.max_pieces)
+    networks = train_seeds(build_one, encoded, rows, student, training, list(folders), place)
     seconds = (time.monotonic() - began) / len(folders)  # of seeds that were trained together, each its share
     tested = read_texts(test)
     if tested.label_names != real.label_names:
         raise GendistError(f"{test}: label names differ from those of {train}")
-    scores = logits_of_seeds(networks, encode(subwords, tested.texts, training.max_pieces), place)
-    files = {"train": train, "test": test, **general_start(student)}
+    scores = predict_seeds(networks, encode_pieces(subwords, tested.texts, training.max_pieces), place)
+    files = {"train": train, "test": test, **initial_weight_files(student)}
     hashes = input_hashes(files, embeddings, train_logits, synthetic, unlabelled)
     described = {"student": student.model_dump(mode="json"), "training": training.model_dump(mode="json")}
     counts = {"real": rows.n_real, "synthetic": len(rows.texts) - rows.n_real}
@@ -122,13 +122,13 @@ def distil_seeds(
         log.info("%s: accuracy %.4f%s on %d test rows", row.system, metrics["accuracy"], told, len(tested.texts))
 
 
-def encode(subwords: Subwords, texts: Sequence[str], max_pieces: int) -> Pieces:
+def encode_pieces(subwords: Subwords, texts: Sequence[str], max_pieces: int) -> PieceIds:
     """Tokenise and cut; a text without any known piece keeps one padding piece."""
     parts = []
     for first in range(0, len(texts), BATCH):
         encoded = subwords.encode(texts[first : first + BATCH])
-        parts.append(Pieces.of([ids[:max_pieces] or [0] for ids in encoded]))
-    return Pieces.joined(parts)
+        parts.append(PieceIds.of([ids[:max_pieces] or [0] for ids in encoded]))
+    return PieceIds.joined(parts)
 
 
 def save_student(
@@ -181,8 +181,8 @@ def input_hashes(
     files: Mapping[str, Path],
     embeddings: Path,
     train_logits: Path | None,
-    synthetic: Synthetic | None,
-    unlabelled: Unlabelled | None = None,
+    synthetic: SyntheticFiles | None,
+    unlabelled: UnlabelledFiles | None = None,
 ) -> dict[str, str]:
     """Return the hash of each file that a student was made from, by its role and number."""
     # By number: a shard and its logits bear the same file name.

@@ -12,7 +12,7 @@ from gendist.nn.pocket.packaged import MODELS, STUDENTS, packaged
 from gendist.stages.students.architectures import build
 
 
-def general_start(student: Student) -> dict[str, Path]:
+def initial_weight_files(student: Student) -> dict[str, Path]:
     """Return ``{"general_start": file}`` for a student that starts from packaged weights, else nothing.
 
     Raises:
@@ -21,7 +21,7 @@ def general_start(student: Student) -> dict[str, Path]:
     return {"general_start": packaged(STUDENTS[student.architecture])} if student.init == "general" else {}
 
 
-def build_untrained(vectors: torch.Tensor, student: Student, classes: int, models: Path = MODELS) -> torch.nn.Module:
+def build_initialised(vectors: torch.Tensor, student: Student, classes: int, models: Path = MODELS) -> torch.nn.Module:
     """Build a student as its training starts: all weights but the classifier's may come from general text.
 
     Args:

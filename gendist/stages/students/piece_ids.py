@@ -10,7 +10,7 @@ import torch
 
 
 @dataclass(frozen=True)
-class Pieces:
+class PieceIds:
     """Rows of different lengths; ``pieces[i]`` are the ids of one text, (pieces,) int32."""
 
     ids: np.ndarray
@@ -19,13 +19,13 @@ class Pieces:
     """(texts,) int64: where each text ends in ``ids``."""
 
     @classmethod
-    def of(cls, rows: Sequence[Sequence[int] | np.ndarray]) -> "Pieces":
+    def of(cls, rows: Sequence[Sequence[int] | np.ndarray]) -> "PieceIds":
         """Pack lists of ids."""
         flat = np.fromiter(chain.from_iterable(rows), np.int32)
         return cls(flat, np.cumsum([len(row) for row in rows], dtype=np.int64))
 
     @classmethod
-    def joined(cls, parts: Sequence["Pieces"]) -> "Pieces":
+    def joined(cls, parts: Sequence["PieceIds"]) -> "PieceIds":
         """Return the texts of all parts, one after the other."""
         if not parts:
             return cls.of([])
@@ -56,10 +56,10 @@ class Pieces:
         return torch.from_numpy(ids.astype(np.int64)), torch.from_numpy(inside.astype(np.float32))
 
 
-Encoded = Pieces | Sequence[Sequence[int] | np.ndarray]
+Encoded = PieceIds | Sequence[Sequence[int] | np.ndarray]
 """Piece ids of each text."""
 
 
-def packed(rows: Encoded) -> Pieces:
+def pack(rows: Encoded) -> PieceIds:
     """Return the rows in one array."""
-    return rows if isinstance(rows, Pieces) else Pieces.of(rows)
+    return rows if isinstance(rows, PieceIds) else PieceIds.of(rows)

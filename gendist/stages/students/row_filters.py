@@ -15,7 +15,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Selection:
+class RowFilter:
     """Filters, and what they must leave."""
 
     keep: Filters
@@ -25,17 +25,17 @@ class Selection:
     """Where the filters stand in the config, for the log and the error."""
 
 
-ALL = Selection(Filters())
+KEEP_ALL = RowFilter(Filters())
 """Nothing is dropped."""
 
 
-def selection_of(variant: str | None, training: Training) -> Selection:
+def variant_filter(variant: str | None, training: Training) -> RowFilter:
     """Return what a run keeps; it must leave a batch."""
     name = parse_variant(variant).training if variant else ""
-    return Selection(training.keep, training.batch_size, f"trainings.{name}.keep")
+    return RowFilter(training.keep, training.batch_size, f"trainings.{name}.keep")
 
 
-def kept_rows(selection: Selection, rows: np.ndarray, logits: np.ndarray, repeats: Path | None) -> np.ndarray:
+def filter_rows(selection: RowFilter, rows: np.ndarray, logits: np.ndarray, repeats: Path | None) -> np.ndarray:
     """Return the places of the synthetic rows that stay, ascending.
 
     Args:
@@ -55,15 +55,15 @@ def kept_rows(selection: Selection, rows: np.ndarray, logits: np.ndarray, repeat
             raise GendistError(f"{selection.key}: no file of what the synthetic rows repeat was given")
         marks = read_marks(repeats, rows)
         if keep.drop_duplicates:
-            places = _checked(selection, "drop_duplicates", places[~is_repeated(marks)[places]], len(rows))
+            places = _require_min_rows(selection, "drop_duplicates", places[~is_repeated(marks)[places]], len(rows))
         if keep.drop_copies:
-            places = _checked(selection, "drop_copies", places[~is_copied(marks)[places]], len(rows))
+            places = _require_min_rows(selection, "drop_copies", places[~is_copied(marks)[places]], len(rows))
     if keep.min_confidence is not None:
         sure = top_probabilities(logits[places]) >= keep.min_confidence
-        places = _checked(selection, "min_confidence", places[sure], len(rows))
+        places = _require_min_rows(selection, "min_confidence", places[sure], len(rows))
     if keep.balance:
-        places = places[first_of_each(logits[places].argmax(axis=1), logits.shape[1])]
-        _checked(selection, "balance", places, len(rows))
+        places = places[first_rows_per_class(logits[places].argmax(axis=1), logits.shape[1])]
+        _require_min_rows(selection, "balance", places, len(rows))
     return places
 
 
@@ -73,7 +73,7 @@ def top_probabilities(logits: np.ndarray) -> np.ndarray:
     return np.asarray(1 / np.exp(shifted).sum(axis=1))
 
 
-def first_of_each(labels: np.ndarray, classes: int) -> np.ndarray:
+def first_rows_per_class(labels: np.ndarray, classes: int) -> np.ndarray:
     """Return which rows are among the first of their class, as many of each as the mean, rounded up: (rows,) bool."""
     most = -(-len(labels) // classes)
     chosen = np.zeros(len(labels), dtype=bool)
@@ -82,7 +82,7 @@ def first_of_each(labels: np.ndarray, classes: int) -> np.ndarray:
     return chosen
 
 
-def _checked(selection: Selection, name: str, places: np.ndarray, rows: int) -> np.ndarray:
+def _require_min_rows(selection: RowFilter, name: str, places: np.ndarray, rows: int) -> np.ndarray:
     if len(places) < selection.least:
         raise GendistError(
             f"{selection.key}.{name}: leaves {len(places)} of {rows} synthetic rows, fewer than a batch"

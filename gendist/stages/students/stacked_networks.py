@@ -11,10 +11,10 @@ from torch.func import functional_call, stack_module_state, vmap
 from torch.nn import functional
 
 from gendist.stages.students.architectures.kim import Kim
-from gendist.stages.students.piece_ids import Encoded, packed
+from gendist.stages.students.piece_ids import Encoded, pack
 
 
-class Stack:
+class StackedNetworks:
     """The weights of several networks of one architecture, (networks, ...) each, on one device.
 
     A GPU is idle most of the time with one small network, whose kernels end sooner than the next is started.
@@ -26,7 +26,7 @@ class Stack:
         weights, buffers = stack_module_state(list(networks))
         self.weights = {name: value.detach().to(device).requires_grad_() for name, value in weights.items()}
         self._buffers = {name: value.to(device) for name, value in buffers.items()}
-        self._skeleton = _skeleton(networks[0])
+        self._skeleton = _meta_copy(networks[0])
         self.device = device
 
     def forward(self, ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
@@ -39,7 +39,7 @@ class Stack:
     def logits(self, encoded: Encoded, batch_size: int = 256) -> np.ndarray:
         """Return float32 logits (networks, rows, classes) of the same rows, in their order."""
         self._skeleton.eval()
-        rows = packed(encoded)
+        rows = pack(encoded)
         order = np.argsort(rows.lengths, kind="stable")
         parts = []
         for i in range(0, len(order), batch_size):
@@ -60,11 +60,11 @@ class Stack:
         return functional_call(self._skeleton, state, (ids, mask))
 
 
-def stackable(network: nn.Module) -> bool:
+def can_stack(network: nn.Module) -> bool:
     """Say whether networks like this one can be stacked: PyTorch has no rule for some layers, such as LSTMs."""
     ids = torch.zeros(1, 2, 3, dtype=torch.long)
     try:
-        Stack([network], torch.device("cpu")).forward(ids, torch.ones(ids.shape))
+        StackedNetworks([network], torch.device("cpu")).forward(ids, torch.ones(ids.shape))
     except (RuntimeError, ValueError):
         return False
     return True
@@ -86,13 +86,13 @@ class MatrixConv1d(nn.Conv1d):
         return functional.linear(windows, self.weight.transpose(1, 2).flatten(1), self.bias).transpose(1, 2)
 
 
-def _skeleton(network: nn.Module) -> nn.Module:
+def _meta_copy(network: nn.Module) -> nn.Module:
     """Return the network without weights, in the form that is fast when stacked."""
     bare = copy.deepcopy(network).to("meta")
     for name, layer in list(bare.named_modules()):
         if isinstance(layer, Kim):
             layer.dense = True
-        if type(layer) is nn.Conv1d and _is_plain(layer):
+        if type(layer) is nn.Conv1d and _is_convertible(layer):
             size, padding = layer.kernel_size[0], layer.padding[0]
             bias = layer.bias is not None
             bare.set_submodule(
@@ -102,6 +102,6 @@ def _skeleton(network: nn.Module) -> nn.Module:
     return bare
 
 
-def _is_plain(layer: nn.Conv1d) -> bool:
+def _is_convertible(layer: nn.Conv1d) -> bool:
     changed = layer.stride != (1,) or layer.dilation != (1,) or layer.groups != 1
     return not changed and layer.padding_mode == "zeros" and not isinstance(layer.padding, str)

@@ -42,13 +42,13 @@ def load_subwords(folder: Path) -> Subwords:
     if vectors.ndim != 2 or not vectors.numel() or not vectors.isfinite().all():
         raise GendistError(f"{folder / VECTORS}: 'vectors' is no matrix of finite numbers (pieces, width)")
     if (folder / TOKENIZER).is_file():
-        return Subwords(vectors, _tokenizer(folder / TOKENIZER, len(vectors)))
+        return Subwords(vectors, _load_tokenizer(folder / TOKENIZER, len(vectors)))
     if (folder / SENTENCEPIECE).is_file():
-        return Subwords(vectors, _sentencepiece(folder / SENTENCEPIECE, len(vectors)))
+        return Subwords(vectors, _load_sentencepiece(folder / SENTENCEPIECE, len(vectors)))
     raise GendistError(f"embeddings {folder}: neither {TOKENIZER} nor {SENTENCEPIECE} there")
 
 
-def _tokenizer(file: Path, rows: int) -> Callable[[Sequence[str]], list[list[int]]]:
+def _load_tokenizer(file: Path, rows: int) -> Callable[[Sequence[str]], list[list[int]]]:
     try:
         tokenizer = Tokenizer.from_file(str(file))
     except Exception as error:  # the library raises nothing narrower
@@ -63,7 +63,7 @@ def _tokenizer(file: Path, rows: int) -> Callable[[Sequence[str]], list[list[int
     return encode
 
 
-def _sentencepiece(file: Path, rows: int) -> Callable[[Sequence[str]], list[list[int]]]:
+def _load_sentencepiece(file: Path, rows: int) -> Callable[[Sequence[str]], list[list[int]]]:
     try:
         from sentencepiece import SentencePieceProcessor
     except ImportError:

@@ -9,18 +9,18 @@ import torch
 from gendist.config.student import Student, Training
 from gendist.jobs.progress import Progress
 from gendist.nn import devices
-from gendist.stages.students.piece_ids import Pieces
-from gendist.stages.students.stacked_networks import Stack, stackable
-from gendist.stages.students.train_stacked import train_side_by_side
-from gendist.stages.students.train_student import student_logits, train_student
+from gendist.stages.students.piece_ids import PieceIds
+from gendist.stages.students.stacked_networks import StackedNetworks, can_stack
+from gendist.stages.students.train_stacked import train_stacked
+from gendist.stages.students.train_student import predict_student, train_student
 from gendist.stages.students.training_rows import TrainingRows
 
 log = logging.getLogger(__name__)
 
 
-def fitted_seeds(
+def train_seeds(
     build_one: Callable[[], torch.nn.Module],
-    encoded: Pieces,
+    encoded: PieceIds,
     rows: TrainingRows,
     student: Student,
     training: Training,
@@ -37,7 +37,7 @@ def fitted_seeds(
         student: names the distillation loss.
         training: schedule.
         seeds: one for each network.
-        device: from ``device_for``; on the CPU, each network is the one that it would be alone.
+        device: from ``training_device``; on the CPU, each network is the one that it would be alone.
         progress: counts the steps on a CPU, where this training is a part of something longer.
     """
     networks = []
@@ -47,20 +47,20 @@ def fitted_seeds(
         if device == devices.CPU:
             train_student(networks[-1], encoded, rows, student, training, seed, progress)
     if device != devices.CPU:
-        train_side_by_side(networks, encoded, rows, student, training, seeds, device)
+        train_stacked(networks, encoded, rows, student, training, seeds, device)
     return networks
 
 
-def logits_of_seeds(networks: Sequence[torch.nn.Module], encoded: Pieces, device: torch.device) -> list[np.ndarray]:
+def predict_seeds(networks: Sequence[torch.nn.Module], encoded: PieceIds, device: torch.device) -> list[np.ndarray]:
     """Return each network's float32 logits (rows, classes) of the same rows, in their order."""
     if device == devices.CPU:
-        return [student_logits(network, encoded) for network in networks]
-    return list(Stack(networks, device).logits(encoded))
+        return [predict_student(network, encoded) for network in networks]
+    return list(StackedNetworks(networks, device).logits(encoded))
 
 
-def device_for(build_one: Callable[[], torch.nn.Module], device: torch.device) -> torch.device:
+def training_device(build_one: Callable[[], torch.nn.Module], device: torch.device) -> torch.device:
     """Return the device, or the CPU in place of a GPU for networks that cannot be stacked."""
-    if device == devices.CPU or stackable(network := build_one()):
+    if device == devices.CPU or can_stack(network := build_one()):
         return device
     log.info("%s cannot be trained side by side: one seed after the other, on the CPU", type(network).__name__)
     return devices.CPU

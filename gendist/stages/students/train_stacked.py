@@ -12,15 +12,15 @@ from gendist.jobs.progress import Progress
 from gendist.nn import devices
 from gendist.stages.students.adam import Adam
 from gendist.stages.students.loss import row_losses
-from gendist.stages.students.piece_ids import Encoded, Pieces, packed
-from gendist.stages.students.stacked_networks import Stack
-from gendist.stages.students.train_student import Schedule, require_finite
-from gendist.stages.students.training_rows import TrainingRows, epoch, hide_pieces
+from gendist.stages.students.piece_ids import Encoded, PieceIds, pack
+from gendist.stages.students.stacked_networks import StackedNetworks
+from gendist.stages.students.train_student import TrainingSchedule, require_finite
+from gendist.stages.students.training_rows import TrainingRows, apply_token_dropout, epoch_batches
 
 log = logging.getLogger(__name__)
 
 
-def train_side_by_side(
+def train_stacked(
     networks: Sequence[torch.nn.Module],
     encoded: Encoded,
     rows: TrainingRows,
@@ -47,25 +47,25 @@ def train_side_by_side(
     Raises:
         GendistError: if a loss is no number.
     """
-    stack = Stack(networks, device)
+    stack = StackedNetworks(networks, device)
     optimizer = Adam(stack.weights.values())
-    pieces = packed(encoded)
-    held = _Held.of(pieces, rows, device)
+    pieces = pack(encoded)
+    held = _DeviceRows.of(pieces, rows, device)
     kind = None if rows.logits is None else student.distillation_loss
     sizes = pieces.lengths
     rngs = [np.random.default_rng(seed) for seed in seeds]
     torch.manual_seed(int(np.random.SeedSequence(list(seeds)).generate_state(1)[0]))
-    schedule = Schedule.of(len(sizes), rows.n_real, training)
+    schedule = TrainingSchedule.of(len(sizes), rows.n_real, training)
     progress = Progress(f"training {len(seeds)} students side by side", schedule.steps, "steps")
     step = 0
     while step < schedule.steps:
-        orders = [epoch(sizes, training.batch_size, rng, rows.n_real, schedule.beside) for rng in rngs]
-        plan = _Plan.of(orders, sizes, schedule.steps - step, device)
+        orders = [epoch_batches(sizes, training.batch_size, rng, rows.n_real, schedule.beside) for rng in rngs]
+        plan = _EpochPlan.of(orders, sizes, schedule.steps - step, device)
         for place, longest in enumerate(plan.longest):
             picks = plan.picks[place]
             ids, mask = held.padded(picks, longest)
             if training.token_dropout:
-                ids = hide_pieces(ids, mask, training.token_dropout)
+                ids = apply_token_dropout(ids, mask, training.token_dropout)
             with devices.mixed_precision(device):
                 logits = stack.forward(ids, mask).float()
             losses = row_losses(logits, held.targets[picks], kind, training.temperature)
@@ -81,7 +81,7 @@ def train_side_by_side(
 
 
 @dataclass(frozen=True)
-class _Held:
+class _DeviceRows:
     """All rows on the device."""
 
     pieces: torch.Tensor
@@ -92,7 +92,7 @@ class _Held:
     """Labels (rows,) or logits (rows, classes)."""
 
     @classmethod
-    def of(cls, pieces: Pieces, rows: TrainingRows, device: torch.device) -> "_Held":
+    def of(cls, pieces: PieceIds, rows: TrainingRows, device: torch.device) -> "_DeviceRows":
         targets = rows.labels if rows.logits is None else rows.logits
         if targets is None:
             raise ValueError("rows have neither labels nor logits")
@@ -108,7 +108,7 @@ class _Held:
 
 
 @dataclass(frozen=True)
-class _Plan:
+class _EpochPlan:
     """The batches of an epoch."""
 
     picks: torch.Tensor
@@ -119,7 +119,9 @@ class _Plan:
     """Pieces of the longest row of each step."""
 
     @classmethod
-    def of(cls, orders: Sequence[Sequence[np.ndarray]], sizes: np.ndarray, most: int, device: torch.device) -> "_Plan":
+    def of(
+        cls, orders: Sequence[Sequence[np.ndarray]], sizes: np.ndarray, most: int, device: torch.device
+    ) -> "_EpochPlan":
         """Lay out at most ``most`` steps of the orders of each network."""
         steps = list(zip(*orders, strict=True))[:most]
         rows = max(len(batch) for step in steps for batch in step)

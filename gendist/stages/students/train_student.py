@@ -13,14 +13,14 @@ from gendist.jobs.progress import Progress
 from gendist.nn import devices
 from gendist.stages.students.adam import Adam
 from gendist.stages.students.loss import distillation_loss, label_loss
-from gendist.stages.students.piece_ids import Encoded, packed
-from gendist.stages.students.training_rows import TrainingRows, batches, hide_pieces, per_batch
+from gendist.stages.students.piece_ids import Encoded, pack
+from gendist.stages.students.training_rows import TrainingRows, apply_token_dropout, iter_batches, real_rows_per_batch
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Schedule:
+class TrainingSchedule:
     """Steps of a training: they follow from the number of rows."""
 
     steps: int
@@ -29,9 +29,9 @@ class Schedule:
     first_rate: float
 
     @classmethod
-    def of(cls, n_rows: int, n_real: int, training: Training) -> "Schedule":
+    def of(cls, n_rows: int, n_real: int, training: Training) -> "TrainingSchedule":
         """Plan the training on so many rows."""
-        beside = per_batch(n_real, n_rows, training.batch_size, training.real_share)
+        beside = real_rows_per_batch(n_real, n_rows, training.batch_size, training.real_share)
         fresh = n_rows - n_real if beside else n_rows
         steps = training.epochs * math.ceil(fresh / (training.batch_size - beside))
         steps = max(training.min_steps, min(steps, training.max_steps or steps))
@@ -71,17 +71,17 @@ def train_student(
         seed: of the order of the rows (dropout and hidden pieces follow torch's own seed).
         progress: counts the steps, where this training is a part of something longer.
     """
-    encoded = packed(encoded)
+    encoded = pack(encoded)
     optimizer = Adam(network.parameters())
     rng = np.random.default_rng(seed)
-    schedule = Schedule.of(len(encoded), rows.n_real, training)
+    schedule = TrainingSchedule.of(len(encoded), rows.n_real, training)
     progress = progress or Progress("training the student", schedule.steps, "steps")
     network.train()
     step = 0
     while step < schedule.steps:
-        for ids, mask, picks in batches(encoded, training.batch_size, rng, rows.n_real, schedule.beside):
+        for ids, mask, picks in iter_batches(encoded, training.batch_size, rng, rows.n_real, schedule.beside):
             if training.token_dropout:
-                ids = hide_pieces(ids, mask, training.token_dropout)
+                ids = apply_token_dropout(ids, mask, training.token_dropout)
             with devices.mixed_precision(devices.CPU):
                 logits = network(ids, mask).float()
             if rows.logits is not None:
@@ -99,10 +99,10 @@ def train_student(
 
 
 @torch.inference_mode()
-def student_logits(network: torch.nn.Module, encoded: Encoded, batch_size: int = 256) -> np.ndarray:
+def predict_student(network: torch.nn.Module, encoded: Encoded, batch_size: int = 256) -> np.ndarray:
     """Return float32 logits (rows, classes) in the order of the rows."""
     network.eval()
-    rows = packed(encoded)
+    rows = pack(encoded)
     order = np.argsort(rows.lengths, kind="stable")
     parts = []
     for i in range(0, len(order), batch_size):

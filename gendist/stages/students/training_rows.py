@@ -10,12 +10,12 @@ import torch
 from gendist.errors import GendistError
 from gendist.naming import WITH_SYNTHETIC, WITH_UNLABELLED
 from gendist.stages.logits.logits_files import read_logits
-from gendist.stages.students.piece_ids import Encoded, packed
-from gendist.stages.students.row_filters import ALL, Selection, kept_rows
+from gendist.stages.students.piece_ids import Encoded, pack
+from gendist.stages.students.row_filters import KEEP_ALL, RowFilter, filter_rows
 from gendist.stages.synthetic.pool import read_pool
 from gendist.stages.texts.text_tables import Texts, read_unlabelled
 
-BUCKET = 16
+BUCKET_BATCHES = 16
 """Batches that are sorted by length together."""
 
 
@@ -41,7 +41,7 @@ class TrainingRows:
 
 
 @dataclass(frozen=True)
-class Synthetic:
+class SyntheticFiles:
     """Files of the synthetic rows: shards, the teacher's logits of each, and how many rows to use."""
 
     shards: Sequence[Path]
@@ -52,7 +52,7 @@ class Synthetic:
 
 
 @dataclass(frozen=True)
-class Unlabelled:
+class UnlabelledFiles:
     """Files of real rows without labels: texts, the teacher's logits of them, and how many rows to use."""
 
     texts: Path
@@ -61,13 +61,13 @@ class Unlabelled:
     """The first so many; None uses all."""
 
 
-def training_rows(
+def assemble_training_rows(
     regime: str,
     real: Texts,
     real_logits: Path | None,
-    synthetic: Synthetic | None,
-    selection: Selection = ALL,
-    unlabelled: Unlabelled | None = None,
+    synthetic: SyntheticFiles | None,
+    selection: RowFilter = KEEP_ALL,
+    unlabelled: UnlabelledFiles | None = None,
 ) -> TrainingRows:
     """Assemble the rows that a regime trains on; of the synthetic ones, those that ``selection`` keeps.
 
@@ -106,7 +106,7 @@ def training_rows(
     return TrainingRows(real.texts + [text for texts, _ in parts for text in texts], None, targets, n_real)
 
 
-def _unlabelled_rows(unlabelled: Unlabelled) -> tuple[list[str], torch.Tensor]:
+def _unlabelled_rows(unlabelled: UnlabelledFiles) -> tuple[list[str], torch.Tensor]:
     ids, texts = read_unlabelled(unlabelled.texts)
     keys, logits = read_logits([unlabelled.logits], "id")
     if not np.array_equal(keys, ids):
@@ -117,33 +117,35 @@ def _unlabelled_rows(unlabelled: Unlabelled) -> tuple[list[str], torch.Tensor]:
     return texts[:count], torch.from_numpy(logits[:count])
 
 
-def _synthetic_rows(synthetic: Synthetic, selection: Selection) -> tuple[list[str], torch.Tensor]:
+def _synthetic_rows(synthetic: SyntheticFiles, selection: RowFilter) -> tuple[list[str], torch.Tensor]:
     pool = read_pool(synthetic.shards, synthetic.count)
     keys, logits = read_logits(synthetic.logits, "row", synthetic.count)
     if not np.array_equal(keys, np.arange(synthetic.count)):
         raise GendistError(f"{synthetic.logits[0]} and following: not the logits of rows 0 to {synthetic.count - 1}")
     logits = logits[pool.rows]
-    places = kept_rows(selection, pool.rows, logits, synthetic.repeats)
+    places = filter_rows(selection, pool.rows, logits, synthetic.repeats)
     return [pool.texts[i] for i in places], torch.from_numpy(logits[places])
 
 
-def per_batch(n_real: int, n_rows: int, size: int, real_share: float | None) -> int:
+def real_rows_per_batch(n_real: int, n_rows: int, size: int, real_share: float | None) -> int:
     """Return how many rows of a batch are real ones put beside synthetic; 0 where rows come as they are."""
     if real_share is None or not 0 < n_real < n_rows:
         return 0
     return min(max(1, round(real_share * size)), size - 1, n_real)
 
 
-def batches(
+def iter_batches(
     encoded: Encoded, size: int, rng: np.random.Generator, n_real: int = 0, beside: int = 0
 ) -> Iterator[tuple[torch.Tensor, torch.Tensor, np.ndarray]]:
-    """Yield one epoch of (ids, mask, row numbers), batch by batch as ``epoch`` draws them."""
-    encoded = packed(encoded)
-    for picks in epoch(encoded.lengths, size, rng, n_real, beside):
+    """Yield one epoch of (ids, mask, row numbers), batch by batch as ``epoch_batches`` draws them."""
+    encoded = pack(encoded)
+    for picks in epoch_batches(encoded.lengths, size, rng, n_real, beside):
         yield *encoded.padded(picks), picks
 
 
-def epoch(sizes: np.ndarray, size: int, rng: np.random.Generator, n_real: int = 0, beside: int = 0) -> list[np.ndarray]:
+def epoch_batches(
+    sizes: np.ndarray, size: int, rng: np.random.Generator, n_real: int = 0, beside: int = 0
+) -> list[np.ndarray]:
     """Return the row numbers of each batch of one epoch in random order, rows of like length together.
 
     Args:
@@ -151,36 +153,36 @@ def epoch(sizes: np.ndarray, size: int, rng: np.random.Generator, n_real: int = 
         size: rows in a batch.
         rng: decides the order.
         n_real: real rows; looked at only with ``beside``.
-        beside: real rows in each batch (from ``per_batch``); the epoch is then one of the synthetic rows,
+        beside: real rows in each batch (from ``real_rows_per_batch``); the epoch is then one of the synthetic rows,
             and the real ones come as often as that takes.
     """
     first = n_real if beside else 0
     order = first + rng.permutation(len(sizes) - first)
-    real = _endless(n_real, rng)
+    real = _repeated_permutations(n_real, rng)
     share = size - beside
     picks = []
-    for i in range(0, len(order), BUCKET * share):
-        parts = _by_length(order[i : i + BUCKET * share], share, sizes)
+    for i in range(0, len(order), BUCKET_BATCHES * share):
+        parts = _length_sorted_batches(order[i : i + BUCKET_BATCHES * share], share, sizes)
         if beside:
             drawn = np.fromiter((next(real) for _ in range(len(parts) * beside)), np.int64)
-            mixed = zip(parts, _by_length(drawn, beside, sizes), strict=True)
+            mixed = zip(parts, _length_sorted_batches(drawn, beside, sizes), strict=True)
             parts = [np.concatenate(pair) for pair in mixed]
         picks += parts
     return [picks[place] for place in rng.permutation(len(picks))]
 
 
-def _by_length(rows: np.ndarray, size: int, sizes: np.ndarray) -> list[np.ndarray]:
+def _length_sorted_batches(rows: np.ndarray, size: int, sizes: np.ndarray) -> list[np.ndarray]:
     by_length = rows[np.argsort(sizes[rows], kind="stable")]
     return [by_length[i : i + size] for i in range(0, len(by_length), size)]
 
 
-def _endless(count: int, rng: np.random.Generator) -> Iterator[int]:
+def _repeated_permutations(count: int, rng: np.random.Generator) -> Iterator[int]:
     """Yield row numbers below ``count``, all of them before any comes again."""
     while True:
         yield from rng.permutation(count)
 
 
-def hide_pieces(ids: torch.Tensor, mask: torch.Tensor, share: float) -> torch.Tensor:
+def apply_token_dropout(ids: torch.Tensor, mask: torch.Tensor, share: float) -> torch.Tensor:
     """Replace pieces by id 0 at random, each row at a rate of its own between 0 and twice ``share``.
 
     Ids and mask are (..., rows, pieces). Id 0 (padding, BPEmb's unknown piece) has a vector that learns what

@@ -1,4 +1,4 @@
-"""How far the finetuning of a teacher is."""
+"""Training state of a teacher's finetuning, saved with each checkpoint."""
 
 import math
 from dataclasses import dataclass, field
@@ -6,27 +6,28 @@ from typing import Any
 
 
 @dataclass
-class Course:
-    """How far it is and what it has measured: plain values, which a checkpoint keeps."""
+class FinetuningState:
+    """Position, losses and history of the finetuning, as JSON-serialisable values."""
 
     part: int = 0
-    """Trainings that are over: the one that decides the number of epochs, then the refits."""
+    """Finished trainings: first the one that chooses the number of epochs, then the refits."""
     step: int = 0
-    """Optimiser steps of all parts."""
+    """Optimizer steps over all trainings."""
     epoch: int = 0
-    """Epochs of this part that are over."""
+    """Finished epochs of the current training."""
     batch: int = 0
-    """Batches of the epoch so far."""
+    """Finished batches of the current epoch."""
     loss: float = 0.0
-    """Summed loss of their rows."""
+    """Sum of the row losses of those batches."""
     order: dict[str, Any] = field(default_factory=dict)
-    """State of the random generator of the rows' order at the start of the epoch."""
+    """State of the generator that shuffles the rows, at the start of the epoch."""
     history: list[dict[str, float]] = field(default_factory=list)
+    """Losses and held-out accuracy of each epoch."""
     best: float = math.inf
     """Lowest held-out loss."""
     epochs: int = 0
-    """Epochs after which it was reached."""
+    """Epochs that gave the lowest held-out loss."""
 
-    def end_part(self) -> None:
-        """Go on to the next training."""
+    def start_next_part(self) -> None:
+        """Start the next training."""
         self.part, self.epoch, self.batch, self.loss = self.part + 1, 0, 0, 0.0

@@ -1,4 +1,4 @@
-"""The rows that the teacher's finetuning holds out to choose its number of epochs."""
+"""Stratified split of the real rows, to choose the number of epochs of a teacher."""
 
 import numpy as np
 from sklearn.model_selection import StratifiedShuffleSplit
@@ -7,32 +7,35 @@ from gendist.config.teacher import Teacher
 from gendist.stages.texts.text_tables import Texts
 
 
-def split(rows: Texts, settings: Teacher) -> tuple[Texts, Texts]:
-    """Hold out a share of each class, at least one row; returns (kept, held out).
+def split_held_out(rows: Texts, settings: Teacher) -> tuple[Texts, Texts]:
+    """Hold out a share of each class, at least one row.
 
-    Every class needs two rows, which ``prepare_texts`` requires.
+    Every class needs two rows; ``prepare_texts`` guarantees that.
+
+    Returns:
+        Training rows and held-out rows.
     """
     classes = len(rows.label_names)
     size = max(round(settings.held_out * len(rows.texts)), classes)
     splitter = StratifiedShuffleSplit(1, test_size=size, random_state=settings.seed)
-    kept, held_out = next(splitter.split(rows.labels, rows.labels))
-    kept, held_out = _with_every_class(rows.labels, kept, held_out)
-    return _take(rows, np.sort(kept)), _take(rows, np.sort(held_out))
+    train, held_out = next(splitter.split(rows.labels, rows.labels))
+    train, held_out = _ensure_every_class(rows.labels, train, held_out)
+    return _select_rows(rows, np.sort(train)), _select_rows(rows, np.sort(held_out))
 
 
-def _with_every_class(labels: np.ndarray, kept: np.ndarray, held_out: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Swap rows until each part has one of every class: a small class may have got none of its proportional share."""
-    parts = [list(kept), list(held_out)]
-    for lacking, other in ((1, 0), (0, 1)):
-        for label in np.setdiff1d(labels, labels[parts[lacking]]):
-            counts = np.bincount(labels[parts[lacking]])
-            # Both parts are drawn in random order: the last row of a class is as good as any.
-            taken = next(row for row in reversed(parts[other]) if labels[row] == label)
-            given = next(row for row in reversed(parts[lacking]) if labels[row] == counts.argmax())
-            for part, old, new in ((parts[other], taken, given), (parts[lacking], given, taken)):
+def _ensure_every_class(labels: np.ndarray, train: np.ndarray, held_out: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Swap rows until each part has every class; a stratified split may leave a small class out of one."""
+    parts = [list(train), list(held_out)]
+    for target, source in ((1, 0), (0, 1)):
+        for label in np.setdiff1d(labels, labels[parts[target]]):
+            counts = np.bincount(labels[parts[target]])
+            # Both parts are shuffled, so the last row of a class is a random one.
+            taken = next(row for row in reversed(parts[source]) if labels[row] == label)
+            given = next(row for row in reversed(parts[target]) if labels[row] == counts.argmax())
+            for part, old, new in ((parts[source], taken, given), (parts[target], given, taken)):
                 part[part.index(old)] = new
     return np.array(parts[0]), np.array(parts[1])
 
 
-def _take(rows: Texts, picks: np.ndarray) -> Texts:
+def _select_rows(rows: Texts, picks: np.ndarray) -> Texts:
     return Texts(rows.ids[picks], [rows.texts[i] for i in picks], rows.labels[picks], rows.label_names)

@@ -1,4 +1,4 @@
-"""Real rows without labels: read, without what would leak into the evaluation, and drawn at random."""
+"""Read unlabelled real rows, drop rows that leak labelled texts, and sample the rest."""
 
 import logging
 from collections import Counter
@@ -12,66 +12,66 @@ from gendist.config.dataset import Dataset
 from gendist.errors import GendistError
 from gendist.io.parquet import read_parquet, write_parquet
 from gendist.io.provenance import Provenance, hash_file
-from gendist.stages.texts.labelled_rows import read_unlabelled_file
-from gendist.stages.texts.similar_labels import normalised
+from gendist.stages.texts.labelled_rows import read_unlabelled_rows
+from gendist.stages.texts.similar_labels import normalise_text
 
 log = logging.getLogger(__name__)
 
 NO_TEXT, TEST, TRAIN = "without text", "in the test rows too", "in the training rows too"
-"""Why rows are dropped."""
-READ_BY = ("text", "separator", "encoding", "delimiter", "quoting", "header")
-"""Settings that decide how the file is read."""
+"""Reasons for dropping a row."""
+READ_SETTINGS = ("text", "separator", "encoding", "delimiter", "quoting", "header")
+"""Settings that affect how the file is read."""
 
 
 def prepare_unlabelled(settings: Dataset, train: Path, test: Path, target: Path) -> None:
     """Write ``texts/unlabelled.parquet``: id, text.
 
-    The id is the row's place in its file, from 0. Rows without text are dropped, and rows whose text is that of a
-    test or training row but for case, width and white space; of the others, ``settings.n_unlabelled`` are drawn.
-    They stand in the order in which they were drawn: the first n are a random sample of any n.
+    The id is the zero-based index of the row in its file. Drops empty texts and texts that equal a test or training
+    text up to case, width and white space, then draws ``settings.n_unlabelled`` rows. Rows are in random order, so
+    the first n are a random sample.
 
     Args:
         settings: the dataset, with ``unlabelled``.
         train: ``texts/train.parquet``.
-        test: ``texts/test.parquet``; its texts alone are read.
+        test: ``texts/test.parquet``; only its texts are read.
         target: Parquet file to write.
 
     Raises:
-        GendistError: if the file cannot be read, a cell is no text, or too few rows are left.
+        GendistError: if the file cannot be read, a cell is not text, or too few rows remain.
     """
-    source, texts = read_unlabelled_file(settings)
+    source, texts = read_unlabelled_rows(settings)
     for note in source.notes:
         log.warning("%s: %s", source.name, note)
-    reasons = why_dropped(texts, _texts(train), _texts(test))
+    reasons = drop_reasons(texts, _read_text_column(train), _read_text_column(test))
     kept = np.array([index for index, reason in enumerate(reasons) if not reason], np.int64)
     dropped = Counter(reason for reason in reasons if reason)
     for reason in (NO_TEXT, TEST, TRAIN):
         if dropped[reason]:
             log.warning("%s: dropped %d of %d rows: %s", source.name, dropped[reason], len(texts), reason)
-    wanted = settings.n_unlabelled
-    if len(kept) < wanted:
-        told = "".join(f", {count:,} are {reason}" for reason, count in dropped.items())
-        advice = f"set the dataset's unlabelled_rows to {len(kept)} or fewer" if len(kept) else "name another file"
+    n_rows = settings.n_unlabelled
+    if len(kept) < n_rows:
+        counts = "".join(f", {count:,} are {reason}" for reason, count in dropped.items())
+        hint = f"set the dataset's unlabelled_rows to {len(kept)} or fewer" if len(kept) else "use another file"
         raise GendistError(
-            f"{source.name}: {len(kept):,} of {len(texts):,} rows can be used{told}; {wanted:,} are asked for: {advice}"
+            f"{source.name}: {len(kept):,} of {len(texts):,} rows can be used{counts}; {n_rows:,} are requested: {hint}"
         )
-    chosen = np.random.default_rng(settings.sample_seed).permutation(kept)[:wanted]
-    drawn = [texts[index] for index in chosen]
-    if repeated := len(drawn) - len(set(drawn)):
-        log.warning("%s: %d of the drawn texts are repetitions", source.name, repeated)
-    table = pa.table({"id": pa.array(chosen, pa.int64()), "text": pa.array(drawn, pa.string())})
+    chosen = np.random.default_rng(settings.sample_seed).permutation(kept)[:n_rows]
+    sampled = [texts[index] for index in chosen]
+    if repeated := len(sampled) - len(set(sampled)):
+        log.warning("%s: %d of the sampled texts are duplicates", source.name, repeated)
+    table = pa.table({"id": pa.array(chosen, pa.int64()), "text": pa.array(sampled, pa.string())})
     inputs = {"source": hash_file(Path(source.name)), "train": hash_file(train), "test": hash_file(test)}
-    used = {**settings.model_dump(mode="json", include=set(READ_BY)), "rows": wanted}
+    used = {**settings.model_dump(mode="json", include=set(READ_SETTINGS)), "rows": n_rows}
     write_parquet(target, table, Provenance("texts", inputs, used, settings.sample_seed))
     log.info("%s: %d rows without labels", target, table.num_rows)
 
 
-def why_dropped(texts: Iterable[str], train: Iterable[str], test: Iterable[str]) -> list[str]:
-    """Return for each text why it is dropped; empty if it is kept."""
-    known = dict.fromkeys(map(normalised, train), TRAIN) | dict.fromkeys(map(normalised, test), TEST)
-    return [known.get(normalised(text), "") if text else NO_TEXT for text in texts]
+def drop_reasons(texts: Iterable[str], train: Iterable[str], test: Iterable[str]) -> list[str]:
+    """Return the reason for dropping each text; empty if it is kept."""
+    known = dict.fromkeys(map(normalise_text, train), TRAIN) | dict.fromkeys(map(normalise_text, test), TEST)
+    return [known.get(normalise_text(text), "") if text else NO_TEXT for text in texts]
 
 
-def _texts(path: Path) -> list[str]:
+def _read_text_column(path: Path) -> list[str]:
     texts: list[str] = read_parquet(path, {"text": "texts"})["text"].to_pylist()
     return texts

@@ -1,4 +1,7 @@
-"""Read rows from CSV, TSV, JSONL, Parquet or a hub dataset, with errors that name file, row and column."""
+"""Read unvalidated rows from CSV, TSV, JSONL, Parquet or a hub dataset.
+
+Errors name the file, the row and the column.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -12,72 +15,73 @@ from gendist.io.encodings import COMMAND_OPTION, DATASET_KEY, ROWS_FILE, TextFil
 from gendist.io.json_lines import json_records
 from gendist.io.regular_files import require_regular
 
-_AS_USUAL = Reading()
+_DEFAULT_READING = Reading()
 
 
 @dataclass(frozen=True)
-class Source:
-    """Rows as they came: parallel columns, and where to point the user to."""
+class RawRows:
+    """Unvalidated rows as parallel columns, with their location for error messages."""
 
     name: str
-    """File or hub split, for error messages."""
+    """File or hub split."""
     columns: dict[str, list[Any]]
-    rows: list[int]
-    """What the user would call each row: line number in text files, row number from 1 elsewhere."""
+    numbers: list[int]
+    """Number of each row in messages: line number in text files, one-based row number elsewhere."""
     unit: str
-    """What ``rows`` counts: 'line' or 'row'."""
-    digest: str | None = None
-    """Id and fingerprint of a hub split; a file is known by its content."""
+    """What ``numbers`` counts: 'line' or 'row'."""
+    fingerprint: str | None = None
+    """Id and fingerprint of a hub split; None for files, which are hashed."""
     label_names: list[str] | None = None
-    """Class names, where the source knows them."""
+    """Class names, if the source defines them."""
     notes: list[str] = field(default_factory=list)
-    """What the user should know of how the file was read."""
-    twice: tuple[str, ...] = ()
-    """Names that stand twice in the header; such columns are left out where all are read."""
-    reading: Reading = _AS_USUAL
+    """Warnings about how the file was read."""
+    duplicate_columns: tuple[str, ...] = ()
+    """Names that occur more than once in the header; reading all columns skips them."""
+    reading: Reading = _DEFAULT_READING
     """How a text file was read."""
 
 
-def read_source(settings: Dataset, split: str) -> Source:
-    """Read the ``train`` or ``test`` rows of a dataset, only the columns that the settings name.
+def read_split(settings: Dataset, split: str) -> RawRows:
+    """Read the text and label columns of the ``train`` or ``test`` split.
 
     Raises:
-        GendistError: missing file or column, unknown format, unreadable encoding, broken row.
+        GendistError: if a file or column is missing, the format is unknown, the encoding is unreadable or a row
+            is malformed.
     """
     columns = [*settings.text, settings.label]
     if settings.hub is not None:
         return _read_hub(settings, settings.train_split if split == "train" else settings.test_split, columns)
     path = Path(str(settings.train if split == "train" else settings.test))
-    return read_file(path, columns, reading_of(settings), f" (key '{split}' of the dataset)")
+    return read_rows(path, columns, reading_options(settings), f" (key '{split}' of the dataset)")
 
 
-def reading_of(settings: Dataset) -> Reading:
-    """Return how a dataset's text files are to be read."""
+def reading_options(settings: Dataset) -> Reading:
+    """Return the options for reading a dataset's text files."""
     return Reading(settings.encoding, settings.delimiter, settings.quoting, settings.header)
 
 
-def read_file(
+def read_rows(
     path: Path,
     columns: Sequence[str] | None,
-    reading: Reading = _AS_USUAL,
+    reading: Reading = _DEFAULT_READING,
     key: str = "",
     option: str = DATASET_KEY,
     expected: Sequence[str] = (),
-) -> Source:
-    """Read columns of a file; None reads all that it has, but those whose name stands twice.
+) -> RawRows:
+    """Read columns of a file.
 
     Args:
         path: a .csv, .tsv, .jsonl or .parquet file.
-        columns: names of the columns.
-        reading: what the user says of a text file.
-        key: what of the config named the file, for the error message.
-        option: template of what messages call an option of the reading.
-        expected: where all columns are read, names by which the header is known.
+        columns: names of the columns; None reads all except duplicate names.
+        reading: encoding, delimiter, quoting and header options of text files.
+        key: config key of the file, for error messages.
+        option: template for naming a reading option in messages.
+        expected: with ``columns=None``, names that identify the header.
 
     Raises:
-        GendistError: as ``read_source``.
+        GendistError: under the conditions of ``read_split``.
     """
-    require_kind(path, key)
+    require_file_type(path, key)
     kind = path.suffix.lower()
     try:
         if kind == ".parquet":
@@ -90,63 +94,71 @@ def read_file(
         raise GendistError(f"{path}: cannot be read ({error.strerror})") from None
 
 
-def require_kind(path: Path, key: str = "") -> int:
-    """Refuse a file of an unknown kind, or of more bytes than are taken; returns its bytes."""
-    if path.suffix.lower() not in ACCEPTED:
-        hint = "; save the spreadsheet as CSV (UTF-8)" if path.suffix.lower() in SPREADSHEETS else ""
-        raise GendistError(f"{path}: unknown file type '{path.suffix}'; accepted: {', '.join(ACCEPTED)}{hint}")
+def require_file_type(path: Path, key: str = "") -> int:
+    """Require a supported file type of at most ``MAX_BYTES``; returns the size in bytes."""
+    if path.suffix.lower() not in ACCEPTED_SUFFIXES:
+        hint = "; save the spreadsheet as CSV (UTF-8)" if path.suffix.lower() in SPREADSHEET_SUFFIXES else ""
+        raise GendistError(f"{path}: unknown file type '{path.suffix}'; accepted: {', '.join(ACCEPTED_SUFFIXES)}{hint}")
     size = require_regular(path, key)
-    if size > MOST_BYTES:
-        raise GendistError(f"{path}: larger than {MOST_BYTES / 2**30:.0f} GiB; take a sample of its rows")
+    if size > MAX_BYTES:
+        raise GendistError(f"{path}: larger than {MAX_BYTES / 2**30:.0f} GiB; take a sample of its rows")
     return size
 
 
-MOST_BYTES = 4 * 2**30
-"""Of a file, and of the columns of a Parquet file once unpacked, which may be small packed: all is held in memory."""
-MOST_ROWS = 20_000_000
-BATCH = 1024
-"""Rows of a Parquet file that are unpacked before their size is looked at."""
-TEXT_FILES = (".csv", ".tsv", ".jsonl")
-ACCEPTED = (*TEXT_FILES, ".parquet")
-SPREADSHEETS = (".xlsx", ".xls", ".ods", ".numbers")
+MAX_BYTES = 4 * 2**30
+"""Limit for a file, and for the decompressed columns of a Parquet file: all rows are loaded into memory."""
+MAX_ROWS = 20_000_000
+PARQUET_BATCH_ROWS = 1024
+"""Rows of a Parquet file decompressed between two size checks."""
+TEXT_SUFFIXES = (".csv", ".tsv", ".jsonl")
+ACCEPTED_SUFFIXES = (*TEXT_SUFFIXES, ".parquet")
+SPREADSHEET_SUFFIXES = (".xlsx", ".xls", ".ods", ".numbers")
 _NO_HEADER = {
-    COMMAND_OPTION: "; if line 1 is a row and no header, set --no-header",
-    DATASET_KEY: "; if line 1 is a row and no header, set header: false",
+    COMMAND_OPTION: "; if line 1 is a row, not a header, set --no-header",
+    DATASET_KEY: "; if line 1 is a row, not a header, set header: false",
     ROWS_FILE: "; line 1 must have the names of the columns",
 }
 
 
 def _read_delimited(
     file: TextFile, columns: Sequence[str] | None, reading: Reading, expected: Sequence[str], tabs: bool
-) -> Source:
+) -> RawRows:
     sheet = open_sheet(file, reading, expected, tabs)
     notes = list(sheet.notes)
-    header = header_of(sheet, reading, expected)
+    header = has_header(sheet, reading, expected)
     if not header and reading.header is None:
-        notes.append("line 1 is taken for a row, since its values come again below it: columns are named by number")
+        notes.append("line 1 is taken for a row because its values recur below it: columns are named by number")
     names = sheet.columns(header)
     if columns is not None:
         hint = ""
         if header and looks_like_row(sheet):
             hint = _NO_HEADER[file.option]
         require_columns(file.name, names, columns, hint)
-    wanted = [name for name in names if names.count(name) == 1] if columns is None else columns
-    picked: dict[str, list[Any]] = {column: [] for column in wanted}
-    places = {column: names.index(column) for column in picked}
+    selected = [name for name in names if names.count(name) == 1] if columns is None else columns
+    values: dict[str, list[Any]] = {column: [] for column in selected}
+    indices = {column: names.index(column) for column in values}
     lines: list[int] = []
     for line, record in sheet.rows(header):
-        for column, place in places.items():
-            picked[column].append(record[place])
+        for column, index in indices.items():
+            values[column].append(record[index])
         lines.append(line)
-    twice = tuple(dict.fromkeys(name for name in names if names.count(name) > 1))
-    return Source(file.name, picked, lines, "line", notes=notes, twice=twice, reading=replace(reading, header=header))
+    duplicates = tuple(dict.fromkeys(name for name in names if names.count(name) > 1))
+    return RawRows(
+        file.name,
+        values,
+        lines,
+        "line",
+        notes=notes,
+        duplicate_columns=duplicates,
+        reading=replace(reading, header=header),
+    )
 
 
-def header_of(sheet: Sheet, reading: Reading, wanted: Sequence[str]) -> bool:
-    """Return whether a sheet's first record is its header: as the reading says, else by the wanted columns or rows.
+def has_header(sheet: Sheet, reading: Reading, wanted: Sequence[str]) -> bool:
+    """Return whether the first record is the header: from the options, else detected from the columns or the rows.
 
     Raises:
-        GendistError: if that is unclear.
+        GendistError: if the first record may be either.
     """
     if reading.header is not None:
         return reading.header
@@ -156,13 +168,13 @@ def header_of(sheet: Sheet, reading: Reading, wanted: Sequence[str]) -> bool:
     if is_row is None:
         shown = ", ".join(f"'{cell}'" for cell in sheet.first)
         raise GendistError(
-            f"{sheet.file.name}: line 1 ({shown}) may be a header or a row, since a value of it comes again below it; "
-            "say which with --header or --no-header"
+            f"{sheet.file.name}: line 1 ({shown}) may be a header or a row, because one of its values recurs below; "
+            "set --header or --no-header"
         )
     return not is_row
 
 
-def _read_jsonl(file: TextFile, columns: Sequence[str] | None, reading: Reading) -> Source:
+def _read_jsonl(file: TextFile, columns: Sequence[str] | None, reading: Reading) -> RawRows:
     records: list[dict[str, Any]] = []
     lines: list[int] = []
     for number, record in json_records(file, reading.encoding, columns or ()):
@@ -172,11 +184,11 @@ def _read_jsonl(file: TextFile, columns: Sequence[str] | None, reading: Reading)
         records.append(record)
         lines.append(number)
     wanted = list(dict.fromkeys(key for record in records for key in record)) if columns is None else columns
-    picked = {column: [record.get(column) for record in records] for column in wanted}
-    return Source(file.name, picked, lines, "line", reading=reading)
+    values = {column: [record.get(column) for record in records] for column in wanted}
+    return RawRows(file.name, values, lines, "line", reading=reading)
 
 
-def _read_parquet(path: Path, columns: Sequence[str] | None) -> Source:
+def _read_parquet(path: Path, columns: Sequence[str] | None) -> RawRows:
     import pyarrow as pa
 
     from gendist.io.parquet import parquet_file
@@ -185,24 +197,24 @@ def _read_parquet(path: Path, columns: Sequence[str] | None) -> Source:
         present = parquet.schema_arrow.names
         wanted = list(dict.fromkeys(present if columns is None else columns))
         require_columns(str(path), present, wanted)
-        if parquet.metadata.num_rows > MOST_ROWS:
-            raise GendistError(f"{path}: {parquet.metadata.num_rows:,} rows; at most {MOST_ROWS:,} are accepted")
-        picked: dict[str, list[Any]] = {column: [] for column in wanted}
+        if parquet.metadata.num_rows > MAX_ROWS:
+            raise GendistError(f"{path}: {parquet.metadata.num_rows:,} rows; at most {MAX_ROWS:,} are accepted")
+        values: dict[str, list[Any]] = {column: [] for column in wanted}
         size = 0
-        for batch in parquet.iter_batches(BATCH, columns=wanted):
-            # A dictionary holds each text once; its rows would not.
+        for batch in parquet.iter_batches(PARQUET_BATCH_ROWS, columns=wanted):
+            # Count decoded rows: a dictionary stores each text only once.
             parts = [batch[column] for column in wanted]
             parts = [part.dictionary_decode() if pa.types.is_dictionary(part.type) else part for part in parts]
             size += sum(part.nbytes for part in parts)
-            if size > MOST_BYTES:
-                raise GendistError(f"{path}: larger than {MOST_BYTES / 2**30:.0f} GiB unpacked; take a sample")
+            if size > MAX_BYTES:
+                raise GendistError(f"{path}: larger than {MAX_BYTES / 2**30:.0f} GiB decompressed; take a sample")
             for column, part in zip(wanted, parts, strict=True):
-                picked[column] += part.to_pylist()
-    rows = list(range(1, len(next(iter(picked.values()), [])) + 1))
-    return Source(str(path), picked, rows, "row")
+                values[column] += part.to_pylist()
+    rows = list(range(1, len(next(iter(values.values()), [])) + 1))
+    return RawRows(str(path), values, rows, "row")
 
 
-def _read_hub(settings: Dataset, split: str, columns: Sequence[str]) -> Source:
+def _read_hub(settings: Dataset, split: str, columns: Sequence[str]) -> RawRows:
     name = f"{settings.hub} ({split})"
     try:
         from datasets import ClassLabel, load_dataset
@@ -210,7 +222,7 @@ def _read_hub(settings: Dataset, split: str, columns: Sequence[str]) -> Source:
         raise GendistError("hub datasets need an extra: pip install 'gendist[hub]'") from None
     try:
         loaded = load_dataset(settings.hub, settings.hub_config, split=split, revision=settings.revision)
-    except Exception as error:  # the library raises many kinds, all of which mean: not to be had
+    except Exception as error:  # the library raises many types
         raise GendistError(f"hub dataset {name}: {type(error).__name__}: {str(error).splitlines()[0]}") from None
     present = loaded.column_names
     for column in columns:
@@ -218,6 +230,6 @@ def _read_hub(settings: Dataset, split: str, columns: Sequence[str]) -> Source:
             raise GendistError(f"hub dataset {name}: no column '{column}' (has {', '.join(present)})")
     feature = loaded.features[settings.label]
     names = list(feature.names) if isinstance(feature, ClassLabel) else None
-    digest = f"{settings.hub}@{settings.revision or 'main'}/{split}:{loaded._fingerprint}"
+    fingerprint = f"{settings.hub}@{settings.revision or 'main'}/{split}:{loaded._fingerprint}"
     rows = list(range(1, loaded.num_rows + 1))
-    return Source(name, {c: list(loaded[c]) for c in columns}, rows, "row", digest, names)
+    return RawRows(name, {c: list(loaded[c]) for c in columns}, rows, "row", fingerprint, names)

@@ -1,4 +1,4 @@
-"""Labels that are likely meant as one class."""
+"""Find labels that probably name the same class."""
 
 import math
 import unicodedata
@@ -6,29 +6,29 @@ from collections import defaultdict
 from collections.abc import Iterable
 
 
-def normalised(text: str) -> str:
-    """Return a text without differences of case, width and white space."""
+def normalise_text(text: str) -> str:
+    """Normalise case, Unicode width (NFKC) and white space."""
     return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
 
 
-def same_class(name: str) -> str:
-    """Return what is equal for labels that are likely one class: without case, width and spaces, 1.0 as 1."""
-    plain = normalised(name)
+def label_key(name: str) -> str:
+    """Return a key that labels of the same class share: normalised text, numbers without trailing zeros."""
+    normalised = normalise_text(name)
     try:
-        number = float(plain)
+        number = float(normalised)
     except ValueError:
-        return plain
-    return f"{number:g}" if math.isfinite(number) else plain
+        return normalised
+    return f"{number:g}" if math.isfinite(number) else normalised
 
 
-def groups(names: Iterable[str]) -> list[list[str]]:
-    """Return the names that are likely one class, two or more in each group."""
+def group_similar_labels(names: Iterable[str]) -> list[list[str]]:
+    """Return groups of two or more names that share a ``label_key``."""
     spellings: dict[str, list[str]] = defaultdict(list)
     for name in names:
-        spellings[same_class(name)].append(name)
-    return [found for found in spellings.values() if len(found) > 1]
+        spellings[label_key(name)].append(name)
+    return [group for group in spellings.values() if len(group) > 1]
 
 
-def alike_labels(names: Iterable[str]) -> list[str]:
-    """Return each such group in words."""
-    return [" and ".join(f"'{name}'" for name in found) for found in groups(names)]
+def format_similar_labels(names: Iterable[str]) -> list[str]:
+    """Return each group of similar labels as text for a message."""
+    return [" and ".join(f"'{name}'" for name in group) for group in group_similar_labels(names)]

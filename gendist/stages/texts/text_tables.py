@@ -1,4 +1,4 @@
-"""The texts of the contract, read back and checked."""
+"""Read and validate the Parquet files of the texts stage."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +11,7 @@ from gendist.io.parquet import read_metadata, read_parquet
 
 @dataclass(frozen=True)
 class Texts:
-    """Real rows in memory."""
+    """Labelled real rows."""
 
     ids: np.ndarray
     """(rows,) int64, unique."""
@@ -25,14 +25,14 @@ def read_texts(path: Path) -> Texts:
     """Read ``texts/train.parquet`` or ``texts/test.parquet``.
 
     Raises:
-        GendistError: if the file is missing, damaged or empty, an id occurs twice, or a label has no name.
+        GendistError: if the file is missing, damaged or empty, an id is duplicated, or a label has no name.
     """
     table = read_parquet(path, {"id": "whole numbers", "text": "texts", "label": "whole numbers"})
     names = read_metadata(path).get("label_names")
     if not isinstance(names, list) or not names:
         raise GendistError(f"{path}: no label_names in the file's metadata")
     if table.num_rows == 0:
-        raise GendistError(f"{path}: holds no rows")
+        raise GendistError(f"{path}: no rows")
     ids, labels = table["id"].to_numpy(), table["label"].to_numpy()
     require_unique(ids, "id", path)
     if labels.min() < 0 or labels.max() >= len(names):
@@ -45,21 +45,21 @@ def read_unlabelled(path: Path) -> tuple[np.ndarray, list[str]]:
     """Read ``texts/unlabelled.parquet``: ids (rows,) int64, unique, and texts.
 
     Raises:
-        GendistError: if the file is missing, damaged or empty, or an id occurs twice.
+        GendistError: if the file is missing, damaged or empty, or an id is duplicated.
     """
     table = read_parquet(path, {"id": "whole numbers", "text": "texts"})
     if table.num_rows == 0:
-        raise GendistError(f"{path}: holds no rows")
+        raise GendistError(f"{path}: no rows")
     ids = table["id"].to_numpy()
     require_unique(ids, "id", path)
     return ids, table["text"].to_pylist()
 
 
 def require_unique(keys: np.ndarray, name: str, path: Path) -> None:
-    """Refuse keys (rows,) of which one occurs twice.
+    """Require unique keys (rows,).
 
     Raises:
-        GendistError: naming the file and the first such key.
+        GendistError: naming the file and the first duplicate.
     """
     values, counts = np.unique(keys, return_counts=True)
     if (counts > 1).any():

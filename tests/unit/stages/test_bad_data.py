@@ -254,7 +254,7 @@ def test_bad_places_are_refused_and_nothing_waits_for_a_pipe(good: Path, monkeyp
         good.chmod(0)
         refused(study_of(good, good), folder, "good.csv: cannot be read (Permission denied)")
         good.chmod(0o600)
-    monkeypatch.setattr(sources, "MOST_BYTES", 100)
+    monkeypatch.setattr(sources, "MAX_BYTES", 100)
     refused(study_of(good, good), folder, "good.csv: larger than")
 
 
@@ -265,9 +265,9 @@ def test_a_parquet_file_that_is_small_packed_and_huge_unpacked_is_refused(good: 
     names = pa.array(["a", "b"] * (count // 2))
     pq.write_table(pa.table({"text": words, "label": names}), bomb, compression="zstd")
     assert bomb.stat().st_size < 100_000
-    monkeypatch.setattr(sources, "MOST_BYTES", 10_000_000)
+    monkeypatch.setattr(sources, "MAX_BYTES", 10_000_000)
     refused(study_of(bomb, good), good.parent, "bomb.parquet: larger than", "unpacked")
-    monkeypatch.setattr(sources, "MOST_ROWS", 1000)
+    monkeypatch.setattr(sources, "MAX_ROWS", 1000)
     refused(study_of(bomb, good), good.parent, "bomb.parquet: 200,000 rows; at most 1,000 are accepted")
 
 

@@ -28,7 +28,7 @@ from gendist.nn.pretrained import class_names, load_causal_lm, load_classifier, 
 from gendist.predict.classifier import TextClassifier
 from gendist.stages.evaluation.collect_metrics import collect_metrics
 from gendist.stages.logits.logits_files import logits_column, read_logits
-from gendist.stages.logits.score_texts import score
+from gendist.stages.logits.score_texts import score_file
 from gendist.stages.students.distil_student import load_student
 from gendist.stages.students.subwords import load_subwords
 from gendist.stages.synthetic.pool import read_pool
@@ -247,9 +247,9 @@ def test_class_names_that_do_not_count_from_zero(encoder: Path, tmp_path: Path):
 def test_texts_that_a_teacher_is_asked_for(encoder: Path, tmp_path: Path):
     target = tmp_path / "logits.parquet"
     file = parquet(tmp_path / "shard.parquet", **shard(text=[1, 2]))
-    refused(lambda: score(encoder, file, target, 16), tmp_path, "shard.parquet: column 'text' holds int64")
+    refused(lambda: score_file(encoder, file, target, 16), tmp_path, "shard.parquet: column 'text' holds int64")
     file = parquet(tmp_path / "shard.parquet", text=["a"])
-    refused(lambda: score(encoder, file, target, 16), tmp_path, "shard.parquet: no column 'id' (has text)")
+    refused(lambda: score_file(encoder, file, target, 16), tmp_path, "shard.parquet: no column 'id' (has text)")
 
 
 @pytest.mark.parametrize("harm", HARM)

@@ -30,12 +30,12 @@ from gendist.jobs.progress import Progress
 from gendist.naming import Run
 from gendist.nn.padding import padded
 from gendist.predict.classifier import TextClassifier
-from gendist.stages.export.check_parity import parity
+from gendist.stages.export.check_parity import check_parity
 from gendist.stages.export.choose_student import choose_student
 from gendist.stages.export.cross_fit import assign_folds, cross_fit
-from gendist.stages.export.export_student import chosen_place, export_student
-from gendist.stages.export.onnx_network import serialised, to_int8, to_onnx
-from gendist.stages.export.temperature_scaling import LOWEST, fit_temperature
+from gendist.stages.export.export_student import chosen_index, export_student
+from gendist.stages.export.onnx_network import quantise_weights, serialise, to_onnx
+from gendist.stages.export.temperature_scaling import MIN_TEMPERATURE, fit_temperature
 from gendist.stages.students.architectures import ARCHITECTURES, build
 from gendist.stages.texts.text_tables import Texts, read_texts
 
@@ -107,7 +107,7 @@ def test_the_temperature_undoes_what_blew_logits_up():
 
 def test_rows_that_are_all_right_do_not_drive_the_temperature_to_zero():
     labels = np.array([0, 1, 2])
-    assert LOWEST <= fit_temperature(labels, np.eye(3) * 4) < 1.2 * LOWEST
+    assert MIN_TEMPERATURE <= fit_temperature(labels, np.eye(3) * 4) < 1.2 * MIN_TEMPERATURE
 
 
 def held_out(path: Path, labels: np.ndarray, logits: np.ndarray) -> Path:
@@ -135,7 +135,7 @@ def test_the_best_on_held_out_rows_is_chosen_and_ties_go_by_likelihood(tmp_path:
     assert worst["standard_error"] == pytest.approx((2 / 9 / 60) ** 0.5)
     assert worst["nll_calibrated"] <= worst["nll"]
     plain = [{"dataset": "toy", "student": r.student, "regime": "dist"} for r in runs]
-    assert chosen_place(tmp_path / "choice.json", plain) == 2
+    assert chosen_index(tmp_path / "choice.json", plain) == 2
 
 
 def test_scores_of_other_rows_cannot_be_compared(tmp_path: Path):
@@ -186,9 +186,9 @@ def test_every_architecture_computes_the_same_as_onnx_in_any_batch(name: str):
     ids, mask = padded(pieces)
     with torch.inference_mode():
         expected = network(ids, mask.float()).numpy()
-    small = serialised(to_int8(model))
-    assert len(small) < 0.4 * len(serialised(model))
-    for content, close in ((serialised(model), 1e-5), (small, 0.1 * expected.std())):
+    small = serialise(quantise_weights(model))
+    assert len(small) < 0.4 * len(serialise(model))
+    for content, close in ((serialise(model), 1e-5), (small, 0.1 * expected.std())):
         found = run_onnx(content, ids, mask)
         np.testing.assert_allclose(found, expected, atol=close)
         wide = [torch.nn.functional.pad(x, (0, 6), value=v) for x, v in ((ids, 5), (mask, 0))]
@@ -199,12 +199,12 @@ def test_every_architecture_computes_the_same_as_onnx_in_any_batch(name: str):
 
 def test_the_paper_s_student_fits_into_a_megabyte_and_a_fifth():
     network = build(torch.randn(10_000, 100), Student(), 14)
-    assert len(serialised(to_int8(to_onnx(network)))) <= 1_200_000
+    assert len(serialise(quantise_weights(to_onnx(network)))) <= 1_200_000
 
 
 def test_equal_networks_give_equal_bytes_that_name_no_path():
     network = build(torch.ones(50, 8), Student(filters=4), 3)
-    one, two = serialised(to_onnx(network)), serialised(to_onnx(network))
+    one, two = serialise(to_onnx(network)), serialise(to_onnx(network))
     assert one == two
     for place in (str(ROOT), torch.__path__[0], ".py"):
         assert place.encode() not in one
@@ -264,7 +264,7 @@ def test_a_folder_that_predicts_otherwise_is_refused(exported: Path, test_texts:
     logits = TextClassifier.load(exported, int8=False).logits(tested.texts)
     logits[0] = -logits[0]
     with pytest.raises(GendistError, match=r"gives 3\.3 % of the test rows another label than PyTorch does"):
-        parity(exported, tested, logits, tables=True)
+        check_parity(exported, tested, logits, tables=True)
 
 
 def test_embeddings_without_a_tokenizer_file_are_refused_at_once(train_texts: Path, tmp_path: Path):

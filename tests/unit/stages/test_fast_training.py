@@ -10,7 +10,7 @@ from gendist.config.student import Student
 from gendist.nn.padding import padded
 from gendist.stages.students.adam import Adam
 from gendist.stages.students.architectures import build
-from gendist.stages.students.piece_ids import Pieces
+from gendist.stages.students.piece_ids import PieceIds
 
 # Pieces that come again in a row and in others, a row shorter than any window, and one of the same piece throughout.
 ROWS = [[3, 4, 5, 6, 3, 4, 5, 6, 7], [9], [8, 8, 8, 8, 8, 8], [2, 3], [6, 5, 4, 3, 0, 0, 7, 1, 2, 3, 4, 5]]
@@ -102,7 +102,7 @@ def test_adam_is_that_of_torch():
 
 
 def test_packed_rows_are_padded_as_lists_are():
-    pieces = Pieces.of(ROWS)
+    pieces = PieceIds.of(ROWS)
     assert pieces.lengths.tolist() == [len(row) for row in ROWS]
     for count in (1, 2, len(ROWS)):
         for texts in itertools.permutations(range(len(ROWS)), count):

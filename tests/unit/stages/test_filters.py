@@ -13,8 +13,8 @@ from gendist.config.student import Filters, Student, Training
 from gendist.errors import GendistError
 from gendist.io.parquet import read_metadata
 from gendist.stages.students.distil_student import distil_seeds, student_row
-from gendist.stages.students.row_filters import Selection, first_of_each, kept_rows, top_probabilities
-from gendist.stages.students.training_rows import Synthetic, training_rows
+from gendist.stages.students.row_filters import RowFilter, filter_rows, first_rows_per_class, top_probabilities
+from gendist.stages.students.training_rows import SyntheticFiles, assemble_training_rows
 from gendist.stages.texts.text_tables import read_texts
 
 SURENESS = [9, 9, 4, 9, 1, 4, 0.5, 4, 4, 9]
@@ -30,9 +30,9 @@ def files(tmp_path_factory):
 
 def kept(files, count=10, least=1, repeats=True, regime="synthetic", **filters):
     """Rows that stay, found by their texts, with their classes."""
-    synthetic = Synthetic(files.shards, files.logits, count, files.repeats if repeats else None)
-    selection = Selection(Filters(**filters), least, "trainings.some.keep")
-    rows = training_rows(regime, read_texts(files.train), files.train_logits, synthetic, selection)
+    synthetic = SyntheticFiles(files.shards, files.logits, count, files.repeats if repeats else None)
+    selection = RowFilter(Filters(**filters), least, "trainings.some.keep")
+    rows = assemble_training_rows(regime, read_texts(files.train), files.train_logits, synthetic, selection)
     made = rows.texts[rows.n_real :]
     targets = rows.labels if rows.logits is None else rows.logits.argmax(1)
     places = [MADE.index(text) if MADE.index(text) != 2 else None for text in made]
@@ -75,19 +75,19 @@ def test_balance_counts_what_earlier_filters_left(files):
 
 def test_other_regimes_and_real_rows_are_left_alone(files):
     real = read_texts(files.train)
-    synthetic = Synthetic(files.shards, files.logits, 10, files.repeats)
-    selection = Selection(Filters(drop_copies=True, min_confidence=0.99), 99)
+    synthetic = SyntheticFiles(files.shards, files.logits, 10, files.repeats)
+    selection = RowFilter(Filters(drop_copies=True, min_confidence=0.99), 99)
     for regime in ("scratch", "dist"):
-        assert training_rows(regime, real, files.train_logits, synthetic, selection).texts == real.texts
-    rows = training_rows("gendist", real, files.train_logits, synthetic, Selection(Filters(drop_copies=True)))
+        assert assemble_training_rows(regime, real, files.train_logits, synthetic, selection).texts == real.texts
+    rows = assemble_training_rows("gendist", real, files.train_logits, synthetic, RowFilter(Filters(drop_copies=True)))
     assert rows.texts[:4] == real.texts and rows.n_real == 4
 
 
 def test_probabilities_and_shares_by_hand():
     assert top_probabilities(np.array([[0.0, 0, 0], [1e4, 0, 0]], np.float32)).tolist() == [pytest.approx(1 / 3), 1]
     labels = np.array([0, 0, 1, 0, 0, 1, 0])
-    assert first_of_each(labels, 2).tolist() == [True, True, True, True, True, True, False]  # 3.5 is 4 rows
-    assert first_of_each(labels, 7).tolist() == [True, False, True, False, False, False, False]
+    assert first_rows_per_class(labels, 2).tolist() == [True, True, True, True, True, True, False]  # 3.5 is 4 rows
+    assert first_rows_per_class(labels, 7).tolist() == [True, False, True, False, False, False, False]
 
 
 @pytest.mark.parametrize(
@@ -120,8 +120,8 @@ def test_repeats_of_other_rows_are_refused(files):
 
 def test_rows_are_chosen_alike_every_time():
     logits = np.random.default_rng(0).normal(size=(200, 4)).astype(np.float32)
-    selection = Selection(Filters(min_confidence=0.4, balance=True))
-    one, two = (kept_rows(selection, np.arange(200), logits, None).tolist() for _ in "12")
+    selection = RowFilter(Filters(min_confidence=0.4, balance=True))
+    one, two = (filter_rows(selection, np.arange(200), logits, None).tolist() for _ in "12")
     assert one == two == sorted(one) and 0 < len(one) < 200
 
 
@@ -130,7 +130,7 @@ def test_rows_are_chosen_alike_every_time():
 
 def distil(folder, files, subwords, training, repeats):
     row = student_row("toy", "kim", "gendist", "t.g.full.strict", len(MADE), 0)
-    synthetic = Synthetic(files.shards, files.logits, len(MADE), repeats)
+    synthetic = SyntheticFiles(files.shards, files.logits, len(MADE), repeats)
     student = Student(filters=4)
     distil_seeds({0: folder}, row, files.train, files.test, subwords, student, training, files.train_logits, synthetic)
     return json.loads((folder / "student.json").read_text()), json.loads((folder / "metrics.json").read_text())

@@ -13,11 +13,11 @@ from gendist.nn.padding import padded
 from gendist.stages.students import train_stacked as side_by_side
 from gendist.stages.students.architectures import build
 from gendist.stages.students.loss import distillation_loss, label_loss, row_losses
-from gendist.stages.students.piece_ids import Pieces
-from gendist.stages.students.stacked_networks import Stack, stackable
-from gendist.stages.students.train_stacked import train_side_by_side
-from gendist.stages.students.train_student import student_logits, train_student
-from gendist.stages.students.training_rows import TrainingRows, hide_pieces
+from gendist.stages.students.piece_ids import PieceIds
+from gendist.stages.students.stacked_networks import StackedNetworks, can_stack
+from gendist.stages.students.train_stacked import train_stacked
+from gendist.stages.students.train_student import predict_student, train_student
+from gendist.stages.students.training_rows import TrainingRows, apply_token_dropout
 
 SEEDS = [3, 0, 7]
 CLASSES = 3
@@ -53,7 +53,7 @@ def rows(labels=False, count=45, n_real=45):
 
 def together(settings, training, given, seeds=SEEDS):
     trained = networks(settings, seeds)
-    train_side_by_side(trained, *given, settings, training, seeds, devices.CPU)
+    train_stacked(trained, *given, settings, training, seeds, devices.CPU)
     return trained
 
 
@@ -88,7 +88,7 @@ def test_each_seed_ends_where_it_would_alone(settings, changed, given):
     for begun, mine, alone in zip(start, *both, strict=True):
         assert distance(mine, begun) > 2e-3  # it has learnt
         assert distance(mine, alone) < 1e-5
-        assert np.abs(student_logits(mine, given[0]) - student_logits(alone, given[0])).max() < 1e-4
+        assert np.abs(predict_student(mine, given[0]) - predict_student(alone, given[0])).max() < 1e-4
     assert all(distance(both[0][i], both[0][j]) > 0.01 for i in range(3) for j in range(i))
 
 
@@ -97,9 +97,9 @@ def test_a_stack_scores_as_its_networks_do(name):
     settings, encoded = student(name, dropout=0.5), rows()[0]
     built = networks(settings)
     for size in (4, 256):
-        scored = Stack(built, devices.CPU).logits(encoded, size)
+        scored = StackedNetworks(built, devices.CPU).logits(encoded, size)
         assert scored.shape == (3, 45, CLASSES) and scored.dtype == np.float32
-        expected = [student_logits(network, encoded) for network in built]
+        expected = [predict_student(network, encoded) for network in built]
         np.testing.assert_allclose(scored, expected, atol=1e-5)
 
 
@@ -107,7 +107,7 @@ def test_dropout_and_hidden_pieces_differ_between_the_networks_and_repeat_themse
     for settings, hidden in ((student(dropout=0.5), 0.0), (student(), 0.4)):
         training = EXACT.model_copy(update={"token_dropout": hidden, "max_steps": 4, "min_steps": 4})
         same = networks(settings, [5, 5])  # of equal weights and orders
-        train_side_by_side(same, *rows(), settings, training, [5, 5], devices.CPU)
+        train_stacked(same, *rows(), settings, training, [5, 5], devices.CPU)
         assert distance(*same) > 1e-3
         once, again, others = (together(settings, training, rows(), s) for s in ([1, 2], [1, 2], [2, 1]))
         assert distance(once[0], again[0]) == distance(once[1], again[1]) == 0
@@ -118,7 +118,7 @@ def test_pieces_are_hidden_at_a_rate_of_each_row():
     ids, mask = torch.ones(2, 400, 50, dtype=torch.long), torch.ones(2, 400, 50)
     mask[..., 30:] = 0
     torch.manual_seed(0)
-    hidden = hide_pieces(ids, mask, 0.2) == 0
+    hidden = apply_token_dropout(ids, mask, 0.2) == 0
     assert not hidden[..., 30:].any() and not torch.equal(hidden[0], hidden[1])
     shares = hidden[..., :30].float().mean(2)
     assert 0.18 < shares.mean() < 0.22 and shares.std() > 0.1  # of one rate for all, 0.07
@@ -137,8 +137,8 @@ def test_losses_of_rows_average_to_those_of_a_batch():
 
 
 def test_rows_on_a_device_are_padded_as_others_are():
-    pieces, given = Pieces.of(rows()[0]), rows()[1]
-    held = side_by_side._Held.of(pieces, given, devices.CPU)
+    pieces, given = PieceIds.of(rows()[0]), rows()[1]
+    held = side_by_side._DeviceRows.of(pieces, given, devices.CPU)
     picks = np.array([[3, 44, 0], [44, 44, 7]])
     for found, expected in zip(held.padded(torch.from_numpy(picks), 25), pieces.padded(picks.ravel()), strict=True):
         wide = torch.nn.functional.pad(expected, (0, 25 - expected.shape[1])).view(2, 3, 25)
@@ -146,7 +146,7 @@ def test_rows_on_a_device_are_padded_as_others_are():
 
 
 def test_which_networks_can_be_stacked():
-    assert [stackable(networks(student(name))[0]) for name in ("kim", "res", "blend", "bag", "bilstm")] == [
+    assert [can_stack(networks(student(name))[0]) for name in ("kim", "res", "blend", "bag", "bilstm")] == [
         *[True] * 4,
         False,
     ]
@@ -179,7 +179,7 @@ def test_convolutions_of_all_kinds_are_stacked():
     ids, mask = padded([[1, 2, 3, 4, 5, 6, 7], [8, 9]])
     ids, mask = (torch.stack([part, part]) for part in (ids, mask.float()))
     with torch.autocast("cpu", enabled=False):
-        stacked = Stack(several, devices.CPU).forward(ids, mask)
+        stacked = StackedNetworks(several, devices.CPU).forward(ids, mask)
     torch.testing.assert_close(stacked, torch.stack([one(ids[0], mask[0]) for one in several]))
 
 
@@ -197,7 +197,7 @@ def test_divergence_of_one_network_ends_in_one_line():
     with torch.no_grad():
         broken[1].classifier.bias[0] = float("nan")
     with pytest.raises(GendistError, match="student training diverged; lower learning_rate"):
-        train_side_by_side(broken, *rows(), student(), EXACT, SEEDS, devices.CPU)
+        train_stacked(broken, *rows(), student(), EXACT, SEEDS, devices.CPU)
 
 
 @pytest.mark.parametrize(("name", "labels"), [("kim", False), ("res", True), ("blend", False), ("bag", True)])
@@ -215,5 +215,5 @@ def test_nothing_is_read_from_the_device_within_an_epoch(name, labels, monkeypat
     training = EXACT.model_copy(update={"token_dropout": 0.2})
     settings = student(name, dropout=0.5)
     with pytest.raises((RuntimeError, NotImplementedError), match=r"item\(\) cannot be called on meta tensors"):
-        train_side_by_side(networks(settings), *rows(labels), settings, training, SEEDS, torch.device("meta"))
+        train_stacked(networks(settings), *rows(labels), settings, training, SEEDS, torch.device("meta"))
     assert len(steps) == 6  # batches of 8 of 45 rows: the loss is looked at after them

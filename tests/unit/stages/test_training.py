@@ -7,14 +7,14 @@ import torch
 from gendist.config.student import PAPER, Student, Training
 from gendist.stages.students import train_student as train
 from gendist.stages.students import training_rows as data
-from gendist.stages.students.training_rows import TrainingRows, batches, hide_pieces, per_batch
+from gendist.stages.students.training_rows import TrainingRows, apply_token_dropout, iter_batches, real_rows_per_batch
 
 
 def test_real_rows_are_in_every_batch(monkeypatch):
-    monkeypatch.setattr(data, "BUCKET", 3)
+    monkeypatch.setattr(data, "BUCKET_BATCHES", 3)
     encoded = [[i] * (1 + i % 7) for i in range(10 + 37)]
     seen = []
-    for ids, mask, picks in batches(encoded, 8, np.random.default_rng(0), n_real=10, beside=3):
+    for ids, mask, picks in iter_batches(encoded, 8, np.random.default_rng(0), n_real=10, beside=3):
         assert (picks < 10).sum() == 3
         assert [row[: int(n)].tolist() for row, n in zip(ids, mask.sum(1), strict=True)] == [encoded[i] for i in picks]
         seen += picks.tolist()
@@ -36,14 +36,14 @@ def test_real_rows_are_in_every_batch(monkeypatch):
     ],
 )
 def test_rows_per_batch(n_real, n_rows, share, expected):
-    assert per_batch(n_real, n_rows, 32, share) == expected
+    assert real_rows_per_batch(n_real, n_rows, 32, share) == expected
 
 
 def test_pieces_are_hidden_at_the_rate_asked_for():
     torch.manual_seed(0)
     ids, mask = torch.full((4000, 30), 7), torch.ones(4000, 30)
     mask[:, 20:] = 0
-    hidden = hide_pieces(ids, mask, 0.2)
+    hidden = apply_token_dropout(ids, mask, 0.2)
     assert set(hidden.unique().tolist()) == {0, 7} and (hidden[:, 20:] == 7).all()
     rates = (hidden[:, :20] == 0).float().mean(1)
     assert rates.mean().item() == pytest.approx(0.2, abs=0.01)

@@ -35,13 +35,13 @@ class BiLstm(nn.Module):
         places = torch.arange(ids.shape[1], device=ids.device)
         reversed_ids = ids.gather(1, (last - places).clamp(min=0))  # what follows the row's first piece is not read
         ends = [
-            _at(lstm(self.embedding(pieces))[0], last)
+            _select_states(lstm(self.embedding(pieces))[0], last)
             for lstm, pieces in ((self.forwards, ids), (self.backwards, reversed_ids))
         ]
         return self.classifier(self.dropout(functional.relu(self.hidden(torch.cat(ends, 1)))))
 
 
-def _at(states: torch.Tensor, places: torch.Tensor) -> torch.Tensor:
+def _select_states(states: torch.Tensor, places: torch.Tensor) -> torch.Tensor:
     """Pick one state of each row: (rows, pieces, units) and (rows, 1) to (rows, units)."""
     picked = places[..., None].expand(-1, -1, states.shape[2])
     return states.gather(1, picked).squeeze(1)

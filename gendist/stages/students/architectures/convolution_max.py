@@ -7,7 +7,7 @@ import torch
 from torch.nn import functional
 
 
-def window_maxima(
+def convolution_max(
     vectors: torch.Tensor, ids: torch.Tensor, mask: torch.Tensor, filters: Sequence[torch.Tensor]
 ) -> torch.Tensor:
     """Return the greatest response of each filter within each row, (rows, widths x filters), with a gradient.
@@ -24,11 +24,11 @@ def window_maxima(
         mask: 1 where a piece stands, 0 after the end of a row; (rows, pieces).
         filters: one tensor (filters, width, window) for each window, all with the same number of filters.
     """
-    maxima: torch.Tensor = _Maxima.apply(vectors, ids, mask.sum(1).long(), *filters)
+    maxima: torch.Tensor = _ConvolutionMax.apply(vectors, ids, mask.sum(1).long(), *filters)
     return maxima
 
 
-class _Maxima(torch.autograd.Function):
+class _ConvolutionMax(torch.autograd.Function):
     """Offsets of all windows stand one after the other: for windows of 3 and 4, offsets 0, 1, 2, 0, 1, 2, 3."""
 
     @staticmethod
@@ -39,7 +39,7 @@ class _Maxima(torch.autograd.Function):
         count, (rows, longest) = filters[0].shape[0], ids.shape
         pieces, places = ids.unique(return_inverse=True)
         table = functional.pad(vectors.index_select(0, pieces), (0, 0, 0, 1))  # the last one: past the end
-        windows = _windows(places, lengths, max(spans), len(pieces))
+        windows = _window_pieces(places, lengths, max(spans), len(pieces))
         weights = torch.cat([f.permute(2, 0, 1).flatten(0, 1) for f in filters])  # (offsets x filters, width)
         responses = (table @ weights.T).view(-1, count)  # (pieces x offsets, filters)
         offsets = torch.cat([torch.arange(span) for span in spans])
@@ -82,7 +82,7 @@ class _Maxima(torch.autograd.Function):
         return to_vectors, None, None, *to_filters
 
 
-def _windows(places: torch.Tensor, lengths: torch.Tensor, span: int, beyond: int) -> torch.Tensor:
+def _window_pieces(places: torch.Tensor, lengths: torch.Tensor, span: int, beyond: int) -> torch.Tensor:
     """Return what stands under each window, (rows, pieces, span), from places (rows, pieces).
 
     Past the end of a row stands ``beyond``. Windows that would begin there are those of the row's last piece
