@@ -71,7 +71,7 @@ def test_a_classifier_in_bf16_keeps_its_head_in_float32(encoder):
     exact = predict_logits(model, tokenizer, texts, 24)
     half = convert_to_bf16(copy.deepcopy(model))
     assert half.bert.dtype == torch.bfloat16 and half.classifier.weight.dtype == torch.float32
-    found = predict_logits(half, tokenizer, texts, 24, fixed=256)
+    found = predict_logits(half, tokenizer, texts, 24, batch_tokens=256)
     assert 0 < np.abs(found - exact).max() < 0.02
     assert not np.array_equal(found, torch.from_numpy(found).bfloat16().float().numpy())
 

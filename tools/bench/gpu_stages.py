@@ -246,7 +246,7 @@ def scoring(figures: "Figures", device: torch.device, shapes: Shapes) -> None:
     with devices.any_kernels():
         for name, some in (("float32", encoded[: len(encoded) // 10]), ("bf16", encoded)):
             model = convert_to_bf16(model) if name == "bf16" else model
-            score = partial(predict_encoded, model, some, 0, 256, fixed=GPU_BATCH_TOKENS)
+            score = partial(predict_encoded, model, some, pad_id=0, max_length=256, batch_tokens=GPU_BATCH_TOKENS)
             rows = rate(partial(_counted, score))
             figures.add(f"{name}, rows of {np.mean(sizes):.0f} tokens", rows, "rows/s")
             figures.add("which is", 2e-12 * weights * float(np.mean(sizes)) * rows, "TFLOP/s")

@@ -189,7 +189,7 @@ def _of_teacher(
 
     def score(model: Callable[[], Any]) -> float:
         fixed = BATCH_TOKENS if device == devices.CPU else GPU_BATCH_TOKENS
-        return float(len(predict_logits(model(), tokenizer, texts, settings.max_tokens, fixed=fixed)))
+        return float(len(predict_logits(model(), tokenizer, texts, settings.max_tokens, batch_tokens=fixed)))
 
     return {
         "finetune teachers": ("rows", train),

@@ -1,4 +1,4 @@
-"""Run a classifier over texts in length-sorted batches."""
+"""Compute the logits of a classifier in length-sorted batches."""
 
 import logging
 from collections.abc import Sequence
@@ -15,113 +15,127 @@ from gendist.nn.padding import padded
 log = logging.getLogger(__name__)
 
 TOKEN_BUDGET = 2048
-"""Padded tokens in a batch: long texts come in small batches, short ones in large."""
+"""Padded tokens per batch."""
 LENGTH_MULTIPLE = 16
-"""In batches of fixed shapes, the length of a text is rounded up to a multiple of this."""
+"""Batches of fixed shape pad texts to a multiple of this length."""
 
 
 def tokenise(tokenizer: Any, texts: Sequence[str], max_tokens: int, model: Any) -> list[list[int]]:
-    """Tokenise with the special tokens of the model, cut to what both the setting and the model allow."""
+    """Tokenise with special tokens, truncated to ``max_input_length``."""
     limit = max_input_length(tokenizer, max_tokens, model.config)
     return tokenizer(list(texts), truncation=True, max_length=limit)["input_ids"]
 
 
 def max_input_length(tokenizer: Any, max_tokens: int, config: Any) -> int:
-    """Return the tokens that texts are cut to."""
-    # The tokenizer's own limit counts too: RoBERTa has two positions more than it can take tokens.
+    """Return the truncation length in tokens: the smallest of the setting and the limits of model and tokenizer."""
+    # The tokenizer's limit matters: RoBERTa has two more positions than usable tokens.
     return min(max_tokens, getattr(config, "max_position_embeddings", max_tokens), tokenizer.model_max_length)
 
 
 def predict_logits(
-    model: Any, tokenizer: Any, texts: Sequence[str], max_tokens: int, what: str = "", fixed: int | None = None
+    model: Any,
+    tokenizer: Any,
+    texts: Sequence[str],
+    max_tokens: int,
+    *,
+    description: str = "",
+    batch_tokens: int | None = None,
 ) -> np.ndarray:
-    """Return float32 logits of shape (texts, classes), in the order of the texts: those of ``predict_encoded``.
+    """Tokenise texts and return their float32 logits (texts, classes), in input order.
 
     Args:
-        model: sequence classifier; put into evaluation mode.
+        model: sequence classifier; set to evaluation mode.
         tokenizer: its tokenizer.
-        texts: what to score.
-        max_tokens: longer texts are cut.
-        what: as of ``predict_encoded``.
-        fixed: likewise.
+        texts: texts to score.
+        max_tokens: truncation length.
+        description: see ``predict_encoded``.
+        batch_tokens: see ``predict_encoded``.
 
     Raises:
-        GendistError: if memory does not suffice for one text.
+        GendistError: if a single text does not fit in memory.
     """
-    encoded, longest = (
+    return predict_encoded(
+        model,
         tokenise(tokenizer, texts, max_tokens, model),
-        max_input_length(tokenizer, max_tokens, model.config),
+        pad_id=tokenizer.pad_token_id or 0,
+        max_length=max_input_length(tokenizer, max_tokens, model.config),
+        description=description,
+        batch_tokens=batch_tokens,
     )
-    return predict_encoded(model, encoded, tokenizer.pad_token_id or 0, longest, what, fixed)
 
 
 @torch.inference_mode()
 def predict_encoded(
     model: Any,
     encoded: Sequence[list[int]],
-    padding: int,
-    longest: int,
-    what: str = "",
-    fixed: int | None = None,
+    *,
+    pad_id: int,
+    max_length: int,
+    description: str = "",
+    batch_tokens: int | None = None,
 ) -> np.ndarray:
-    """Return float32 logits of shape (texts, classes), in the order of the texts.
+    """Return float32 logits (texts, classes) of token ids, in input order.
+
+    Halves the batch size when memory runs out; logits may then differ in their last digits.
 
     Args:
-        model: sequence classifier; put into evaluation mode.
+        model: sequence classifier; set to evaluation mode.
         encoded: token ids of each text.
-        padding: id that fills texts up.
-        longest: tokens that no text has more of.
-        what: name in the progress lines; none are logged without it.
-        fixed: tokens in a batch, if its shape shall depend on the text alone: it is filled up. A matrix product is
-            summed in another order for another number of rows, so that on a CPU a text scores the same to the last
-            digit only in batches of one shape, whatever it is scored with.
-
-    When memory runs out, batches become half as big. Logits may then differ in their last digits.
+        pad_id: id of the padding token.
+        max_length: maximum length of a text in tokens.
+        description: name in progress lines; empty logs none.
+        batch_tokens: tokens per batch of fixed shape, filled up with padding rows; None allows any shape. The number
+            of rows changes the summation order of matrix products on CPUs: only a fixed shape gives bitwise equal
+            logits whatever the batch.
 
     Raises:
-        GendistError: if memory does not suffice for one text.
+        GendistError: if a single text does not fit in memory.
     """
     model.eval()
     order = sorted(range(len(encoded)), key=lambda i: (len(encoded[i]), i))
     logits = np.empty((len(encoded), model.config.num_labels), np.float32)
-    progress = Progress(what or "scoring", len(encoded), every=10.0 if what else float("inf"))
-    waiting: list[tuple[list[int], torch.Tensor]] = []
-    first, budget = 0, fixed or TOKEN_BUDGET
+    progress = Progress(description or "scoring", len(encoded), every=10.0 if description else float("inf"))
+    pending: list[tuple[list[int], torch.Tensor]] = []
+    first, budget = 0, batch_tokens or TOKEN_BUDGET
     while first < len(order):
-        width = min(-(-len(encoded[order[first]]) // LENGTH_MULTIPLE) * LENGTH_MULTIPLE, longest) if fixed else None
+        width = (
+            min(-(-len(encoded[order[first]]) // LENGTH_MULTIPLE) * LENGTH_MULTIPLE, max_length)
+            if batch_tokens
+            else None
+        )
         last = first + 1
         while last < len(order) and (last + 1 - first) * (width or len(encoded[order[last]])) <= budget:
             if width and len(encoded[order[last]]) > width:
                 break
             last += 1
-        picks = order[first:last]
-        batch = [encoded[i] for i in picks]
-        if width:  # with the shortest texts there are, which a model in integers has the least work with
+        indices = order[first:last]
+        batch = [encoded[i] for i in indices]
+        if width:  # fill with one-token rows: the int8 model skips padding
             batch += [batch[0][:1]] * (budget // width - len(batch))
-        scores = _predict_batch(model, batch, padding, width)
+        scores = _predict_batch(model, batch, pad_id, width)
         if scores is None:
             budget = _halve_budget(len(batch), width or len(batch[-1]))
             continue
-        waiting.append((picks, scores[: len(picks)]))
-        if len(waiting) > 1:  # read only once a GPU has the next batch
-            _store(waiting.pop(0), logits, progress)
+        pending.append((indices, scores[: len(indices)]))
+        if len(pending) > 1:  # copy only after the next batch is queued on the GPU
+            _store(pending.pop(0), logits, progress)
         first = last
-    for part in waiting:
-        _store(part, logits, progress)
+    for scored in pending:
+        _store(scored, logits, progress)
     return logits
 
 
 def _store(scored: tuple[list[int], torch.Tensor], logits: np.ndarray, progress: Progress) -> None:
-    picks, scores = scored
-    logits[picks] = scores.cpu().numpy()
-    progress.add(len(picks))
+    indices, scores = scored
+    logits[indices] = scores.cpu().numpy()
+    progress.add(len(indices))
 
 
-def _predict_batch(model: Any, batch: list[list[int]], padding: int, width: int | None) -> torch.Tensor | None:
-    """Return the float32 logits of one batch, where the model is, or None if memory does not suffice for it."""
+def _predict_batch(model: Any, batch: list[list[int]], pad_id: int, width: int | None) -> torch.Tensor | None:
+    """Return float32 logits of one batch on the model's device, or None if out of memory."""
     try:
-        ids, mask = padded(batch, padding, width)
-        if model.device.type == "cuda":  # else the copy would wait for the batch before
+        ids, mask = padded(batch, pad_id, width)
+        if model.device.type == "cuda":  # asynchronous copy: does not wait for the previous batch
             ids, mask = (part.pin_memory().to(model.device, non_blocking=True) for part in (ids, mask))
         scores: torch.Tensor = model(input_ids=ids, attention_mask=mask).logits.float()
         return scores
@@ -133,11 +147,11 @@ def _predict_batch(model: Any, batch: list[list[int]], padding: int, width: int 
 
 
 def _halve_budget(rows: int, tokens: int) -> int:
-    """Return the budget of half a batch that was too big: ``rows`` texts of ``tokens`` tokens."""
+    """Return the token budget for half of a batch of ``rows`` texts with ``tokens`` tokens."""
     if rows == 1:
         raise GendistError(
             f"out of memory with a single text of {tokens} tokens; lower max_tokens of the teacher, "
-            "take a smaller one, or give the job more memory"
+            "use a smaller one, or give the job more memory"
         )
-    log.info("out of memory with %d texts of %d tokens; going on with batches half as big", rows, tokens)
+    log.info("out of memory with %d texts of %d tokens; halving the batch size", rows, tokens)
     return rows // 2 * tokens

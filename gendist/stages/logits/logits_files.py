@@ -1,4 +1,4 @@
-"""Logits as Parquet columns: written, and read back and checked."""
+"""Write, read and validate logits in Parquet files."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -14,7 +14,7 @@ from gendist.stages.texts.text_tables import require_unique
 
 
 def logits_column(logits: np.ndarray) -> pa.Array:
-    """Turn logits (rows, classes) into a list<float32> column."""
+    """Convert logits (rows, classes) to a list<float32> column."""
     offsets = pa.array(np.arange(0, logits.size + 1, logits.shape[1]), pa.int32())
     return pa.ListArray.from_arrays(offsets, pa.array(logits.ravel(), pa.float32()))
 
@@ -22,19 +22,19 @@ def logits_column(logits: np.ndarray) -> pa.Array:
 def read_logits(
     files: Sequence[Path], key: Literal["id", "row"], count: int | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Read logits files one after the other.
+    """Read and concatenate logits files.
 
     Args:
         files: Parquet with ``key`` and ``logits``, a list of equal length in every row.
         key: ``id`` for real texts, ``row`` for synthetic ones.
-        count: rows to return, the first of them; None for all.
+        count: number of leading rows to return; None returns all.
 
     Returns:
         The keys (rows,) int64 and the logits (rows, classes) float32, in the files' order.
 
     Raises:
-        GendistError: if there is no file, or one is missing, damaged or ragged, holds a NaN or an
-            infinity, a key twice, or another number of classes than the first.
+        GendistError: if there are no files, or one is missing, damaged or ragged, has non-finite values,
+            duplicate keys or another number of classes than the first.
     """
     _, keys, logits = zip(*iter_logits_files(files, key), strict=True)
     all_keys = np.concatenate(keys)
@@ -48,17 +48,17 @@ def iter_logits_files(
     """Yield each file with its keys (rows,) and logits (rows, classes).
 
     Raises:
-        GendistError: as ``read_logits``, but for a key that occurs in two files.
+        GendistError: as ``read_logits``, except for keys duplicated across files.
     """
     if not files:
         raise GendistError("no logits files were given")
-    first = 0
+    n_classes = 0
     for file in files:
         keys, logits = _read_file(file, key)
         classes = logits.shape[1]
-        if first and classes != first:
-            raise GendistError(f"{file}: {classes} classes, but {files[0]} has {first}")
-        first = classes
+        if n_classes and classes != n_classes:
+            raise GendistError(f"{file}: {classes} classes, but {files[0]} has {n_classes}")
+        n_classes = classes
         require_unique(keys, key, file)
         yield file, keys, logits
 
@@ -69,11 +69,11 @@ def _read_file(file: Path, key: str) -> tuple[np.ndarray, np.ndarray]:
     widths = pc.list_value_length(column).to_pylist()
     wrong = next((row for row, width in enumerate(widths) if not width or width != widths[0]), None)
     if not widths or wrong is not None:
-        where = "there are none" if wrong is None else f"row {wrong}"
-        raise GendistError(f"{file}: the rows of 'logits' are none, empty, or differ in length ({where})")
+        where = "no rows" if wrong is None else f"row {wrong}"
+        raise GendistError(f"{file}: 'logits' is empty or its rows differ in length ({where})")
     logits = np.asarray(pc.list_flatten(column).to_numpy(zero_copy_only=False), dtype=np.float32)
     logits = logits.reshape(table.num_rows, widths[0])
-    odd = np.flatnonzero(~np.isfinite(logits).all(axis=1))
-    if len(odd):
-        raise GendistError(f"{file}: 'logits' holds a value that is no finite number (row {odd[0]})")
+    invalid = np.flatnonzero(~np.isfinite(logits).all(axis=1))
+    if len(invalid):
+        raise GendistError(f"{file}: 'logits' has a value that is not finite (row {invalid[0]})")
     return table[key].to_numpy(), logits

@@ -1,4 +1,4 @@
-"""Score Parquet files of texts with the teacher, and read scores back."""
+"""Score Parquet files of texts with the teacher."""
 
 import logging
 from collections.abc import Sequence
@@ -23,14 +23,14 @@ from gendist.stages.logits.logits_files import logits_column
 log = logging.getLogger(__name__)
 
 BATCH_TOKENS, GPU_BATCH_TOKENS = 512, 8192
-"""Tokens in a batch: its shape depends on the length alone, and the last batch of each length is partly filler."""
+"""Tokens per batch of fixed shape."""
 
 
 def score_file(
-    teacher: Path, texts: Path, target: Path, max_tokens: int, threads: int = 1, device: Device = "auto"
+    teacher: Path, texts: Path, target: Path, max_tokens: int, *, threads: int = 1, device: Device = "auto"
 ) -> None:
-    """Write the teacher's logits of one file, as ``score_files``."""
-    score_files(teacher, [texts], [target], max_tokens, threads, device)
+    """Write the teacher's logits of one file; see ``score_files``."""
+    score_files(teacher, [texts], [target], max_tokens, threads=threads, device=device)
 
 
 def score_files(
@@ -38,79 +38,91 @@ def score_files(
     files: Sequence[Path],
     targets: Sequence[Path],
     max_tokens: int,
+    *,
     threads: int = 1,
     device: Device = "auto",
 ) -> None:
-    """Write the teacher's logits (float32) for every row of some files, in their order.
+    """Write the teacher's float32 logits for every row of each file, in order.
 
-    Rows of files without a column ``label``, of which there may be many, are scored in int8 on a CPU and in bf16 on a
-    GPU where the teacher's precision allows it. A text scores the same whatever it is scored with.
+    Files without a column ``label`` are scored in int8 on a CPU and in bf16 on a GPU if the teacher's precision
+    allows it. The logits of a text do not depend on the other texts.
 
     Args:
-        teacher: finetuned classifier folder.
+        teacher: folder of the finetuned classifier.
         files: Parquet with a column ``id`` (real rows) or ``row`` (a shard), and ``text``.
-        targets: Parquet to write for each: the same key column, and logits: list<float32>[classes].
-        max_tokens: longer texts are cut.
+        targets: Parquet file to write for each: the key column, and ``logits``: list<float32>[classes].
+        max_tokens: truncation length.
         threads: CPU threads.
-        device: where to compute; a GPU is claimed until this process ends.
+        device: device to score on; the process claims a GPU until it exits.
     """
-    place = devices.prepare(threads, 0, device)
-    columns = [column_names(file) for file in files]
-    keys = ["row" if "row" in present else "id" for present in columns]
+    torch_device = devices.prepare(threads, 0, device)
+    column_sets = [column_names(file) for file in files]
+    keys = ["row" if "row" in present else "id" for present in column_sets]
     tables = [
         read_parquet(file, {key: "whole numbers", "text": "texts"}) for file, key in zip(files, keys, strict=True)
     ]
-    rows = [text for table in tables for text in table["text"].to_pylist()]
-    labelled = any("label" in present for present in columns)
+    texts = [text for table in tables for text in table["text"].to_pylist()]
+    labelled = any("label" in present for present in column_sets)
     names = class_names(teacher)
-    what = f"scoring {files[0].name}" + (f" to {files[-1].name}" if len(files) > 1 else "")
-    logits = (_score_on_gpu if place.type == "cuda" else _score_on_cpu)(
-        teacher, rows, names, max_tokens, labelled, what
+    description = f"scoring {files[0].name}" + (f" to {files[-1].name}" if len(files) > 1 else "")
+    logits = (_score_on_gpu if torch_device.type == "cuda" else _score_on_cpu)(
+        teacher, texts, names, max_tokens=max_tokens, labelled=labelled, description=description
     )
-    hashed, first = hash_folder(teacher), 0
+    teacher_hash, first = hash_folder(teacher), 0
     for file, key, table, target in zip(files, keys, tables, targets, strict=True):
-        own, first = logits[first : first + table.num_rows], first + table.num_rows
-        provenance = Provenance("logits", {"texts": hash_file(file), "teacher": hashed}, {"max_tokens": max_tokens})
-        write_parquet(
-            target, pa.table({key: table[key], "logits": logits_column(own)}), provenance, {"label_names": names}
+        part, first = logits[first : first + table.num_rows], first + table.num_rows
+        provenance = Provenance(
+            "logits", {"texts": hash_file(file), "teacher": teacher_hash}, {"max_tokens": max_tokens}
         )
-        log.info("%s: %d rows", target, len(own))
+        write_parquet(
+            target, pa.table({key: table[key], "logits": logits_column(part)}), provenance, {"label_names": names}
+        )
+        log.info("%s: %d rows", target, len(part))
 
 
 def _score_on_cpu(
-    teacher: Path, rows: list[str], names: list[str], max_tokens: int, labelled: bool, what: str
+    teacher: Path, texts: list[str], names: list[str], *, max_tokens: int, labelled: bool, description: str
 ) -> np.ndarray:
     model, tokenizer = load_classifier(str(teacher), names), load_tokenizer(str(teacher))
     error = getattr(model.config, INT8_ERROR_KEY, None)
-    # Labelled rows are what accuracies are measured on, and students are held to most: exactly.
+    # Labelled rows determine accuracies and weigh most in distillation: always score them in float32.
     if labelled or error is None:
-        return predict_logits(pack_linear_layers(model), tokenizer, rows, max_tokens, what, BATCH_TOKENS)
-    logits, again = Int8Cascade(model, tokenizer, max_tokens, error).logits(rows, what)
-    log.info("scored in int8, %d of %d rows again in float32", again, len(rows))
+        return predict_logits(
+            pack_linear_layers(model), tokenizer, texts, max_tokens, description=description, batch_tokens=BATCH_TOKENS
+        )
+    logits, n_rescored = Int8Cascade(model, tokenizer, max_tokens, error).logits(texts, description)
+    log.info("scored in int8, rescored %d of %d rows in float32", n_rescored, len(texts))
     return logits
 
 
 def _score_on_gpu(
-    teacher: Path, rows: list[str], names: list[str], max_tokens: int, labelled: bool, what: str
+    teacher: Path, texts: list[str], names: list[str], *, max_tokens: int, labelled: bool, description: str
 ) -> np.ndarray:
-    """Return the logits of some rows, which are tokenised while the weights are loaded."""
+    """Return the logits of texts; tokenisation runs while the weights load."""
     tokenizer, config = load_tokenizer(str(teacher)), load_config(str(teacher))
-    longest = max_input_length(tokenizer, max_tokens, config)
-    with ThreadPoolExecutor(1) as others:  # the tokenizer is no Python and takes further threads by itself
-        tokenised = others.submit(lambda: tokenizer(rows, truncation=True, max_length=longest)["input_ids"])
+    max_length = max_input_length(tokenizer, max_tokens, config)
+    with ThreadPoolExecutor(1) as executor:  # the tokenizer releases the GIL
+        tokenised = executor.submit(lambda: tokenizer(texts, truncation=True, max_length=max_length)["input_ids"])
         model = load_classifier(str(teacher), names).to("cuda")
         encoded = tokenised.result()
     if not labelled and (getattr(config, BF16_KEY, False) or getattr(config, INT8_ERROR_KEY, None) is not None):
         model = convert_to_bf16(model)
         log.info("scoring in bf16 on %s", torch.cuda.get_device_name())
-    with devices.any_kernels():  # those of a forward pass repeat themselves without being asked
-        return predict_encoded(model, encoded, tokenizer.pad_token_id or 0, longest, what, GPU_BATCH_TOKENS)
+    with devices.any_kernels():  # kernels of a forward pass are deterministic by default
+        return predict_encoded(
+            model,
+            encoded,
+            pad_id=tokenizer.pad_token_id or 0,
+            max_length=max_length,
+            description=description,
+            batch_tokens=GPU_BATCH_TOKENS,
+        )
 
 
 def convert_to_bf16(model: Any) -> Any:
-    """Convert a classifier to bf16, in place; its head stays float32, or logits would have three digits."""
+    """Convert a classifier to bf16 in place; its head stays float32, because bf16 logits have only three digits."""
     model.bfloat16()
     for name, part in model.named_children():
         if name != model.base_model_prefix:
-            part.float().register_forward_pre_hook(lambda _, given: tuple(x.float() for x in given))
+            part.float().register_forward_pre_hook(lambda _, inputs: tuple(x.float() for x in inputs))
     return model

@@ -62,11 +62,11 @@ def test_logits_are_those_of_each_text_alone(classifier, monkeypatch):
 def test_batches_of_fixed_shape_give_the_same_bits_in_any_company(classifier):
     model, tokenizer = load_classifier(str(classifier), NAMES), load_tokenizer(str(classifier))
     texts = [text * (1 + i % 4) for i, text in enumerate(TEXTS)]
-    expected = predict_logits(model, tokenizer, texts, 40, fixed=512)
+    expected = predict_logits(model, tokenizer, texts, 40, batch_tokens=512)
     np.testing.assert_allclose(expected, predict_logits(model, tokenizer, texts, 40), atol=1e-5)
-    pieces = [predict_logits(model, tokenizer, texts[i : i + 3], 40, fixed=512) for i in range(0, len(texts), 3)]
+    pieces = [predict_logits(model, tokenizer, texts[i : i + 3], 40, batch_tokens=512) for i in range(0, len(texts), 3)]
     assert np.array_equal(np.concatenate(pieces), expected)
-    assert np.array_equal(predict_logits(model, tokenizer, texts[::-1], 40, fixed=512), expected[::-1])
+    assert np.array_equal(predict_logits(model, tokenizer, texts[::-1], 40, batch_tokens=512), expected[::-1])
 
 
 def test_long_texts_are_cut_to_what_setting_model_and_tokenizer_allow(classifier):
@@ -197,7 +197,7 @@ def test_close_rows_are_those_of_float32(integers):
     folder = integers[0]
     model, tokenizer = load_classifier(str(folder), class_names(folder)).eval(), load_tokenizer(str(folder))
     texts, _ = sentences(100, 6)
-    exact = predict_logits(pack_linear_layers(copy.deepcopy(model)), tokenizer, texts, 24, fixed=128)
+    exact = predict_logits(pack_linear_layers(copy.deepcopy(model)), tokenizer, texts, 24, batch_tokens=128)
     logits, again = Int8Cascade(copy.deepcopy(model), tokenizer, 24, error=1e9).logits(texts)
     assert again == 100 and np.array_equal(logits, exact)
     leads = np.sort(exact, 1)

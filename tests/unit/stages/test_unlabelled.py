@@ -502,20 +502,20 @@ def test_unlabelled_rows_are_scored_like_the_synthetic_ones(
     from gendist.stages.logits import score_texts as module
 
     class Model:
-        config = type("Config", (), {module.RECORD: 0.01})()
+        config = type("Config", (), {module.INT8_ERROR_KEY: 0.01})()
 
         def to(self, place: Any) -> "Model":
             return self
 
     def cascade(*_: Any) -> Any:
-        return type("Cascade", (), {"logits": lambda _, rows, what: (np.zeros((len(rows), 3), np.float32), 0)})()
+        return type("Cascade", (), {"logits": lambda _, rows, description: (np.zeros((len(rows), 3), np.float32), 0)})()
 
     monkeypatch.setattr(module, "load_tokenizer", lambda _: None)
     monkeypatch.setattr(module, "class_names", lambda _: ["a", "b", "c"])
     monkeypatch.setattr(module, "load_classifier", lambda *_: Model())
     monkeypatch.setattr(module, "pack_linear_layers", lambda model: model)
-    monkeypatch.setattr(module, "Cascade", cascade)
-    monkeypatch.setattr(module, "predict_logits", lambda _, __, rows, *___: np.ones((len(rows), 3), np.float32))
+    monkeypatch.setattr(module, "Int8Cascade", cascade)
+    monkeypatch.setattr(module, "predict_logits", lambda _, __, rows, *___, **____: np.ones((len(rows), 3), np.float32))
     found = {}
     for name, texts in (("labelled", test_texts), ("unlabelled", files["unlabelled"].texts)):
         module.score_file(tmp_path, texts, tmp_path / f"{name}.parquet", 16)
