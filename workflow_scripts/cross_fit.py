@@ -17,21 +17,21 @@ if snakemake.input.unlabelled:
 with logged(snakemake.log[0], f"{names.dataset} {names.student} {names.regime} held out"):
     cross_fit(
         Path(snakemake.output[0]),
-        Path(snakemake.input.train),
-        Path(snakemake.params.embeddings),
-        names.regime,
-        names.variant,
-        Student(**snakemake.params.student),
-        Training(**snakemake.params.training),
-        snakemake.params.folds,
-        snakemake.params.seed,
-        Path(snakemake.input.train_logits) if snakemake.input.train_logits else None,
-        SyntheticFiles(
+        train=Path(snakemake.input.train),
+        embeddings=Path(snakemake.params.embeddings),
+        regime=names.regime,
+        variant=names.variant,
+        student=Student(**snakemake.params.student),
+        training=Training(**snakemake.params.training),
+        folds=snakemake.params.folds,
+        seed=snakemake.params.seed,
+        train_logits=Path(snakemake.input.train_logits) if snakemake.input.train_logits else None,
+        synthetic=SyntheticFiles(
             [Path(p) for p in snakemake.input.shards],
             [Path(p) for p in snakemake.input.shard_logits],
             int(names.n_synthetic),
             Path(snakemake.input.repeats) if snakemake.input.repeats else None,
         ),
-        snakemake.threads,
-        unlabelled,
+        threads=snakemake.threads,
+        unlabelled=unlabelled,
     )

@@ -9,10 +9,10 @@ with logged(snakemake.log[0], f"{snakemake.wildcards.dataset} export"):
     place = chosen_index(Path(snakemake.input.choice), snakemake.params.runs)
     export_student(
         Path(snakemake.output.description).parent,
-        Path(snakemake.input.choice),
-        Path(snakemake.input.models[place]).parent,
-        Path(snakemake.input.test),
-        Path(snakemake.params.embeddings[place]),
-        snakemake.params.text,
-        snakemake.threads,
+        choice=Path(snakemake.input.choice),
+        run=Path(snakemake.input.models[place]).parent,
+        test=Path(snakemake.input.test),
+        embeddings=Path(snakemake.params.embeddings[place]),
+        text=snakemake.params.text,
+        threads=snakemake.threads,
     )

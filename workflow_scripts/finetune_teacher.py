@@ -11,7 +11,7 @@ with logged(snakemake.log[0], f"{snakemake.wildcards.dataset} teacher {snakemake
         Path(snakemake.input.train),
         Path(snakemake.output[0]).parent,
         Teacher(**snakemake.params.teacher),
-        snakemake.threads,
-        Path(snakemake.params.work),
-        snakemake.resources.device,
+        threads=snakemake.threads,
+        work=Path(snakemake.params.work),
+        device=snakemake.resources.device,
     )

@@ -390,7 +390,7 @@ def test_an_archive_writes_nowhere_and_is_no_bomb(tmp_path: Path, monkeypatch: p
             lambda content=content: bpemb.read_vectors(content, "tiny.w2v.bin", 3, 2), tmp_path, "tiny.w2v.bin: not"
         )
     claims = tar_of(("tiny.w2v.bin", tarfile.REGTYPE, b"999999999 999999\n"))
-    refused(lambda: bpemb.read_vectors(claims, "tiny.w2v.bin", 3, 2), tmp_path, "holds 999999999 x 999999 vectors")
+    refused(lambda: bpemb.read_vectors(claims, "tiny.w2v.bin", 3, 2), tmp_path, "has 999999999 x 999999 vectors")
 
 
 class Answer(io.BytesIO):
@@ -407,8 +407,8 @@ class Answer(io.BytesIO):
 @pytest.mark.parametrize(
     ("url", "content", "said"),
     [
-        ("http://nlp.h-its.org/x", b"x", "which is not https"),
-        ("file:///etc/passwd", b"x", "which is not https"),
+        ("http://nlp.h-its.org/x", b"x", "which does not use https"),
+        ("file:///etc/passwd", b"x", "which does not use https"),
         ("https://nlp.h-its.org/x", b"x" * 2000, "larger than 1,000 bytes"),
     ],
 )

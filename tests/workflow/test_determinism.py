@@ -54,13 +54,13 @@ def require_shards_without_influence(results: Path, embeddings: Path, folder: Pa
     distil_seeds(
         {0: folder / "run"},
         student_row("toy", "kim", "gendist", "bert.tiny.full.default", 8, 0),
-        toy / "texts/train.parquet",
-        toy / "texts/test.parquet",
-        embeddings,
-        study.students["kim"],
-        study.trainings["default"],
-        toy / "logits/bert/train.parquet",
-        SyntheticFiles([shard], [logits], 8),
+        train=toy / "texts/train.parquet",
+        test=toy / "texts/test.parquet",
+        embeddings=embeddings,
+        student=study.students["kim"],
+        training=study.trainings["default"],
+        train_logits=toy / "logits/bert/train.parquet",
+        synthetic=SyntheticFiles([shard], [logits], 8),
     )
     before = toy / "students/kim/gendist/bert.tiny.full.default/n8/seed0"
     one, two = (load_file(run / "model.safetensors") for run in (before, folder / "run"))

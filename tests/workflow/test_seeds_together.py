@@ -31,7 +31,16 @@ def distil(train_texts, test_texts, subwords):
         row = student_row("toy", "kim", "scratch", "default", 0, 0)
         folders = {seed: folder / f"seed{seed}" for seed in SEEDS}
         student = Student(architecture=architecture, filters=16)
-        distil_seeds(folders, row, train_texts, test_texts, subwords, student, QUICK, **given)
+        distil_seeds(
+            folders,
+            row,
+            train=train_texts,
+            test=test_texts,
+            embeddings=subwords,
+            student=student,
+            training=QUICK,
+            **given,
+        )
         return folders
 
     return both
@@ -44,7 +53,9 @@ def gpu(monkeypatch):
     monkeypatch.setattr(devices, "prepare", lambda *_: torch.device("cpu", 0))
     for name in ("train_stacked", "train_student"):
         way = getattr(seeds, name)
-        monkeypatch.setattr(seeds, name, lambda *given, name=name, way=way: used.append(name) or way(*given))
+        monkeypatch.setattr(
+            seeds, name, lambda *given, name=name, way=way, **named: used.append(name) or way(*given, **named)
+        )
     return used
 
 
@@ -52,7 +63,15 @@ def test_on_a_cpu_each_seed_has_the_bytes_that_it_has_alone(distil, train_texts,
     for seed, folder in distil(tmp_path / "together").items():
         row = student_row("toy", "kim", "scratch", "default", 0, seed)
         student = Student(filters=16)
-        distil_seeds({seed: tmp_path / "alone"}, row, train_texts, test_texts, subwords, student, QUICK)
+        distil_seeds(
+            {seed: tmp_path / "alone"},
+            row,
+            train=train_texts,
+            test=test_texts,
+            embeddings=subwords,
+            student=student,
+            training=QUICK,
+        )
         assert differences(fingerprint(folder), fingerprint(tmp_path / "alone")) == []
 
 
@@ -68,7 +87,7 @@ def test_side_by_side_the_files_are_the_same_but_for_their_numbers(distil, gpu, 
         accuracies.append(metrics["accuracy"])
         seconds.append(json.loads((folder / "timing.json").read_text())["train_seconds"])
         network, _ = load_student(folder, load_subwords(subwords))
-        predicted = seeds.student_logits(network, encoded).argmax(1)
+        predicted = seeds.predict_student(network, encoded).argmax(1)
         assert (predicted == read_texts(test_texts).labels).mean() == pytest.approx(accuracies[-1])
     assert min(accuracies) > 0.8 and seconds[0] == seconds[1] > 0  # a third by chance
     weights = [(folder / "model.safetensors").read_bytes() for folder in one.values()]
@@ -79,7 +98,7 @@ def test_networks_that_cannot_be_stacked_are_trained_one_after_the_other(distil,
     caplog.set_level("INFO")
     distil(tmp_path, "bilstm")
     assert gpu == ["train_student"] * 2
-    assert "BiLstm cannot be trained side by side: one seed after the other, on the CPU" in caplog.messages
+    assert "BiLstm does not support stacked training: training the seeds sequentially on the CPU" in caplog.messages
 
 
 def test_the_seconds_of_seeds_are_shares_of_what_they_took_together(distil, tmp_path, monkeypatch):

@@ -82,7 +82,9 @@ def _student(steps: int = 300) -> tuple[Model, list[Check]]:
     network = build(subwords().vectors, STUDENT, len(train.label_names))
     rows = TrainingRows(train.texts, torch.from_numpy(train.labels), None, len(train.texts))
     settings = Training(min_steps=steps, max_steps=steps)
-    train_student(network, encode_pieces(subwords(), train.texts, MAX_PIECES), rows, STUDENT, settings, 0)
+    train_student(
+        network, encode_pieces(subwords(), train.texts, MAX_PIECES), rows, student=STUDENT, training=settings, seed=0
+    )
     content = lookup_weights(network)
     if content is None:
         raise TypeError("Kim has lost its tables")

@@ -34,7 +34,7 @@ def cases(device: torch.device | None = None) -> list[Case]:
 
     def together(encoded: PieceIds, rows: TrainingRows, settings: Training) -> list[torch.nn.Module]:
         students = [network(seed) for seed in range(SEEDS)]
-        train_stacked(students, encoded, rows, STUDENT, settings, range(SEEDS), device)
+        train_stacked(students, encoded, rows, student=STUDENT, training=settings, seeds=range(SEEDS), device=device)
         return students
 
     def ours() -> float:

@@ -173,7 +173,7 @@ def _of_teacher(
         labels = np.arange(len(texts)) % model.config.num_labels
         some = Texts(np.arange(len(texts)), texts, labels, [str(i) for i in range(model.config.num_labels)])
         kept: Checkpoints[FinetuningState] = Checkpoints(WorkFolder(None, Path("teacher"), {}), FinetuningState())
-        for _ in train_epochs(model, tokenizer, some, 1, settings, kept):
+        for _ in train_epochs(model, tokenizer, some, epochs=1, settings=settings, checkpoints=kept):
             pass
         return float(len(texts))
 
@@ -212,7 +212,7 @@ def _of_student(study: Study, name: str, device: torch.device, texts: list[str])
 
     def fitted() -> list[torch.nn.Module]:
         encoded, rows, build_one, place = prepared()
-        return train_seeds(build_one, encoded, rows, student, training, seeds, place)
+        return train_seeds(build_one, encoded, rows, student=student, training=training, seeds=seeds, device=place)
 
     networks = cache(fitted)
 

@@ -45,7 +45,7 @@ def cases(accuracy: bool = True) -> list[Case]:
     settings = Training(batch_size=BATCH, min_steps=STEPS, max_steps=STEPS, token_dropout=0.0)
 
     def ours() -> float:
-        train_student(network(0), encoded, rows, STUDENT, settings, 0)
+        train_student(network(0), encoded, rows, student=STUDENT, training=settings, seed=0)
         return BATCH * STEPS
 
     def theirs() -> float:
@@ -82,7 +82,7 @@ class PlainKim(Kim):
 
     def forward(self, ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         """Map ids and mask (rows, pieces) to logits (rows, classes)."""
-        return self.classifier(self.dropout(self.convolved(ids, mask)))
+        return self.classifier(self.dropout(self.dense_max(ids, mask)))
 
 
 def plain(seed: int) -> torch.nn.Module:
@@ -139,5 +139,5 @@ def points_apart(ours: Students, seeds: int | None = None, device: torch.device 
 def _one_by_one(encoded: PieceIds, rows: TrainingRows, settings: Training) -> list[torch.nn.Module]:
     students = [network(seed) for seed in range(SEEDS)]
     for seed, student in enumerate(students):
-        train_student(student, encoded, rows, STUDENT, settings, seed)
+        train_student(student, encoded, rows, student=STUDENT, training=settings, seed=seed)
     return students

@@ -24,10 +24,10 @@ from gendist.jobs.progress import Progress
 from gendist.nn import devices
 from gendist.stages.students.architectures import build
 from gendist.stages.students.distil_student import encode_pieces
+from gendist.stages.students.length_batches import apply_token_dropout, epoch_batches
 from gendist.stages.students.piece_ids import PieceIds
 from gendist.stages.students.subwords import load_subwords
 from gendist.stages.students.train_student import predict_student
-from gendist.stages.students.training_rows import apply_token_dropout, epoch_batches
 from tools.pocket.snippets import read_snippets
 
 log = logging.getLogger(__name__)
@@ -173,7 +173,7 @@ def _train(
             log.info("%s", record)
             with target.with_suffix(".jsonl").open("a", encoding="utf-8") as lines:
                 lines.write(json.dumps(record) + "\n")
-            _save_checkpoint(checkpoint, network, optimizer, step, identity)
+            _save_checkpoint(checkpoint, network, optimizer, step=step, identity=identity)
 
 
 def held_out_similarity(network: torch.nn.Module, pieces: PieceIds, vectors: np.ndarray, count: int) -> float:
@@ -185,7 +185,7 @@ def held_out_similarity(network: torch.nn.Module, pieces: PieceIds, vectors: np.
 
 
 def _save_checkpoint(
-    file: Path, network: torch.nn.Module, optimizer: torch.optim.Optimizer, step: int, identity: str
+    file: Path, network: torch.nn.Module, optimizer: torch.optim.Optimizer, *, step: int, identity: str
 ) -> None:
     tensors = {}
     for name, weight in network.named_parameters():

@@ -65,7 +65,7 @@ def piece_stream(files: Sequence[Path], tokenizer: Tokenizer, limit: int | None 
 
 
 def train_vectors(
-    ids: np.ndarray, tokenizer: Tokenizer, size: int = 100, window: int = WINDOW, seed: int = 0
+    ids: np.ndarray, tokenizer: Tokenizer, *, size: int = 100, window: int = WINDOW, seed: int = 0
 ) -> np.ndarray:
     """Factorise the pieces' mutual information; returns float32 (vocabulary, size) in tokenizer order.
 
@@ -102,7 +102,7 @@ def save_vectors(folder: Path, vectors: np.ndarray, provenance: Provenance) -> N
     part.replace(folder / "vectors.safetensors")
 
 
-def train_subwords(files: Sequence[Path], folder: Path, pieces: int, n_articles: int | None, seed: int) -> None:
+def train_subwords(files: Sequence[Path], folder: Path, *, pieces: int, n_articles: int | None, seed: int) -> None:
     """Train tokenizer and vectors into ``folder``, leaving be what is there.
 
     So vectors can be made anew for the pieces of an earlier run: which rare letters are among

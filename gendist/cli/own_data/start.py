@@ -85,7 +85,7 @@ def read_table(path: Path, reading: Reading, guess: bool, wanted: Sequence[str] 
             reading = replace(reading, encoding=guess_encoding(path.read_bytes()))
         except OSError as error:
             raise GendistError(f"{path}: cannot be read ({error.strerror})") from None
-    source = read_rows(path, None, reading, option=COMMAND_OPTION, expected=wanted)
+    source = read_rows(path, None, reading=reading, option=COMMAND_OPTION, expected=wanted)
     if not source.numbers:
         raise GendistError(f"{path}: no rows")
     return Table(path, source)

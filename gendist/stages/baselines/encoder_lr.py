@@ -13,7 +13,9 @@ from gendist.stages.evaluation.run_folder import RunRow, write_run
 from gendist.stages.texts.text_tables import read_texts
 
 
-def fit_encoder_lr(train: Path, test: Path, folder: Path, dataset: str, model: str = MINILM, threads: int = 1) -> None:
+def fit_encoder_lr(
+    train: Path, test: Path, folder: Path, dataset: str, *, model: str = MINILM, threads: int = 1
+) -> None:
     """Fit on the training rows, predict the test rows and write the run and its classifier.
 
     The run has no seed: nothing in it is random. Its parameters are the encoder's and the classifier's.
@@ -45,7 +47,16 @@ def fit_encoder_lr(train: Path, test: Path, folder: Path, dataset: str, model: s
     head.save(folder / HEAD_FILE, provenance)
     n_parameters = encoder.n_parameters + head.n_parameters
     row = RunRow(dataset=dataset, system="encoder-lr", n_real=len(rows.texts), n_parameters=n_parameters)
-    write_run(folder, row, unseen.ids, unseen.labels, logits.argmax(1), logits, provenance, seconds)
+    write_run(
+        folder,
+        row,
+        ids=unseen.ids,
+        labels=unseen.labels,
+        predicted=logits.argmax(1),
+        logits=logits,
+        provenance=provenance,
+        train_seconds=seconds,
+    )
 
 
 def load_encoder_lr(folder: Path, model: str = MINILM) -> Predictor:

@@ -40,7 +40,7 @@ MIN_PROBABILITY = 1e-5
 """Probability of a class that was not returned; fastText itself adds as much to each."""
 
 
-def fit_fasttext(train: Path, test: Path, folder: Path, dataset: str, seed: int) -> None:
+def fit_fasttext(train: Path, test: Path, folder: Path, dataset: str, *, seed: int) -> None:
     """Fit on the training rows, predict the test rows and write the run and its model.
 
     The logits are log probabilities, in the order of the label names.
@@ -76,17 +76,17 @@ def fit_fasttext(train: Path, test: Path, folder: Path, dataset: str, seed: int)
             # (words, dim) and (classes, dim)
             n_parameters=int(model.get_input_matrix().size + model.get_output_matrix().size),
         ),
-        unseen.ids,
-        unseen.labels,
-        logits.argmax(axis=1),
-        logits,
-        Provenance(
+        ids=unseen.ids,
+        labels=unseen.labels,
+        predicted=logits.argmax(axis=1),
+        logits=logits,
+        provenance=Provenance(
             "baselines",
             inputs={"train": hash_file(train), "test": hash_file(test)},
             settings=SETTINGS,
             seed=seed,
         ),
-        seconds,
+        train_seconds=seconds,
     )
 
 

@@ -66,7 +66,7 @@ def distil_static(target: Path, model: str = "minilm", width: int | None = PCA_D
         write_json(folder / "config.json", config)
 
 
-def fit_model2vec(train: Path, test: Path, static: Path, folder: Path, dataset: str) -> None:
+def fit_model2vec(train: Path, test: Path, *, static: Path, folder: Path, dataset: str) -> None:
     """Fit on the training rows, predict the test rows and write the run and its classifier.
 
     The run has no seed: nothing in it is random. Its parameters are the embeddings' and the classifier's.
@@ -95,7 +95,16 @@ def fit_model2vec(train: Path, test: Path, static: Path, folder: Path, dataset: 
     head.save(folder / HEAD_FILE, provenance)
     n_parameters = int(embeddings.embedding.size) + head.n_parameters
     row = RunRow(dataset=dataset, system="model2vec", n_real=len(rows.texts), n_parameters=n_parameters)
-    write_run(folder, row, unseen.ids, unseen.labels, logits.argmax(1), logits, provenance, seconds)
+    write_run(
+        folder,
+        row,
+        ids=unseen.ids,
+        labels=unseen.labels,
+        predicted=logits.argmax(1),
+        logits=logits,
+        provenance=provenance,
+        train_seconds=seconds,
+    )
 
 
 def load_model2vec(folder: Path, static: Path) -> Predictor:

@@ -31,6 +31,7 @@ def fit_setfit(
     test: Path,
     folder: Path,
     dataset: str,
+    *,
     seed: int,
     model: str = MINILM,
     steps: int = STEPS,
@@ -62,7 +63,7 @@ def fit_setfit(
     if len(set(rows.labels.tolist())) < 2:
         raise GendistError(f"{train}: system 'setfit' needs rows of two classes or more")
     began = time.perf_counter()
-    trained = _train(rows, model, steps, seed, str(place))
+    trained = _train(rows, model=model, steps=steps, seed=seed, place=str(place))
     seconds = time.perf_counter() - began
     provenance = Provenance(
         "baselines",
@@ -86,7 +87,16 @@ def fit_setfit(
     logits = head.logits(encoder.embed(unseen.texts))
     n_parameters = encoder.n_parameters + head.n_parameters
     row = RunRow(dataset=dataset, system="setfit", n_real=len(rows.texts), seed=seed, n_parameters=n_parameters)
-    write_run(folder, row, unseen.ids, unseen.labels, logits.argmax(1), logits, provenance, seconds)
+    write_run(
+        folder,
+        row,
+        ids=unseen.ids,
+        labels=unseen.labels,
+        predicted=logits.argmax(1),
+        logits=logits,
+        provenance=provenance,
+        train_seconds=seconds,
+    )
 
 
 def load_setfit(folder: Path) -> Predictor:
@@ -95,7 +105,7 @@ def load_setfit(folder: Path) -> Predictor:
     return encoder_predictor(SentenceEncoder(str(folder)), load_head(folder / HEAD_FILE), folder / HEAD_FILE)
 
 
-def _train(rows: Texts, model: str, steps: int, seed: int, place: str) -> Any:
+def _train(rows: Texts, *, model: str, steps: int, seed: int, place: str) -> Any:
     try:
         from datasets import Dataset
         from sentence_transformers import SentenceTransformer

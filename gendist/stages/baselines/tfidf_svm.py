@@ -62,12 +62,12 @@ def fit_tfidf_svm(train: Path, test: Path, folder: Path, dataset: str) -> None:
             n_real=len(rows.texts),
             n_parameters=int(svm.coef_.size + svm.intercept_.size),
         ),
-        unseen.ids,
-        unseen.labels,
-        svm.predict(vectorizer.transform(unseen.texts)),
-        None,
-        provenance,
-        seconds,
+        ids=unseen.ids,
+        labels=unseen.labels,
+        predicted=svm.predict(vectorizer.transform(unseen.texts)),
+        logits=None,
+        provenance=provenance,
+        train_seconds=seconds,
     )
 
 

@@ -60,7 +60,7 @@ def class_scores(counts: np.ndarray) -> np.ndarray:
 
 
 def bootstrap_intervals(
-    labels: np.ndarray, predicted: np.ndarray, classes: int, samples: int = BOOTSTRAP_SAMPLES, seed: int = 0
+    labels: np.ndarray, predicted: np.ndarray, classes: int, *, samples: int = BOOTSTRAP_SAMPLES, seed: int = 0
 ) -> np.ndarray:
     """Return 95 % intervals of precision, recall and F1: percentile bootstrap over the test rows.
 

@@ -79,7 +79,9 @@ def collect_metrics(folders: Sequence[Path], target: Path) -> None:
     write_parquet(target, table, Provenance("evaluation", inputs=hashes))
 
 
-def evaluate_logits(test_texts: Path, logits: Path, folder: Path, row: RunRow, train_seconds: float) -> dict[str, Any]:
+def evaluate_logits(
+    test_texts: Path, logits: Path, folder: Path, *, row: RunRow, train_seconds: float
+) -> dict[str, Any]:
     """Score logits on the test rows and write the run; the teacher is evaluated so.
 
     Args:
@@ -106,7 +108,16 @@ def evaluate_logits(test_texts: Path, logits: Path, folder: Path, row: RunRow, t
     matched = np.empty_like(matrix)  # (rows, classes) in the order of the texts
     matched[wanted] = matrix[order]
     provenance = Provenance("evaluation", inputs={"texts": hash_file(test_texts), "logits": hash_file(logits)})
-    return write_run(folder, row, texts.ids, texts.labels, matched.argmax(axis=1), matched, provenance, train_seconds)
+    return write_run(
+        folder,
+        row,
+        ids=texts.ids,
+        labels=texts.labels,
+        predicted=matched.argmax(axis=1),
+        logits=matched,
+        provenance=provenance,
+        train_seconds=train_seconds,
+    )
 
 
 def _read_row(folder: Path) -> dict[str, Any]:

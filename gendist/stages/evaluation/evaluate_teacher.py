@@ -10,7 +10,7 @@ from gendist.stages.texts.text_tables import read_texts
 
 
 def evaluate_teacher(
-    train: Path, test: Path, logits: Path, teacher: Path, folder: Path, dataset: str, name: str, seed: int
+    *, train: Path, test: Path, logits: Path, teacher: Path, folder: Path, dataset: str, name: str, seed: int
 ) -> None:
     """Write the run folder of a teacher from its logits of the test rows.
 
@@ -36,7 +36,7 @@ def evaluate_teacher(
         n_parameters=int(_number(teacher / "history.json", "n_parameters")),
         variant=name,
     )
-    evaluate_logits(test, logits, folder, row, _number(teacher / TIMING, "train_seconds"))
+    evaluate_logits(test, logits, folder, row=row, train_seconds=_number(teacher / TIMING, "train_seconds"))
 
 
 def _number(path: Path, key: str) -> float:

@@ -59,6 +59,7 @@ class RunRow:
 def write_run(
     folder: Path,
     row: RunRow,
+    *,
     ids: np.ndarray,
     labels: np.ndarray,
     predicted: np.ndarray,

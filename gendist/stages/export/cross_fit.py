@@ -45,6 +45,7 @@ def assign_folds(texts: Texts, folds: int, seed: int) -> np.ndarray:
 
 def cross_fit(
     target: Path,
+    *,
     train: Path,
     embeddings: Path,
     regime: str,
@@ -80,7 +81,14 @@ def cross_fit(
     require_tokenizer(embeddings)  # a student that cannot be exported is not worth the time
     real = read_texts(train)
     subwords = load_subwords(embeddings)
-    rows = assemble_training_rows(regime, real, train_logits, synthetic, variant_filter(variant, training), unlabelled)
+    rows = assemble_training_rows(
+        regime,
+        real,
+        real_logits=train_logits,
+        synthetic=synthetic,
+        row_filter=variant_filter(variant, training),
+        unlabelled=unlabelled,
+    )
     fold = assign_folds(real, folds, seed)
     encoded = encode_pieces(subwords, real.texts, training.max_pieces)
     logits = np.empty((len(real.texts), len(real.label_names)), np.float32)
@@ -92,13 +100,26 @@ def cross_fit(
     for number, (held_out, others) in enumerate(parts, start=1):
         progress.what = f"cross-fitting, fold {number} of {len(parts)}"
         trained_on = encode_pieces(subwords, others.texts, training.max_pieces)
-        (network,) = train_seeds(build_one, trained_on, others, student, training, [seed], devices.CPU, progress)
+        (network,) = train_seeds(
+            build_one,
+            trained_on,
+            others,
+            student=student,
+            training=training,
+            seeds=[seed],
+            device=devices.CPU,
+            progress=progress,
+        )
         logits[held_out] = predict_student(network, [encoded[i] for i in held_out])
         right = float(np.mean(logits[held_out].argmax(1) == real.labels[held_out]))
         log.info("fold %d of %d: accuracy %.4f on %d held-out rows", number, len(parts), right, len(held_out))
     settings = {"student": student.model_dump(mode="json"), "training": training.model_dump(mode="json")}
     inputs = input_hashes(
-        {"train": train, **initial_weight_files(student)}, embeddings, train_logits, synthetic, unlabelled
+        {"train": train, **initial_weight_files(student)},
+        embeddings,
+        train_logits=train_logits,
+        synthetic=synthetic,
+        unlabelled=unlabelled,
     )
     provenance = Provenance("export", inputs, {**settings, "regime": regime, "folds": folds}, seed)
     columns = {

@@ -35,6 +35,7 @@ def chosen_index(choice: Path, runs: Sequence[Mapping[str, Any]]) -> int:
 
 def export_student(
     target: Path,
+    *,
     choice: Path,
     run: Path,
     test: Path,

@@ -1,4 +1,4 @@
-"""One student run: assemble the rows, train, evaluate on the test rows, save."""
+"""Distil a student: assemble training rows, train, evaluate on the test rows, save."""
 
 import logging
 import time
@@ -56,6 +56,7 @@ def student_row(dataset: str, student: str, regime: str, variant: str, count: in
 def distil_seeds(
     folders: Mapping[int, Path],
     row: RunRow,
+    *,
     train: Path,
     test: Path,
     embeddings: Path,
@@ -67,45 +68,51 @@ def distil_seeds(
     device: Device = "cpu",
     unlabelled: UnlabelledFiles | None = None,
 ) -> None:
-    """Train one student with several seeds and write their folders: weights, metrics and predictions.
+    """Train one student with several seeds and write the run folders: weights, metrics and predictions.
 
-    On a GPU they are trained side by side. On a CPU, where that is slower, one after the other, as are networks
-    that cannot be stacked; each then has the bytes that it would have alone. The test rows are read only
-    after the training has ended.
+    Seeds train stacked on a GPU. On a CPU, and for networks that cannot be stacked, they train sequentially; the
+    output of a seed then does not depend on the other seeds. Test rows are read only after the training.
 
     Args:
-        folders: run folder to fill, by seed.
+        folders: run folder of each seed.
         row: from ``student_row``; seed and the numbers of real rows and parameters are filled in.
-        train: real rows.
+        train: labelled rows.
         test: test rows.
         embeddings: folder with the subword tokenizer and vectors.
-        student: network.
-        training: schedule.
+        student: architecture settings.
+        training: training settings.
         train_logits: teacher logits of the labelled rows (dist, gendist, unlabelled, gendist-unlabelled).
         synthetic: shards and their logits (gendist, synthetic, hard, gendist-unlabelled).
         threads: CPU threads.
-        device: where to compute.
-        unlabelled: real rows without labels, and their logits (unlabelled, gendist-unlabelled).
+        device: device to train on.
+        unlabelled: unlabelled real rows and their logits (unlabelled, gendist-unlabelled).
+
+    Raises:
+        GendistError: if an input is missing or damaged, label names differ, or training diverges.
     """
-    began = time.monotonic()
-    place = devices.prepare(threads, 0, device)
+    start = time.monotonic()
+    torch_device = devices.prepare(threads, 0, device)
     real = read_texts(train)
     subwords = load_subwords(embeddings)
     regime = row.regime or "scratch"
-    selection = variant_filter(row.variant, training)
-    rows = assemble_training_rows(regime, real, train_logits, synthetic, selection, unlabelled)
-    build_one = partial(build_initialised, subwords.vectors, student, len(real.label_names))
-    place = training_device(build_one, place)
+    row_filter = variant_filter(row.variant, training)
+    rows = assemble_training_rows(
+        regime, real, real_logits=train_logits, synthetic=synthetic, row_filter=row_filter, unlabelled=unlabelled
+    )
+    build_network = partial(build_initialised, subwords.vectors, student, len(real.label_names))
+    torch_device = training_device(build_network, torch_device)
     encoded = encode_pieces(subwords, rows.texts, training.max_pieces)
-    networks = train_seeds(build_one, encoded, rows, student, training, list(folders), place)
-    seconds = (time.monotonic() - began) / len(folders)  # of seeds that were trained together, each its share
-    tested = read_texts(test)
-    if tested.label_names != real.label_names:
+    networks = train_seeds(
+        build_network, encoded, rows, student=student, training=training, seeds=list(folders), device=torch_device
+    )
+    seconds = (time.monotonic() - start) / len(folders)  # equal share of the common training time
+    test_rows = read_texts(test)
+    if test_rows.label_names != real.label_names:
         raise GendistError(f"{test}: label names differ from those of {train}")
-    scores = predict_seeds(networks, encode_pieces(subwords, tested.texts, training.max_pieces), place)
+    scores = predict_seeds(networks, encode_pieces(subwords, test_rows.texts, training.max_pieces), torch_device)
     files = {"train": train, "test": test, **initial_weight_files(student)}
-    hashes = input_hashes(files, embeddings, train_logits, synthetic, unlabelled)
-    described = {"student": student.model_dump(mode="json"), "training": training.model_dump(mode="json")}
+    hashes = input_hashes(files, embeddings, train_logits=train_logits, synthetic=synthetic, unlabelled=unlabelled)
+    settings = {"student": student.model_dump(mode="json"), "training": training.model_dump(mode="json")}
     counts = {"real": rows.n_real, "synthetic": len(rows.texts) - rows.n_real}
     if regime in WITH_UNLABELLED and unlabelled is not None:
         count = len(read_unlabelled(unlabelled.texts)[0]) if unlabelled.count is None else unlabelled.count
@@ -114,16 +121,33 @@ def distil_seeds(
     n_parameters = sum(p.numel() for p in networks[0].parameters())
     row = replace(row, n_real=len(real.texts) if row.regime != "synthetic" else 0, n_parameters=n_parameters)
     for (seed, folder), network, logits in zip(folders.items(), networks, scores, strict=True):
-        provenance = Provenance("students", hashes, described, seed)
-        save_student(folder, network, student, real.label_names, training.max_pieces, counts, provenance)
-        of_seed = replace(row, seed=seed)
-        metrics = write_run(folder, of_seed, tested.ids, tested.labels, logits.argmax(1), logits, provenance, seconds)
-        told = f" of seed {seed}" if len(folders) > 1 else ""
-        log.info("%s: accuracy %.4f%s on %d test rows", row.system, metrics["accuracy"], told, len(tested.texts))
+        provenance = Provenance("students", hashes, settings, seed)
+        save_student(
+            folder,
+            network,
+            student=student,
+            label_names=real.label_names,
+            max_pieces=training.max_pieces,
+            trained_on=counts,
+            provenance=provenance,
+        )
+        seed_row = replace(row, seed=seed)
+        metrics = write_run(
+            folder,
+            seed_row,
+            ids=test_rows.ids,
+            labels=test_rows.labels,
+            predicted=logits.argmax(1),
+            logits=logits,
+            provenance=provenance,
+            train_seconds=seconds,
+        )
+        suffix = f" of seed {seed}" if len(folders) > 1 else ""
+        log.info("%s: accuracy %.4f%s on %d test rows", row.system, metrics["accuracy"], suffix, len(test_rows.texts))
 
 
 def encode_pieces(subwords: Subwords, texts: Sequence[str], max_pieces: int) -> PieceIds:
-    """Tokenise and cut; a text without any known piece keeps one padding piece."""
+    """Tokenise and truncate; a text without known pieces becomes one padding piece."""
     parts = []
     for first in range(0, len(texts), BATCH):
         encoded = subwords.encode(texts[first : first + BATCH])
@@ -134,13 +158,14 @@ def encode_pieces(subwords: Subwords, texts: Sequence[str], max_pieces: int) -> 
 def save_student(
     folder: Path,
     network: torch.nn.Module,
+    *,
     student: Student,
     label_names: list[str],
     max_pieces: int,
     trained_on: Mapping[str, int],
     provenance: Provenance,
 ) -> None:
-    """Write ``model.safetensors`` and ``student.json`` (architecture, label names, cut, rows of each kind)."""
+    """Write ``model.safetensors`` and ``student.json`` (architecture, label names, truncation length, number of rows of each kind)."""
     write_tensors(folder / "model.safetensors", network.state_dict(), (KEY, provenance.to_json()))
     description = {
         "student": student.model_dump(mode="json"),
@@ -152,19 +177,19 @@ def save_student(
 
 
 def load_student(folder: Path, subwords: Subwords) -> tuple[torch.nn.Module, dict[str, Any]]:
-    """Read a run folder back: the network, and what ``student.json`` says of it.
+    """Load a run folder; returns the network (evaluation mode) and the content of ``student.json``.
 
     Raises:
-        GendistError: if a file is missing or damaged, or the embeddings are not those of the run.
+        GendistError: if a file is missing or damaged, or the embeddings differ from those of the run.
     """
-    described = folder / "student.json"
-    description = read_json(described)
+    description_file = folder / "student.json"
+    description = read_json(description_file)
     try:
         student, classes = Student(**description["student"]), len(description["label_names"])
     except (KeyError, TypeError, ValueError) as error:
         reason = (str(error).splitlines() or [""])[0]
         raise GendistError(
-            f"{described}: damaged ({type(error).__name__}: {reason}); delete it and run again"
+            f"{description_file}: damaged ({type(error).__name__}: {reason}); delete it and run again"
         ) from None
     network = build(subwords.vectors, student, classes)
     file = folder / "model.safetensors"
@@ -180,12 +205,13 @@ def load_student(folder: Path, subwords: Subwords) -> tuple[torch.nn.Module, dic
 def input_hashes(
     files: Mapping[str, Path],
     embeddings: Path,
+    *,
     train_logits: Path | None,
     synthetic: SyntheticFiles | None,
     unlabelled: UnlabelledFiles | None = None,
 ) -> dict[str, str]:
-    """Return the hash of each file that a student was made from, by its role and number."""
-    # By number: a shard and its logits bear the same file name.
+    """Return the content hash of each input of a student, by role and number."""
+    # Keyed by number, because a shard and its logits have the same file name.
     hashes = {name: hash_file(file) for name, file in files.items()} | {"embeddings": hash_folder(embeddings)}
     if train_logits:
         hashes["train_logits"] = hash_file(train_logits)

@@ -1,4 +1,4 @@
-"""Packaged starting weights of students: embeddings and filters that were trained on general text."""
+"""Initial weights of students: pretrained vectors, or packaged weights pretrained on general text."""
 
 from pathlib import Path
 
@@ -13,38 +13,38 @@ from gendist.stages.students.architectures import build
 
 
 def initial_weight_files(student: Student) -> dict[str, Path]:
-    """Return ``{"general_start": file}`` for a student that starts from packaged weights, else nothing.
+    """Return ``{"general_start": file}`` for provenance if a student starts from packaged weights, else ``{}``.
 
     Raises:
-        GendistError: if the file is missing or not the recorded one.
+        GendistError: if the file is missing or its checksum differs.
     """
     return {"general_start": packaged(STUDENTS[student.architecture])} if student.init == "general" else {}
 
 
 def build_initialised(vectors: torch.Tensor, student: Student, classes: int, models: Path = MODELS) -> torch.nn.Module:
-    """Build a student as its training starts: all weights but the classifier's may come from general text.
+    """Build a student with its initial weights; ``init: general`` loads all but the classifier.
 
     Args:
         vectors: pretrained embeddings, (vocabulary, width).
-        student: network and where it starts.
-        classes: outputs.
+        student: architecture and ``init``.
+        classes: number of classes.
         models: folder of the packaged models.
 
     Raises:
-        GendistError: if the architecture is unknown, or the starting weights are missing or do not fit.
+        GendistError: if the architecture is unknown, or the weights are missing, damaged or of other shapes.
     """
     network = build(vectors, student, classes)
     if student.init == "vectors":
         return network
     file = packaged(STUDENTS[student.architecture], models)
     try:
-        start = load_file(file)
+        stored = load_file(file)
     except (SafetensorError, OSError) as error:
         raise GendistError(f"{file}: damaged ({str(error).splitlines()[0]}); reinstall gendist") from None
     weights = network.state_dict()
-    wanted = {name: tuple(value.shape) for name, value in weights.items() if not name.startswith("classifier.")}
-    found = {name: tuple(value.shape) for name, value in start.items()}
-    if wanted != found:
-        raise GendistError(f"{file}: weights {found}, but the student has {wanted}")
-    network.load_state_dict(weights | {name: value.float() for name, value in start.items()})
+    expected = {name: tuple(value.shape) for name, value in weights.items() if not name.startswith("classifier.")}
+    found = {name: tuple(value.shape) for name, value in stored.items()}
+    if expected != found:
+        raise GendistError(f"{file}: weights {found}, expected {expected}")
+    network.load_state_dict(weights | {name: value.float() for name, value in stored.items()})
     return network

@@ -1,4 +1,4 @@
-"""Piece ids of many texts in one array: lists of Python's integers take ten times as much memory."""
+"""Piece ids of many texts in one array; Python lists take ten times as much memory."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,12 +11,12 @@ import torch
 
 @dataclass(frozen=True)
 class PieceIds:
-    """Rows of different lengths; ``pieces[i]`` are the ids of one text, (pieces,) int32."""
+    """Ragged rows of piece ids; ``pieces[i]`` are the ids of text i, (pieces,) int32."""
 
     ids: np.ndarray
-    """(all pieces,) int32, one text after the other."""
+    """(all pieces,) int32, concatenated texts."""
     ends: np.ndarray
-    """(texts,) int64: where each text ends in ``ids``."""
+    """(texts,) int64: end offset of each text in ``ids``."""
 
     @classmethod
     def of(cls, rows: Sequence[Sequence[int] | np.ndarray]) -> "PieceIds":
@@ -26,7 +26,7 @@ class PieceIds:
 
     @classmethod
     def joined(cls, parts: Sequence["PieceIds"]) -> "PieceIds":
-        """Return the texts of all parts, one after the other."""
+        """Concatenate the texts of all parts."""
         if not parts:
             return cls.of([])
         starts = np.cumsum([0, *(len(part.ids) for part in parts[:-1])])
@@ -47,12 +47,12 @@ class PieceIds:
         return np.diff(self.ends, prepend=0)
 
     def padded(self, texts: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return ids (int64) and mask (float32) of these texts, each (texts, longest), zero past their ends."""
+        """Return ids (int64) and mask (float32) of these texts, each (texts, max length), zero-padded."""
         lengths = self.lengths[texts]
-        places = np.arange(lengths.max())
-        inside = places < lengths[:, None]
+        positions = np.arange(lengths.max())
+        inside = positions < lengths[:, None]
         starts = self.ends[texts] - lengths
-        ids = np.where(inside, self.ids.take(starts[:, None] + places, mode="clip"), 0)
+        ids = np.where(inside, self.ids.take(starts[:, None] + positions, mode="clip"), 0)
         return torch.from_numpy(ids.astype(np.int64)), torch.from_numpy(inside.astype(np.float32))
 
 
@@ -61,5 +61,5 @@ Encoded = PieceIds | Sequence[Sequence[int] | np.ndarray]
 
 
 def pack(rows: Encoded) -> PieceIds:
-    """Return the rows in one array."""
+    """Convert rows to ``PieceIds``."""
     return rows if isinstance(rows, PieceIds) else PieceIds.of(rows)

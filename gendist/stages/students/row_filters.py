@@ -1,4 +1,4 @@
-"""Which synthetic rows a training keeps."""
+"""Filters of synthetic rows."""
 
 import logging
 from dataclasses import dataclass
@@ -16,55 +16,54 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class RowFilter:
-    """Filters, and what they must leave."""
+    """Filters of a training, and the number of rows that must remain."""
 
     keep: Filters
-    least: int = 1
-    """Fewer rows are an error."""
+    min_rows: int = 1
+    """Minimum number of rows; fewer raise an error."""
     key: str = "keep"
-    """Where the filters stand in the config, for the log and the error."""
+    """Config key of the filters, for log and error messages."""
 
 
 KEEP_ALL = RowFilter(Filters())
-"""Nothing is dropped."""
+"""Keeps all rows."""
 
 
 def variant_filter(variant: str | None, training: Training) -> RowFilter:
-    """Return what a run keeps; it must leave a batch."""
+    """Return the filter of a run; at least one batch must remain."""
     name = parse_variant(variant).training if variant else ""
     return RowFilter(training.keep, training.batch_size, f"trainings.{name}.keep")
 
 
-def filter_rows(selection: RowFilter, rows: np.ndarray, logits: np.ndarray, repeats: Path | None) -> np.ndarray:
-    """Return the places of the synthetic rows that stay, ascending.
+def filter_rows(row_filter: RowFilter, rows: np.ndarray, logits: np.ndarray, repeats: Path | None) -> np.ndarray:
+    """Return the ascending indices of the synthetic rows to keep.
 
     Args:
-        selection: the filters.
-        rows: (rows,) int64 numbers in the pool, ascending.
-        logits: (rows, classes) of the teacher.
-        repeats: what the rows repeat (``quality.repeats``); read only if a filter asks for it.
+        row_filter: filters to apply.
+        rows: (rows,) int64 row numbers in the pool, ascending.
+        logits: (rows, classes) teacher logits.
+        repeats: file that marks repeated rows; read only if a filter needs it.
 
     Raises:
-        GendistError: if too few rows stay, naming the filter that left so few, or if the file of repeats is
-            missing, damaged or of other rows.
+        GendistError: if too few rows remain after a filter, or ``repeats`` is missing, damaged or for other rows.
     """
-    keep = selection.keep
-    places = np.arange(len(rows))
+    keep = row_filter.keep
+    kept = np.arange(len(rows))
     if keep.reads_repeats:
         if repeats is None:
-            raise GendistError(f"{selection.key}: no file of what the synthetic rows repeat was given")
+            raise GendistError(f"{row_filter.key}: no file that marks repeated rows was given")
         marks = read_marks(repeats, rows)
         if keep.drop_duplicates:
-            places = _require_min_rows(selection, "drop_duplicates", places[~is_repeated(marks)[places]], len(rows))
+            kept = _require_min_rows(row_filter, "drop_duplicates", kept[~is_repeated(marks)[kept]], len(rows))
         if keep.drop_copies:
-            places = _require_min_rows(selection, "drop_copies", places[~is_copied(marks)[places]], len(rows))
+            kept = _require_min_rows(row_filter, "drop_copies", kept[~is_copied(marks)[kept]], len(rows))
     if keep.min_confidence is not None:
-        sure = top_probabilities(logits[places]) >= keep.min_confidence
-        places = _require_min_rows(selection, "min_confidence", places[sure], len(rows))
+        confident = top_probabilities(logits[kept]) >= keep.min_confidence
+        kept = _require_min_rows(row_filter, "min_confidence", kept[confident], len(rows))
     if keep.balance:
-        places = places[first_rows_per_class(logits[places].argmax(axis=1), logits.shape[1])]
-        _require_min_rows(selection, "balance", places, len(rows))
-    return places
+        kept = kept[first_rows_per_class(logits[kept].argmax(axis=1), logits.shape[1])]
+        _require_min_rows(row_filter, "balance", kept, len(rows))
+    return kept
 
 
 def top_probabilities(logits: np.ndarray) -> np.ndarray:
@@ -74,19 +73,19 @@ def top_probabilities(logits: np.ndarray) -> np.ndarray:
 
 
 def first_rows_per_class(labels: np.ndarray, classes: int) -> np.ndarray:
-    """Return which rows are among the first of their class, as many of each as the mean, rounded up: (rows,) bool."""
-    most = -(-len(labels) // classes)
-    chosen = np.zeros(len(labels), dtype=bool)
+    """Return a mask (rows,) of the first rows of each class, up to the mean class size, rounded up."""
+    limit = -(-len(labels) // classes)
+    mask = np.zeros(len(labels), dtype=bool)
     for label in range(classes):
-        chosen[np.flatnonzero(labels == label)[:most]] = True
-    return chosen
+        mask[np.flatnonzero(labels == label)[:limit]] = True
+    return mask
 
 
-def _require_min_rows(selection: RowFilter, name: str, places: np.ndarray, rows: int) -> np.ndarray:
-    if len(places) < selection.least:
+def _require_min_rows(row_filter: RowFilter, name: str, kept: np.ndarray, rows: int) -> np.ndarray:
+    if len(kept) < row_filter.min_rows:
         raise GendistError(
-            f"{selection.key}.{name}: leaves {len(places)} of {rows} synthetic rows, fewer than a batch"
-            f" ({selection.least}); relax it, take more synthetic rows, or lower batch_size"
+            f"{row_filter.key}.{name}: leaves {len(kept)} of {rows} synthetic rows, fewer than a batch"
+            f" ({row_filter.min_rows}); relax it, use more synthetic rows, or lower batch_size"
         )
-    log.info("%s.%s: %d of %d synthetic rows are left", selection.key, name, len(places), rows)
-    return places
+    log.info("%s.%s: %d of %d synthetic rows remain", row_filter.key, name, len(kept), rows)
+    return kept

@@ -1,4 +1,4 @@
-"""Students of several seeds: side by side on a GPU, one after the other on a CPU."""
+"""Train a student with several seeds: stacked on a GPU, sequentially on a CPU."""
 
 import logging
 from collections.abc import Callable, Sequence
@@ -19,48 +19,52 @@ log = logging.getLogger(__name__)
 
 
 def train_seeds(
-    build_one: Callable[[], torch.nn.Module],
+    build_network: Callable[[], torch.nn.Module],
     encoded: PieceIds,
     rows: TrainingRows,
+    *,
     student: Student,
     training: Training,
     seeds: Sequence[int],
     device: torch.device,
     progress: Progress | None = None,
 ) -> list[torch.nn.Module]:
-    """Return a student of each seed, trained.
+    """Train one network per seed.
 
     Args:
-        build_one: builds a network; torch is seeded before.
+        build_network: creates a network; torch is seeded before each call.
         encoded: piece ids of each row.
         rows: targets of each row.
-        student: names the distillation loss.
-        training: schedule.
-        seeds: one for each network.
-        device: from ``training_device``; on the CPU, each network is the one that it would be alone.
-        progress: counts the steps on a CPU, where this training is a part of something longer.
+        student: settings with the distillation loss.
+        training: training settings.
+        seeds: seed of each network.
+        device: from ``training_device``. On the CPU, each network is bitwise independent of the other seeds.
+        progress: step counter of a longer job, used on the CPU.
+
+    Returns:
+        The trained networks, in the order of the seeds.
     """
     networks = []
     for seed in seeds:
         torch.manual_seed(seed)
-        networks.append(build_one())
+        networks.append(build_network())
         if device == devices.CPU:
-            train_student(networks[-1], encoded, rows, student, training, seed, progress)
+            train_student(networks[-1], encoded, rows, student=student, training=training, seed=seed, progress=progress)
     if device != devices.CPU:
-        train_stacked(networks, encoded, rows, student, training, seeds, device)
+        train_stacked(networks, encoded, rows, student=student, training=training, seeds=seeds, device=device)
     return networks
 
 
 def predict_seeds(networks: Sequence[torch.nn.Module], encoded: PieceIds, device: torch.device) -> list[np.ndarray]:
-    """Return each network's float32 logits (rows, classes) of the same rows, in their order."""
+    """Return the float32 logits (rows, classes) of each network for the same rows, in input order."""
     if device == devices.CPU:
         return [predict_student(network, encoded) for network in networks]
     return list(StackedNetworks(networks, device).logits(encoded))
 
 
-def training_device(build_one: Callable[[], torch.nn.Module], device: torch.device) -> torch.device:
-    """Return the device, or the CPU in place of a GPU for networks that cannot be stacked."""
-    if device == devices.CPU or can_stack(network := build_one()):
+def training_device(build_network: Callable[[], torch.nn.Module], device: torch.device) -> torch.device:
+    """Return the device, or the CPU if the network cannot be stacked."""
+    if device == devices.CPU or can_stack(network := build_network()):
         return device
-    log.info("%s cannot be trained side by side: one seed after the other, on the CPU", type(network).__name__)
+    log.info("%s does not support stacked training: training the seeds sequentially on the CPU", type(network).__name__)
     return devices.CPU

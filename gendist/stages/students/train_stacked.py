@@ -1,4 +1,4 @@
-"""The training loop for several seeds of a student at once, made for a GPU."""
+"""Training loop for the stacked networks of several seeds, for GPUs."""
 
 import logging
 from collections.abc import Sequence
@@ -11,11 +11,12 @@ from gendist.config.student import Student, Training
 from gendist.jobs.progress import Progress
 from gendist.nn import devices
 from gendist.stages.students.adam import Adam
+from gendist.stages.students.length_batches import apply_token_dropout, epoch_batches
 from gendist.stages.students.loss import row_losses
 from gendist.stages.students.piece_ids import Encoded, PieceIds, pack
 from gendist.stages.students.stacked_networks import StackedNetworks
 from gendist.stages.students.train_student import TrainingSchedule, require_finite
-from gendist.stages.students.training_rows import TrainingRows, apply_token_dropout, epoch_batches
+from gendist.stages.students.training_rows import TrainingRows
 
 log = logging.getLogger(__name__)
 
@@ -24,72 +25,84 @@ def train_stacked(
     networks: Sequence[torch.nn.Module],
     encoded: Encoded,
     rows: TrainingRows,
+    *,
     student: Student,
     training: Training,
     seeds: Sequence[int],
     device: torch.device,
 ) -> None:
-    """Train networks in place, each as ``train_student`` would with its seed.
+    """Train networks in place, each as ``train_student`` with its seed.
 
-    Each has its own order of rows and sees its own batches, losses and gradients. Dropout and hidden pieces differ
-    between them, but are drawn from one stream for all: with other seeds beside it, a network has others.
-    Within an epoch nothing waits for the device: all that a step needs is there before.
+    Each network has its own row order, batches, losses and gradients. One random stream draws dropout and token
+    dropout for all networks, so these depend on the other seeds. The loop does not sync with the device within an
+    epoch.
 
     Args:
-        networks: built alike with the weights that they start from; must be ``stackable``.
+        networks: initialised networks of one architecture that ``can_stack``.
         encoded: piece ids of each row.
         rows: targets of each row.
-        student: names the distillation loss.
-        training: schedule.
-        seeds: of each network, for the order of the rows.
-        device: where to compute.
+        student: settings with the distillation loss.
+        training: training settings.
+        seeds: seed of the row order of each network.
+        device: device to train on.
 
     Raises:
-        GendistError: if a loss is no number.
+        GendistError: if a loss is not finite.
     """
     stack = StackedNetworks(networks, device)
     optimizer = Adam(stack.weights.values())
     pieces = pack(encoded)
-    held = _DeviceRows.of(pieces, rows, device)
-    kind = None if rows.logits is None else student.distillation_loss
-    sizes = pieces.lengths
+    device_rows = _DeviceRows.of(pieces, rows, device)
+    loss_kind = None if rows.logits is None else student.distillation_loss
+    lengths = pieces.lengths
     rngs = [np.random.default_rng(seed) for seed in seeds]
     torch.manual_seed(int(np.random.SeedSequence(list(seeds)).generate_state(1)[0]))
-    schedule = TrainingSchedule.of(len(sizes), rows.n_real, training)
+    schedule = TrainingSchedule.of(len(lengths), rows.n_real, training)
     progress = Progress(f"training {len(seeds)} students side by side", schedule.steps, "steps")
     step = 0
     while step < schedule.steps:
-        orders = [epoch_batches(sizes, training.batch_size, rng, rows.n_real, schedule.beside) for rng in rngs]
-        plan = _EpochPlan.of(orders, sizes, schedule.steps - step, device)
-        for place, longest in enumerate(plan.longest):
-            picks = plan.picks[place]
-            ids, mask = held.padded(picks, longest)
+        epochs = [
+            epoch_batches(
+                lengths,
+                training.batch_size,
+                rng,
+                n_real=rows.n_real,
+                n_real_per_batch=schedule.n_real_per_batch,
+            )
+            for rng in rngs
+        ]
+        plan = _EpochPlan.of(epochs, lengths, schedule.steps - step, device)
+        for i, max_length in enumerate(plan.max_lengths):
+            indices = plan.indices[i]
+            ids, mask = device_rows.padded(indices, max_length)
             if training.token_dropout:
                 ids = apply_token_dropout(ids, mask, training.token_dropout)
             with devices.mixed_precision(device):
                 logits = stack.forward(ids, mask).float()
-            losses = row_losses(logits, held.targets[picks], kind, training.temperature)
-            losses = (losses * plan.shares[place]).sum(1)  # (networks,)
+            losses = row_losses(logits, device_rows.targets[indices], loss_kind, training.temperature)
+            losses = (losses * plan.weights[i]).sum(1)  # (networks,)
             losses.sum().backward()
             optimizer.step(schedule.learning_rate(step))
             step += 1
             progress.add(1)
         require_finite(losses.sum().item(), training)
-    stack.copy_to(networks)
-    told = ", ".join(f"{loss:.4f}" for loss in losses.tolist())
-    log.info("%d steps over %d rows, last losses %s", schedule.steps, len(sizes), told)
+    stack.copy_weights_to(networks)
+    last_losses = ", ".join(f"{loss:.4f}" for loss in losses.tolist())
+    log.info("%d steps over %d rows, last losses %s", schedule.steps, len(lengths), last_losses)
 
 
 @dataclass(frozen=True)
 class _DeviceRows:
-    """All rows on the device."""
+    """Piece ids and targets of all rows, on the device."""
 
     pieces: torch.Tensor
-    """(all pieces,) int32, one row after the other."""
+    """(all pieces,) int32, concatenated rows."""
     starts: torch.Tensor
+    """(rows,) start offset of each row in ``pieces``."""
     lengths: torch.Tensor
+    """(rows,) pieces of each row."""
     targets: torch.Tensor
-    """Labels (rows,) or logits (rows, classes)."""
+    """Labels (rows,) or teacher logits (rows, classes)."""
 
     @classmethod
     def of(cls, pieces: PieceIds, rows: TrainingRows, device: torch.device) -> "_DeviceRows":
@@ -99,39 +112,39 @@ class _DeviceRows:
         arrays = (torch.from_numpy(array) for array in (pieces.ids, pieces.ends - pieces.lengths, pieces.lengths))
         return cls(*(array.to(device) for array in (*arrays, targets)))
 
-    def padded(self, picks: torch.Tensor, longest: int) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return ids (int64) and mask (float32) of rows (...), each (..., longest), zero past their ends."""
-        places = torch.arange(longest, device=picks.device)
-        inside = places < self.lengths[picks][..., None]
-        found = (self.starts[picks][..., None] + places).clamp_(max=len(self.pieces) - 1)
-        return self.pieces[found].long().masked_fill_(~inside, 0), inside.float()
+    def padded(self, indices: torch.Tensor, max_length: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return ids (int64) and mask (float32) of rows (...), each (..., max_length), zero-padded."""
+        positions = torch.arange(max_length, device=indices.device)
+        inside = positions < self.lengths[indices][..., None]
+        offsets = (self.starts[indices][..., None] + positions).clamp_(max=len(self.pieces) - 1)
+        return self.pieces[offsets].long().masked_fill_(~inside, 0), inside.float()
 
 
 @dataclass(frozen=True)
 class _EpochPlan:
-    """The batches of an epoch."""
+    """Batches of one epoch for all networks."""
 
-    picks: torch.Tensor
-    """(steps, networks, rows) numbers of rows, on the device."""
-    shares: torch.Tensor
-    """(steps, networks, rows): what each row counts in its batch's loss; 0 for those that fill up a short batch."""
-    longest: list[int]
+    indices: torch.Tensor
+    """(steps, networks, batch) row indices, on the device."""
+    weights: torch.Tensor
+    """(steps, networks, batch) weight of each row in the batch loss; 0 for padding rows."""
+    max_lengths: list[int]
     """Pieces of the longest row of each step."""
 
     @classmethod
     def of(
-        cls, orders: Sequence[Sequence[np.ndarray]], sizes: np.ndarray, most: int, device: torch.device
+        cls, epochs: Sequence[Sequence[np.ndarray]], lengths: np.ndarray, max_steps: int, device: torch.device
     ) -> "_EpochPlan":
-        """Lay out at most ``most`` steps of the orders of each network."""
-        steps = list(zip(*orders, strict=True))[:most]
-        rows = max(len(batch) for step in steps for batch in step)
-        picks = np.zeros((len(steps), len(orders), rows), np.int64)
-        shares = np.zeros(picks.shape, np.float32)
-        for place, step in enumerate(steps):
+        """Combine the batches of each network, up to ``max_steps`` steps."""
+        steps = list(zip(*epochs, strict=True))[:max_steps]
+        size = max(len(batch) for step in steps for batch in step)
+        indices = np.zeros((len(steps), len(epochs), size), np.int64)
+        weights = np.zeros(indices.shape, np.float32)
+        for i, step in enumerate(steps):
             for network, batch in enumerate(step):
-                # A short batch is filled up with its first row: any will do, but it must not be a longer one.
-                picks[place, network] = batch[0]
-                picks[place, network, : len(batch)] = batch
-                shares[place, network, : len(batch)] = 1 / len(batch)
-        longest = sizes[picks].max((1, 2)).tolist()
-        return cls(torch.from_numpy(picks).to(device), torch.from_numpy(shares).to(device), longest)
+                # Pad a short batch with its first row, so that padding does not increase the maximum length.
+                indices[i, network] = batch[0]
+                indices[i, network, : len(batch)] = batch
+                weights[i, network, : len(batch)] = 1 / len(batch)
+        max_lengths = lengths[indices].max((1, 2)).tolist()
+        return cls(torch.from_numpy(indices).to(device), torch.from_numpy(weights).to(device), max_lengths)

@@ -1,4 +1,4 @@
-"""The training loop of the students."""
+"""Training loop for one student."""
 
 import logging
 import math
@@ -12,38 +12,41 @@ from gendist.errors import GendistError
 from gendist.jobs.progress import Progress
 from gendist.nn import devices
 from gendist.stages.students.adam import Adam
+from gendist.stages.students.length_batches import apply_token_dropout, iter_batches, real_rows_per_batch
 from gendist.stages.students.loss import distillation_loss, label_loss
 from gendist.stages.students.piece_ids import Encoded, pack
-from gendist.stages.students.training_rows import TrainingRows, apply_token_dropout, iter_batches, real_rows_per_batch
+from gendist.stages.students.training_rows import TrainingRows
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class TrainingSchedule:
-    """Steps of a training: they follow from the number of rows."""
+    """Number of steps, batch composition and learning rate of a training."""
 
     steps: int
-    beside: int
-    """Real rows that each batch has beside synthetic ones; 0 where rows come as they are."""
-    first_rate: float
+    """Optimizer steps."""
+    n_real_per_batch: int
+    """Real rows in each mixed batch; 0 if rows are not mixed by share."""
+    peak_rate: float
+    """Learning rate of the first half of the steps."""
 
     @classmethod
     def of(cls, n_rows: int, n_real: int, training: Training) -> "TrainingSchedule":
-        """Plan the training on so many rows."""
-        beside = real_rows_per_batch(n_real, n_rows, training.batch_size, training.real_share)
-        fresh = n_rows - n_real if beside else n_rows
-        steps = training.epochs * math.ceil(fresh / (training.batch_size - beside))
+        """Derive the schedule from the number of rows."""
+        n_real_per_batch = real_rows_per_batch(n_real, n_rows, training.batch_size, training.real_share)
+        per_epoch = n_rows - n_real if n_real_per_batch else n_rows
+        steps = training.epochs * math.ceil(per_epoch / (training.batch_size - n_real_per_batch))
         steps = max(training.min_steps, min(steps, training.max_steps or steps))
-        return cls(steps, beside, training.learning_rate)
+        return cls(steps, n_real_per_batch, training.learning_rate)
 
     def learning_rate(self, step: int) -> float:
-        """Return the learning rate of a step; it falls linearly to zero over the last half."""
-        return self.first_rate * min(1.0, 2 * (self.steps - step) / self.steps)
+        """Return the learning rate of a step: constant, then linear decay to zero over the last half."""
+        return self.peak_rate * min(1.0, 2 * (self.steps - step) / self.steps)
 
 
 def require_finite(loss: float, training: Training) -> None:
-    """Raise a ``GendistError`` for a loss that is no number."""
+    """Raise ``GendistError`` if the loss is not finite."""
     if not math.isfinite(loss):
         raise GendistError(f"student training diverged; lower learning_rate (now {training.learning_rate})")
 
@@ -52,24 +55,27 @@ def train_student(
     network: torch.nn.Module,
     encoded: Encoded,
     rows: TrainingRows,
+    *,
     student: Student,
     training: Training,
     seed: int,
     progress: Progress | None = None,
 ) -> None:
-    """Train in place with Adam for a fixed number of steps, and keep the last weights.
+    """Train a network in place with Adam for a fixed number of steps.
 
-    Nothing is selected on any data: the number of steps follows from the number of rows, the
-    learning rate falls linearly to zero over the last half.
+    The final weights are kept: no held-out data selects a checkpoint.
 
     Args:
-        network: from ``architectures.build``.
+        network: network to train, from ``build_initialised``.
         encoded: piece ids of each row.
         rows: targets of each row.
-        student: names the distillation loss.
-        training: schedule.
-        seed: of the order of the rows (dropout and hidden pieces follow torch's own seed).
-        progress: counts the steps, where this training is a part of something longer.
+        student: settings with the distillation loss.
+        training: training settings.
+        seed: seed of the row order; dropout uses the global torch generator.
+        progress: step counter of a longer job; None creates one.
+
+    Raises:
+        GendistError: if the loss is not finite.
     """
     encoded = pack(encoded)
     optimizer = Adam(network.parameters())
@@ -79,15 +85,17 @@ def train_student(
     network.train()
     step = 0
     while step < schedule.steps:
-        for ids, mask, picks in iter_batches(encoded, training.batch_size, rng, rows.n_real, schedule.beside):
+        for ids, mask, indices in iter_batches(
+            encoded, training.batch_size, rng, n_real=rows.n_real, n_real_per_batch=schedule.n_real_per_batch
+        ):
             if training.token_dropout:
                 ids = apply_token_dropout(ids, mask, training.token_dropout)
             with devices.mixed_precision(devices.CPU):
                 logits = network(ids, mask).float()
             if rows.logits is not None:
-                loss = distillation_loss(logits, rows.logits[picks], student.distillation_loss, training.temperature)
+                loss = distillation_loss(logits, rows.logits[indices], student.distillation_loss, training.temperature)
             elif rows.labels is not None:
-                loss = label_loss(logits, rows.labels[picks])
+                loss = label_loss(logits, rows.labels[indices])
             loss.backward()
             optimizer.step(schedule.learning_rate(step))
             step += 1
@@ -100,7 +108,7 @@ def train_student(
 
 @torch.inference_mode()
 def predict_student(network: torch.nn.Module, encoded: Encoded, batch_size: int = 256) -> np.ndarray:
-    """Return float32 logits (rows, classes) in the order of the rows."""
+    """Return float32 logits (rows, classes), in input order."""
     network.eval()
     rows = pack(encoded)
     order = np.argsort(rows.lengths, kind="stable")

@@ -78,7 +78,7 @@ def given_texts(file: Path, classes: Sequence[str]) -> tuple[RawRows, list[str],
 
 
 def _read(file: Path, columns: Sequence[str] | None) -> RawRows:
-    return read_rows(file, columns, Reading(), option=ROWS_FILE)
+    return read_rows(file, columns, reading=Reading(), option=ROWS_FILE)
 
 
 def cut_shard(rows: Path, target: Path, shard: int, shard_rows: int) -> None:

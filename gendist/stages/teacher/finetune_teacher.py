@@ -38,6 +38,7 @@ def finetune_teacher(
     train: Path,
     target: Path,
     settings: Teacher,
+    *,
     threads: int = 1,
     work: Path | None = None,
     device: Device = "auto",
@@ -76,7 +77,14 @@ def finetune_teacher(
         else:
             checkpoints = Checkpoints(work_folder, FinetuningState())
             with stopping.postponed():
-                _finetune(read_texts(train), folder, settings, threads, device, checkpoints)
+                _finetune(
+                    read_texts(train),
+                    folder,
+                    settings=settings,
+                    threads=threads,
+                    device=device,
+                    checkpoints=checkpoints,
+                )
             work_folder.add_folder("finished", folder)
             checkpoints.remove()
     work_folder.finish()
@@ -85,6 +93,7 @@ def finetune_teacher(
 def _finetune(
     rows: Texts,
     folder: Path,
+    *,
     settings: Teacher,
     threads: int,
     device: Device,
@@ -106,8 +115,16 @@ def _finetune(
     total = epoch_limit * (1 + settings.refit * settings.members)
     progress = Progress("finetuning the teacher", total, "epochs", before=finished)
     if state.part == 0:
-        model = _load_model(rows, settings, threads, tokenizer, device)
-        _choose_epochs(model, tokenizer, rows, epoch_limit, settings, checkpoints, progress)
+        model = _load_model(rows, settings, threads=threads, tokenizer=tokenizer, device=device)
+        _choose_epochs(
+            model,
+            tokenizer,
+            rows,
+            epoch_limit=epoch_limit,
+            settings=settings,
+            checkpoints=checkpoints,
+            progress=progress,
+        )
         if settings.refit:
             checkpoints.weights = {}
         state.start_next_part()
@@ -115,10 +132,12 @@ def _finetune(
         times = settings.members
         log.info("refitting on all %d real rows for %d epochs, %d times", len(rows.texts), state.epochs, times)
         for member in range(state.part - 1, times):
-            model = _load_model(rows, settings, threads, tokenizer, device)
+            model = _load_model(rows, settings, threads=threads, tokenizer=tokenizer, device=device)
             if member:
                 torch.manual_seed(settings.seed + member)  # for dropout; all members start from the same head
-            trained = train_epochs(model, tokenizer, rows, epoch_limit, settings, checkpoints, member)
+            trained = train_epochs(
+                model, tokenizer, rows, epochs=epoch_limit, settings=settings, checkpoints=checkpoints, member=member
+            )
             for train_loss in islice(trained, state.epochs - state.epoch):
                 log.info("refit %d: train loss %.3f", member, train_loss)
                 progress.add(1)
@@ -146,6 +165,7 @@ def _choose_epochs(
     model: Any,
     tokenizer: Any,
     rows: Texts,
+    *,
     epoch_limit: int,
     settings: Teacher,
     checkpoints: Checkpoints[FinetuningState],
@@ -154,7 +174,9 @@ def _choose_epochs(
     """Train without the held-out rows; store the weights with the lowest held-out loss."""
     train, held_out = split_held_out(rows, settings)
     state = checkpoints.course
-    for train_loss in train_epochs(model, tokenizer, train, epoch_limit, settings, checkpoints):
+    for train_loss in train_epochs(
+        model, tokenizer, train, epochs=epoch_limit, settings=settings, checkpoints=checkpoints
+    ):
         epoch = state.epoch + 1
         loss, accuracy = held_out_scores(model, tokenizer, held_out, settings.max_tokens)
         state.history.append(
@@ -169,7 +191,7 @@ def _choose_epochs(
         raise GendistError(f"teacher: the loss is not finite; lower learning_rate (now {settings.learning_rate})")
 
 
-def _load_model(rows: Texts, settings: Teacher, threads: int, tokenizer: Any, device: Device) -> Any:
+def _load_model(rows: Texts, settings: Teacher, *, threads: int, tokenizer: Any, device: Device) -> Any:
     torch_device = devices.prepare(threads, settings.seed, device)
     model = load_classifier(settings.model, rows.label_names, settings.revision, settings.pooling).to(torch_device)
     if model.config.pad_token_id is None:
@@ -205,6 +227,7 @@ def train_epochs(
     model: Any,
     tokenizer: Any,
     rows: Texts,
+    *,
     epochs: int,
     settings: Teacher,
     checkpoints: Checkpoints[FinetuningState],
@@ -239,7 +262,9 @@ def train_epochs(
             for group, peak in zip(optimizer.param_groups, peak_rates, strict=True):
                 group["lr"] = peak * factor
             picks = order[i : i + settings.batch_size]
-            loss = _forward_backward(model, [encoded[j] for j in picks], labels[picks], tokenizer, settings)
+            loss = _forward_backward(
+                model, [encoded[j] for j in picks], labels[picks], tokenizer=tokenizer, settings=settings
+            )
             torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
             optimizer.step()
             optimizer.zero_grad()
@@ -251,7 +276,7 @@ def train_epochs(
 
 
 def _forward_backward(
-    model: Any, batch: list[list[int]], labels: torch.Tensor, tokenizer: Any, settings: Teacher
+    model: Any, batch: list[list[int]], labels: torch.Tensor, *, tokenizer: Any, settings: Teacher
 ) -> float:
     """Compute the mean loss of a batch and its gradients; return the loss in nats."""
     try:

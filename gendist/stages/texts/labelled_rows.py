@@ -58,7 +58,7 @@ def read_unlabelled_rows(settings: Dataset) -> tuple[RawRows, list[str]]:
         GendistError: if the file cannot be read or a cell is not text.
     """
     key = " (key 'unlabelled' of the dataset)"
-    source = read_rows(Path(str(settings.unlabelled)), settings.text, reading_options(settings), key)
+    source = read_rows(Path(str(settings.unlabelled)), settings.text, reading=reading_options(settings), key=key)
     return source, [join_text(source, index, settings.text, settings.separator) for index in range(len(source.numbers))]
 
 

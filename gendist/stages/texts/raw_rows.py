@@ -52,7 +52,7 @@ def read_split(settings: Dataset, split: str) -> RawRows:
     if settings.hub is not None:
         return _read_hub(settings, settings.train_split if split == "train" else settings.test_split, columns)
     path = Path(str(settings.train if split == "train" else settings.test))
-    return read_rows(path, columns, reading_options(settings), f" (key '{split}' of the dataset)")
+    return read_rows(path, columns, reading=reading_options(settings), key=f" (key '{split}' of the dataset)")
 
 
 def reading_options(settings: Dataset) -> Reading:
@@ -63,6 +63,7 @@ def reading_options(settings: Dataset) -> Reading:
 def read_rows(
     path: Path,
     columns: Sequence[str] | None,
+    *,
     reading: Reading = _DEFAULT_READING,
     key: str = "",
     option: str = DATASET_KEY,
@@ -89,7 +90,7 @@ def read_rows(
         file = text_file(path, option)
         if kind == ".jsonl":
             return _read_jsonl(file, columns, reading)
-        return _read_delimited(file, columns, reading, columns or expected, tabs=kind == ".tsv")
+        return _read_delimited(file, columns, reading=reading, expected=columns or expected, tabs=kind == ".tsv")
     except OSError as error:
         raise GendistError(f"{path}: cannot be read ({error.strerror})") from None
 
@@ -121,7 +122,7 @@ _NO_HEADER = {
 
 
 def _read_delimited(
-    file: TextFile, columns: Sequence[str] | None, reading: Reading, expected: Sequence[str], tabs: bool
+    file: TextFile, columns: Sequence[str] | None, *, reading: Reading, expected: Sequence[str], tabs: bool
 ) -> RawRows:
     sheet = open_sheet(file, reading, expected, tabs)
     notes = list(sheet.notes)

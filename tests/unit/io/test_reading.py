@@ -158,7 +158,7 @@ def test_quotes_in_a_file_without_quoting_are_letters(tmp_path: Path, delimiter:
             "as quoting, they would join lines 2-4, 6-8, 10-12, … (the dataset's key 'quoting': standard"
             in found.notes[0]
         )
-        joined = read_rows(file, None, Reading(quoting="standard")).columns["text"]
+        joined = read_rows(file, None, reading=Reading(quoting="standard")).columns["text"]
         assert len(joined) == 8 and joined[0].count("\n") == 2
 
 
@@ -253,7 +253,7 @@ def test_a_table_without_header_has_numbers_for_names(tmp_path: Path):
     assert studied(file, header=False, text="2", label="3") == TEXTS
     with pytest.raises(GendistError, match=r"no column 'text' .*; if line 1 is a row and no header, set header: false"):
         studied(file)
-    found = read_rows(file, None, Reading(header=None))
+    found = read_rows(file, None, reading=Reading(header=None))
     assert found.columns["3"] == [label for *_, label in ROWS] and "line 1 is taken for a row" in found.notes[0]
 
 
@@ -263,12 +263,12 @@ def test_a_header_is_not_taken_for_a_row(tmp_path: Path, header: tuple[str, ...]
     file.write_text(table(",", header))
     reading = Reading(header=None)
     if header[2] != "sport":
-        assert list(read_rows(file, None, reading).columns) == list(header)
+        assert list(read_rows(file, None, reading=reading).columns) == list(header)
         return
     with pytest.raises(GendistError, match=r"line 1 \('', 'text', 'sport'\) may be a header or a row, .* --header or"):
-        read_rows(file, None, reading)
-    assert len(read_rows(file, None, Reading(header=True)).rows) == 4
-    assert len(read_rows(file, None, reading, expected=["text", "sport"]).rows) == 4
+        read_rows(file, None, reading=reading)
+    assert len(read_rows(file, None, reading=Reading(header=True)).rows) == 4
+    assert len(read_rows(file, None, reading=reading, expected=["text", "sport"]).rows) == 4
 
 
 def test_a_column_that_stands_twice_is_refused(tmp_path: Path):

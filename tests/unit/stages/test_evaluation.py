@@ -34,7 +34,16 @@ def logits_file(path, keys, logits, key="id"):
 def run(folder, row=None, logits=LOGITS, seconds=1.5):
     row = row or RunRow("news", "kim", 40, student="kim", regime="scratch", seed=0)
     predicted = LABELS if logits is None else np.argmax(logits, axis=1)
-    return write_run(folder, row, np.arange(4), LABELS, predicted, logits, Provenance("students"), seconds)
+    return write_run(
+        folder,
+        row,
+        ids=np.arange(4),
+        labels=LABELS,
+        predicted=predicted,
+        logits=logits,
+        provenance=Provenance("students"),
+        train_seconds=seconds,
+    )
 
 
 def test_metrics_by_hand():
@@ -161,7 +170,7 @@ def test_evaluate_logits_joins_on_id(tmp_path):
     shuffled = [2, 0, 3, 1]
     logits = logits_file(tmp_path / "logits.parquet", [10 + i for i in shuffled], LOGITS[shuffled])
     row = RunRow("news", "teacher", 40, teacher="minilm", seed=0)
-    record = evaluate_logits(texts, logits, tmp_path / "run", row, 12.0)
+    record = evaluate_logits(texts, logits, tmp_path / "run", row=row, train_seconds=12.0)
     assert record["accuracy"] == 0.75
     table = pq.read_table(tmp_path / "run/predictions.parquet")
     assert table["id"].to_pylist() == [10, 11, 12, 13] and table["predicted"].to_pylist() == [0, 1, 1, 1]
@@ -173,10 +182,10 @@ def test_evaluate_logits_refuses_what_does_not_fit(tmp_path):
     row = RunRow("news", "teacher", 40)
     few = logits_file(tmp_path / "few.parquet", [10, 11], LOGITS[:2])
     with pytest.raises(GendistError, match=r"few\.parquet: its ids"):
-        evaluate_logits(texts, few, tmp_path / "run", row, 0.0)
+        evaluate_logits(texts, few, tmp_path / "run", row=row, train_seconds=0.0)
     wide = logits_file(tmp_path / "wide.parquet", [10, 11, 12, 13], np.ones((4, 3)))
     with pytest.raises(GendistError, match="3 classes"):
-        evaluate_logits(texts, wide, tmp_path / "run", row, 0.0)
+        evaluate_logits(texts, wide, tmp_path / "run", row=row, train_seconds=0.0)
 
 
 @pytest.mark.parametrize("seed", range(5))

@@ -78,7 +78,17 @@ def test_held_out_rows_have_no_influence_on_their_own_scores(
     flipped = np.where(fold == 1, (real.labels + 1) % 3, real.labels)
     other = write_texts(tmp_path / "flipped.parquet", real.texts, flipped.tolist())
     for name, train in (("one", train_texts), ("two", other)):
-        cross_fit(tmp_path / name, train, subwords, "scratch", "default", Student(filters=4), QUICK, 3, 0)
+        cross_fit(
+            tmp_path / name,
+            train=train,
+            embeddings=subwords,
+            regime="scratch",
+            variant="default",
+            student=Student(filters=4),
+            training=QUICK,
+            folds=3,
+            seed=0,
+        )
     one, two = (pq.read_table(tmp_path / name) for name in ("one", "two"))
     assert one["id"].to_pylist() == real.ids.tolist() and one["label"].to_pylist() == real.labels.tolist()
     assert one["fold"].to_pylist() == fold.tolist()
@@ -245,7 +255,14 @@ def test_the_export_predicts_what_the_run_predicted(exported: Path, test_texts: 
 
 def test_equal_inputs_give_equal_exports(exported: Path, test_texts: Path, subwords: Path, tmp_path: Path):
     beside = exported.parent
-    export_student(tmp_path / "again", beside / "choice.json", beside / "run", test_texts, subwords, TEXT)
+    export_student(
+        tmp_path / "again",
+        choice=beside / "choice.json",
+        run=beside / "run",
+        test=test_texts,
+        embeddings=subwords,
+        text=TEXT,
+    )
     for file in exported.iterdir():
         assert (tmp_path / "again" / file.name).read_bytes() == file.read_bytes(), file.name
 
@@ -254,7 +271,14 @@ def test_test_rows_of_unknown_pieces_do_not_stop_an_export(exported: Path, subwo
     texts, labels = sentences(6, 1)
     tested = write_texts(tmp_path / "test.parquet", [*texts, *["\U0001f600"] * 6], [*labels, *labels])
     beside = exported.parent
-    export_student(tmp_path / "again", beside / "choice.json", beside / "run", tested, subwords, TEXT)
+    export_student(
+        tmp_path / "again",
+        choice=beside / "choice.json",
+        run=beside / "run",
+        test=tested,
+        embeddings=subwords,
+        text=TEXT,
+    )
     figures = read_json(tmp_path / "again/gendist-model.json")["test"]
     assert figures["rows"] == 12 and figures["float32"]["largest_difference"] < 1e-4
 
@@ -273,7 +297,17 @@ def test_embeddings_without_a_tokenizer_file_are_refused_at_once(train_texts: Pa
     with pytest.raises(
         GendistError, match=r"bpemb: only sentencepiece\.model there, and an export needs tokenizer\.json"
     ):
-        cross_fit(tmp_path / "out", train_texts, tmp_path / "bpemb", "scratch", "default", Student(), QUICK, 3, 0)
+        cross_fit(
+            tmp_path / "out",
+            train=train_texts,
+            embeddings=tmp_path / "bpemb",
+            regime="scratch",
+            variant="default",
+            student=Student(),
+            training=QUICK,
+            folds=3,
+            seed=0,
+        )
 
 
 # --- the command, and the workflow under it ---
@@ -320,7 +354,15 @@ def test_folds_are_counted_and_share_one_time_left(
     training = Training(epochs=1, min_steps=3, batch_size=100)
     with caplog.at_level(logging.INFO):
         cross_fit(
-            tmp_path / "a.parquet", train_texts, subwords, "scratch", "default", Student(filters=4), training, 3, 0
+            tmp_path / "a.parquet",
+            train=train_texts,
+            embeddings=subwords,
+            regime="scratch",
+            variant="default",
+            student=Student(filters=4),
+            training=training,
+            folds=3,
+            seed=0,
         )
     counted = [re.match(r"cross-fitting, fold (\d) of 3: (\d) of 9 steps, .* left", r.message) for r in caplog.records]
     assert [match.groups() for match in counted if match] == [(f"{1 + step // 3}", f"{step + 1}") for step in range(9)]

@@ -32,7 +32,9 @@ def kept(files, count=10, least=1, repeats=True, regime="synthetic", **filters):
     """Rows that stay, found by their texts, with their classes."""
     synthetic = SyntheticFiles(files.shards, files.logits, count, files.repeats if repeats else None)
     selection = RowFilter(Filters(**filters), least, "trainings.some.keep")
-    rows = assemble_training_rows(regime, read_texts(files.train), files.train_logits, synthetic, selection)
+    rows = assemble_training_rows(
+        regime, read_texts(files.train), real_logits=files.train_logits, synthetic=synthetic, row_filter=selection
+    )
     made = rows.texts[rows.n_real :]
     targets = rows.labels if rows.logits is None else rows.logits.argmax(1)
     places = [MADE.index(text) if MADE.index(text) != 2 else None for text in made]
@@ -78,8 +80,19 @@ def test_other_regimes_and_real_rows_are_left_alone(files):
     synthetic = SyntheticFiles(files.shards, files.logits, 10, files.repeats)
     selection = RowFilter(Filters(drop_copies=True, min_confidence=0.99), 99)
     for regime in ("scratch", "dist"):
-        assert assemble_training_rows(regime, real, files.train_logits, synthetic, selection).texts == real.texts
-    rows = assemble_training_rows("gendist", real, files.train_logits, synthetic, RowFilter(Filters(drop_copies=True)))
+        assert (
+            assemble_training_rows(
+                regime, real, real_logits=files.train_logits, synthetic=synthetic, row_filter=selection
+            ).texts
+            == real.texts
+        )
+    rows = assemble_training_rows(
+        "gendist",
+        real,
+        real_logits=files.train_logits,
+        synthetic=synthetic,
+        row_filter=RowFilter(Filters(drop_copies=True)),
+    )
     assert rows.texts[:4] == real.texts and rows.n_real == 4
 
 
@@ -132,7 +145,17 @@ def distil(folder, files, subwords, training, repeats):
     row = student_row("toy", "kim", "gendist", "t.g.full.strict", len(MADE), 0)
     synthetic = SyntheticFiles(files.shards, files.logits, len(MADE), repeats)
     student = Student(filters=4)
-    distil_seeds({0: folder}, row, files.train, files.test, subwords, student, training, files.train_logits, synthetic)
+    distil_seeds(
+        {0: folder},
+        row,
+        train=files.train,
+        test=files.test,
+        embeddings=subwords,
+        student=student,
+        training=training,
+        train_logits=files.train_logits,
+        synthetic=synthetic,
+    )
     return json.loads((folder / "student.json").read_text()), json.loads((folder / "metrics.json").read_text())
 
 
@@ -144,7 +167,7 @@ def test_a_run_says_how_many_rows_it_kept(files, subwords, tmp_path, caplog):
     some, metrics = distil(tmp_path / "some", files, subwords, strict, files.repeats)
     assert all_rows["trained_on"] == {"real": 4, "synthetic": 9} and some["trained_on"] == {"real": 4, "synthetic": 6}
     assert metrics["n_synthetic"] == len(MADE)  # of the pool, as in the path
-    assert "trainings.strict.keep.drop_duplicates: 6 of 9 synthetic rows are left" in caplog.text
+    assert "trainings.strict.keep.drop_duplicates: 6 of 9 synthetic rows remain" in caplog.text
     record = read_metadata(tmp_path / "some/predictions.parquet")["gendist"]
     assert record["settings"]["training"]["keep"]["drop_duplicates"] and "repeats" in record["inputs"]
     assert "repeats" not in read_metadata(tmp_path / "all/predictions.parquet")["gendist"]["inputs"]

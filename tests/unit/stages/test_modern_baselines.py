@@ -136,7 +136,7 @@ def test_static_embeddings_are_the_same_each_time_and_name_no_place(static, enco
 
 
 def test_model2vec_learns_and_its_saved_model_predicts_the_same(static, train_texts, test_texts, tmp_path):
-    fit_model2vec(train_texts, test_texts, static, tmp_path, "toy")
+    fit_model2vec(train_texts, test_texts, static=static, folder=tmp_path, dataset="toy")
     row = metrics(tmp_path)
     assert row["system"] == "model2vec" and row["seed"] is None
     assert row["accuracy"] > 0.9  # its weights by rarity are kept: without them it is near chance
@@ -148,7 +148,7 @@ def test_model2vec_learns_and_its_saved_model_predicts_the_same(static, train_te
 
 def test_missing_static_embeddings_are_named(static, train_texts, test_texts, tmp_path):
     with pytest.raises(GendistError, match="no static embeddings there"):
-        fit_model2vec(train_texts, test_texts, tmp_path / "none", tmp_path, "toy")
+        fit_model2vec(train_texts, test_texts, static=tmp_path / "none", folder=tmp_path, dataset="toy")
 
 
 # --- SetFit ---
@@ -195,7 +195,7 @@ def test_a_missing_extra_is_named_in_one_line(library, encoder, train_texts, tes
     ):
         warnings.simplefilter("ignore")
         if library == "setfit":
-            fit_setfit(train_texts, test_texts, tmp_path / "run", "toy", 0, model=str(encoder), steps=1)
+            fit_setfit(train_texts, test_texts, tmp_path / "run", "toy", seed=0, model=str(encoder), steps=1)
         else:
             distil_static(tmp_path / "run", str(encoder))
     assert "\n" not in str(raised.value) and not (tmp_path / "run").exists()

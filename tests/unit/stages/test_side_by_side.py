@@ -12,12 +12,13 @@ from gendist.nn import devices
 from gendist.nn.padding import padded
 from gendist.stages.students import train_stacked as side_by_side
 from gendist.stages.students.architectures import build
+from gendist.stages.students.length_batches import apply_token_dropout
 from gendist.stages.students.loss import distillation_loss, label_loss, row_losses
 from gendist.stages.students.piece_ids import PieceIds
 from gendist.stages.students.stacked_networks import StackedNetworks, can_stack
 from gendist.stages.students.train_stacked import train_stacked
 from gendist.stages.students.train_student import predict_student, train_student
-from gendist.stages.students.training_rows import TrainingRows, apply_token_dropout
+from gendist.stages.students.training_rows import TrainingRows
 
 SEEDS = [3, 0, 7]
 CLASSES = 3
@@ -53,14 +54,14 @@ def rows(labels=False, count=45, n_real=45):
 
 def together(settings, training, given, seeds=SEEDS):
     trained = networks(settings, seeds)
-    train_stacked(trained, *given, settings, training, seeds, devices.CPU)
+    train_stacked(trained, *given, student=settings, training=training, seeds=seeds, device=devices.CPU)
     return trained
 
 
 def apart(settings, training, given, seeds=SEEDS):
     trained = networks(settings, seeds)
     for network, seed in zip(trained, seeds, strict=True):
-        train_student(network, *given, settings, training, seed)
+        train_student(network, *given, student=settings, training=training, seed=seed)
     return trained
 
 
@@ -107,7 +108,7 @@ def test_dropout_and_hidden_pieces_differ_between_the_networks_and_repeat_themse
     for settings, hidden in ((student(dropout=0.5), 0.0), (student(), 0.4)):
         training = EXACT.model_copy(update={"token_dropout": hidden, "max_steps": 4, "min_steps": 4})
         same = networks(settings, [5, 5])  # of equal weights and orders
-        train_stacked(same, *rows(), settings, training, [5, 5], devices.CPU)
+        train_stacked(same, *rows(), student=settings, training=training, seeds=[5, 5], device=devices.CPU)
         assert distance(*same) > 1e-3
         once, again, others = (together(settings, training, rows(), s) for s in ([1, 2], [1, 2], [2, 1]))
         assert distance(once[0], again[0]) == distance(once[1], again[1]) == 0
@@ -188,7 +189,7 @@ def test_training_side_by_side_leaves_no_trace_in_the_networks():
     trained = together(settings, EXACT, rows())
     fresh = networks(settings)[0]
     assert [type(m) for m in trained[0].modules()] == [type(m) for m in fresh.modules()]
-    assert not trained[0].dense and trained[0].convolutions[0].weight.device == devices.CPU
+    assert not trained[0].dense_training and trained[0].convolutions[0].weight.device == devices.CPU
     assert copy.deepcopy(trained[0]).state_dict().keys() == fresh.state_dict().keys()
 
 
@@ -197,7 +198,7 @@ def test_divergence_of_one_network_ends_in_one_line():
     with torch.no_grad():
         broken[1].classifier.bias[0] = float("nan")
     with pytest.raises(GendistError, match="student training diverged; lower learning_rate"):
-        train_stacked(broken, *rows(), student(), EXACT, SEEDS, devices.CPU)
+        train_stacked(broken, *rows(), student=student(), training=EXACT, seeds=SEEDS, device=devices.CPU)
 
 
 @pytest.mark.parametrize(("name", "labels"), [("kim", False), ("res", True), ("blend", False), ("bag", True)])
@@ -215,5 +216,12 @@ def test_nothing_is_read_from_the_device_within_an_epoch(name, labels, monkeypat
     training = EXACT.model_copy(update={"token_dropout": 0.2})
     settings = student(name, dropout=0.5)
     with pytest.raises((RuntimeError, NotImplementedError), match=r"item\(\) cannot be called on meta tensors"):
-        train_stacked(networks(settings), *rows(labels), settings, training, SEEDS, torch.device("meta"))
+        train_stacked(
+            networks(settings),
+            *rows(labels),
+            student=settings,
+            training=training,
+            seeds=SEEDS,
+            device=torch.device("meta"),
+        )
     assert len(steps) == 6  # batches of 8 of 45 rows: the loss is looked at after them

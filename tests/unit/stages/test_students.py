@@ -19,7 +19,7 @@ from gendist.io.parquet import read_metadata, write_parquet
 from gendist.io.provenance import Provenance
 from gendist.naming import variant_name
 from gendist.nn.padding import padded
-from gendist.stages.students import assemble_training_rows as data
+from gendist.stages.students import length_batches as data
 from gendist.stages.students.architectures import ARCHITECTURES, build
 from gendist.stages.students.distil_student import distil_seeds, student_row
 from gendist.stages.students.loss import distillation_loss, label_loss
@@ -159,7 +159,7 @@ def one_hot(label):
 
 
 def rows_of(regime, real, pool, count=COUNT):
-    return assemble_training_rows(regime, real, pool[2], SyntheticFiles(pool[0], pool[1], count))
+    return assemble_training_rows(regime, real, real_logits=pool[2], synthetic=SyntheticFiles(pool[0], pool[1], count))
 
 
 def test_each_regime_uses_its_rows_and_no_others(train_texts, pool):
@@ -207,16 +207,26 @@ def test_files_that_do_not_fit_are_named(train_texts, test_texts, pool, tmp_path
         ("gendist", scores, SyntheticFiles(shards, logits[:1], 12), "not the logits of rows 0 to 11"),
     ):
         with pytest.raises(GendistError, match=message):
-            assemble_training_rows(regime, real, real_logits, synthetic)
+            assemble_training_rows(regime, real, real_logits=real_logits, synthetic=synthetic)
     with pytest.raises(GendistError, match=r"real\.parquet: ids differ from those of the training texts"):
-        assemble_training_rows("dist", read_texts(test_texts), scores, None)
+        assemble_training_rows("dist", read_texts(test_texts), real_logits=scores, synthetic=None)
 
 
 def distil(folder, regime, train, test, subwords, pool, seed=0, student=None, count=COUNT, training=QUICK):
     student = student or Student(filters=16)
     row = student_row("toy", "kim", regime, variant_name(regime, "t", "g", "full", "default"), count, seed)
     synthetic = SyntheticFiles(pool[0], pool[1], count)
-    distil_seeds({seed: folder}, row, train, test, subwords, student, training, pool[2], synthetic)
+    distil_seeds(
+        {seed: folder},
+        row,
+        train=train,
+        test=test,
+        embeddings=subwords,
+        student=student,
+        training=training,
+        train_logits=pool[2],
+        synthetic=synthetic,
+    )
     return json.loads((folder / "metrics.json").read_text())
 
 
@@ -322,7 +332,8 @@ row = student_row("toy", "kim", "gendist", "t.g.full.default", {COUNT}, 0)
 paths = [Path(p) for p in sys.argv[1:]]
 synthetic = SyntheticFiles(paths[5:7], paths[7:9], {COUNT})
 training = Training(epochs=1, min_steps=2)
-distil_seeds({{0: paths[0]}}, row, *paths[1:4], Student(filters=4), training, paths[4], synthetic)
+files = dict(zip(("train", "test", "embeddings", "train_logits"), paths[1:5], strict=True))
+distil_seeds({{0: paths[0]}}, row, **files, student=Student(filters=4), training=training, synthetic=synthetic)
 heavy = ("transformers", "sklearn", "scipy", "matplotlib", "gensim", "torch._dynamo")
 print([name for name in heavy if name in sys.modules])
 """

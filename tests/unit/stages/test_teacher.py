@@ -38,7 +38,16 @@ def test_an_encoder_without_head_gets_one_and_learns(teacher, encoder, test_text
     assert class_names(teacher) == NAMES
     score_file(teacher, test_texts, tmp_path / "logits.parquet", 24)
     train = write_texts(tmp_path / "train.parquet", *sentences(36, 0))
-    evaluate_teacher(train, test_texts, tmp_path / "logits.parquet", teacher, tmp_path / "run", "toy", "tiny", 0)
+    evaluate_teacher(
+        train=train,
+        test=test_texts,
+        logits=tmp_path / "logits.parquet",
+        teacher=teacher,
+        folder=tmp_path / "run",
+        dataset="toy",
+        name="tiny",
+        seed=0,
+    )
     row = json.loads((tmp_path / "run/metrics.json").read_text())
     assert row["accuracy"] > 0.9 and row["system"] == "teacher" and row["n_real"] == 36 and row["variant"] == "tiny"
     assert row["n_parameters"] == sum(value.numel() for value in load_file(teacher / "model.safetensors").values())
@@ -91,8 +100,8 @@ def test_the_best_epoch_is_kept_or_trained_again_on_all_rows(encoder, train_text
     seen = []
     original = finetune.train_epochs
 
-    def spy(model, tokenizer, rows, *rest):
-        for done, loss in enumerate(original(model, tokenizer, rows, *rest), 1):
+    def spy(model, tokenizer, rows, **rest):
+        for done, loss in enumerate(original(model, tokenizer, rows, **rest), 1):
             seen.append((len(rows.texts), done))
             yield loss
 
@@ -138,7 +147,9 @@ def test_a_machine_kept_from_the_network_saves_the_same_tokenizer(encoder, tmp_p
 def test_the_head_may_learn_faster(encoder, train_texts):
     rows = read_texts(train_texts)
     settings = quick(encoder, learning_rate=1e-5, head_learning_rate=1e-3)
-    model = finetune._load_model(rows, settings, 1, finetune.load_tokenizer(str(encoder)), "cpu")
+    model = finetune._load_model(
+        rows, settings, threads=1, tokenizer=finetune.load_tokenizer(str(encoder)), device="cpu"
+    )
     body, head = finetune._parameter_groups(model, settings)
     assert (body["lr"], head["lr"]) == (1e-5, 1e-3) and [p.shape[0] for p in head["params"]] == [3, 3]
     assert len(body["params"]) + 2 == len(list(model.parameters()))
@@ -167,7 +178,16 @@ def test_damaged_records_are_named(tmp_path, train_texts, file, content, message
     if content is not None:
         (tmp_path / file).write_text(content)
     with pytest.raises(GendistError, match=message):
-        evaluate_teacher(train_texts, train_texts, tmp_path / "l", tmp_path, tmp_path / "run", "d", "t", 0)
+        evaluate_teacher(
+            train=train_texts,
+            test=train_texts,
+            logits=tmp_path / "l",
+            teacher=tmp_path,
+            folder=tmp_path / "run",
+            dataset="d",
+            name="t",
+            seed=0,
+        )
     assert not (tmp_path / "run").exists()
 
 

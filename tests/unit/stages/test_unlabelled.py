@@ -99,10 +99,10 @@ def test_fewer_rows_are_the_first_of_more_and_the_order_is_not_the_file_s(tmp_pa
             "more.csv",
             "text\n" + "\n".join(["one", "two", *TEST, "moon"]),
             {"unlabelled_rows": 4},
-            "more.csv: 3 of 5 rows can be used, 2 are in the test rows too; 4 are asked for: "
+            "more.csv: 3 of 5 rows can be used, 2 are in the test rows too; 4 are requested: "
             "set the dataset's unlabelled_rows to 3 or fewer",
         ),
-        ("more.csv", "text\n" + TRAIN[0], {}, "are asked for: name another file"),
+        ("more.csv", "text\n" + TRAIN[0], {}, "are requested: use another file"),
         ("more.csv", "text\none\n", {"unlabelled_rows": None, "synthetic": 2}, "1 of 1 rows can be used; 2 are asked"),
         (
             "more.jsonl",
@@ -267,10 +267,12 @@ def files(train_texts: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[s
 def test_regimes_learn_from_labelled_then_unlabelled_then_synthetic_rows(train_texts: Path, files: dict[str, Any]):
     real, further = read_texts(train_texts), files["unlabelled"]
     few = UnlabelledFiles(further.texts, further.logits, 4)
-    rows = assemble_training_rows("unlabelled", real, files["real"], None, unlabelled=few)
+    rows = assemble_training_rows("unlabelled", real, real_logits=files["real"], synthetic=None, unlabelled=few)
     assert rows.texts == real.texts + sentences(9, 11)[0][:4] and rows.n_real == 36
     assert rows.logits is not None and rows.logits.argmax(1).tolist() == [*real.labels, *files["labels"][:4]]
-    both = assemble_training_rows("gendist-unlabelled", real, files["real"], files["synthetic"], unlabelled=further)
+    both = assemble_training_rows(
+        "gendist-unlabelled", real, real_logits=files["real"], synthetic=files["synthetic"], unlabelled=further
+    )
     assert both.texts == real.texts + sentences(9, 11)[0] + sentences(6, 12)[0]
     assert both.logits is not None and torch.equal(both.logits[:40], rows.logits) and len(both.logits) == 36 + 9 + 6
 
@@ -280,10 +282,10 @@ def test_unlabelled_rows_that_do_not_fit_are_named(train_texts: Path, files: dic
     for unlabelled, message in (
         (None, "regime 'unlabelled' needs unlabelled rows and their logits"),
         (UnlabelledFiles(further.texts, files["real"]), r"real\.parquet: ids differ from those of .*texts\.parquet"),
-        (UnlabelledFiles(further.texts, further.logits, 10), r"texts\.parquet: 9 rows, but 10 are asked for"),
+        (UnlabelledFiles(further.texts, further.logits, 10), r"texts\.parquet: 9 rows, but 10 are requested"),
     ):
         with pytest.raises(GendistError, match=message):
-            assemble_training_rows("unlabelled", real, files["real"], None, unlabelled=unlabelled)
+            assemble_training_rows("unlabelled", real, real_logits=files["real"], synthetic=None, unlabelled=unlabelled)
 
 
 @pytest.mark.parametrize(
@@ -313,13 +315,13 @@ def test_a_run_counts_its_rows(
     distil_seeds(
         {0: tmp_path / "run"},
         row,
-        train_texts,
-        test_texts,
-        subwords,
-        Student(filters=4),
-        Training(epochs=1, min_steps=3),
-        files["real"],
-        files["synthetic"] if regime == "gendist-unlabelled" else None,
+        train=train_texts,
+        test=test_texts,
+        embeddings=subwords,
+        student=Student(filters=4),
+        training=Training(epochs=1, min_steps=3),
+        train_logits=files["real"],
+        synthetic=files["synthetic"] if regime == "gendist-unlabelled" else None,
         unlabelled=unlabelled,
     )
     assert json.loads((tmp_path / "run/student.json").read_text())["trained_on"] == expected

@@ -80,7 +80,7 @@ class TestSubwords:
     def test_vectors_are_made_anew_for_the_pieces_that_are_there(self, recipe: Path, corpus: Path, tmp_path: Path):
         tokenizer = (recipe / packaged.PIECES).read_bytes()
         Tokenizer.from_str(tokenizer.decode()).save(str(tmp_path / "tokenizer.json"))
-        train_subwords(corpus_files(corpus), tmp_path, 100, None, seed=0)
+        train_subwords(corpus_files(corpus), tmp_path, pieces=100, n_articles=None, seed=0)
         assert (tmp_path / "tokenizer.json").read_bytes() == tokenizer
         assert sorted(file.name for file in tmp_path.iterdir()) == ["tokenizer.json", "vectors.safetensors"]
         with safe_open(tmp_path / "vectors.safetensors", "pt") as stored:

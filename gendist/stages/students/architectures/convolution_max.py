@@ -1,4 +1,4 @@
-"""Convolutions followed by their maximum over time, without what dense convolutions compute in vain."""
+"""Convolution and max over time without redundant computation, for training on CPUs."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -10,26 +10,25 @@ from torch.nn import functional
 def convolution_max(
     vectors: torch.Tensor, ids: torch.Tensor, mask: torch.Tensor, filters: Sequence[torch.Tensor]
 ) -> torch.Tensor:
-    """Return the greatest response of each filter within each row, (rows, widths x filters), with a gradient.
+    """Return the maximum response of each filter in each row, (rows, widths x filters), differentiable.
 
-    A window begins at a piece of the row and may reach past its end, into zeros. Two things make this faster than
-    convolutions. What a filter's weights at one offset give for a piece is the same wherever the piece stands, so
-    it is computed once for each different piece of the batch, and a window's response is a sum of rows of that
-    table. And in the backward pass only the window that won has a gradient, one for each row and filter.
-    Under autocast the table is made in its precision; gradients are float32 always.
+    Windows start inside the row and may extend into zero padding. Two differences from convolutions save time.
+    The product of a filter's weights at one offset with a piece does not depend on the position: it is computed
+    once per distinct piece of the batch, and a response is a sum of table rows. In the backward pass only the
+    maximal window of each row and filter has a gradient. The table has autocast precision; gradients are float32.
 
     Args:
         vectors: embeddings (vocabulary, width).
-        ids: pieces (rows, pieces).
-        mask: 1 where a piece stands, 0 after the end of a row; (rows, pieces).
-        filters: one tensor (filters, width, window) for each window, all with the same number of filters.
+        ids: piece ids (rows, pieces).
+        mask: 1 for pieces, 0 for padding, (rows, pieces).
+        filters: one tensor (filters, width, window) per window size, with equal numbers of filters.
     """
     maxima: torch.Tensor = _ConvolutionMax.apply(vectors, ids, mask.sum(1).long(), *filters)
     return maxima
 
 
 class _ConvolutionMax(torch.autograd.Function):
-    """Offsets of all windows stand one after the other: for windows of 3 and 4, offsets 0, 1, 2, 0, 1, 2, 3."""
+    """Offsets of all windows are concatenated: for windows 3 and 4, offsets 0, 1, 2, 0, 1, 2, 3."""
 
     @staticmethod
     def forward(
@@ -37,16 +36,16 @@ class _ConvolutionMax(torch.autograd.Function):
     ) -> torch.Tensor:
         spans = [f.shape[2] for f in filters]
         count, (rows, longest) = filters[0].shape[0], ids.shape
-        pieces, places = ids.unique(return_inverse=True)
-        table = functional.pad(vectors.index_select(0, pieces), (0, 0, 0, 1))  # the last one: past the end
-        windows = _window_pieces(places, lengths, max(spans), len(pieces))
+        pieces, indices = ids.unique(return_inverse=True)
+        table = functional.pad(vectors.index_select(0, pieces), (0, 0, 0, 1))  # last row: padding
+        windows = _window_pieces(indices, lengths, max(spans), len(pieces))
         weights = torch.cat([f.permute(2, 0, 1).flatten(0, 1) for f in filters])  # (offsets x filters, width)
         responses = (table @ weights.T).view(-1, count)  # (pieces x offsets, filters)
         offsets = torch.cat([torch.arange(span) for span in spans])
         summands = windows.index_select(2, offsets) * len(offsets) + torch.arange(len(offsets))
         firsts = torch.tensor([0, *spans[:-1]]).cumsum(0) + torch.arange(0, summands.numel(), len(offsets))[:, None]
         sums = functional.embedding_bag(summands.flatten(), responses, firsts.flatten(), mode="sum")
-        # As an image of one column, because only max_pool2d is vectorised over the last dimension in memory.
+        # As a one-column image: only max_pool2d is vectorised over the last dimension in memory.
         image = sums.view(rows, longest, -1).transpose(1, 2).unsqueeze(2)
         maxima, winners = functional.max_pool2d_with_indices(image, (1, longest))
         ctx.spans, ctx.vocabulary = spans, len(vectors)
@@ -61,7 +60,7 @@ class _ConvolutionMax(torch.autograd.Function):
         numbers = winners + torch.arange(0, rows * longest, longest)[:, None, None]
         won = functional.embedding(numbers, windows.flatten(0, 1))  # (rows, widths, filters, longest window)
         scale = gradients[0].view(rows, -1, count)
-        # What follows is (offsets x filters x rows).
+        # From here on: (offsets x filters x rows).
         won = torch.cat([won[:, i, :, :span].permute(2, 1, 0).flatten() for i, span in enumerate(ctx.spans)])
         scale = torch.cat([scale[:, i].T.repeat(span, 1).flatten() for i, span in enumerate(ctx.spans)])
 
@@ -70,7 +69,7 @@ class _ConvolutionMax(torch.autograd.Function):
         parts = to_weights.view(len(offsets), count, -1).split(ctx.spans)
         to_filters = [part.permute(1, 2, 0) for part in parts]
 
-        narrow = torch.int16 if len(table) < 2**15 else torch.int32  # sorted three times as fast as int64
+        narrow = torch.int16 if len(table) < 2**15 else torch.int32  # sorts three times as fast as int64
         order = won.to(narrow).argsort(stable=True)
         ends = won.bincount(minlength=len(table)).cumsum(0)
         firsts = functional.pad(ends[:-1], (1, 0))
@@ -82,14 +81,14 @@ class _ConvolutionMax(torch.autograd.Function):
         return to_vectors, None, None, *to_filters
 
 
-def _window_pieces(places: torch.Tensor, lengths: torch.Tensor, span: int, beyond: int) -> torch.Tensor:
-    """Return what stands under each window, (rows, pieces, span), from places (rows, pieces).
+def _window_pieces(indices: torch.Tensor, lengths: torch.Tensor, span: int, padding: int) -> torch.Tensor:
+    """Return the table indices in each window, (rows, pieces, span), from those of the pieces (rows, pieces).
 
-    Past the end of a row stands ``beyond``. Windows that would begin there are those of the row's last piece
-    instead, which changes no maximum.
+    Positions after the row are ``padding``. Windows that start there repeat the last window of the row, which
+    does not change the maximum.
     """
-    steps = torch.arange(places.shape[1])
-    inside = places.masked_fill(steps >= lengths[:, None], beyond)
-    windows = functional.pad(inside, (0, span - 1), value=beyond).unfold(1, span, 1)
-    begins = steps.minimum((lengths[:, None] - 1).clamp(min=0))
-    return windows[torch.arange(len(places))[:, None], begins]
+    positions = torch.arange(indices.shape[1])
+    inside = indices.masked_fill(positions >= lengths[:, None], padding)
+    windows = functional.pad(inside, (0, span - 1), value=padding).unfold(1, span, 1)
+    starts = positions.minimum((lengths[:, None] - 1).clamp(min=0))
+    return windows[torch.arange(len(indices))[:, None], starts]
