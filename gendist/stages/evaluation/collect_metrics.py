@@ -1,19 +1,16 @@
-"""One tidy table of all runs, and the teacher's run from its logits."""
+"""Collect the metrics of all runs into one tidy table."""
 
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 
 from gendist.errors import GendistError
 from gendist.io.files import read_json
 from gendist.io.parquet import write_parquet
 from gendist.io.provenance import Provenance, hash_file
-from gendist.stages.evaluation.run_folder import METRICS, TIMING, RunRow, write_run
-from gendist.stages.logits.logits_files import read_logits
-from gendist.stages.texts.text_tables import read_texts
+from gendist.stages.evaluation.run_folder import METRICS, TIMING
 
 SCHEMA = pa.schema(
     [
@@ -38,17 +35,15 @@ SCHEMA = pa.schema(
 )
 """Columns of ``results/metrics.parquet``, in this order; scores are fractions, nll is in nats."""
 OPTIONAL_SCHEMA = pa.schema([("n_unlabelled", pa.int64())])
-"""Columns after those, where some run of the study has a value."""
+"""Additional columns, present if any run has a value."""
 
 REQUIRED_COLUMNS = ("dataset", "system", "accuracy", "macro_f1", "train_seconds")
 KEY_COLUMNS = ("dataset", "system", "variant", "teacher", "generator", "sampling", "n_synthetic", "seed")
-"""What tells two runs apart, and the order of the rows."""
+"""Columns that identify a run and sort the table."""
 
 
 def collect_metrics(folders: Sequence[Path], target: Path) -> None:
-    """Gather run folders into one tidy table.
-
-    The order of ``folders`` does not matter.
+    """Collect run folders into one tidy table, sorted by ``KEY_COLUMNS``.
 
     Args:
         folders: run folders of students, baselines and teachers.
@@ -56,17 +51,17 @@ def collect_metrics(folders: Sequence[Path], target: Path) -> None:
             ``OPTIONAL_SCHEMA``.
 
     Raises:
-        GendistError: if a file is missing or damaged, or two folders hold the same run.
+        GendistError: if a file is missing or damaged, or two folders contain the same run.
     """
     rows: dict[str, dict[str, Any]] = {}
     hashes: dict[str, str] = {}
     for folder in map(Path, folders):
         row = _read_row(folder)
-        # Named by content, not by path: the record must not say where the project lies.
+        # Key by run, not by path: provenance must not depend on the location of the project.
         filled = [column for column in OPTIONAL_SCHEMA.names if row[column] is not None]
         name = "/".join(str(row[column]) for column in (*KEY_COLUMNS, *filled))
         if name in rows:
-            raise GendistError(f"{folder / METRICS}: the same run ({name}) is in another folder too")
+            raise GendistError(f"{folder / METRICS}: duplicate run ({name}): another folder contains it too")
         rows[name] = row
         hashes[name] = hash_file(folder / METRICS)
     if not rows:
@@ -74,50 +69,9 @@ def collect_metrics(folders: Sequence[Path], target: Path) -> None:
     ordered = sorted(
         rows.values(), key=lambda row: [_sort_key(row[column]) for column in (*KEY_COLUMNS, *OPTIONAL_SCHEMA.names)]
     )
-    further = [field for field in OPTIONAL_SCHEMA if any(row[field.name] is not None for row in ordered)]
-    table = pa.Table.from_pylist(ordered, schema=pa.schema([*SCHEMA, *further]))
+    optional = [field for field in OPTIONAL_SCHEMA if any(row[field.name] is not None for row in ordered)]
+    table = pa.Table.from_pylist(ordered, schema=pa.schema([*SCHEMA, *optional]))
     write_parquet(target, table, Provenance("evaluation", inputs=hashes))
-
-
-def evaluate_logits(
-    test_texts: Path, logits: Path, folder: Path, *, row: RunRow, train_seconds: float
-) -> dict[str, Any]:
-    """Score logits on the test rows and write the run; the teacher is evaluated so.
-
-    Args:
-        test_texts: texts file with the gold labels.
-        logits: logits file with the same ids, in any order.
-        folder: run folder to write.
-        row: what was run.
-        train_seconds: wall time of the training.
-
-    Returns:
-        The content of ``metrics.json``.
-
-    Raises:
-        GendistError: if a file is missing or damaged, or ids or classes of the two differ.
-    """
-    texts = read_texts(test_texts)
-    ids, matrix = read_logits([logits], "id")
-    order = np.argsort(ids)
-    wanted = np.argsort(texts.ids)
-    if not np.array_equal(ids[order], texts.ids[wanted]):
-        raise GendistError(f"{logits}: its ids are not those of {test_texts}")
-    if matrix.shape[1] != len(texts.label_names):
-        raise GendistError(f"{logits}: {matrix.shape[1]} classes, but {test_texts} names {len(texts.label_names)}")
-    matched = np.empty_like(matrix)  # (rows, classes) in the order of the texts
-    matched[wanted] = matrix[order]
-    provenance = Provenance("evaluation", inputs={"texts": hash_file(test_texts), "logits": hash_file(logits)})
-    return write_run(
-        folder,
-        row,
-        ids=texts.ids,
-        labels=texts.labels,
-        predicted=matched.argmax(axis=1),
-        logits=matched,
-        provenance=provenance,
-        train_seconds=train_seconds,
-    )
 
 
 def _read_row(folder: Path) -> dict[str, Any]:

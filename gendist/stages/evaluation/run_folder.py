@@ -1,8 +1,7 @@
-"""Run folders: what one trained system scored on the test rows.
+"""Run folders: metrics, predictions and timing of one trained system on the test rows.
 
-Files: ``metrics.json`` (one tidy row), ``predictions.parquet`` (id, label, predicted,
-logits) and ``timing.json``. Times stand apart because nothing else in a run folder
-depends on the clock.
+Files: ``metrics.json`` (one tidy row), ``predictions.parquet`` (id, label, predicted, logits) and ``timing.json``.
+Timing has its own file, so that all others are deterministic.
 """
 
 from dataclasses import asdict, dataclass
@@ -67,26 +66,26 @@ def write_run(
     provenance: Provenance,
     train_seconds: float,
 ) -> dict[str, Any]:
-    """Score predictions and write a run folder, each file whole or not at all.
+    """Evaluate predictions and write a run folder; each file is written atomically.
 
     Args:
-        folder: where the files go; made if missing.
-        row: what was run.
+        folder: run folder; created if missing.
+        row: identity of the run.
         ids: (rows,) ids of the test rows.
         labels: (rows,) gold classes.
         predicted: (rows,) predicted classes.
-        logits: (rows, classes), or None for a system that has none.
-        provenance: record for ``predictions.parquet``.
+        logits: (rows, classes), or None for systems without logits.
+        provenance: metadata of ``predictions.parquet``.
         train_seconds: wall time of the training.
 
     Returns:
         The content of ``metrics.json``.
 
     Raises:
-        ValueError: if there are no rows, the shapes do not fit, or logits are not finite.
+        ValueError: if there are no rows, shapes differ, or logits are not finite.
     """
     if len(ids) != len(labels):
-        raise ValueError(f"{len(ids)} ids do not fit {len(labels)} labels")
+        raise ValueError(f"{len(ids)} ids, but {len(labels)} labels")
     record = asdict(row) | classification_metrics(labels, predicted, logits)
     if row.n_unlabelled is None:
         del record["n_unlabelled"]

@@ -1,4 +1,4 @@
-"""What the exported files give on the test rows, beside what the network in PyTorch gives."""
+"""Compare the predictions of exported files with those of the PyTorch network."""
 
 from pathlib import Path
 from typing import Any
@@ -11,38 +11,38 @@ from gendist.stages.evaluation.metrics import accuracy, ece, nll
 from gendist.stages.texts.text_tables import Texts
 
 MAX_CHANGED_LABELS = 0.001
-"""Share of test rows that may get another label in float32: rows whose two best classes are equal to six digits."""
+"""Maximum share of test rows whose label may change in float32: near ties of the top two classes."""
 
 
-def check_parity(folder: Path, tested: Texts, logits: np.ndarray, tables: bool) -> dict[str, Any]:
-    """Score the test texts with the files of an export, as a user would, and compare.
+def check_parity(folder: Path, test_rows: Texts, logits: np.ndarray, tables: bool) -> dict[str, Any]:
+    """Evaluate each exported model on the test texts and compare it with PyTorch.
 
     Args:
-        folder: the export, with its description.
-        tested: test rows.
-        logits: what the network in PyTorch gives for them, (rows, classes).
-        tables: whether the export holds weights for tables.
+        folder: exported folder.
+        test_rows: test rows.
+        logits: logits of the PyTorch network (rows, classes).
+        tables: whether the export includes lookup weights.
 
     Returns:
-        Scores of ``pytorch``, ``float32``, ``int8`` and ``tables``, calibration before and after the temperature
-        included; the largest difference of a logit, and the share of equal labels.
+        Scores of ``pytorch``, ``float32``, ``int8`` and ``tables``, before and after temperature scaling, with the
+        maximum logit difference and the share of equal labels.
 
     Raises:
-        GendistError: if float32 gives another label for more than a row in a thousand.
+        GendistError: if float32 changes more than ``MAX_CHANGED_LABELS`` of the labels.
     """
     temperature = TextClassifier.load(folder).temperature
-    figures: dict[str, Any] = {"rows": len(tested.texts), "pytorch": _scores(tested.labels, logits, temperature)}
-    ways = {"float32": (False, False), "int8": (True, False)} | ({"tables": (True, True)} if tables else {})
-    for name, (int8, fast) in ways.items():
-        found = TextClassifier.load(folder, int8, tables=fast).logits(tested.texts)
+    figures: dict[str, Any] = {"rows": len(test_rows.texts), "pytorch": _scores(test_rows.labels, logits, temperature)}
+    backends = {"float32": (False, False), "int8": (True, False)} | ({"tables": (True, True)} if tables else {})
+    for name, (int8, fast) in backends.items():
+        exported = TextClassifier.load(folder, int8, tables=fast).logits(test_rows.texts)
         figures[name] = {
-            **_scores(tested.labels, found, temperature),
-            "largest_difference": float(np.abs(found - logits).max()),
-            "equal_labels": accuracy(logits.argmax(1), found.argmax(1)),
+            **_scores(test_rows.labels, exported, temperature),
+            "largest_difference": float(np.abs(exported - logits).max()),
+            "equal_labels": accuracy(logits.argmax(1), exported.argmax(1)),
         }
-    differing = 1 - figures["float32"]["equal_labels"]
-    if differing > MAX_CHANGED_LABELS:
-        shown = f"gives {100 * differing:.1f} % of the test rows another label than PyTorch does"
+    changed = 1 - figures["float32"]["equal_labels"]
+    if changed > MAX_CHANGED_LABELS:
+        shown = f"changes {100 * changed:.1f} % of the test labels"
         raise GendistError(
             f"the exported network {shown} (tolerated: {100 * MAX_CHANGED_LABELS} %); nothing was written"
         )

@@ -1,4 +1,4 @@
-"""Which student to deploy: the best on held-out real rows; test rows have no say."""
+"""Choose the student to export by its accuracy on held-out real rows; test rows are not read."""
 
 import logging
 from collections.abc import Sequence
@@ -23,19 +23,19 @@ def choose_student(candidates: Sequence[Run], held_out: Sequence[Path], target: 
     """Rank students by their accuracy on held-out rows, ties by nll, and write the choice as JSON.
 
     Args:
-        candidates: the runs.
-        held_out: what ``cross_fit`` wrote for each of them.
-        target: ``choice.json``: ``chosen`` (a run and the temperature for it) and ``ranking``.
+        candidates: runs to compare.
+        held_out: output file of ``cross_fit`` for each run.
+        target: ``choice.json``: ``chosen`` (run, scores and temperature) and ``ranking``.
 
     Raises:
-        GendistError: if the files are not about the same rows.
+        GendistError: if the files have different rows.
     """
     ids, labels = _read_rows(held_out[0])
     ranking = []
     for candidate, file in zip(candidates, held_out, strict=True):
-        its_ids, its_labels = _read_rows(file)
-        if not np.array_equal(ids, its_ids) or not np.array_equal(labels, its_labels):
-            raise GendistError(f"{file}: its rows are not those of {held_out[0]}")
+        other_ids, other_labels = _read_rows(file)
+        if not np.array_equal(ids, other_ids) or not np.array_equal(labels, other_labels):
+            raise GendistError(f"{file}: rows differ from those of {held_out[0]}")
         ranking.append(
             {**candidate._asdict(), "system": candidate.system, **_scores(labels, read_logits([file], "id")[1])}
         )
@@ -55,11 +55,11 @@ def _read_rows(file: Path) -> tuple[np.ndarray, np.ndarray]:
 
 def _scores(labels: np.ndarray, logits: np.ndarray) -> dict[str, Any]:
     temperature = fit_temperature(labels, logits)
-    right = accuracy(labels, logits.argmax(1))
+    share = accuracy(labels, logits.argmax(1))
     return {
         "rows": len(labels),
-        "accuracy": right,
-        "standard_error": float(np.sqrt(right * (1 - right) / len(labels))),
+        "accuracy": share,
+        "standard_error": float(np.sqrt(share * (1 - share) / len(labels))),
         "temperature": temperature,
         "nll": nll(labels, logits),
         "nll_calibrated": nll(labels, logits / temperature),

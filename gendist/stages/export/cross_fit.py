@@ -1,7 +1,7 @@
-"""Scores of real rows by students that did not train on them: what the choice and the calibration go by.
+"""Cross-fitting: held-out logits of all real rows, for model selection and calibration.
 
-A small data set has no rows to spare, so each of its folds is held out once (cross-fitting). Generator
-and teacher are not trained anew: they have seen the held-out rows, so the scores are somewhat too good.
+Each fold is held out once, because small datasets have no rows to spare. Generator and teacher are not retrained;
+they have seen the held-out rows, so the scores are slightly optimistic.
 """
 
 import logging
@@ -16,7 +16,7 @@ from gendist.io.parquet import write_parquet
 from gendist.io.provenance import Provenance
 from gendist.jobs.progress import Progress
 from gendist.nn import devices
-from gendist.stages.export.tokenizer import require_tokenizer
+from gendist.stages.export.require_tokenizer import require_tokenizer
 from gendist.stages.logits.logits_files import logits_column
 from gendist.stages.students.distil_student import encode_pieces, input_hashes
 from gendist.stages.students.initial_weights import build_initialised, initial_weight_files
@@ -33,7 +33,7 @@ log = logging.getLogger(__name__)
 def assign_folds(texts: Texts, folds: int, seed: int) -> np.ndarray:
     """Return the fold of each row (rows,), 0 to ``folds`` - 1.
 
-    Folds are of equal size, as far as that goes, with equal shares of each class; equal texts share a fold.
+    Folds are stratified and of nearly equal size; duplicate texts share a fold.
     """
     _, first, group = np.unique(np.array(texts.texts, dtype=object), return_index=True, return_inverse=True)
     shuffled = np.random.default_rng(seed).permutation(len(first))
@@ -59,26 +59,30 @@ def cross_fit(
     threads: int = 1,
     unlabelled: UnlabelledFiles | None = None,
 ) -> None:
-    """Train a student once for each fold, without its real rows, and write the scores of those rows.
+    """Train a student once per fold without the real rows of the fold, and write their logits.
 
-    Writes id, fold, label and logits of every real row. A regime without real rows is trained once.
+    Writes id, fold, label and logits of every real row. A regime without real rows trains once.
 
     Args:
         target: Parquet file to write.
-        train: real rows.
+        train: labelled rows.
         embeddings: folder with the subword tokenizer and vectors.
-        regime: what the student trains on.
-        variant: of the run, for messages.
-        student: network.
-        training: schedule.
+        regime: regime of the student.
+        variant: variant of the run, for messages.
+        student: architecture settings.
+        training: training settings.
         folds: number of folds.
-        seed: of the folds, which are the same for all students, and of each training.
+        seed: seed of the folds, equal for all students, and of each training.
         train_logits: teacher logits of the real rows.
-        synthetic: shards and their logits; all their rows are trained on every time.
+        synthetic: shards and their logits, used in every fold.
         threads: CPU threads.
-        unlabelled: real rows without labels and their logits; all are trained on every time.
+        unlabelled: unlabelled real rows and their logits, used in every fold.
+
+    Raises:
+        GendistError: if the embeddings have no exportable tokenizer, an input is missing or damaged, or training
+            diverges.
     """
-    require_tokenizer(embeddings)  # a student that cannot be exported is not worth the time
+    require_tokenizer(embeddings)  # fail before training
     real = read_texts(train)
     subwords = load_subwords(embeddings)
     rows = assemble_training_rows(
@@ -92,18 +96,18 @@ def cross_fit(
     fold = assign_folds(real, folds, seed)
     encoded = encode_pieces(subwords, real.texts, training.max_pieces)
     logits = np.empty((len(real.texts), len(real.label_names)), np.float32)
-    build_one = partial(build_initialised, subwords.vectors, student, len(real.label_names))
+    build_network = partial(build_initialised, subwords.vectors, student, len(real.label_names))
     devices.prepare(threads, seed)
     parts = _training_folds(rows, fold)
-    steps = [TrainingSchedule.of(len(others.texts), others.n_real, training).steps for _, others in parts]
+    steps = [TrainingSchedule.of(len(train_rows.texts), train_rows.n_real, training).steps for _, train_rows in parts]
     progress = Progress("cross-fitting", sum(steps), "steps")
-    for number, (held_out, others) in enumerate(parts, start=1):
+    for number, (held_out, train_rows) in enumerate(parts, start=1):
         progress.what = f"cross-fitting, fold {number} of {len(parts)}"
-        trained_on = encode_pieces(subwords, others.texts, training.max_pieces)
+        train_ids = encode_pieces(subwords, train_rows.texts, training.max_pieces)
         (network,) = train_seeds(
-            build_one,
-            trained_on,
-            others,
+            build_network,
+            train_ids,
+            train_rows,
             student=student,
             training=training,
             seeds=[seed],
@@ -111,8 +115,8 @@ def cross_fit(
             progress=progress,
         )
         logits[held_out] = predict_student(network, [encoded[i] for i in held_out])
-        right = float(np.mean(logits[held_out].argmax(1) == real.labels[held_out]))
-        log.info("fold %d of %d: accuracy %.4f on %d held-out rows", number, len(parts), right, len(held_out))
+        share = float(np.mean(logits[held_out].argmax(1) == real.labels[held_out]))
+        log.info("fold %d of %d: accuracy %.4f on %d held-out rows", number, len(parts), share, len(held_out))
     settings = {"student": student.model_dump(mode="json"), "training": training.model_dump(mode="json")}
     inputs = input_hashes(
         {"train": train, **initial_weight_files(student)},
@@ -132,8 +136,8 @@ def cross_fit(
 
 
 def _training_folds(rows: TrainingRows, fold: np.ndarray) -> list[tuple[np.ndarray, TrainingRows]]:
-    """Return the real rows to score and the rows to train on before, for every training."""
+    """Return the held-out row indices and the training rows of each training."""
     if rows.n_real == 0:
         return [(np.arange(len(fold)), rows)]
     held_out = [np.flatnonzero(fold == k) for k in np.unique(fold)]
-    return [(places, rows.without(places)) for places in held_out]
+    return [(indices, rows.without(indices)) for indices in held_out]

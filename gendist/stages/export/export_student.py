@@ -1,4 +1,4 @@
-"""The chosen student as a folder that predicts without PyTorch."""
+"""Export the chosen student to a folder for prediction without PyTorch."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -15,7 +15,7 @@ from gendist.predict.words import Encoder
 from gendist.stages.export.check_parity import check_parity
 from gendist.stages.export.lookup_weights import lookup_weights
 from gendist.stages.export.onnx_network import quantise_weights, serialise, to_onnx
-from gendist.stages.export.tokenizer import require_tokenizer
+from gendist.stages.export.require_tokenizer import require_tokenizer
 from gendist.stages.students.distil_student import encode_pieces, load_student
 from gendist.stages.students.subwords import load_subwords
 from gendist.stages.students.train_student import predict_student
@@ -28,7 +28,7 @@ RUN_KEYS = ("dataset", "system", "student", "regime", "variant", "n_synthetic", 
 
 
 def chosen_index(choice: Path, runs: Sequence[Mapping[str, Any]]) -> int:
-    """Return which of ``runs``, given by the names in their paths, was chosen."""
+    """Return the index of the chosen run in ``runs``, which are the names in their paths."""
     chosen = read_json(choice)["chosen"]
     return next(i for i, run in enumerate(runs) if all(chosen[name] == value for name, value in run.items()))
 
@@ -45,55 +45,55 @@ def export_student(
 ) -> None:
     """Write the chosen run as ``model.onnx``, ``model.int8.onnx``, ``tokenizer.json`` and ``gendist-model.json``.
 
-    Kim's weights come as ``look-up.safetensors`` as well, for faster predictions.
+    Kim students also get ``look-up.safetensors``, for faster prediction.
 
     Args:
         target: folder to write.
-        choice: from ``choose_student``.
+        choice: output of ``choose_student``.
         run: folder of the chosen run.
-        test: test rows, on which the files are compared with the network in PyTorch.
+        test: test rows for ``check_parity``.
         embeddings: folder of the run's subword tokenizer and vectors.
-        text: ``columns`` of which the texts were made, and the ``separator`` between them.
+        text: text ``columns`` and the ``separator`` that joins them.
         threads: CPU threads.
 
     Raises:
-        GendistError: if the network or its tokenizer cannot be exported, or predicts otherwise afterwards.
+        GendistError: if the network or its tokenizer cannot be exported, or its predictions change.
     """
     chosen = read_json(choice)["chosen"]
     devices.prepare(threads, 0)
     tokenizer = require_tokenizer(embeddings)
     subwords = load_subwords(embeddings)
-    network, described = load_student(run, subwords)
+    network, run_description = load_student(run, subwords)
     model = to_onnx(network)
     contents = {FLOAT32: serialise(model), INT8: serialise(quantise_weights(model)), TOKENIZER: tokenizer}
     if (look_up := lookup_weights(network)) is not None:
         contents[LOOK_UP] = look_up
     inputs = {"choice": hash_file(choice), "test": hash_file(test)}
     inputs |= {name: hash_file(run / name) for name in ("model.safetensors", "student.json")}
-    with model_folder(target, Provenance("export", inputs, described["student"], chosen["seed"])) as folder:
+    with model_folder(target, Provenance("export", inputs, run_description["student"], chosen["seed"])) as folder:
         for name, content in contents.items():
             write_bytes(folder / name, content)
         description: dict[str, Any] = {
             "format": FORMAT,
             "gendist": __version__,
-            "labels": described["label_names"],
-            "max_pieces": described["max_pieces"],
+            "labels": run_description["label_names"],
+            "max_pieces": run_description["max_pieces"],
             "temperature": chosen["temperature"],
             "text": dict(text),
-            "architecture": described["student"]["architecture"],
+            "architecture": run_description["student"]["architecture"],
             "chosen": {name: chosen[name] for name in RUN_KEYS},
             "held_out": {name: chosen[name] for name in HELD_OUT_KEYS},
             "bytes": {name: len(content) for name, content in contents.items()},
             "files": {name: hash_file(folder / name) for name in contents},
         }
         write_json(folder / DESCRIPTION, description)
-        tested = read_texts(test)
-        # A prediction takes a text without any known piece for the empty one; so does what it is compared with.
-        longest, encoder = described["max_pieces"], Encoder(tokenizer.decode())
-        known = [encoder.knows(ids[:longest]) for ids in encoder.encode([text.strip() for text in tested.texts])]
-        texts = [text if is_known else "" for text, is_known in zip(tested.texts, known, strict=True)]
-        logits = predict_student(network, encode_pieces(subwords, texts, longest))
-        figures = check_parity(folder, tested, logits, look_up is not None)
+        test_rows = read_texts(test)
+        # Prediction treats texts without known pieces as empty: do the same here.
+        max_pieces, encoder = run_description["max_pieces"], Encoder(tokenizer.decode())
+        known = [encoder.knows(ids[:max_pieces]) for ids in encoder.encode([text.strip() for text in test_rows.texts])]
+        texts = [text if is_known else "" for text, is_known in zip(test_rows.texts, known, strict=True)]
+        logits = predict_student(network, encode_pieces(subwords, texts, max_pieces))
+        figures = check_parity(folder, test_rows, logits, look_up is not None)
         write_json(folder / DESCRIPTION, {**description, "test": figures})
     shown = ", ".join(f"{name} {figures[name]['accuracy']:.4f}" for name in ("pytorch", "float32", "int8"))
     log.info("%s: %s; accuracy on the test rows: %s", target, chosen["system"], shown)

@@ -1,4 +1,4 @@
-"""Kim's weights as the file that prediction makes its tables from."""
+"""Quantised weights of a Kim student for the lookup tables of ``gendist.predict``."""
 
 import numpy as np
 import torch
@@ -9,19 +9,19 @@ from gendist.stages.students.architectures.kim import Kim
 
 
 def lookup_weights(network: torch.nn.Module) -> bytes | None:
-    """Return the weights for ``gendist.predict.lookup``, as safetensors; None for networks that have no such form.
+    """Return int8 weights for ``gendist.predict.lookup`` as safetensors; None for other architectures.
 
-    They are rounded to 8 bits as those of the ONNX file are.
+    Quantisation is the same as in the int8 ONNX file.
     """
     if not isinstance(network, Kim):
         return None
     embedding, scale = quantise_int8(_to_numpy(network.embedding.weight), 0)
     weights = {"embedding": embedding, "embedding.scale": scale.reshape(-1)}
     for convolution in network.convolutions:
-        own = dict(convolution.named_parameters())
-        name = f"filters.{own['weight'].shape[2]}"
-        filters, scale = quantise_int8(_to_numpy(own["weight"]), 0)
-        weights |= {name: filters, f"{name}.scale": scale.reshape(-1), f"{name}.bias": _to_numpy(own["bias"])}
+        parameters = dict(convolution.named_parameters())
+        name = f"filters.{parameters['weight'].shape[2]}"
+        filters, scale = quantise_int8(_to_numpy(parameters["weight"]), 0)
+        weights |= {name: filters, f"{name}.scale": scale.reshape(-1), f"{name}.bias": _to_numpy(parameters["bias"])}
     weights["classifier"] = _to_numpy(network.classifier.weight)
     weights["classifier.bias"] = _to_numpy(network.classifier.bias)
     return save({name: np.ascontiguousarray(weights[name]) for name in sorted(weights)})

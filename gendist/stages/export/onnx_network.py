@@ -1,7 +1,4 @@
-"""A trained network as ONNX, in float32 and with 8-bit weights.
-
-Nothing in the bytes depends on where or when they were made.
-"""
+"""Export a network to ONNX in float32 and with int8 weights; the bytes are reproducible."""
 
 import logging
 import warnings
@@ -18,11 +15,11 @@ from gendist.errors import GendistError
 OPSET = 20
 PRODUCER = "gendist"
 MIN_QUANTISED_SIZE = 1024
-"""Weights of fewer elements stay float32: they take no room."""
+"""Weights with fewer elements stay float32."""
 
 
 class _IntegerMaskNetwork(torch.nn.Module):
-    """The network with an integer mask, as tokenizers give it."""
+    """Wrap a network to accept the integer mask of tokenizers."""
 
     def __init__(self, network: torch.nn.Module) -> None:
         super().__init__()
@@ -36,9 +33,9 @@ def to_onnx(network: torch.nn.Module) -> ModelProto:
     """Return the network as ONNX: (ids, mask), both (rows, pieces) int64, to logits (rows, classes).
 
     Raises:
-        GendistError: if the network does what ONNX cannot.
+        GendistError: if ONNX does not support the network.
     """
-    # Two tensors: one object given twice would become one input.
+    # Distinct tensors: the exporter merges identical inputs.
     ids, mask = torch.zeros(2, 7, dtype=torch.long), torch.ones(2, 7, dtype=torch.long)
     sizes = {0: torch.export.Dim("rows"), 1: torch.export.Dim("pieces")}
     try:
@@ -53,7 +50,7 @@ def to_onnx(network: torch.nn.Module) -> ModelProto:
                 dynamo=True,
                 verbose=False,
             )
-    except Exception as error:  # whatever stands in the network's way
+    except Exception as error:  # the exporter raises many types
         reason = str(error).strip().splitlines()
         kind = type(network).__name__
         raise GendistError(f"network '{kind}' cannot be exported to ONNX ({reason[0] if reason else error})") from None
@@ -63,7 +60,7 @@ def to_onnx(network: torch.nn.Module) -> ModelProto:
 
 @contextmanager
 def _silence_exporter() -> Iterator[None]:
-    """Keep the exporter's remarks on its own doings from the log."""
+    """Suppress log messages and warnings of the exporter."""
     loggers = [logging.getLogger(name) for name in ("torch.onnx", "onnxscript", "onnx_ir")]
     levels = [logger.level for logger in loggers]
     for logger in loggers:
@@ -77,7 +74,7 @@ def _silence_exporter() -> Iterator[None]:
 
 
 def _strip_metadata(model: ModelProto) -> ModelProto:
-    """Take out what only tells how the graph was traced: file names, stack traces, shapes in between."""
+    """Remove tracing metadata: file names, stack traces and intermediate shapes."""
     model.producer_name, model.producer_version, model.doc_string = PRODUCER, "", ""
     del model.metadata_props[:]
     graph = model.graph
@@ -93,82 +90,81 @@ def _strip_metadata(model: ModelProto) -> ModelProto:
 
 
 def quantise_weights(model: ModelProto) -> ModelProto:
-    """Return a copy whose large weights are 8-bit, with a float32 scale for each row or channel.
+    """Return a copy with large weights in int8, one float32 scale per row or channel.
 
-    Only weights are rounded: the network computes in float32, so that a text's result does not depend on
-    its batch, as it would if activations were scaled by what the batch holds. Looked up embeddings
-    are scaled after the look-up.
+    Only weights are quantised; the network computes in float32. Dynamic activation scales would make results
+    depend on the batch. Embeddings are dequantised after the lookup.
     """
-    small = ModelProto()
-    small.CopyFrom(model)
-    graph = small.graph
+    quantised = ModelProto()
+    quantised.CopyFrom(model)
+    graph = quantised.graph
     for weight in [w for w in graph.initializer if w.data_type == TensorProto.FLOAT and len(w.dims) > 1]:
         values = numpy_helper.to_array(weight)
         users = [node for node in graph.node if weight.name in node.input]
         if values.size < MIN_QUANTISED_SIZE or not users:
             continue
         if all(_is_lookup(node, weight.name) for node in users):
-            _quantise_lookup(small, weight.name, values, users)
+            _quantise_lookup(quantised, weight.name, values, users)
         else:
-            _quantise_multiplied(small, weight.name, values, users)
+            _quantise_multiplied(quantised, weight.name, values, users)
         graph.initializer.remove(weight)
-    onnx.checker.check_model(small)
-    return small
+    onnx.checker.check_model(quantised)
+    return quantised
 
 
 def serialise(model: ModelProto) -> bytes:
-    """Return the model's bytes, equal ones for equal models."""
+    """Serialise a model deterministically."""
     return bytes(model.SerializeToString(deterministic=True))
 
 
 def _is_lookup(node: NodeProto, name: str) -> bool:
-    """Tell whether a node picks rows of a weight."""
+    """Return whether a node gathers rows of a weight."""
     axis = next((a.i for a in node.attribute if a.name == "axis"), 0)
     return node.op_type == "Gather" and node.input[0] == name and axis == 0
 
 
 def quantise_int8(values: np.ndarray, axis: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return int8 values and the scale of each entry along ``axis``, symmetric around zero."""
+    """Quantise symmetrically to int8; returns the values and one scale per entry along ``axis``."""
     others = tuple(i for i in range(values.ndim) if i != axis)
     scale = np.abs(values).max(others, keepdims=True) / np.float32(127)
-    scale[scale == 0] = 1  # an entry of zeros
+    scale[scale == 0] = 1  # all-zero entry
     return np.rint(values / scale).astype(np.int8), scale.astype(np.float32)
 
 
 def _quantise_lookup(model: ModelProto, name: str, values: np.ndarray, users: list[NodeProto]) -> None:
-    whole, scale = quantise_int8(values, 0)
+    int8_values, scale = quantise_int8(values, 0)
     scale = scale.reshape(-1, *[1] * (values.ndim - 1))
-    _add_initializer(model, f"{name}.int8", whole)
+    _add_initializer(model, f"{name}.int8", int8_values)
     _add_initializer(model, f"{name}.scale", scale)
     for node in users:
         result = node.output[0]
-        made = [
+        nodes = [
             helper.make_node("Gather", [f"{name}.int8", node.input[1]], [f"{result}.int8"]),
             helper.make_node("Cast", [f"{result}.int8"], [f"{result}.whole"], to=TensorProto.FLOAT),
             helper.make_node("Gather", [f"{name}.scale", node.input[1]], [f"{result}.scale"]),
             helper.make_node("Mul", [f"{result}.whole", f"{result}.scale"], [result]),
         ]
-        place = list(model.graph.node).index(node)
+        position = list(model.graph.node).index(node)
         model.graph.node.remove(node)
-        for offset, new in enumerate(made):
-            model.graph.node.insert(place + offset, new)
+        for offset, new in enumerate(nodes):
+            model.graph.node.insert(position + offset, new)
 
 
 def _quantise_multiplied(model: ModelProto, name: str, values: np.ndarray, users: list[NodeProto]) -> None:
     axis = _channel_axis(users[0], values.ndim)
-    whole, scale = quantise_int8(values, axis)
-    _add_initializer(model, f"{name}.int8", whole)
+    int8_values, scale = quantise_int8(values, axis)
+    _add_initializer(model, f"{name}.int8", int8_values)
     _add_initializer(model, f"{name}.scale", scale.reshape(-1))
-    restored = helper.make_node("DequantizeLinear", [f"{name}.int8", f"{name}.scale"], [f"{name}.float"], axis=axis)
-    model.graph.node.insert(0, restored)
+    dequantise = helper.make_node("DequantizeLinear", [f"{name}.int8", f"{name}.scale"], [f"{name}.float"], axis=axis)
+    model.graph.node.insert(0, dequantise)
     for node in users:
-        for i, given in enumerate(node.input):
-            if given == name:
+        for i, input_name in enumerate(node.input):
+            if input_name == name:
                 node.input[i] = f"{name}.float"
 
 
 def _channel_axis(node: NodeProto, dimensions: int) -> int:
-    """Return the axis of a weight that has an output of the node to each entry."""
+    """Return the axis of the output channels of a weight."""
     if node.op_type in ("LSTM", "GRU", "RNN"):  # (directions, gates x hidden, inputs)
         return 1
     if node.op_type == "MatMul" or (

@@ -165,7 +165,7 @@ def save_student(
     trained_on: Mapping[str, int],
     provenance: Provenance,
 ) -> None:
-    """Write ``model.safetensors`` and ``student.json`` (architecture, label names, truncation length, number of rows of each kind)."""
+    """Write ``model.safetensors`` and ``student.json`` (settings, label names, truncation length, row counts)."""
     write_tensors(folder / "model.safetensors", network.state_dict(), (KEY, provenance.to_json()))
     description = {
         "student": student.model_dump(mode="json"),

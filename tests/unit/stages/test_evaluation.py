@@ -12,7 +12,8 @@ from tiny_stages import write_texts
 from gendist.errors import GendistError
 from gendist.io.parquet import read_metadata, write_parquet
 from gendist.io.provenance import Provenance
-from gendist.stages.evaluation.collect_metrics import SCHEMA, collect_metrics, evaluate_logits
+from gendist.stages.evaluation.collect_metrics import SCHEMA, collect_metrics
+from gendist.stages.evaluation.evaluate_teacher import evaluate_logits
 from gendist.stages.evaluation.metrics import classification_metrics, ece, macro_f1
 from gendist.stages.evaluation.run_folder import RunRow, write_run
 
@@ -72,11 +73,11 @@ def test_ece_bins_are_closed_above():
 def test_metrics_without_logits_and_with_bad_shapes():
     scores = classification_metrics(LABELS, LABELS, None)
     assert scores == {"accuracy": 1.0, "macro_f1": 1.0, "nll": None, "ece": None}
-    with pytest.raises(ValueError, match="equally many"):
+    with pytest.raises(ValueError, match="same number of rows"):
         classification_metrics(LABELS, LABELS[:3], None)
-    with pytest.raises(ValueError, match="equally many"):
+    with pytest.raises(ValueError, match="same number of rows"):
         classification_metrics(LABELS[:0], LABELS[:0], None)
-    with pytest.raises(ValueError, match="do not fit 4 rows"):
+    with pytest.raises(ValueError, match="do not match 4 rows"):
         classification_metrics(LABELS, LABELS, LOGITS[:2])
     with pytest.raises(ValueError, match="finite"):
         classification_metrics(LABELS, LABELS, np.full((4, 2), np.nan))
@@ -181,7 +182,7 @@ def test_evaluate_logits_refuses_what_does_not_fit(tmp_path):
     texts = texts_file(tmp_path / "test.parquet", ["w", "x", "y", "z"], LABELS)
     row = RunRow("news", "teacher", 40)
     few = logits_file(tmp_path / "few.parquet", [10, 11], LOGITS[:2])
-    with pytest.raises(GendistError, match=r"few\.parquet: its ids"):
+    with pytest.raises(GendistError, match=r"few\.parquet: ids differ"):
         evaluate_logits(texts, few, tmp_path / "run", row=row, train_seconds=0.0)
     wide = logits_file(tmp_path / "wide.parquet", [10, 11, 12, 13], np.ones((4, 3)))
     with pytest.raises(GendistError, match="3 classes"):

@@ -1,4 +1,4 @@
-"""The tokenizer of an export: a file that the ``tokenizers`` library reads, whatever the embeddings."""
+"""Tokenizer file of an export, in the format of the ``tokenizers`` library."""
 
 from pathlib import Path
 
@@ -10,13 +10,13 @@ def require_tokenizer(embeddings: Path) -> bytes:
     """Return the content of the embeddings' ``tokenizer.json``.
 
     Raises:
-        GendistError: if they have none, as BPEmb's do not.
+        GendistError: if the folder has none, as with BPEmb.
     """
     file = Path(embeddings) / TOKENIZER
     if file.is_file():
         return file.read_bytes()
     found = f"only {SENTENCEPIECE}" if (file.parent / SENTENCEPIECE).is_file() else "no tokenizer"
     raise GendistError(
-        f"embeddings {embeddings}: {found} there, and an export needs {TOKENIZER}; name students of other embeddings "
+        f"embeddings {embeddings}: {found}, but an export needs {TOKENIZER}; list students with other embeddings "
         "in export.systems"
     )
