@@ -1,4 +1,4 @@
-"""A frozen sentence encoder and logistic regression over its embeddings: the usual first thing to try."""
+"""Logistic regression over the embeddings of a frozen sentence encoder."""
 
 import time
 from pathlib import Path
@@ -16,28 +16,28 @@ from gendist.stages.texts.text_tables import read_texts
 def fit_encoder_lr(
     train: Path, test: Path, folder: Path, dataset: str, *, model: str = MINILM, threads: int = 1
 ) -> None:
-    """Fit on the training rows, predict the test rows and write the run and its classifier.
+    """Fit on the training rows, predict the test rows and write the run folder with the classifier.
 
-    The run has no seed: nothing in it is random. Its parameters are the encoder's and the classifier's.
+    Training is deterministic, so the run has no seed. The parameter count includes the encoder.
 
     Args:
-        train: texts file to learn from.
-        test: texts file to predict.
+        train: Parquet file of training rows.
+        test: Parquet file of test rows.
         folder: run folder to write.
-        dataset: the dataset's name in the tables.
-        model: the encoder: embedded, or a transformers folder.
+        dataset: name of the dataset.
+        model: encoder, embedded name or transformers folder.
         threads: CPU threads.
 
     Raises:
-        GendistError: if a file is missing or damaged, or the training rows are of one class only.
+        GendistError: if a file is missing or damaged, or the training rows have only one class.
     """
     devices.prepare(threads, 0)
-    rows, unseen = read_texts(train), read_texts(test)
-    began = time.perf_counter()
+    rows, test_rows = read_texts(train), read_texts(test)
+    start = time.perf_counter()
     encoder = SentenceEncoder(model)
     head = fit_head(encoder.embed(rows.texts), rows.labels, len(rows.label_names), train)
-    seconds = time.perf_counter() - began
-    logits = head.logits(encoder.embed(unseen.texts))
+    seconds = time.perf_counter() - start
+    logits = head.logits(encoder.embed(test_rows.texts))
     provenance = Provenance(
         "baselines",
         inputs={"train": hash_file(train), "test": hash_file(test)},
@@ -50,8 +50,8 @@ def fit_encoder_lr(
     write_run(
         folder,
         row,
-        ids=unseen.ids,
-        labels=unseen.labels,
+        ids=test_rows.ids,
+        labels=test_rows.labels,
         predicted=logits.argmax(1),
         logits=logits,
         provenance=provenance,
@@ -60,6 +60,6 @@ def fit_encoder_lr(
 
 
 def load_encoder_lr(folder: Path, model: str = MINILM) -> Predictor:
-    """Load the classifier of a run folder onto its encoder, on one thread."""
+    """Load the encoder and the classifier of a run folder, on one thread."""
     devices.prepare(1, 0)
     return encoder_predictor(SentenceEncoder(model), load_head(folder / HEAD_FILE), folder / HEAD_FILE)

@@ -1,6 +1,6 @@
 """FastText on the real training rows (paper, Table 1, second row; Joulin et al. 2016).
 
-The library is floret, a maintained build of fastText.
+Uses floret, a maintained build of fastText.
 """
 
 import re
@@ -22,11 +22,10 @@ from gendist.stages.texts.text_tables import read_texts
 
 LABEL_PREFIX = "__label__"
 MODEL_FILE = "model.bin"
-"""File of the model in fastText's own format, which holds numbers and words alone."""
-# Few rows need many passes. Chosen by five-fold cross-validation within the training rows
-# (100 per class) of newsbriefs and AG News, no test row seen: 50 passes beat 25 by 0.4 to 1.2
-# points, 100 add less than a point, and word pairs cost 1 to 2 points and many times the weights.
-# One thread: several race, and no two runs would agree.
+"""Model file in fastText's format; contains only numbers and words."""
+# Few rows need many epochs. Chosen by five-fold cross-validation on the training rows (100 per class) of
+# newsbriefs and AG News: 50 epochs beat 25 by 0.4 to 1.2 points, 100 add less than a point; word bigrams
+# cost 1 to 2 points and many times the weights. One thread, because lock-free updates are not deterministic.
 SETTINGS: dict[str, Any] = {
     "epoch": 50,
     "lr": 0.5,
@@ -37,33 +36,33 @@ SETTINGS: dict[str, Any] = {
     "thread": 1,
 }
 MIN_PROBABILITY = 1e-5
-"""Probability of a class that was not returned; fastText itself adds as much to each."""
+"""Probability of classes that fastText does not return; fastText adds the same to each class."""
 
 
 def fit_fasttext(train: Path, test: Path, folder: Path, dataset: str, *, seed: int) -> None:
-    """Fit on the training rows, predict the test rows and write the run and its model.
+    """Fit on the training rows, predict the test rows and write the run folder with the model.
 
-    The logits are log probabilities, in the order of the label names.
+    The logits are log probabilities, in label order.
 
     Args:
-        train: texts file to learn from.
-        test: texts file to predict.
+        train: Parquet file of training rows.
+        test: Parquet file of test rows.
         folder: run folder to write.
-        dataset: the dataset's name in the tables.
-        seed: seed of the initial vectors and of the sampling.
+        dataset: name of the dataset.
+        seed: seed of initialisation and sampling.
 
     Raises:
         GendistError: if a file is missing or damaged.
     """
-    rows, unseen = read_texts(train), read_texts(test)
+    rows, test_rows = read_texts(train), read_texts(test)
     lines = [f"{LABEL_PREFIX}{label} {preprocess(text)}\n" for label, text in zip(rows.labels, rows.texts, strict=True)]
-    with tempfile.TemporaryDirectory() as scratch:
-        source = Path(scratch) / "train.txt"
+    with tempfile.TemporaryDirectory() as temporary:
+        source = Path(temporary) / "train.txt"
         source.write_text("".join(lines), encoding="utf-8", newline="\n")
-        began = time.perf_counter()
+        start = time.perf_counter()
         model = floret.train_supervised(input=str(source), label=LABEL_PREFIX, seed=seed, verbose=0, **SETTINGS)
-        seconds = time.perf_counter() - began
-    logits = _log_probabilities(model, unseen.texts, len(rows.label_names))
+        seconds = time.perf_counter() - start
+    logits = _log_probabilities(model, test_rows.texts, len(rows.label_names))
     with whole_file(folder / MODEL_FILE) as part:
         model.save_model(str(part))
     write_run(
@@ -76,8 +75,8 @@ def fit_fasttext(train: Path, test: Path, folder: Path, dataset: str, *, seed: i
             # (words, dim) and (classes, dim)
             n_parameters=int(model.get_input_matrix().size + model.get_output_matrix().size),
         ),
-        ids=unseen.ids,
-        labels=unseen.labels,
+        ids=test_rows.ids,
+        labels=test_rows.labels,
         predicted=logits.argmax(axis=1),
         logits=logits,
         provenance=Provenance(
@@ -91,7 +90,7 @@ def fit_fasttext(train: Path, test: Path, folder: Path, dataset: str, *, seed: i
 
 
 def load_fasttext(folder: Path, classes: int) -> Predictor:
-    """Load the model of a run folder, which knows ``classes`` classes.
+    """Load the model of a run folder with ``classes`` classes.
 
     Raises:
         GendistError: if the file is missing or damaged.
@@ -106,19 +105,19 @@ def load_fasttext(folder: Path, classes: int) -> Predictor:
 
 
 def preprocess(text: str) -> str:
-    """Lower-case and split into words and marks, on one line.
+    """Lower-case and separate words and punctuation, on one line.
 
-    An underscore becomes a space, so that no word of a text can pass for a label.
+    Underscores become spaces, so that no word starts with the label prefix.
     """
     return " ".join(re.findall(r"\w+|[^\w\s]", text.lower().replace("_", " ")))
 
 
 def _log_probabilities(model: Any, texts: Sequence[str], classes: int) -> np.ndarray:
     """Return log probabilities, (rows, classes) float32."""
-    out = np.full((len(texts), classes), MIN_PROBABILITY, dtype=np.float64)
+    probabilities = np.full((len(texts), classes), MIN_PROBABILITY, dtype=np.float64)
     for row, text in enumerate(texts):
-        # Past the Python face of floret 0.10.5: for a list of texts it repeats the top class's
-        # probability for all classes, and for a single text it fails under numpy 2.
+        # Bypasses the Python wrapper of floret 0.10.5, which returns wrong probabilities for a list of
+        # texts, and fails for a single text under numpy 2.
         for probability, name in model.f.predict(f"{preprocess(text)}\n", -1, 0.0, "strict"):
-            out[row, int(name.removeprefix(LABEL_PREFIX))] = max(probability, MIN_PROBABILITY)
-    return np.log(out).astype(np.float32)
+            probabilities[row, int(name.removeprefix(LABEL_PREFIX))] = max(probability, MIN_PROBABILITY)
+    return np.log(probabilities).astype(np.float32)

@@ -1,4 +1,4 @@
-"""A linear classifier over fixed features: fitted by scikit-learn, kept as safetensors."""
+"""Linear classifier over fixed features: fitted with scikit-learn, stored as safetensors."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,9 +17,9 @@ from gendist.io.provenance import KEY, Provenance
 
 HEAD_FILE = "head.safetensors"
 LOGISTIC_REGRESSION: Mapping[str, Any] = {"C": 1.0, "max_iter": 1000}
-"""scikit-learn's defaults, with room to converge."""
+"""scikit-learn's defaults, with more iterations."""
 UNSEEN_LOGIT = -1e4
-"""Logit of a class without any training row."""
+"""Logit of classes without training rows."""
 
 
 @dataclass(frozen=True)
@@ -49,9 +49,9 @@ def fit_head(features: np.ndarray, labels: np.ndarray, classes: int, train: Path
     """Fit on features (rows, features) and gold labels (rows,).
 
     Raises:
-        GendistError: naming ``train``, if its rows are of one class only.
+        GendistError: if ``train`` has only one class.
     """
-    from sklearn.linear_model import LogisticRegression  # not needed by what only reads a head
+    from sklearn.linear_model import LogisticRegression  # slow import, needed only for fitting
 
     regression = LogisticRegression(**LOGISTIC_REGRESSION)
     try:
@@ -62,9 +62,9 @@ def fit_head(features: np.ndarray, labels: np.ndarray, classes: int, train: Path
 
 
 def head_from_regression(regression: Any, classes: int) -> LinearHead:
-    """Take a fitted ``LogisticRegression`` over as one row of weights for each class."""
+    """Convert a fitted ``LogisticRegression`` to one weight row per class."""
     weight, bias = regression.coef_, regression.intercept_
-    if len(regression.classes_) == 2:  # one row, for the second class against the first
+    if len(regression.classes_) == 2:  # binary: one row, for the second class
         weight, bias = np.concatenate([0 * weight, weight]), np.concatenate([0 * bias, bias])
     head = LinearHead(np.zeros((classes, weight.shape[1]), np.float32), np.full(classes, UNSEEN_LOGIT, np.float32))
     head.weight[regression.classes_] = weight
@@ -73,7 +73,7 @@ def head_from_regression(regression: Any, classes: int) -> LinearHead:
 
 
 def load_head(path: Path) -> LinearHead:
-    """Read what ``Head.save`` wrote.
+    """Load a head written by ``LinearHead.save``.
 
     Raises:
         GendistError: if the file is missing or damaged.

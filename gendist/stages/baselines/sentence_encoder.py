@@ -1,4 +1,4 @@
-"""Embeddings of whole texts by a sentence encoder, as its publishers use it: mean of the states, unit length."""
+"""Text embeddings of a frozen sentence encoder: mean-pooled hidden states, L2-normalised."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,16 +16,16 @@ from gendist.stages.evaluation.predictor import Predictor
 from gendist.stages.logits.batched_logits import TOKEN_BUDGET, tokenise
 
 MAX_TOKENS = 128
-"""Longer texts are cut: where the embedded teacher cuts them."""
+"""Truncation length, equal to that of the embedded teacher."""
 ENCODER_FILES = ("config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json")
-"""Of a transformers folder, what inference needs."""
+"""Files of a transformers folder that inference needs."""
 
 
 class SentenceEncoder:
     """A frozen encoder and its tokenizer."""
 
     def __init__(self, model: str) -> None:
-        """Load an embedded or local encoder.
+        """Load an encoder by embedded name or folder.
 
         Raises:
             GendistError: if it cannot be loaded.
@@ -38,20 +38,20 @@ class SentenceEncoder:
 
     @torch.inference_mode()
     def embed(self, texts: Sequence[str]) -> np.ndarray:
-        """Return unit vectors (texts, width), float32, in the order of the texts."""
+        """Return unit vectors (texts, width), float32, in input order."""
         encoded = tokenise(self.tokenizer, texts, MAX_TOKENS, self.model)
         order = sorted(range(len(encoded)), key=lambda i: (len(encoded[i]), i))
         vectors = np.empty((len(encoded), self.model.config.hidden_size), np.float32)
         while order:
             rows = max(1, TOKEN_BUDGET // len(encoded[order[-1]]))
-            picks, order = order[-rows:], order[:-rows]  # from the longest on
-            ids, mask = padded([encoded[i] for i in picks], self.tokenizer.pad_token_id or 0)
-            vectors[picks] = functional.normalize(self.model.embed(ids, mask)).numpy()
+            indices, order = order[-rows:], order[:-rows]  # longest texts first
+            ids, mask = padded([encoded[i] for i in indices], self.tokenizer.pad_token_id or 0)
+            vectors[indices] = functional.normalize(self.model.embed(ids, mask)).numpy()
         return vectors
 
 
 def encoder_predictor(encoder: SentenceEncoder, head: LinearHead, head_file: Path) -> Predictor:
-    """Join an encoder and a classifier over its embeddings."""
+    """Combine an encoder and a linear head into a predictor."""
     files = [encoder.folder / name for name in ENCODER_FILES]
     return Predictor(
         lambda texts: head.logits(encoder.embed(texts)).argmax(1),

@@ -128,7 +128,7 @@ BAD: dict[str, tuple[str, bytes, tuple[str, ...]]] = {
     "empty text": (".csv", line(10, b",sea\n"), ("line 10: empty text (column text)",)),
     "blank text": (".csv", line(11, b"  \t ,sea\n"), ("line 11: empty text",)),
     "empty label": (".csv", line(12, b"a wave,\n"), ("line 12: empty label (column 'label')",)),
-    "label of two lines": (".csv", line(13, b'a wave,"se\na"\n'), ("line 13: label 'se\\na'", "is no name")),
+    "label of two lines": (".csv", line(13, b'a wave,"se\na"\n'), ("line 13: label 'se\\na'", "is invalid")),
     "label with colours": (".csv", line(13, b"a wave,\x1b[31msea\n"), ("line 13: label '\\x1b[31msea'",)),
     "label that is a text": (".csv", line(14, b"a wave," + b"sea " * 80 + b"\n"), ("line 14: label", "at most 200")),
     "one class": (".csv", csv_of([(text, "sea") for text, _ in ROWS]), ("only one class (sea)",)),
@@ -153,7 +153,7 @@ BAD: dict[str, tuple[str, bytes, tuple[str, ...]]] = {
     "json object as label": (".jsonl", json_line(9, b'{"text": "a", "label": {}}'), ("line 9", "of type dict")),
     "json half as label": (".jsonl", json_line(9, b'{"text": "a", "label": 0.5}'), ("line 9", "of type float")),
     "json surrogate": (".jsonl", json_line(2, rb'{"text": "a \ud800", "label": "b"}'), ("line 2", "surrogate pair")),
-    "json surrogate as label": (".jsonl", json_line(2, rb'{"text": "a", "label": "\udfff"}'), ("line 2", "is no name")),
+    "json surrogate as label": (".jsonl", json_line(2, rb'{"text": "a", "label": "\udfff"}'), ("line 2", "is invalid")),
     "json nul": (".jsonl", json_line(2, rb'{"text": "a \u0000", "label": "b"}'), ("line 2", "NUL character")),
     "json too deep": (".jsonl", json_line(2, b'{"text": ' + b"[" * 100_000), ("line 2: not valid JSON",)),
     "json number without end": (

@@ -118,8 +118,8 @@ def test_logits_are_checked_when_read_back(tmp_path):
         ([1, 2], [[1.0], [1.0, 2.0]], "differ in length"),
         ([1, 2], [[], []], "empty"),
         ([], [], "none"),
-        ([1], [[1.0, float("nan")]], "no finite number"),
-        ([1], [[1.0, float("inf")]], "no finite number"),
+        ([1], [[1.0, float("nan")]], "not finite"),
+        ([1], [[1.0, float("inf")]], "not finite"),
         ([1, 1], [[1.0], [2.0]], "id 1 occurs twice"),
         ([1, None], [[1.0], [2.0]], "column 'id' has empty cells"),
     ):

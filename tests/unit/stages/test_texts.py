@@ -175,7 +175,7 @@ BROKEN = {
     "fraction for label": ("jsonl", b'{"body": "a", "label": 0.5}\n', r"line 1: label '0.5' .* is of type float"),
     "NaN for label": ("jsonl", b'{"body": "a", "label": NaN}\n', r"line 1: empty label"),
     "null for text": ("jsonl", b'{"body": null, "label": "x"}\n', r"line 1: empty text"),
-    "half a character": ("jsonl", b'{"body": "\\ud800", "label": "x"}\n', r"line 1: text holds half of a surrogate"),
+    "half a character": ("jsonl", b'{"body": "\\ud800", "label": "x"}\n', r"line 1: text contains an unpaired surrogate"),
     "file type": ("xlsx", b"", r"bad\.xlsx: unknown file type '.xlsx'; accepted: .csv, .tsv, .jsonl, .parquet"),
     "not Parquet": ("parquet", b"PAR1 no", r"bad\.parquet: not a readable Parquet file"),
 }
@@ -233,7 +233,7 @@ def test_missing_files(tmp_path):
 def test_rows_in_both_files_are_warned_of(tmp_path, caplog):
     good = write(tmp_path / "good.csv", ROWS)
     prepare(tmp_path, dataset(good, good))
-    assert "6 texts stand both in" in caplog.text and "accuracy will be too good" in caplog.text
+    assert "6 texts are both in" in caplog.text and "accuracy will be overestimated" in caplog.text
 
 
 def test_texts_are_checked_when_read_back(tmp_path):
