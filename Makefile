@@ -107,7 +107,7 @@ docs-serve: $(VENV)/.test-stamp ## show the site at http://127.0.0.1:8000 and re
 
 pocket: $(VENV)/.run-stamp ## train the pocket models, or resume: CORPUS=folder of Parquet files [OUT=folder] [ARGS=...]
 	@test -n "$(CORPUS)" || { echo "Say what to train on: make pocket CORPUS=folder (Parquet files with a column 'text')"; exit 1; }
-	@$(BIN)/python -m gendist.pocket --corpus "$(CORPUS)" --out "$(OUT)" $(ARGS)
+	@$(BIN)/python -m tools.pocket --corpus "$(CORPUS)" --out "$(OUT)" $(ARGS)
 
 clean: ## remove .venv, site/ and the tools' caches; results/ and .snakemake/ stay
 	@rm -rf $(VENV) site .mypy_cache .pytest_cache .ruff_cache build *.egg-info

@@ -1,9 +1,8 @@
-"""Vectors from counted pairs: positive pointwise mutual information, and the best low rank of it.
+"""Embeddings from co-occurrence counts: truncated SVD of the positive pointwise mutual information (PPMI).
 
-Skip-gram (Mikolov et al. 2013) knows a corpus only by how often each pair of pieces stands within a window, and
-factorises their mutual information implicitly (Levy and Goldberg 2014). Ten thousand pieces make those counts a dense
-table of 400 MB: the corpus is read once and factorised outright. That takes minutes where passes over the text take
-an hour, gives the same numbers on every run, and makes students that are as good (docs/tuning.md).
+Skip-gram (Mikolov et al. 2013) factorises the mutual information implicitly (Levy and Goldberg 2014). With ten thousand
+pieces the counts are a dense table of 400 MB, so this module factorises it directly. That takes minutes instead of an
+hour, is deterministic, and gives equally good students.
 """
 
 import numpy as np
@@ -11,37 +10,37 @@ import torch
 from torch.nn import functional
 
 CHUNK_PAIRS = 1 << 23
-"""Pairs that are counted at once: 32 MB of codes."""
+"""Pairs counted per chunk: 32 MB of codes."""
 OVERSAMPLING, POWER_ITERATIONS = 40, 4
-"""Further columns and power iterations, by which the random start is forgotten."""
+"""Extra columns and power iterations of the randomised SVD."""
 
 
 def subsample_frequent(ids: np.ndarray, boundary: int, threshold: float = 1e-4, seed: int = 0) -> np.ndarray:
-    """Leave out frequent pieces at random, so that windows reach past them: word2vec's ``sample``.
+    """Randomly drop frequent pieces, as the ``sample`` option of word2vec.
 
     Args:
-        ids: pieces of all texts, one after the other.
-        boundary: the id that stands between texts; every one is kept.
-        threshold: pieces rarer than this share of the corpus all stay.
-        seed: of the draws.
+        ids: concatenated pieces of all texts.
+        boundary: separator id; never dropped.
+        threshold: pieces with a lower relative frequency are never dropped.
+        seed: random seed.
     """
-    times = np.bincount(ids)
-    times[boundary] = 0
-    share = np.maximum(times, 1) / max(times.sum(), 1)
-    kept = np.sqrt(threshold / share) + threshold / share
-    kept[boundary] = 1.0
+    counts = np.bincount(ids)
+    counts[boundary] = 0
+    frequency = np.maximum(counts, 1) / max(counts.sum(), 1)
+    keep_probability = np.sqrt(threshold / frequency) + threshold / frequency
+    keep_probability[boundary] = 1.0
     draws = np.random.default_rng(seed).random(len(ids), dtype=np.float32)
-    return ids[draws < kept.astype(np.float32)[ids]]
+    return ids[draws < keep_probability.astype(np.float32)[ids]]
 
 
 def count_cooccurrences(ids: np.ndarray, boundary: int, vocabulary: int, window: int) -> np.ndarray:
-    """Count how often two pieces stand up to ``window`` apart in one text.
+    """Count pairs of pieces up to ``window`` positions apart within a text.
 
-    Neighbours count 1, the farthest pair 1 / ``window``: what word2vec's windows of random width come to.
+    Weights fall linearly from 1 for neighbours to 1 / ``window``: the expectation of word2vec's random windows.
 
     Args:
-        ids: pieces of all texts, one after the other, uint16.
-        boundary: the id that stands between texts.
+        ids: concatenated pieces of all texts, uint16.
+        boundary: separator id.
         vocabulary: rows of the table.
         window: pieces of context on either side.
 
@@ -58,42 +57,43 @@ def count_cooccurrences(ids: np.ndarray, boundary: int, vocabulary: int, window:
             right = slice(left.start + distance, left.stop + distance)
             within = text[left] == text[right]
             codes = ids[left][within].astype(np.uint32) * np.uint32(vocabulary) + ids[right][within]
-            pairs, times = np.unique(codes, return_counts=True)
-            table[pairs] += weight * times.astype(np.float32)
+            pairs, pair_counts = np.unique(codes, return_counts=True)
+            table[pairs] += weight * pair_counts.astype(np.float32)
     square = table.reshape(vocabulary, vocabulary)
     return square + square.T
 
 
 def positive_pmi(table: np.ndarray, smoothing: float = 0.75) -> torch.Tensor:
-    """Return log(p(i, j) / p(i) p'(j)) where that is positive, and 0 elsewhere: (vocabulary, vocabulary).
+    """Return max(0, log(p(i, j) / p(i) p'(j))), float32 (vocabulary, vocabulary).
 
     Args:
-        table: counts of pairs, symmetric.
-        smoothing: exponent of the contexts' frequencies, p'; below 1 it takes from rare contexts their undue
-            weight (Levy et al. 2015, "context distribution smoothing").
+        table: symmetric co-occurrence counts.
+        smoothing: exponent of the context frequencies p' (Levy et al. 2015, "context distribution smoothing").
     """
     counts = torch.from_numpy(table)
-    times = counts.sum(1)
-    contexts = times**smoothing
-    information = counts.log().sub_(times.log()[:, None]).sub_((contexts / contexts.sum()).log())
-    # A piece that never occurs makes a difference of two infinities.
+    totals = counts.sum(1)
+    contexts = totals**smoothing
+    information = counts.log().sub_(totals.log()[:, None]).sub_((contexts / contexts.sum()).log())
+    # Pieces without occurrences give NaN.
     return information.nan_to_num_(0.0).clamp_(min=0.0)
 
 
 def factorise_pmi(matrix: torch.Tensor, size: int, seed: int = 0) -> np.ndarray:
-    """Return the first ``size`` left singular vectors, each times the root of its strength: float32 (rows, size).
+    """Return the first ``size`` left singular vectors times the root of their singular values, float32 (rows, size).
 
-    The root suits vectors that say what is alike better than the whole strength does (Levy et al. 2015). The method
-    is Halko et al.'s (2011), on one thread: the order of sums, so their last bits, follows from the number of threads.
-    Columns past the number of rows are zero.
+    The root gives better word similarities than the full singular values (Levy et al. 2015). Uses the randomised SVD
+    of Halko et al. (2011) on one thread, because the number of threads changes the last bits. Columns beyond the rank
+    are zero.
     """
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            left, strength, _ = torch.svd_lowrank(matrix, min(size + OVERSAMPLING, len(matrix)), niter=POWER_ITERATIONS)
+            left, singular_values, _ = torch.svd_lowrank(
+                matrix, min(size + OVERSAMPLING, len(matrix)), niter=POWER_ITERATIONS
+            )
     finally:
         torch.set_num_threads(threads)
-    factors = left[:, :size] * strength[:size].sqrt()
+    factors = left[:, :size] * singular_values[:size].sqrt()
     return functional.pad(factors, (0, size - factors.shape[1])).numpy()

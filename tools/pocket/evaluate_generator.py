@@ -1,4 +1,4 @@
-"""How well a causal model predicts texts, in a unit that any tokenizer can be compared in."""
+"""Evaluate a causal language model in nats per character, comparable across tokenizers."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -23,13 +23,12 @@ MAX_TOKENS = 256
 def nats_per_character(
     model: PreTrainedModel, tokenizer: Tokenizer, texts: Sequence[str], max_tokens: int = MAX_TOKENS
 ) -> float:
-    """Negative log-likelihood of whole texts (end token included) over their number of characters.
+    """Return the negative log-likelihood per character, in nats, including the end token.
 
-    Texts longer than ``max_tokens`` (or the model's context) are cut, and their characters
-    counted up to the cut.
+    Truncates texts to ``max_tokens`` or the context length; counts only the characters before the truncation.
 
     Raises:
-        GendistError: if the texts hold no character.
+        GendistError: if all texts are empty.
     """
     start, end = boundaries(tokenizer)
     max_tokens = min(max_tokens, model.config.max_position_embeddings)
@@ -47,17 +46,17 @@ def nats_per_character(
         logits = model(input_ids=x).logits[0, :-1]  # (tokens - 1, vocabulary)
         nats += float(torch.nn.functional.cross_entropy(logits.float(), x[0, 1:], reduction="sum"))
     if not characters:
-        raise GendistError("nothing to evaluate on: the texts are empty")
+        raise GendistError("no texts to evaluate: all are empty")
     return nats / characters
 
 
 def evaluate_files(models: Path, files: Sequence[Path], rows: int) -> dict[str, dict[str, Any]]:
-    """Score the generator at rest on the first ``rows`` texts of each Parquet file, files of one folder together.
+    """Evaluate the packed generator on the first ``rows`` texts of each Parquet file, grouped by folder.
 
     Args:
-        models: folder of a finished recipe, or of the packaged models.
-        files: with a column ``text``.
-        rows: texts to read of each file.
+        models: output folder of the recipe, or the packaged models.
+        files: Parquet files with a column ``text``.
+        rows: texts to read per file.
 
     Returns:
         ``{folder name: {"rows": texts read, "nats_per_character": score}}``.

@@ -1,7 +1,7 @@
-"""Pretrain students on general text to give the encoder's sentence embedding (general distillation).
+"""General distillation: pretrain students to predict the encoder's sentence embeddings of general text.
 
-As the first stage of TinyBERT (Jiao et al. 2020): the student learns from the encoder before it meets a task. Its
-classifier serves as the linear map to the embedding, and is not kept.
+As the first stage of TinyBERT (Jiao et al. 2020), it precedes distillation on a task. The classifier serves as the
+linear map to the embedding, and is dropped afterwards.
 """
 
 import json
@@ -33,53 +33,53 @@ from tools.pocket.snippets import read_snippets
 log = logging.getLogger(__name__)
 
 FILTER_SCALE = {"kim": 0.25}
-"""What the filters of an architecture are multiplied by at the end, which scales all features alike. Pretraining
-leaves them several times as large as fresh ones, and a task's few steps at 1e-3 would hardly move them."""
+"""Factor for the filters after pretraining, which scales all features equally. Pretrained filters are several times
+larger than freshly initialised ones, too large for the few steps at 1e-3 of a task."""
 HEAD = "classifier."
-"""Weights that are not kept begin with this."""
+"""Prefix of weights that are not saved."""
 
 
 @dataclass(frozen=True)
 class GeneralDistillation:
-    """Settings of the pretraining of one student."""
+    """Settings for pretraining one student."""
 
     architecture: str = "kim"
     epochs: int = 6
-    """Passes over the snippets."""
+    """Epochs over the snippets."""
     batch: int = 128
     """Snippets per step."""
     learning_rate: float = 2e-3
-    """Of Adam; it falls linearly to zero over the last half of the steps."""
+    """Learning rate of Adam; decays linearly to zero over the last half of the steps."""
     dropout: float = 0.1
-    """Share of the features that is dropped before the linear map."""
+    """Dropout of the features before the linear map."""
     token_dropout: float = 0.05
-    """Mean share of a snippet's pieces that are hidden."""
+    """Mean share of dropped pieces."""
     max_pieces: int = 128
-    """Longer snippets are cut."""
+    """Truncation length."""
     held_out: int = 2000
-    """Snippets at the head of the first shard that are not trained on."""
+    """Number of held-out snippets, at the start of the first shard."""
     checkpoint_steps: int = 500
-    """Steps between checkpoints, each with a held-out score."""
+    """Steps between checkpoints and held-out evaluations."""
     seed: int = 0
 
     @property
     def recipe(self) -> dict[str, int | float | str]:
-        """The settings that the weights depend on, except for the seed."""
+        """Settings that affect the weights, without the seed."""
         return {name: value for name, value in asdict(self).items() if name not in ("seed", "checkpoint_steps")}
 
 
 def distil_general(files: Sequence[Path], embeddings: Path, target: Path, settings: GeneralDistillation) -> Path:
-    """Train (or resume) a student on embedded snippets; write its weights but the head's, float16.
+    """Train or resume a student on embedded snippets; writes float16 weights without the head.
 
     Args:
-        files: shards from ``embed_snippets``.
-        embeddings: folder of the subword tokenizer and vectors.
-        target: file to write, ``ARCHITECTURE.safetensors``; a checkpoint and ``ARCHITECTURE.jsonl`` with the held-out
-            mean cosine similarity stand beside it.
-        settings: of the training.
+        files: shards of ``embed_snippets``.
+        embeddings: folder with the subword tokenizer and vectors.
+        target: file to write, ``ARCHITECTURE.safetensors``. Its folder also contains the checkpoint and
+            ``ARCHITECTURE.jsonl`` with the mean held-out cosine similarity.
+        settings: training settings.
 
     Raises:
-        GendistError: if the training diverges, or a checkpoint is of other settings or snippets.
+        GendistError: if the training diverges, or a checkpoint has other settings or snippets.
     """
     if is_finished(target, settings, len(files)):
         return target
@@ -103,30 +103,30 @@ def distil_general(files: Sequence[Path], embeddings: Path, target: Path, settin
         settings.seed,
     )
     scale = FILTER_SCALE.get(settings.architecture, 1.0)
-    kept = {
+    weights = {
         name: (value * scale if name.startswith("convolutions.") else value).half()
         for name, value in network.state_dict().items()
         if not name.startswith(HEAD)
     }
     part = target.with_suffix(".part")
-    save_file(kept, part, metadata={KEY: provenance.to_json()})
+    save_file(weights, part, metadata={KEY: provenance.to_json()})
     part.replace(target)
     return target
 
 
 def is_finished(target: Path, settings: GeneralDistillation, shards: int) -> bool:
-    """Whether the weights exist and were made with these settings from as many shards."""
+    """Return whether the weights exist and match these settings and number of shards."""
     if not target.exists():
         return False
     with safe_open(target, "pt") as stored:
-        made = json.loads((stored.metadata() or {}).get(KEY, "{}"))
-    recipe = made.get("settings", {})
-    return {**recipe, **settings.recipe, "shards": shards} == recipe and made.get("seed") == settings.seed
+        provenance = json.loads((stored.metadata() or {}).get(KEY, "{}"))
+    recipe = provenance.get("settings", {})
+    return {**recipe, **settings.recipe, "shards": shards} == recipe and provenance.get("seed") == settings.seed
 
 
-def embedding_loss(predicted: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:
-    """Return one minus the mean cosine similarity of rows (rows, width)."""
-    return 1 - functional.cosine_similarity(predicted, wanted, dim=1).mean()
+def embedding_loss(predicted: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+    """Return one minus the mean cosine similarity of predicted and target embeddings (rows, width)."""
+    return 1 - functional.cosine_similarity(predicted, target, dim=1).mean()
 
 
 def _train(
@@ -138,7 +138,7 @@ def _train(
     shards: int,
     settings: GeneralDistillation,
 ) -> None:
-    """Train in place, from the last checkpoint if there is one."""
+    """Train in place, resuming from the last checkpoint."""
     first = settings.held_out
     trained = PieceIds.of([pieces[i] for i in range(first, len(pieces))])
     per_epoch = math.ceil(len(trained) / settings.batch)
@@ -150,13 +150,13 @@ def _train(
     progress = Progress(f"general distillation of {settings.architecture}", steps, "steps", before=step)
     while step < steps:
         rng = np.random.default_rng((settings.seed, step // per_epoch))
-        torch.manual_seed(settings.seed + step)  # of dropout and hidden pieces
-        for picks in epoch_batches(trained.lengths, settings.batch, rng)[step % per_epoch :]:
-            ids, mask = trained.padded(picks)
+        torch.manual_seed(settings.seed + step)  # for dropout and token dropout
+        for indices in epoch_batches(trained.lengths, settings.batch, rng)[step % per_epoch :]:
+            ids, mask = trained.padded(indices)
             ids = apply_token_dropout(ids, mask, settings.token_dropout)
             with devices.mixed_precision(devices.CPU):
                 predicted = network(ids, mask).float()
-            loss = embedding_loss(predicted, torch.from_numpy(vectors[first + picks]).float())
+            loss = embedding_loss(predicted, torch.from_numpy(vectors[first + indices]).float())
             loss.backward()
             for group in optimizer.param_groups:
                 group["lr"] = settings.learning_rate * min(1.0, 2 * (steps - step) / steps)
@@ -177,7 +177,7 @@ def _train(
 
 
 def held_out_similarity(network: torch.nn.Module, pieces: PieceIds, vectors: np.ndarray, count: int) -> float:
-    """Return the mean cosine similarity of the first ``count`` texts' predicted embeddings to the encoder's."""
+    """Return the mean cosine similarity of predicted and encoder embeddings over the first ``count`` texts."""
     head = PieceIds.of([pieces[i] for i in range(count)])
     predicted = torch.from_numpy(predict_student(network, head))
     network.train()
@@ -197,13 +197,13 @@ def _save_checkpoint(
 
 
 def _load_checkpoint(file: Path, network: torch.nn.Module, optimizer: torch.optim.Optimizer, identity: str) -> int:
-    """Restore a checkpoint and return its step; 0 without one."""
+    """Restore a checkpoint and return its step; 0 if none exists."""
     if not file.exists():
         return 0
     with safe_open(file, "pt") as stored:
         record = json.loads(stored.metadata()[KEY])
     if record["identity"] != identity:
-        raise GendistError(f"{file}: made with {record['identity']}, not {identity}; delete it to start anew")
+        raise GendistError(f"{file}: made with {record['identity']}, not {identity}; delete it to start over")
     tensors = load_file(file)
     with torch.no_grad():
         for name, weight in network.named_parameters():

@@ -1,4 +1,4 @@
-"""The pocket generator's network: a sentence encoder's layers, stacked, as a causal language model."""
+"""Pocket generator: a causal language model initialised from the stacked layers of a sentence encoder."""
 
 from pathlib import Path
 
@@ -11,9 +11,9 @@ from gendist.nn.pocket.tokenizer import boundaries, generator_tokenizer
 
 WORD_EMBEDDINGS, OUTPUT_BIAS = "bert.embeddings.word_embeddings.weight", "cls.predictions.bias"
 VOCABULARY_MULTIPLE = 128
-"""The vocabulary is padded to a multiple while training: matrix products of other widths are slow on GPUs."""
+"""Vocabulary padding during training: matrix products of other widths are slow on GPUs."""
 PADDING_BIAS = -1.0e4
-"""Output bias of padded vocabulary entries: their probability, and with it their gradient, is zero."""
+"""Output bias of padding entries: makes their probability and gradient zero."""
 
 
 def generator_config(encoder: Path, layers: int) -> BertConfig:
@@ -29,12 +29,12 @@ def generator_config(encoder: Path, layers: int) -> BertConfig:
 
 
 def stack_encoder(encoder: Path, layers: int, unigram_counts: np.ndarray) -> BertLMHeadModel:
-    """Build the causal model from an encoder's weights, ready to be trained.
+    """Build the causal model from the weights of an encoder.
 
-    Layer i starts as the encoder's layer i modulo its number of layers. The output layer is tied to the
-    word embeddings; its bias starts at the log unigram frequencies and its transform at the identity, so
-    that the first step is already better than chance. Token type embeddings are added to the positions
-    and stay zero, for a generator has one type.
+    Layer i copies encoder layer i modulo the number of encoder layers. The output layer is tied to the word
+    embeddings; its bias is initialised to the log unigram frequencies and its transform to the identity, so
+    the initial model is better than chance. Token type embeddings are merged into the positions and set to
+    zero, because the generator has one type.
 
     Args:
         encoder: transformers folder of the encoder.
@@ -64,7 +64,7 @@ def stack_encoder(encoder: Path, layers: int, unigram_counts: np.ndarray) -> Ber
 
 
 def _stack_layers(stored: dict[str, torch.Tensor], layers: int) -> dict[str, torch.Tensor]:
-    """Return an encoder's tensors under the causal model's names, its layers repeated in turn."""
+    """Map encoder tensors to the names of the causal model, repeating layers cyclically."""
     prefix = "encoder.layer."
     depth = 1 + max(int(name.split(".")[2]) for name in stored if name.startswith(prefix))
     stacked = {f"bert.{n}": t for n, t in stored.items() if n.startswith("embeddings.") and "position_ids" not in n}
@@ -77,18 +77,18 @@ def _stack_layers(stored: dict[str, torch.Tensor], layers: int) -> dict[str, tor
 
 
 def trained_weights(model: BertLMHeadModel, vocabulary: int) -> dict[str, torch.Tensor]:
-    """Return the weights by name, padding of the vocabulary cut off, tied ones once."""
-    cut = (WORD_EMBEDDINGS, OUTPUT_BIAS)
-    return {name: p[:vocabulary] if name in cut else p for name, p in model.named_parameters()}
+    """Return the weights by name, without vocabulary padding; tied weights occur once."""
+    padded = (WORD_EMBEDDINGS, OUTPUT_BIAS)
+    return {name: p[:vocabulary] if name in padded else p for name, p in model.named_parameters()}
 
 
 class NextTokenLoss:
-    """Mean cross-entropy, in nats, of each next token; in bf16 where autocast takes it.
+    """Mean next-token cross-entropy in nats, under bf16 autocast.
 
     Args:
-        model: scores the tokens.
-        compiled: compile a layer, whose code all others share, and the output layer with the loss. The
-            logits of a batch (tokens x vocabulary), the largest tensors of all, then exist in bf16 only.
+        model: causal language model.
+        compiled: compile the layers, and the output layer with the loss. The logits of a batch (tokens x
+            vocabulary), the largest tensors, then exist only in bf16.
     """
 
     def __init__(self, model: BertLMHeadModel, compiled: bool) -> None:

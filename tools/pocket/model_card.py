@@ -1,4 +1,4 @@
-"""Install trained pocket models into the package, with their hashes, figures and model card."""
+"""Install trained pocket models into the package, with checksums, figures and model card."""
 
 import json
 import math
@@ -26,7 +26,7 @@ CURVE_POINTS = 12
 def held_out_curve(file: Path) -> list[dict[str, Any]]:
     """Return the held-out scores of a training curve, by step.
 
-    A resumed run repeats the steps since its checkpoint; the later record counts.
+    A resumed run repeats the steps after its checkpoint; the last record of a step is used.
     """
     if not file.exists():
         return []
@@ -36,11 +36,11 @@ def held_out_curve(file: Path) -> list[dict[str, Any]]:
 
 
 def write_figures(out: Path, scores: Mapping[str, Any]) -> dict[str, Any]:
-    """Collect what is known of the models under ``out`` into its ``figures.json`` and return it.
+    """Collect shapes, settings and scores of the models under ``out`` in ``figures.json``; returns its content.
 
     Args:
-        out: the recipe's folder.
-        scores: new results of ``evaluate_files``; earlier ones of the same weights are kept.
+        out: output folder of the recipe.
+        scores: new results of ``evaluate_files``; earlier results of the same weights are kept.
     """
     weights = hash_file(out / WEIGHTS)
     file = out / FIGURES_FILE
@@ -60,7 +60,7 @@ def write_figures(out: Path, scores: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def write_student_figures(out: Path) -> None:
-    """Enter what is known of the students under ``out`` into its ``figures.json``."""
+    """Add the figures of the students under ``out`` to ``figures.json``."""
     file = out / FIGURES_FILE
     figures = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
     figures["students"] = {}
@@ -76,19 +76,19 @@ def write_student_figures(out: Path) -> None:
 
 
 def install_models(out: Path, names: Sequence[str] = (*GENERATOR, *SUBWORD_FILES), models: Path = MODELS) -> None:
-    """Copy finished models and their figures into the package; renew its hashes and model card.
+    """Copy finished models and figures into the package; update checksums and model card.
 
     Args:
-        out: the recipe's folder.
-        names: files to copy; the package keeps its other ones.
-        models: folder of the package.
+        out: output folder of the recipe.
+        names: files to copy.
+        models: model folder of the package.
 
     Raises:
-        GendistError: if a model is not finished, or the card has no place for the figures.
+        GendistError: if a model is not finished, or the card has no markers for the figures.
     """
     missing = [name for name in (*names, FIGURES_FILE) if not (out / name).exists()]
     if missing:
-        raise GendistError(f"{out}: {', '.join(missing)} missing; run the recipe to its end first")
+        raise GendistError(f"{out}: {', '.join(missing)} missing; finish the recipe first")
     for name in names:
         (models / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(out / name, models / name)
@@ -104,14 +104,14 @@ def install_models(out: Path, names: Sequence[str] = (*GENERATOR, *SUBWORD_FILES
 
 
 def write_hashes(models: Path) -> dict[str, str]:
-    """Record the SHA-256 of each model file in a folder, as ``packaged`` compares them, and return them by name."""
+    """Write the SHA-256 checksums of the model files in a folder, and return them by name."""
     hashes = {name: hash_file(models / name) for name in FILES if (models / name).exists()}
     (models / HASHES).write_text(json.dumps(hashes, indent=2) + "\n", encoding="utf-8")
     return hashes
 
 
 def fill_card(card: str, figures: Mapping[str, Any], sizes: Mapping[str, int], hashes: Mapping[str, str]) -> str:
-    """Replace what stands between the card's markers by tables of the figures.
+    """Replace the text between the card's markers with tables of the figures.
 
     Raises:
         GendistError: if the markers are missing.
@@ -126,8 +126,8 @@ def fill_card(card: str, figures: Mapping[str, Any], sizes: Mapping[str, int], h
     ]
     curve = generator["curve"]
     if curve:
-        every = max(1, -(-len(curve) // CURVE_POINTS))
-        shown = [p for i, p in enumerate(curve) if (len(curve) - 1 - i) % every == 0]
+        stride = max(1, -(-len(curve) // CURVE_POINTS))
+        shown = [p for i, p in enumerate(curve) if (len(curve) - 1 - i) % stride == 0]
         rows = [(f"{p['tokens']:,}", f"{p['nats_per_token']:.3f}") for p in shown]
         parts.append(_markdown_table(("Tokens trained on", "Held-out articles, nats per token"), rows))
     if students := figures.get("students"):
@@ -136,8 +136,8 @@ def fill_card(card: str, figures: Mapping[str, Any], sizes: Mapping[str, int], h
             for name, s in students.items()
             for made in (s["settings"],)
         ]
-        heads = ("Student", "Weights", "Snippets", "Passes", "Mean cosine to the encoder, held-out snippets")
-        parts.append(_markdown_table(heads, student_rows))
+        header = ("Student", "Weights", "Snippets", "Passes", "Mean cosine to the encoder, held-out snippets")
+        parts.append(_markdown_table(header, student_rows))
     if figures["nats_per_character"]:
         scores = sorted(figures["nats_per_character"].items())
         score_rows = [(name, f"{s['rows']:,}", f"{s['nats_per_character']:.3f}") for name, s in scores]
@@ -147,7 +147,7 @@ def fill_card(card: str, figures: Mapping[str, Any], sizes: Mapping[str, int], h
 
 
 def _describe_tensors(file: Path) -> dict[str, Any]:
-    """Number of weights, shape where there is one tensor, and what the provenance says."""
+    """Return the number of weights, the shape of a single tensor, and the settings and seed of the provenance."""
     with safe_open(file, "np") as stored:
         made = json.loads((stored.metadata() or {}).get(KEY, "{}"))
     shapes = [tensor.shape for name, tensor in load_file(file).items() if not name.endswith(SCALE)]

@@ -1,4 +1,4 @@
-"""Write a trained generator in the layout that the package carries; ``unpack`` is the inverse."""
+"""Write a trained generator in the packaged layout; inverse of ``unpack``."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -21,18 +21,18 @@ def pack_generator(
     tokenizer: Tokenizer,
     provenance: Provenance,
 ) -> None:
-    """Write int8 weights, configuration and tokenizer; the weights come last and mark a finished run.
+    """Write int8 weights, configuration and tokenizer; weights are written last, as the marker of a finished run.
 
     Args:
-        models: folder that gets ``generator/``.
-        weights: float weights under transformers' names, without what is tied to the word embeddings.
-        config: architecture of the model.
-        tokenizer: what its texts are encoded with.
-        provenance: what made the weights; kept in their file's metadata.
+        models: parent folder of ``generator/``.
+        weights: float weights by transformers name, without tied copies of the word embeddings.
+        config: configuration of the model.
+        tokenizer: tokenizer of the model.
+        provenance: provenance for the metadata of the weights file.
     """
     (models / WEIGHTS).parent.mkdir(parents=True, exist_ok=True)
-    # Equal models give equal bytes, whichever release wrote them and from wherever the encoder was loaded.
-    left_out = {"transformers_version", "_name_or_path"}
-    write_json(models / CONFIG, {k: v for k, v in config.to_diff_dict().items() if k not in left_out})
+    # Reproducible bytes: independent of the transformers version and the path of the encoder.
+    excluded = {"transformers_version", "_name_or_path"}
+    write_json(models / CONFIG, {k: v for k, v in config.to_diff_dict().items() if k not in excluded})
     write_text(models / TOKENIZER, tokenizer.to_str())
     write_tensors(models / WEIGHTS, quantise(weights), (KEY, provenance.to_json()))

@@ -1,4 +1,4 @@
-"""Pretrain the pocket generator on plain text for a given time, resumable at every checkpoint."""
+"""Pretrain the pocket generator on plain text for a fixed time, with checkpoints."""
 
 import json
 import logging
@@ -27,14 +27,14 @@ log = logging.getLogger(__name__)
 
 
 def pretrain(settings: Pretraining, clock: Callable[[], float] = time.monotonic) -> Path:
-    """Run (or resume) the pretraining, on a GPU if there is one; return the file of int8 weights.
+    """Run or resume the pretraining, on a GPU if available; returns the file of int8 weights.
 
     Args:
-        settings: of the run.
-        clock: seconds from any origin.
+        settings: settings of the run.
+        clock: monotonic clock in seconds.
 
     Raises:
-        GendistError: if a corpus is missing or too short, a checkpoint is of another run, or the loss diverges.
+        GendistError: if a corpus is missing or too short, a checkpoint does not match, or the loss diverges.
     """
     if is_finished(settings):
         return settings.weights
@@ -54,7 +54,7 @@ def pretrain(settings: Pretraining, clock: Callable[[], float] = time.monotonic)
         settings.curve.unlink(missing_ok=True)
     loss = NextTokenLoss(model, compiled=device.type == "cuda")
     if device.type == "cuda":
-        loss(held_out[: settings.batch]).backward()  # compiles before the clock starts
+        loss(held_out[: settings.batch]).backward()  # compile before timing starts
         model.zero_grad()
     stream = torch.from_numpy(ids.astype(np.int32)).to(device)
     _train(settings, state, stream, loss_of=loss, held_out=held_out, corpus=corpus, clock=clock)
@@ -72,12 +72,12 @@ def pretrain(settings: Pretraining, clock: Callable[[], float] = time.monotonic)
 
 
 def is_finished(settings: Pretraining) -> bool:
-    """Whether the weights exist and were made with these settings."""
+    """Return whether the weights exist and match these settings."""
     if not settings.weights.exists():
         return False
     with safe_open(settings.weights, "pt") as stored:
-        made = json.loads((stored.metadata() or {}).get(KEY, "{}"))
-    return made.get("settings") == settings.recipe and made.get("seed") == settings.seed
+        provenance = json.loads((stored.metadata() or {}).get(KEY, "{}"))
+    return provenance.get("settings") == settings.recipe and provenance.get("seed") == settings.seed
 
 
 def _train(
@@ -90,7 +90,7 @@ def _train(
     corpus: str,
     clock: Callable[[], float],
 ) -> None:
-    """Train until the time is used up; scoring and saving do not count."""
+    """Train until the time limit; evaluation and checkpoints are not timed."""
     first_step, first_seconds = state.step, state.seconds
     saved = state.seconds
     before = clock()
@@ -118,23 +118,23 @@ def _train(
             raise GendistError(f"step {state.step}: the loss is {record['loss']}; lower the learning rates")
         if save:
             record[HELD_OUT] = round(held_out_loss(loss_of, held_out, settings.batch), 4)
-        _report(settings, record)
+        _append_record(settings, record)
         rate = (state.step - first_step) * settings.step_tokens / (state.seconds - first_seconds)
-        left = max(0.0, settings.seconds - state.seconds)
-        log.info("%s  %.0f tokens/s, %.1f minutes left", record, rate, left / 60)
-        if save:  # after the curve: a kill in between repeats a record, the other order would lose one
+        remaining = max(0.0, settings.seconds - state.seconds)
+        log.info("%s  %.0f tokens/s, %.1f minutes left", record, rate, remaining / 60)
+        if save:  # after the curve: if killed in between, a record is repeated rather than lost
             save_checkpoint(settings, state, corpus)
             saved = state.seconds
             before = clock()
 
 
-def _report(settings: Pretraining, record: dict[str, Any]) -> None:
+def _append_record(settings: Pretraining, record: dict[str, Any]) -> None:
     with settings.curve.open("a", encoding="utf-8") as lines:
         lines.write(json.dumps(record) + "\n")
 
 
 @torch.no_grad()
 def held_out_loss(loss_of: NextTokenLoss, windows: torch.Tensor, batch: int) -> float:
-    """Return the mean nats per token of windows of ids, shape (windows, tokens), read ``batch`` at a time."""
+    """Return the mean loss in nats per token of windows (windows, tokens), in batches of ``batch``."""
     losses = [float(loss_of(part)) * len(part) for part in windows.split(batch)]
     return sum(losses) / len(windows)

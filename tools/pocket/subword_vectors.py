@@ -1,8 +1,7 @@
 """Train the students' subword tokenizer and its pretrained vectors.
 
-Follows BPEmb (Heinzerling and Strube, 2018): byte-pair encoding of lower-cased
-text with digits folded to 0, then embeddings of the pieces. Punctuation is split
-off, so that spacing around it ("U.S. - based" from a generator) changes nothing.
+Follows BPEmb (Heinzerling and Strube 2018): byte-pair encoding of lower-cased text with digits folded to 0, then
+embeddings of the pieces. Pre-tokenisation splits off punctuation, so that the spacing around it has no effect.
 """
 
 import logging
@@ -23,15 +22,15 @@ log = logging.getLogger(__name__)
 
 PAD, UNKNOWN = "[PAD]", "[UNK]"
 TOKENIZER_ARTICLES = 60_000
-"""Articles that the pieces are learned from; more change little."""
+"""Number of articles for training the tokenizer; more make little difference."""
 WINDOW = 5
-"""Pieces of context on either side."""
+"""Context pieces on either side."""
 VECTOR_STD = 0.45
-"""Standard deviation of the vectors' components. They are finetuned at one rate: the wider, the more of them stays."""
+"""Standard deviation of the vector components; larger values preserve more of the vectors during finetuning."""
 
 
 def train_tokenizer(files: Sequence[Path], size: int = 10_000, limit: int | None = TOKENIZER_ARTICLES) -> Tokenizer:
-    """Learn ``size`` pieces from the first ``limit`` articles; id 0 pads, id 1 is unknown."""
+    """Train a tokenizer with ``size`` pieces on the first ``limit`` articles; id 0 is padding, id 1 unknown."""
     tokenizer = Tokenizer(models.BPE(unk_token=UNKNOWN, continuing_subword_prefix="##"))
     tokenizer.normalizer = normalizers.Sequence(
         [
@@ -52,31 +51,31 @@ def train_tokenizer(files: Sequence[Path], size: int = 10_000, limit: int | None
 
 
 def piece_stream(files: Sequence[Path], tokenizer: Tokenizer, limit: int | None = None) -> np.ndarray:
-    """Return the pieces of the first ``limit`` articles as uint16 ids, padding on both sides of each paragraph.
+    """Return the piece ids of the first ``limit`` articles, uint16, with padding around each paragraph.
 
     Raises:
-        GendistError: if the corpus holds no paragraph.
+        GendistError: if the corpus has no paragraph.
     """
     pad = tokenizer.get_vocab()[PAD]
     ids = token_stream(paragraphs(articles(files, limit=limit)), tokenizer, pad, pad)
     if not len(ids):
-        raise GendistError(f"{files[0].parent}: the corpus holds no paragraph of 80 characters or more")
+        raise GendistError(f"{files[0].parent}: the corpus has no paragraph of 80 characters or more")
     return ids
 
 
 def train_vectors(
     ids: np.ndarray, tokenizer: Tokenizer, *, size: int = 100, window: int = WINDOW, seed: int = 0
 ) -> np.ndarray:
-    """Factorise the pieces' mutual information; returns float32 (vocabulary, size) in tokenizer order.
+    """Factorise the PPMI of the pieces; returns float32 vectors (vocabulary, size), in tokenizer order.
 
-    The padding row is zero; pieces that the corpus never shows get random vectors.
+    The padding row is zero; pieces without occurrences get random vectors.
 
     Args:
-        ids: from ``piece_stream``.
-        tokenizer: names the rows.
+        ids: output of ``piece_stream``.
+        tokenizer: tokenizer of the pieces.
         size: width of the vectors.
-        window: pieces of context on either side.
-        seed: of the frequent pieces left out, and of the factorisation's start.
+        window: context pieces on either side.
+        seed: seed of subsampling and factorisation.
     """
     pad, vocabulary = tokenizer.get_vocab()[PAD], tokenizer.get_vocab_size()
     table = count_cooccurrences(subsample_frequent(ids, pad, seed=seed), pad, vocabulary, window)
@@ -90,12 +89,12 @@ def train_vectors(
 
 
 def save_vectors(folder: Path, vectors: np.ndarray, provenance: Provenance) -> None:
-    """Write ``vectors.safetensors`` (float16), at once.
+    """Write ``vectors.safetensors`` (float16) atomically.
 
     Args:
-        folder: where to.
-        vectors: one row per piece, shape (vocabulary, size).
-        provenance: what made them; kept in the file's metadata.
+        folder: folder to write to.
+        vectors: vectors (vocabulary, size).
+        provenance: provenance for the file metadata.
     """
     part = folder / "vectors.part"
     save_file({"vectors": torch.from_numpy(vectors).half()}, part, metadata={KEY: provenance.to_json()})
@@ -103,10 +102,10 @@ def save_vectors(folder: Path, vectors: np.ndarray, provenance: Provenance) -> N
 
 
 def train_subwords(files: Sequence[Path], folder: Path, *, pieces: int, n_articles: int | None, seed: int) -> None:
-    """Train tokenizer and vectors into ``folder``, leaving be what is there.
+    """Train tokenizer and vectors in ``folder``; existing files are kept.
 
-    So vectors can be made anew for the pieces of an earlier run: which rare letters are among
-    the pieces changes from run to run, and models that were trained on pieces go with no others.
+    Vectors can thus be retrained for an existing tokenizer: tokenizer training is not deterministic in its rare
+    letters, and models work only with their own tokenizer.
     """
     if (folder / "vectors.safetensors").exists():
         return

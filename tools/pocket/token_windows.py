@@ -1,4 +1,4 @@
-"""What a pretraining run reads: the token stream of its corpora, and the windows of it in their order."""
+"""Token stream of the pretraining corpora, and shuffled windows over it."""
 
 import hashlib
 import logging
@@ -20,16 +20,16 @@ log = logging.getLogger(__name__)
 
 
 def corpus_paths(settings: Pretraining) -> list[Path]:
-    """Return the Parquet files of all corpora in reading order, repeated as the corpora are.
+    """Return the Parquet files of all corpora in order, including repetitions.
 
     Raises:
-        GendistError: if a corpus has none.
+        GendistError: if a corpus has no Parquet files.
     """
     return [file for folder in settings.corpora for file in corpus_files(folder)]
 
 
 def stream_hash(settings: Pretraining, tokenizer: Tokenizer) -> str:
-    """Return one SHA-256 over everything that the token stream depends on."""
+    """Return a SHA-256 hash of all inputs of the token stream."""
     hashes = {file: hash_file(file) for file in set(corpus_paths(settings))}
     digest = hashlib.sha256(f"{settings.held_out_articles} {tokenizer.to_str()}".encode())
     for file in corpus_paths(settings):
@@ -38,10 +38,10 @@ def stream_hash(settings: Pretraining, tokenizer: Tokenizer) -> str:
 
 
 def training_stream(settings: Pretraining, tokenizer: Tokenizer) -> np.ndarray:
-    """Return all tokens to train on, uint16; they are kept in a file beside the checkpoint for the next start.
+    """Return all training tokens, uint16; cached in a file next to the checkpoint.
 
     Raises:
-        GendistError: if they are fewer than one step takes.
+        GendistError: if there are fewer tokens than one step needs.
     """
     file = settings.checkpoint.with_name(f"tokens-{stream_hash(settings, tokenizer)[:16]}.npy")
     if not file.exists():
@@ -51,20 +51,20 @@ def training_stream(settings: Pretraining, tokenizer: Tokenizer) -> np.ndarray:
         part.replace(file)
     stream = np.load(file, allow_pickle=False)
     log.info("%d tokens to train on", len(stream))
-    if steps_per_pass(len(stream), settings) < 1:
+    if steps_per_epoch(len(stream), settings) < 1:
         raise GendistError(
             f"{', '.join(map(str, settings.corpora))}: {len(stream)} tokens after the first"
-            f" {settings.held_out_articles} articles, which are held out; one step takes {settings.step_tokens}"
+            f" {settings.held_out_articles} held-out articles; one step needs {settings.step_tokens}"
             f" ({settings.batch} windows of {settings.window})"
         )
     return stream
 
 
 def held_out_windows(settings: Pretraining, tokenizer: Tokenizer) -> torch.Tensor:
-    """Return the first windows of the held-out articles, int64 (at most twice the batch, window + 1).
+    """Return the first windows of the held-out articles, int64 (windows, window + 1), at most twice the batch size.
 
     Raises:
-        GendistError: if the articles do not fill one window.
+        GendistError: if the articles are shorter than one window.
     """
     texts = paragraphs(articles(corpus_files(settings.corpora[0]), limit=settings.held_out_articles))
     ids = token_stream(texts, tokenizer, *boundaries(tokenizer))
@@ -78,16 +78,16 @@ def held_out_windows(settings: Pretraining, tokenizer: Tokenizer) -> torch.Tenso
     return torch.from_numpy(ids[: rows * width].astype(np.int64)).view(rows, width)
 
 
-def steps_per_pass(tokens: int, settings: Pretraining) -> int:
-    """Return how many steps one pass over a stream takes; the windows of an incomplete step are left out."""
+def steps_per_epoch(tokens: int, settings: Pretraining) -> int:
+    """Return the number of full steps per epoch over a stream."""
     return max(0, tokens - settings.window) // settings.window // settings.batch
 
 
 def window_starts(tokens: int, settings: Pretraining, epoch: int) -> np.ndarray:
-    """Return where the windows of one pass start, in shuffled order.
+    """Return the shuffled start offsets of the windows of one epoch.
 
-    Windows follow each other from an offset that each pass draws anew, so that a text is cut elsewhere
-    every time. The order depends on the seed and the pass alone: a resumed run needs no state for it.
+    Windows are contiguous from a random offset per epoch, so that window boundaries vary. The order depends only
+    on seed and epoch: resuming needs no extra state.
     """
     rng = np.random.default_rng([settings.seed, epoch])
     windows = (tokens - settings.window) // settings.window
@@ -95,18 +95,18 @@ def window_starts(tokens: int, settings: Pretraining, epoch: int) -> np.ndarray:
 
 
 def iter_batches(stream: torch.Tensor, settings: Pretraining, first_step: int = 0) -> Iterator[torch.Tensor]:
-    """Yield ids of shape (batch, window + 1), int64, from ``first_step`` on and without end.
+    """Yield endless batches of ids (batch, window + 1), int64, starting at ``first_step``.
 
     Args:
-        stream: token ids, on the device that trains.
-        settings: of the run.
-        first_step: steps taken before.
+        stream: token ids, on the training device.
+        settings: settings of the run.
+        first_step: finished steps.
     """
-    per_pass = steps_per_pass(len(stream), settings)
+    per_epoch = steps_per_epoch(len(stream), settings)
     offsets = torch.arange(settings.window + 1, device=stream.device)
-    for epoch in count(first_step // per_pass):
+    for epoch in count(first_step // per_epoch):
         starts = torch.from_numpy(window_starts(len(stream), settings, epoch)).to(stream.device)
-        begin = first_step % per_pass if epoch == first_step // per_pass else 0
-        for step in range(begin, per_pass):
+        begin = first_step % per_epoch if epoch == first_step // per_epoch else 0
+        for step in range(begin, per_epoch):
             rows = starts[step * settings.batch : (step + 1) * settings.batch, None]
             yield stream[rows + offsets].long()

@@ -63,7 +63,7 @@ def fit_setfit(
     if len(set(rows.labels.tolist())) < 2:
         raise GendistError(f"{train}: system 'setfit' needs rows of two classes or more")
     start = time.perf_counter()
-    trained = _train(rows, model=model, steps=steps, seed=seed, place=str(torch_device))
+    trained = _train(rows, model=model, steps=steps, seed=seed, device=str(torch_device))
     seconds = time.perf_counter() - start
     provenance = Provenance(
         "baselines",

@@ -294,9 +294,7 @@ def test_a_folder_that_predicts_otherwise_is_refused(exported: Path, test_texts:
 def test_embeddings_without_a_tokenizer_file_are_refused_at_once(train_texts: Path, tmp_path: Path):
     (tmp_path / "bpemb").mkdir()
     (tmp_path / "bpemb/sentencepiece.model").write_bytes(b"")
-    with pytest.raises(
-        GendistError, match=r"bpemb: only sentencepiece\.model, but an export needs tokenizer\.json"
-    ):
+    with pytest.raises(GendistError, match=r"bpemb: only sentencepiece\.model, but an export needs tokenizer\.json"):
         cross_fit(
             tmp_path / "out",
             train=train_texts,

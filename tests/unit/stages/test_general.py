@@ -103,7 +103,7 @@ class TestDistilGeneral:
         written = distilled.stat().st_mtime_ns
         distil_general(shards, SUBWORDS, distilled, SETTINGS)
         assert distilled.stat().st_mtime_ns == written
-        with pytest.raises(GendistError, match=r"kim\.checkpoint: made with .*delete it to start anew"):
+        with pytest.raises(GendistError, match=r"kim\.checkpoint: made with .*delete it to start over"):
             distil_general(shards, SUBWORDS, distilled, replace(SETTINGS, epochs=5))
 
 

@@ -90,7 +90,7 @@ class TestSubwords:
     def test_an_empty_corpus_is_one_line(self, recipe: Path, tmp_path: Path):
         pq.write_table(pa.table({"text": ["too short"]}), tmp_path / "a.parquet")
         tokenizer = Tokenizer.from_file(str(recipe / "subwords/tokenizer.json"))
-        with pytest.raises(GendistError, match="holds no paragraph of 80 characters or more"):
+        with pytest.raises(GendistError, match="has no paragraph of 80 characters or more"):
             piece_stream(corpus_files(tmp_path), tokenizer)
 
 
@@ -281,7 +281,7 @@ class TestPretraining:
             ({"seed": 1}, "made with seed 0, not 1; delete it"),
             ({"layers": 2}, "made with layers 3, not 2; delete it"),
             ({"held_out_articles": 5}, "made with corpus "),
-            ({"seconds": 11}, "has trained for 12 s already, more than 11 s"),
+            ({"seconds": 11}, "already trained for 12 s, more than 11 s"),
             ({"held_out_articles": 40}, "0 tokens after the first 40 articles"),
             ({"window": 60, "held_out_articles": 1, "batch": 100}, "one step takes 6000 (100 windows of 60)"),
             ({"corpora": (Path("nowhere"),)}, "nowhere: no *.parquet file"),
