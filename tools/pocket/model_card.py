@@ -127,14 +127,20 @@ def fill_card(card: str, figures: Mapping[str, Any], sizes: Mapping[str, int], h
     curve = generator["curve"]
     if curve:
         stride = max(1, -(-len(curve) // CURVE_POINTS))
-        shown = [p for i, p in enumerate(curve) if (len(curve) - 1 - i) % stride == 0]
-        rows = [(f"{p['tokens']:,}", f"{p['nats_per_token']:.3f}") for p in shown]
+        points = [p for i, p in enumerate(curve) if (len(curve) - 1 - i) % stride == 0]
+        rows = [(f"{p['tokens']:,}", f"{p['nats_per_token']:.3f}") for p in points]
         parts.append(_markdown_table(("Tokens trained on", "Held-out articles, nats per token"), rows))
     if students := figures.get("students"):
         student_rows = [
-            (name, f"{s['weights']:,}", f"{made['snippets']:,}", str(made["epochs"]), f"{s['held_out_cosine']:.3f}")
+            (
+                name,
+                f"{s['weights']:,}",
+                f"{training['snippets']:,}",
+                str(training["epochs"]),
+                f"{s['held_out_cosine']:.3f}",
+            )
             for name, s in students.items()
-            for made in (s["settings"],)
+            for training in (s["settings"],)
         ]
         header = ("Student", "Weights", "Snippets", "Passes", "Mean cosine to the encoder, held-out snippets")
         parts.append(_markdown_table(header, student_rows))
@@ -149,20 +155,22 @@ def fill_card(card: str, figures: Mapping[str, Any], sizes: Mapping[str, int], h
 def _describe_tensors(file: Path) -> dict[str, Any]:
     """Return the number of weights, the shape of a single tensor, and the settings and seed of the provenance."""
     with safe_open(file, "np") as stored:
-        made = json.loads((stored.metadata() or {}).get(KEY, "{}"))
+        provenance = json.loads((stored.metadata() or {}).get(KEY, "{}"))
     shapes = [tensor.shape for name, tensor in load_file(file).items() if not name.endswith(SCALE)]
-    return {"weights": sum(map(math.prod, shapes)), "settings": made.get("settings", {}), "seed": made.get("seed")} | (
-        {"shape": list(shapes[0])} if len(shapes) == 1 else {}
-    )
+    return {
+        "weights": sum(map(math.prod, shapes)),
+        "settings": provenance.get("settings", {}),
+        "seed": provenance.get("seed"),
+    } | ({"shape": list(shapes[0])} if len(shapes) == 1 else {})
 
 
 def _format_settings(figures: Mapping[str, Any]) -> str:
     settings = {**figures["settings"]} | ({} if figures["seed"] is None else {"seed": figures["seed"]})
-    shown = [
+    parts = [
         f"{n.replace('_', ' ')} {v:,}" if isinstance(v, int) else f"{n.replace('_', ' ')} {v}"
         for n, v in settings.items()
     ]
-    return ", ".join(shown) if figures["settings"] else "settings not recorded"
+    return ", ".join(parts) if figures["settings"] else "settings not recorded"
 
 
 def _markdown_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -56,15 +56,15 @@ def draw_snippets(corpora: Sequence[Path], count: int, held_out_articles: int = 
         GendistError: if a corpus is missing or not readable, or has no snippets.
     """
     rng = np.random.default_rng(seed)
-    found: dict[str, None] = {}
+    unique: dict[str, None] = {}
     for number, folder in enumerate(dict.fromkeys(corpora)):
         rows = articles(corpus_files(folder), skip=0 if number else held_out_articles)
         times = list(corpora).count(folder)
         parts = (iter_snippets(paragraph, rng) for paragraph in paragraphs(rows) for _ in range(times))
-        found.update(dict.fromkeys(chain.from_iterable(parts)))
-    if not found:
+        unique.update(dict.fromkeys(chain.from_iterable(parts)))
+    if not unique:
         raise GendistError(f"{corpora[0]}: the corpus has no paragraph of 80 characters or more")
-    texts = list(found)
+    texts = list(unique)
     return [texts[i] for i in rng.permutation(len(texts))[:count]]
 
 

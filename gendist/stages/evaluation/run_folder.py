@@ -52,7 +52,7 @@ class RunRow:
     """Of a student: ``TEACHER.GENERATOR.SAMPLING.TRAINING``, as far as its regime has them. Of the teacher: its
     entry."""
     n_unlabelled: int | None = None
-    """Real training rows without labels. The column is there only where some run has such rows."""
+    """Real training rows without labels. The column exists only if some run has such rows."""
 
 
 def write_run(
@@ -104,7 +104,7 @@ def write_run(
 
 
 def _list_column(logits: np.ndarray | None, rows: int) -> pa.Array:
-    kind = pa.list_(pa.float32())
+    list_type = pa.list_(pa.float32())
     if logits is None:
-        return pa.nulls(rows, kind)
-    return pa.array(list(np.asarray(logits, dtype=np.float32)), kind)
+        return pa.nulls(rows, list_type)
+    return pa.array(list(np.asarray(logits, dtype=np.float32)), list_type)

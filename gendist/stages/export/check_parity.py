@@ -33,8 +33,8 @@ def check_parity(folder: Path, test_rows: Texts, logits: np.ndarray, tables: boo
     temperature = TextClassifier.load(folder).temperature
     figures: dict[str, Any] = {"rows": len(test_rows.texts), "pytorch": _scores(test_rows.labels, logits, temperature)}
     backends = {"float32": (False, False), "int8": (True, False)} | ({"tables": (True, True)} if tables else {})
-    for name, (int8, fast) in backends.items():
-        exported = TextClassifier.load(folder, int8, tables=fast).logits(test_rows.texts)
+    for name, (int8, use_tables) in backends.items():
+        exported = TextClassifier.load(folder, int8, tables=use_tables).logits(test_rows.texts)
         figures[name] = {
             **_scores(test_rows.labels, exported, temperature),
             "largest_difference": float(np.abs(exported - logits).max()),
@@ -42,9 +42,9 @@ def check_parity(folder: Path, test_rows: Texts, logits: np.ndarray, tables: boo
         }
     changed = 1 - figures["float32"]["equal_labels"]
     if changed > MAX_CHANGED_LABELS:
-        shown = f"changes {100 * changed:.1f} % of the test labels"
+        change = f"changes {100 * changed:.1f} % of the test labels"
         raise GendistError(
-            f"the exported network {shown} (tolerated: {100 * MAX_CHANGED_LABELS} %); nothing was written"
+            f"the exported network {change} (tolerated: {100 * MAX_CHANGED_LABELS} %); nothing was written"
         )
     return figures
 

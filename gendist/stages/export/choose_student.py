@@ -41,8 +41,8 @@ def choose_student(candidates: Sequence[Run], held_out: Sequence[Path], target: 
         )
     ranking.sort(key=lambda row: (-row["accuracy"], row["nll"]))
     for row in ranking:
-        shown = f"{100 * row['accuracy']:.1f} ± {100 * row['standard_error']:.1f} %"
-        log.info("%s: %s of %d held-out rows", row["system"], shown, len(ids))
+        score = f"{100 * row['accuracy']:.1f} ± {100 * row['standard_error']:.1f} %"
+        log.info("%s: %s of %d held-out rows", row["system"], score, len(ids))
     inputs = {f"held_out/{i:02d}": hash_file(file) for i, file in enumerate(held_out)}
     provenance = Provenance("export", inputs).to_record()
     write_json(target, {"chosen": ranking[0], "ranking": ranking, "provenance": provenance})

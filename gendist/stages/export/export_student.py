@@ -95,5 +95,5 @@ def export_student(
         logits = predict_student(network, encode_pieces(subwords, texts, max_pieces))
         figures = check_parity(folder, test_rows, logits, look_up is not None)
         write_json(folder / DESCRIPTION, {**description, "test": figures})
-    shown = ", ".join(f"{name} {figures[name]['accuracy']:.4f}" for name in ("pytorch", "float32", "int8"))
-    log.info("%s: %s; accuracy on the test rows: %s", target, chosen["system"], shown)
+    accuracies = ", ".join(f"{name} {figures[name]['accuracy']:.4f}" for name in ("pytorch", "float32", "int8"))
+    log.info("%s: %s; accuracy on the test rows: %s", target, chosen["system"], accuracies)

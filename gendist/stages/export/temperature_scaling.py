@@ -21,5 +21,5 @@ def fit_temperature(labels: np.ndarray, logits: np.ndarray) -> float:
     """
     logits = np.asarray(logits, np.float64)
     bounds = (np.log(MIN_TEMPERATURE), np.log(MAX_TEMPERATURE))
-    found = minimize_scalar(lambda log_t: nll(labels, logits / np.exp(log_t)), bounds=bounds, method="bounded")
-    return float(np.exp(found.x))
+    optimum = minimize_scalar(lambda log_t: nll(labels, logits / np.exp(log_t)), bounds=bounds, method="bounded")
+    return float(np.exp(optimum.x))

@@ -48,10 +48,10 @@ def int8_error(model: Any, tokenizer: Any, texts: Sequence[str], max_tokens: int
     if not supports_int8(model.config):
         return None
     sample = texts[:CALIBRATION_TEXTS]
-    exact = predict_logits(model, tokenizer, sample, max_tokens)
-    change = predict_logits(int8_copy(model), tokenizer, sample, max_tokens) - exact
-    best = change[np.arange(len(sample)), exact.argmax(1)]
-    return float(f"{np.abs(change - best[:, None]).max():.3g}")
+    float32_logits = predict_logits(model, tokenizer, sample, max_tokens)
+    change = predict_logits(int8_copy(model), tokenizer, sample, max_tokens) - float32_logits
+    top_change = change[np.arange(len(sample)), float32_logits.argmax(1)]
+    return float(f"{np.abs(change - top_change[:, None]).max():.3g}")
 
 
 def top_two_margins(logits: np.ndarray) -> np.ndarray:

@@ -71,8 +71,8 @@ def read_vectors(archive: bytes, name: str, pieces: int, width: int) -> np.ndarr
                 with file.open("rb") as stream:
                     head = [int(number) for number in stream.readline(100).split()]
                 if head != [pieces, width]:  # check before gensim allocates the declared size
-                    found = " x ".join(map(str, head))
-                    raise GendistError(f"{name}: has {found} vectors, expected {pieces} x {width}")
+                    shape = " x ".join(map(str, head))
+                    raise GendistError(f"{name}: has {shape} vectors, expected {pieces} x {width}")
                 vectors = KeyedVectors.load_word2vec_format(str(file), binary=True).vectors
     except (tarfile.TarError, zlib.error, OSError, StopIteration, ValueError, EOFError) as error:
         raise GendistError(f"{name}: not the expected archive ({type(error).__name__})") from None

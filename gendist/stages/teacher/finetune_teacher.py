@@ -261,14 +261,14 @@ def train_epochs(
             factor = min((step + 1) / max(1.0, warmup), (steps - step) / max(1.0, steps - warmup), 1.0)
             for group, peak in zip(optimizer.param_groups, peak_rates, strict=True):
                 group["lr"] = peak * factor
-            picks = order[i : i + settings.batch_size]
+            indices = order[i : i + settings.batch_size]
             loss = _forward_backward(
-                model, [encoded[j] for j in picks], labels[picks], tokenizer=tokenizer, settings=settings
+                model, [encoded[j] for j in indices], labels[indices], tokenizer=tokenizer, settings=settings
             )
             torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
             optimizer.step()
             optimizer.zero_grad()
-            state.loss += loss * len(picks)
+            state.loss += loss * len(indices)
             state.step, state.batch = state.step + 1, state.batch + 1
             checkpoints.after_step(state.step, steps * (1 + settings.refit * settings.members))
         yield state.loss / len(order)

@@ -30,12 +30,12 @@ def _ensure_every_class(labels: np.ndarray, train: np.ndarray, held_out: np.ndar
         for label in np.setdiff1d(labels, labels[parts[target]]):
             counts = np.bincount(labels[parts[target]])
             # Both parts are shuffled, so the last row of a class is a random one.
-            taken = next(row for row in reversed(parts[source]) if labels[row] == label)
-            given = next(row for row in reversed(parts[target]) if labels[row] == counts.argmax())
-            for part, old, new in ((parts[source], taken, given), (parts[target], given, taken)):
+            moved = next(row for row in reversed(parts[source]) if labels[row] == label)
+            returned = next(row for row in reversed(parts[target]) if labels[row] == counts.argmax())
+            for part, old, new in ((parts[source], moved, returned), (parts[target], returned, moved)):
                 part[part.index(old)] = new
     return np.array(parts[0]), np.array(parts[1])
 
 
-def _select_rows(rows: Texts, picks: np.ndarray) -> Texts:
-    return Texts(rows.ids[picks], [rows.texts[i] for i in picks], rows.labels[picks], rows.label_names)
+def _select_rows(rows: Texts, indices: np.ndarray) -> Texts:
+    return Texts(rows.ids[indices], [rows.texts[i] for i in indices], rows.labels[indices], rows.label_names)

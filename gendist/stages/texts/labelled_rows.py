@@ -87,8 +87,8 @@ def join_text(source: RawRows, index: int, columns: Sequence[str], separator: st
     for column in columns:
         value = source.columns[column][index]
         if value is not None and not isinstance(value, str):
-            shown = f"column '{column}' contains {type(value).__name__}"
-            raise GendistError(f"{_location(source, index)}: {shown}, expected text")
+            problem = f"column '{column}' contains {type(value).__name__}"
+            raise GendistError(f"{_location(source, index)}: {problem}, expected text")
         parts.append((value or "").strip())
     text = separator.join(part for part in parts if part)
     if not text.isascii() and re.search("[\ud800-\udfff]", text):  # valid in JSON, not in UTF-8
@@ -112,8 +112,8 @@ def read_label(source: RawRows, row: int, column: str, merged: Mapping[str, str]
     """
     value = source.columns[column][row]
     if reason := label_error(value):
-        shown = f"label '{str(value)[:40]}' (column '{column}')"
-        raise GendistError(f"{_location(source, row)}: {shown} {reason}")
+        label = f"label '{str(value)[:40]}' (column '{column}')"
+        raise GendistError(f"{_location(source, row)}: {label} {reason}")
     name = _label_text(value)
     return (merged or {}).get(name, name)
 
@@ -157,9 +157,9 @@ def _class_names(settings: Dataset, train: RawRows) -> list[str]:
     if train.label_names is not None:
         return train.label_names
     # Sort numeric names by value: class 2 before class 10.
-    found = {read_label(train, row, settings.label, settings.labels) for row in range(len(train.numbers))} - {""}
-    numeric = all(re.fullmatch("-?[0-9]+", name) for name in found)
-    return sorted(found, key=lambda name: (int(name), name)) if numeric else sorted(found)
+    unique_names = {read_label(train, row, settings.label, settings.labels) for row in range(len(train.numbers))} - {""}
+    numeric = all(re.fullmatch("-?[0-9]+", name) for name in unique_names)
+    return sorted(unique_names, key=lambda name: (int(name), name)) if numeric else sorted(unique_names)
 
 
 def _label_indices(settings: Dataset, source: RawRows, names: list[str], split: str) -> list[int]:
@@ -175,16 +175,16 @@ def _label_indices(settings: Dataset, source: RawRows, names: list[str], split: 
         elif by_number and re.fullmatch("[0-9]{1,9}", name) and int(name) < len(names):
             labels.append(int(name))
         else:
-            shown = ", ".join(names[:20]) + (", …" if len(names) > 20 else "")
+            known = ", ".join(names[:20]) + (", …" if len(names) > 20 else "")
             why = "no training row has it" if split == "test" else "not among label_names"
-            raise GendistError(f"{_location(source, row)}: label '{name}' is unknown ({why}; known: {shown})")
+            raise GendistError(f"{_location(source, row)}: label '{name}' is unknown ({why}; known: {known})")
     return labels
 
 
 def _require_enough_rows(settings: Dataset, source: RawRows, labels: list[int], names: list[str]) -> None:
     """Require at least two classes and enough rows of each."""
     counts = Counter(labels)
-    wanted = settings.train_per_class
+    rows_per_class = settings.train_per_class
     if len(names) < 2:
         raise GendistError(f"{source.name}: only one class ({', '.join(names)}); a classifier needs two or more")
     for label, name in enumerate(names):
@@ -193,8 +193,8 @@ def _require_enough_rows(settings: Dataset, source: RawRows, labels: list[int], 
                 f"{source.name}: label '{name}' has {counts[label]} row(s); every class needs at least 2 "
                 "(one may be held out)"
             )
-        if wanted is not None and counts[label] < wanted:
+        if rows_per_class is not None and counts[label] < rows_per_class:
             raise GendistError(
-                f"{source.name}: label '{name}' has {counts[label]} rows, fewer than train_per_class = {wanted}; "
-                "lower it, or set it to null to use all rows"
+                f"{source.name}: label '{name}' has {counts[label]} rows, fewer than train_per_class = "
+                f"{rows_per_class}; lower it, or set it to null to use all rows"
             )

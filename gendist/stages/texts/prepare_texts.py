@@ -51,11 +51,11 @@ def prepare_texts(settings: Dataset, train_target: Path, test_target: Path) -> N
 
 def _sample(settings: Dataset, labels: np.ndarray, classes: int) -> np.ndarray:
     """Draw ``train_per_class`` rows of each class; returns ascending row indices."""
-    wanted = settings.train_per_class
-    if wanted is None:
+    rows_per_class = settings.train_per_class
+    if rows_per_class is None:
         return np.arange(len(labels))
     rng = np.random.default_rng(settings.sample_seed)
-    sampled = [rng.choice(np.flatnonzero(labels == c), wanted, replace=False) for c in range(classes)]
+    sampled = [rng.choice(np.flatnonzero(labels == c), rows_per_class, replace=False) for c in range(classes)]
     return np.sort(np.concatenate(sampled))
 
 

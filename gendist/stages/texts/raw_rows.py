@@ -83,14 +83,14 @@ def read_rows(
         GendistError: under the conditions of ``read_split``.
     """
     require_file_type(path, key)
-    kind = path.suffix.lower()
+    suffix = path.suffix.lower()
     try:
-        if kind == ".parquet":
+        if suffix == ".parquet":
             return _read_parquet(path, columns)
         file = text_file(path, option)
-        if kind == ".jsonl":
+        if suffix == ".jsonl":
             return _read_jsonl(file, columns, reading)
-        return _read_delimited(file, columns, reading=reading, expected=columns or expected, tabs=kind == ".tsv")
+        return _read_delimited(file, columns, reading=reading, expected=columns or expected, tabs=suffix == ".tsv")
     except OSError as error:
         raise GendistError(f"{path}: cannot be read ({error.strerror})") from None
 
@@ -155,21 +155,21 @@ def _read_delimited(
     )
 
 
-def has_header(sheet: Sheet, reading: Reading, wanted: Sequence[str]) -> bool:
-    """Return whether the first record is the header: from the options, else detected from the columns or the rows.
+def has_header(sheet: Sheet, reading: Reading, expected: Sequence[str]) -> bool:
+    """Return whether the first record is the header: from the options, the expected columns or the values.
 
     Raises:
         GendistError: if the first record may be either.
     """
     if reading.header is not None:
         return reading.header
-    if wanted and set(wanted) <= set(sheet.first):
+    if expected and set(expected) <= set(sheet.first):
         return True
     is_row = looks_like_row(sheet)
     if is_row is None:
-        shown = ", ".join(f"'{cell}'" for cell in sheet.first)
+        cells = ", ".join(f"'{cell}'" for cell in sheet.first)
         raise GendistError(
-            f"{sheet.file.name}: line 1 ({shown}) may be a header or a row, because one of its values recurs below; "
+            f"{sheet.file.name}: line 1 ({cells}) may be a header or a row, because one of its values recurs below; "
             "set --header or --no-header"
         )
     return not is_row
@@ -184,8 +184,8 @@ def _read_jsonl(file: TextFile, columns: Sequence[str] | None, reading: Reading)
                 raise GendistError(f"{file.name}, line {number}: no key '{column}' (has {', '.join(record)})")
         records.append(record)
         lines.append(number)
-    wanted = list(dict.fromkeys(key for record in records for key in record)) if columns is None else columns
-    values = {column: [record.get(column) for record in records] for column in wanted}
+    selected = list(dict.fromkeys(key for record in records for key in record)) if columns is None else columns
+    values = {column: [record.get(column) for record in records] for column in selected}
     return RawRows(file.name, values, lines, "line", reading=reading)
 
 
@@ -196,20 +196,20 @@ def _read_parquet(path: Path, columns: Sequence[str] | None) -> RawRows:
 
     with parquet_file(path) as parquet:
         present = parquet.schema_arrow.names
-        wanted = list(dict.fromkeys(present if columns is None else columns))
-        require_columns(str(path), present, wanted)
+        selected = list(dict.fromkeys(present if columns is None else columns))
+        require_columns(str(path), present, selected)
         if parquet.metadata.num_rows > MAX_ROWS:
             raise GendistError(f"{path}: {parquet.metadata.num_rows:,} rows; at most {MAX_ROWS:,} are accepted")
-        values: dict[str, list[Any]] = {column: [] for column in wanted}
+        values: dict[str, list[Any]] = {column: [] for column in selected}
         size = 0
-        for batch in parquet.iter_batches(PARQUET_BATCH_ROWS, columns=wanted):
+        for batch in parquet.iter_batches(PARQUET_BATCH_ROWS, columns=selected):
             # Count decoded rows: a dictionary stores each text only once.
-            parts = [batch[column] for column in wanted]
+            parts = [batch[column] for column in selected]
             parts = [part.dictionary_decode() if pa.types.is_dictionary(part.type) else part for part in parts]
             size += sum(part.nbytes for part in parts)
             if size > MAX_BYTES:
                 raise GendistError(f"{path}: larger than {MAX_BYTES / 2**30:.0f} GiB decompressed; take a sample")
-            for column, part in zip(wanted, parts, strict=True):
+            for column, part in zip(selected, parts, strict=True):
                 values[column] += part.to_pylist()
     rows = list(range(1, len(next(iter(values.values()), [])) + 1))
     return RawRows(str(path), values, rows, "row")

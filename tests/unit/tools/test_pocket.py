@@ -283,7 +283,7 @@ class TestPretraining:
             ({"held_out_articles": 5}, "made with corpus "),
             ({"seconds": 11}, "already trained for 12 s, more than 11 s"),
             ({"held_out_articles": 40}, "0 tokens after the first 40 articles"),
-            ({"window": 60, "held_out_articles": 1, "batch": 100}, "one step takes 6000 (100 windows of 60)"),
+            ({"window": 60, "held_out_articles": 1, "batch": 100}, "one step needs 6000 (100 windows of 60)"),
             ({"corpora": (Path("nowhere"),)}, "nowhere: no *.parquet file"),
         ],
     )

@@ -43,5 +43,5 @@ class BiLstm(nn.Module):
 
 def _select_states(states: torch.Tensor, positions: torch.Tensor) -> torch.Tensor:
     """Select one state per row: (rows, pieces, units) and (rows, 1) to (rows, units)."""
-    picked = positions[..., None].expand(-1, -1, states.shape[2])
-    return states.gather(1, picked).squeeze(1)
+    index = positions[..., None].expand(-1, -1, states.shape[2])
+    return states.gather(1, index).squeeze(1)
