@@ -174,7 +174,7 @@ def test_quoting_that_is_proven_joins_lines_and_says_which(tmp_path: Path, lines
     file = tmp_path / "a.csv"
     file.write_text("\n".join(lines) + "\n")
     found = read_rows(file, None)
-    assert len(found.rows) == 2 and "\n" in found.columns["text"][1]
+    assert len(found.numbers) == 2 and "\n" in found.columns["text"][1]
     assert found.notes == [
         "1 row runs over several lines within quotes (lines 3-4); the dataset's key 'quoting': none takes quotes for "
         "letters"

@@ -156,7 +156,7 @@ BAD: dict[str, tuple[str, bytes, tuple[str, ...]]] = {
     "json NaN as label": (".jsonl", json_line(9, b'{"text": "a", "label": NaN}'), ("line 9: empty label",)),
     "json object as label": (".jsonl", json_line(9, b'{"text": "a", "label": {}}'), ("line 9", "of type dict")),
     "json half as label": (".jsonl", json_line(9, b'{"text": "a", "label": 0.5}'), ("line 9", "of type float")),
-    "json surrogate": (".jsonl", json_line(2, rb'{"text": "a \ud800", "label": "b"}'), ("line 2", "surrogate pair")),
+    "json surrogate": (".jsonl", json_line(2, rb'{"text": "a \ud800", "label": "b"}'), ("line 2", "unpaired surrogate")),
     "json surrogate as label": (".jsonl", json_line(2, rb'{"text": "a", "label": "\udfff"}'), ("line 2", "is invalid")),
     "json nul": (".jsonl", json_line(2, rb'{"text": "a \u0000", "label": "b"}'), ("line 2", "NUL character")),
     "json too deep": (".jsonl", json_line(2, b'{"text": ' + b"[" * 100_000), ("line 2: not valid JSON",)),
@@ -270,7 +270,7 @@ def test_a_parquet_file_that_is_small_packed_and_huge_unpacked_is_refused(good: 
     pq.write_table(pa.table({"text": words, "label": names}), bomb, compression="zstd")
     assert bomb.stat().st_size < 100_000
     monkeypatch.setattr(sources, "MAX_BYTES", 10_000_000)
-    refused(study_of(bomb, good), good.parent, "bomb.parquet: larger than", "unpacked")
+    refused(study_of(bomb, good), good.parent, "bomb.parquet: larger than", "decompressed")
     monkeypatch.setattr(sources, "MAX_ROWS", 1000)
     refused(study_of(bomb, good), good.parent, "bomb.parquet: 200,000 rows; at most 1,000 are accepted")
 

@@ -65,7 +65,7 @@ def texts(**changed: Any) -> dict[str, Any]:
         (texts(), {"label_names": "sea"}, "no label_names"),
         (texts(), {"label_names": []}, "no label_names"),
         ({"id": [1], "text": ["a"]}, NAMES, "no column 'label' (has id, text)"),
-        ({k: pa.array([], pa.int64() if k != "text" else pa.string()) for k in texts()}, NAMES, "holds no rows"),
+        ({k: pa.array([], pa.int64() if k != "text" else pa.string()) for k in texts()}, NAMES, "no rows"),
     ],
 )
 def test_texts(columns: dict[str, Any], metadata: dict[str, Any], said: str, tmp_path: Path):

@@ -170,7 +170,7 @@ BROKEN = {
     "deep JSON": ("jsonl", b"[" * 100_000, r"bad\.jsonl, line 1: not valid JSON"),
     "JSON list": ("jsonl", b"[1]\n", r"bad\.jsonl, line 1: expected a JSON object with body, label"),
     "no key": ("jsonl", b'{"text": "a", "label": "x"}\n', r"bad\.jsonl, line 1: no key 'body' \(has text, label\)"),
-    "number for text": ("jsonl", b'{"body": 3, "label": "x"}\n', r"line 1: column 'body' holds int, expected text"),
+    "number for text": ("jsonl", b'{"body": 3, "label": "x"}\n', r"line 1: column 'body' contains int, expected text"),
     "list for label": ("jsonl", b'{"body": "a", "label": [1]}\n', r"line 1: label '\[1\]' .* is of type list"),
     "fraction for label": ("jsonl", b'{"body": "a", "label": 0.5}\n', r"line 1: label '0.5' .* is of type float"),
     "NaN for label": ("jsonl", b'{"body": "a", "label": NaN}\n', r"line 1: empty label"),
@@ -240,7 +240,7 @@ def test_texts_are_checked_when_read_back(tmp_path):
     for texts, labels, names, message in (
         (["x", "y"], [0, 2], ["a", "b"], "row 1 has label 2; label_names has 2 entries"),
         (["x"], [-1], ["a"], "row 0 has label -1"),
-        ([], [], ["a"], "holds no rows"),
+        ([], [], ["a"], "no rows"),
         (["x", None], [0, 0], ["a"], "'text' has empty cells"),
         (["x"], [0], [], "no label_names in the file's metadata"),
     ):
