@@ -156,7 +156,11 @@ BAD: dict[str, tuple[str, bytes, tuple[str, ...]]] = {
     "json NaN as label": (".jsonl", json_line(9, b'{"text": "a", "label": NaN}'), ("line 9: empty label",)),
     "json object as label": (".jsonl", json_line(9, b'{"text": "a", "label": {}}'), ("line 9", "of type dict")),
     "json half as label": (".jsonl", json_line(9, b'{"text": "a", "label": 0.5}'), ("line 9", "of type float")),
-    "json surrogate": (".jsonl", json_line(2, rb'{"text": "a \ud800", "label": "b"}'), ("line 2", "unpaired surrogate")),
+    "json surrogate": (
+        ".jsonl",
+        json_line(2, rb'{"text": "a \ud800", "label": "b"}'),
+        ("line 2", "unpaired surrogate"),
+    ),
     "json surrogate as label": (".jsonl", json_line(2, rb'{"text": "a", "label": "\udfff"}'), ("line 2", "is invalid")),
     "json nul": (".jsonl", json_line(2, rb'{"text": "a \u0000", "label": "b"}'), ("line 2", "NUL character")),
     "json too deep": (".jsonl", json_line(2, b'{"text": ' + b"[" * 100_000), ("line 2: not valid JSON",)),

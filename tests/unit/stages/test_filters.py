@@ -124,7 +124,7 @@ def test_too_few_rows_are_refused_in_one_line_that_names_the_key(files, filters,
 
 
 def test_repeats_of_other_rows_are_refused(files):
-    with pytest.raises(GendistError, match=r"some\.keep: no file of what the synthetic rows repeat"):
+    with pytest.raises(GendistError, match=r"some\.keep: no file that marks repeated rows"):
         kept(files, repeats=False, drop_copies=True)
     with pytest.raises(GendistError, match=r"repeats\.parquet: not of the same generated rows"):
         kept(files, count=8, drop_copies=True)
@@ -182,10 +182,10 @@ def test_reading_the_marks_loads_nothing_heavy(files):
 import sys
 from pathlib import Path
 import numpy as np
-from gendist.stages.students.row_filters import Selection, kept_rows
+from gendist.stages.students.row_filters import RowFilter, filter_rows
 from gendist.config.student import Filters
-kept_rows(Selection(Filters(drop_duplicates=True, drop_copies=True)), np.array(eval(sys.argv[2])), np.zeros((9, 3)),
-          Path(sys.argv[1]))
+row_filter = RowFilter(Filters(drop_duplicates=True, drop_copies=True))
+filter_rows(row_filter, np.array(eval(sys.argv[2])), np.zeros((9, 3)), Path(sys.argv[1]))
 print([name for name in ("torch", "datasketch", "sklearn", "scipy", "jinja2", "matplotlib") if name in sys.modules])
 """
     command = [sys.executable, "-c", program, str(files.repeats), str(ROWS)]

@@ -117,7 +117,7 @@ def test_logits_are_checked_when_read_back(tmp_path):
     for keys, logits, message in (
         ([1, 2], [[1.0], [1.0, 2.0]], "differ in length"),
         ([1, 2], [[], []], "empty"),
-        ([], [], "none"),
+        ([], [], "no rows"),
         ([1], [[1.0, float("nan")]], "not finite"),
         ([1], [[1.0, float("inf")]], "not finite"),
         ([1, 1], [[1.0], [2.0]], "id 1 occurs twice"),
