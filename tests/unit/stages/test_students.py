@@ -170,7 +170,7 @@ def test_each_regime_uses_its_rows_and_no_others(train_texts, pool):
         rows_of(regime, real, pool) for regime in ("scratch", "dist", "gendist", "synthetic", "hard")
     )
     assert scratch.texts == dist.texts == real.texts and synthetic.texts == made
-    assert gendist.stages.texts == hard.texts == real.texts + made
+    assert gendist.texts == hard.texts == real.texts + made
     assert scratch.labels.tolist() == real.labels.tolist() and scratch.logits is None
     assert hard.labels.tolist() == real.labels.tolist() + synthetic_labels and hard.logits is None
     for rows, labels in (
@@ -200,7 +200,7 @@ def test_files_that_do_not_fit_are_named(train_texts, test_texts, pool, tmp_path
     real = read_texts(train_texts)
     shards, logits, scores = pool
     for regime, real_logits, synthetic, message in (
-        ("dist", None, None, "regime 'dist' needs the teacher's logits of the real rows"),
+        ("dist", None, None, "regime 'dist' needs the teacher's logits of the labelled rows"),
         ("hard", scores, None, "regime 'hard' needs synthetic shards"),
         ("gendist", scores, SyntheticFiles(shards, logits, 13), "rows 0 to 12 expected, found 12 rows"),
         ("gendist", scores, SyntheticFiles(shards, logits[::-1], 12), "not the logits of rows 0 to 11"),
