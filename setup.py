@@ -1,4 +1,4 @@
-"""Puts the workflow into the wheel: Snakefile, rules, scripts, profiles and example studies become gendist/workflow/."""
+"""Puts the workflow into the wheel: Snakefile, rules, scripts, profiles and studies become gendist/workflow/."""
 
 import shutil
 from pathlib import Path

@@ -177,18 +177,43 @@ def own(bare: Checkout, tmp_path: Path) -> Checkout:
 @pytest.fixture(scope="session")
 def exported(train_texts: Path, test_texts: Path, subwords: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small student of the toy texts, exported; beside it lie its run, its held-out scores and the choice."""
-    from gendist.stages.export.choose import choose_student
+    from gendist.stages.export.choose_student import choose_student
     from gendist.stages.export.cross_fit import cross_fit
-    from gendist.stages.export.student import export_student
-    from gendist.stages.students.run import distil_seeds, student_row
+    from gendist.stages.export.export_student import export_student
+    from gendist.stages.students.distil_student import distil_seeds, student_row
 
     folder = tmp_path_factory.mktemp("export")
     student, training = Student(filters=16), Training(epochs=2, min_steps=150, batch_size=8)
     row = student_row("toy", "kim", "scratch", "default", 0, 0)
-    distil_seeds({0: folder / "run"}, row, train_texts, test_texts, subwords, student, training)
-    cross_fit(folder / "held_out.parquet", train_texts, subwords, "scratch", "default", student, training, 3, 0)
+    distil_seeds(
+        {0: folder / "run"},
+        row,
+        train=train_texts,
+        test=test_texts,
+        embeddings=subwords,
+        student=student,
+        training=training,
+    )
+    cross_fit(
+        folder / "held_out.parquet",
+        train=train_texts,
+        embeddings=subwords,
+        regime="scratch",
+        variant="default",
+        student=student,
+        training=training,
+        folds=3,
+        seed=0,
+    )
     candidate = Run("toy", "kim", "scratch", "default", 0, 0)
     choose_student([candidate], [folder / "held_out.parquet"], folder / "choice.json")
     text = {"columns": ["text"], "separator": " "}
-    export_student(folder / "model", folder / "choice.json", folder / "run", test_texts, subwords, text)
+    export_student(
+        folder / "model",
+        choice=folder / "choice.json",
+        run=folder / "run",
+        test=test_texts,
+        embeddings=subwords,
+        text=text,
+    )
     return folder / "model"

@@ -11,8 +11,8 @@ from pathlib import Path
 
 from gendist.io.files import write_text
 from gendist.stages.evaluation import metrics
-from gendist.stages.evaluation.collect import OPTIONAL, SCHEMA
-from gendist.stages.evaluation.runs import RunRow
+from gendist.stages.evaluation.collect_metrics import OPTIONAL_SCHEMA, SCHEMA
+from gendist.stages.evaluation.run_folder import RunRow
 from tools.study_files import RUNS, STUDY_FILES
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "metrics.md"
@@ -69,7 +69,9 @@ WORDS = {"string": "str", "int64": "int", "double": "float"}
 def reference_text() -> str:
     """Return the content of ``docs/metrics.md``."""
     meanings = column_meanings()
-    columns = [f"- `{field.name}` ({WORDS[str(field.type)]}): {meanings[field.name]}" for field in (*SCHEMA, *OPTIONAL)]
+    columns = [
+        f"- `{field.name}` ({WORDS[str(field.type)]}): {meanings[field.name]}" for field in (*SCHEMA, *OPTIONAL_SCHEMA)
+    ]
     return "\n".join(
         [
             INTRODUCTION,
@@ -96,7 +98,7 @@ def column_meanings() -> dict[str, str]:
     known["train_seconds"] = (
         "Wall time of the training in seconds, without Python's start; an equal share of the job with `seeds_together`."
     )
-    return {name: known[name] for name in (*SCHEMA.names, *OPTIONAL.names)}
+    return {name: known[name] for name in (*SCHEMA.names, *OPTIONAL_SCHEMA.names)}
 
 
 def field_docs(kind: type) -> dict[str, str]:

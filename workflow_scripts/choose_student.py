@@ -4,7 +4,7 @@ from pathlib import Path
 
 from gendist.jobs.script import logged
 from gendist.naming import Run
-from gendist.stages.export.choose import choose_student
+from gendist.stages.export.choose_student import choose_student
 
 with logged(snakemake.log[0], f"{snakemake.wildcards.dataset} choice"):
     choose_student(

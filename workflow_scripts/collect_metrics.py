@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from gendist.jobs.script import logged
-from gendist.stages.evaluation.collect import collect_metrics
+from gendist.stages.evaluation.collect_metrics import collect_metrics
 
 with logged(snakemake.log[0], "metrics"):
     collect_metrics([Path(p).parent for p in snakemake.input.metrics], Path(snakemake.output[0]))

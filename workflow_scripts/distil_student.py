@@ -4,8 +4,8 @@ from pathlib import Path
 
 from gendist.config.student import Student, Training
 from gendist.jobs.script import logged
-from gendist.stages.students.data import Synthetic, Unlabelled
-from gendist.stages.students.run import distil_seeds, student_row
+from gendist.stages.students.distil_student import distil_seeds, student_row
+from gendist.stages.students.training_rows import SyntheticFiles, UnlabelledFiles
 
 names = snakemake.wildcards
 folders = {int(folder.name.removeprefix("seed")): folder for folder in (Path(p).parent for p in snakemake.output)}
@@ -16,24 +16,24 @@ if snakemake.input.unlabelled:
     # Of both kinds of rows, the path counts the synthetic ones.
     count = int(names.n_synthetic) if names.regime == "unlabelled" else None
     texts, logits = Path(snakemake.input.unlabelled[0]), Path(snakemake.input.unlabelled[1])
-    unlabelled = Unlabelled(texts, logits, count)
+    unlabelled = UnlabelledFiles(texts, logits, count)
 with logged(snakemake.log[0], f"{names.dataset} {row.system} n{names.n_synthetic} {seeds}"):
     distil_seeds(
         folders,
         row,
-        Path(snakemake.input.train),
-        Path(snakemake.input.test),
-        Path(snakemake.params.embeddings),
-        Student(**snakemake.params.student),
-        Training(**snakemake.params.training),
-        Path(snakemake.input.train_logits) if snakemake.input.train_logits else None,
-        Synthetic(
+        train=Path(snakemake.input.train),
+        test=Path(snakemake.input.test),
+        embeddings=Path(snakemake.params.embeddings),
+        student=Student(**snakemake.params.student),
+        training=Training(**snakemake.params.training),
+        train_logits=Path(snakemake.input.train_logits) if snakemake.input.train_logits else None,
+        synthetic=SyntheticFiles(
             [Path(p) for p in snakemake.input.shards],
             [Path(p) for p in snakemake.input.shard_logits],
             row.n_synthetic,
             Path(snakemake.input.repeats) if snakemake.input.repeats else None,
         ),
-        snakemake.threads,
-        snakemake.resources.get("device", "cpu"),
-        unlabelled,
+        threads=snakemake.threads,
+        device=snakemake.resources.get("device", "cpu"),
+        unlabelled=unlabelled,
     )

@@ -3,16 +3,16 @@
 from pathlib import Path
 
 from gendist.jobs.script import logged
-from gendist.stages.evaluation.teacher import evaluate_teacher
+from gendist.stages.evaluation.evaluate_teacher import evaluate_teacher
 
 with logged(snakemake.log[0], f"{snakemake.wildcards.dataset} evaluation {snakemake.wildcards.teacher}"):
     evaluate_teacher(
-        Path(snakemake.input.train),
-        Path(snakemake.input.test),
-        Path(snakemake.input.logits),
-        Path(snakemake.input.history).parent,
-        Path(snakemake.output[0]).parent,
-        snakemake.wildcards.dataset,
-        snakemake.wildcards.teacher,
-        snakemake.params.seed,
+        train=Path(snakemake.input.train),
+        test=Path(snakemake.input.test),
+        logits=Path(snakemake.input.logits),
+        teacher=Path(snakemake.input.history).parent,
+        folder=Path(snakemake.output[0]).parent,
+        dataset=snakemake.wildcards.dataset,
+        name=snakemake.wildcards.teacher,
+        seed=snakemake.params.seed,
     )

@@ -3,16 +3,16 @@
 from pathlib import Path
 
 from gendist.jobs.script import logged
-from gendist.stages.export.student import chosen_place, export_student
+from gendist.stages.export.export_student import chosen_index, export_student
 
 with logged(snakemake.log[0], f"{snakemake.wildcards.dataset} export"):
-    place = chosen_place(Path(snakemake.input.choice), snakemake.params.runs)
+    place = chosen_index(Path(snakemake.input.choice), snakemake.params.runs)
     export_student(
         Path(snakemake.output.description).parent,
-        Path(snakemake.input.choice),
-        Path(snakemake.input.models[place]).parent,
-        Path(snakemake.input.test),
-        Path(snakemake.params.embeddings[place]),
-        snakemake.params.text,
-        snakemake.threads,
+        choice=Path(snakemake.input.choice),
+        run=Path(snakemake.input.models[place]).parent,
+        test=Path(snakemake.input.test),
+        embeddings=Path(snakemake.params.embeddings[place]),
+        text=snakemake.params.text,
+        threads=snakemake.threads,
     )

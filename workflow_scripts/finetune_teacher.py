@@ -4,14 +4,14 @@ from pathlib import Path
 
 from gendist.config.teacher import Teacher
 from gendist.jobs.script import logged
-from gendist.stages.teacher.finetune import finetune_teacher
+from gendist.stages.teacher.finetune_teacher import finetune_teacher
 
 with logged(snakemake.log[0], f"{snakemake.wildcards.dataset} teacher {snakemake.wildcards.teacher}"):
     finetune_teacher(
         Path(snakemake.input.train),
         Path(snakemake.output[0]).parent,
         Teacher(**snakemake.params.teacher),
-        snakemake.threads,
-        Path(snakemake.params.work),
-        snakemake.resources.device,
+        threads=snakemake.threads,
+        work=Path(snakemake.params.work),
+        device=snakemake.resources.device,
     )

@@ -11,5 +11,5 @@ with logged(snakemake.log[0], f"{snakemake.wildcards.dataset} fasttext"):
         Path(snakemake.input.test),
         Path(snakemake.output[0]).parent,
         snakemake.wildcards.dataset,
-        int(snakemake.wildcards.seed),
+        seed=int(snakemake.wildcards.seed),
     )

@@ -9,7 +9,7 @@ with logged(snakemake.log[0], f"{snakemake.wildcards.dataset} model2vec"):
     fit_model2vec(
         Path(snakemake.input.train),
         Path(snakemake.input.test),
-        Path(snakemake.input.static[0]).parent,
-        Path(snakemake.output[0]).parent,
-        snakemake.wildcards.dataset,
+        static=Path(snakemake.input.static[0]).parent,
+        folder=Path(snakemake.output[0]).parent,
+        dataset=snakemake.wildcards.dataset,
     )

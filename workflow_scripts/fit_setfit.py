@@ -11,7 +11,7 @@ with logged(snakemake.log[0], f"{snakemake.wildcards.dataset} setfit"):
         Path(snakemake.input.test),
         Path(snakemake.output[0]).parent,
         snakemake.wildcards.dataset,
-        int(snakemake.wildcards.seed),
+        seed=int(snakemake.wildcards.seed),
         threads=snakemake.threads,
         device=snakemake.resources.device,
     )

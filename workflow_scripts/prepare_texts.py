@@ -4,7 +4,7 @@ from pathlib import Path
 
 from gendist.config.dataset import Dataset
 from gendist.jobs.script import logged
-from gendist.stages.texts.prepare import prepare_texts
+from gendist.stages.texts.prepare_texts import prepare_texts
 
 with logged(snakemake.log[0], f"{snakemake.wildcards.dataset} texts"):
     prepare_texts(

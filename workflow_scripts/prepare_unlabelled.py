@@ -4,7 +4,7 @@ from pathlib import Path
 
 from gendist.config.dataset import Dataset
 from gendist.jobs.script import logged
-from gendist.stages.texts.unlabelled import prepare_unlabelled
+from gendist.stages.texts.prepare_unlabelled import prepare_unlabelled
 
 with logged(snakemake.log[0], f"{snakemake.wildcards.dataset} unlabelled texts"):
     prepare_unlabelled(

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from gendist.jobs.script import logged
-from gendist.stages.logits.score import score_files
+from gendist.stages.logits.score_texts import score_files
 
 texts = snakemake.input.texts
 with logged(snakemake.log[0], f"{snakemake.wildcards.dataset} logits {snakemake.wildcards.teacher}"):
@@ -12,6 +12,6 @@ with logged(snakemake.log[0], f"{snakemake.wildcards.dataset} logits {snakemake.
         [Path(file) for file in ([texts] if isinstance(texts, str) else texts)],
         [Path(file) for file in snakemake.output],
         snakemake.params.max_tokens,
-        snakemake.threads,
-        snakemake.resources.device,
+        threads=snakemake.threads,
+        device=snakemake.resources.device,
     )

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from gendist.errors import GendistError
-from gendist.stages.logits.files import logits_by_file
+from gendist.stages.logits.logits_files import iter_logits_files
 from gendist.stages.synthetic.pool_reader import row_numbers_with_text, texts_at
 
 
@@ -70,7 +70,7 @@ def read_pool_logits(files: Sequence[Path], rows: Sequence[int] | np.ndarray) ->
     ascending = wanted[order]
     found = np.zeros(len(wanted), dtype=bool)
     logits = np.empty((len(wanted), 0), np.float32)
-    for file, keys, scores in logits_by_file(files, "row"):
+    for file, keys, scores in iter_logits_files(files, "row"):
         if not logits.shape[1]:
             logits = np.empty((len(wanted), scores.shape[1]), np.float32)
         place = np.searchsorted(ascending, keys)

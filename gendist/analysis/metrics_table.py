@@ -12,7 +12,7 @@ import numpy as np
 from gendist.errors import GendistError
 from gendist.io.parquet import column_names, read_parquet
 from gendist.naming import WITH_SYNTHETIC, WITH_UNLABELLED, regime_of
-from gendist.stages.evaluation.collect import OPTIONAL, SCHEMA
+from gendist.stages.evaluation.collect_metrics import OPTIONAL_SCHEMA, SCHEMA
 
 Run = Mapping[str, Any]
 """A row of ``results/metrics.parquet``."""
@@ -39,11 +39,11 @@ def read_runs(metrics: Path) -> list[Run]:
     Raises:
         GendistError: if the file is missing, damaged, empty, or lacks a column.
     """
-    present = [name for name in OPTIONAL.names if name in column_names(metrics)]
+    present = [name for name in OPTIONAL_SCHEMA.names if name in column_names(metrics)]
     runs = read_parquet(metrics, [*SCHEMA.names, *present]).to_pylist()
     if not runs:
         raise GendistError(f"{metrics}: holds no runs")
-    return [dict.fromkeys(OPTIONAL.names) | run for run in runs]
+    return [dict.fromkeys(OPTIONAL_SCHEMA.names) | run for run in runs]
 
 
 def hash_scores(runs: Iterable[Run]) -> str:
@@ -54,7 +54,7 @@ def hash_scores(runs: Iterable[Run]) -> str:
 
 def _unset(run: Run) -> set[str]:
     """Return the optional columns that hold nothing: a table without them is the same."""
-    return {name for name in OPTIONAL.names if run.get(name) is None}
+    return {name for name in OPTIONAL_SCHEMA.names if run.get(name) is None}
 
 
 def is_variant(run: Run, main: Mapping[str, str]) -> bool:

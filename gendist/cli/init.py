@@ -125,7 +125,7 @@ def _roles(table: "Table", text: list[str], label: str | None, asking: bool) -> 
     from gendist.cli.own_data.start import Roles, require_columns
 
     require_columns(table, [*text, *([label] if label is not None else [])])
-    twice = [name for name in table.source.twice if name.strip()]
+    twice = [name for name in table.source.duplicate_columns if name.strip()]
     if twice and not (text and label):
         raise GendistError(
             f"{table.path}: column '{twice[0]}' stands twice in the header; rename one of the two, or "
@@ -134,7 +134,7 @@ def _roles(table: "Table", text: list[str], label: str | None, asking: bool) -> 
     columns = columns_of(table.source.columns)
     by_name = {column.name: column for column in columns}
     encoding = "" if table.path.suffix == ".parquet" else f", {table.encoding}"
-    typer.echo(f"{table.path}: {len(table.source.rows):,} rows, {len(columns)} columns{encoding}")
+    typer.echo(f"{table.path}: {len(table.source.numbers):,} rows, {len(columns)} columns{encoding}")
     texts = list(text)
     if not texts:
         guess = guess_text([c for c in columns if c.name != label])

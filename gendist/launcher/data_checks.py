@@ -13,8 +13,8 @@ from gendist.errors import GendistError
 from gendist.io.delimited import Reading, open_sheet, require_columns
 from gendist.io.encodings import text_file
 from gendist.io.json_lines import json_records
-from gendist.stages.texts.labelled import read_labelled, read_unlabelled_file
-from gendist.stages.texts.sources import reading_of, require_kind
+from gendist.stages.texts.labelled_rows import read_labelled_rows, read_unlabelled_rows
+from gendist.stages.texts.raw_rows import reading_options, require_file_type
 
 CHECKED = 2**24
 """Bytes of a dataset's two files up to which all rows are checked: about a second. Of larger ones, columns are. The
@@ -50,21 +50,21 @@ def require_data(study: Study) -> dict[str, int]:
 def _require_rows(dataset: Dataset) -> dict[str, int]:
     """Check labelled files; returns the training rows of each class in their order, none of large files."""
     files = [Path(str(path)) for path in (dataset.train, dataset.test)]
-    if sum(require_kind(file) for file in files) <= CHECKED:
-        learnt, _, names = read_labelled(dataset)
+    if sum(require_file_type(file) for file in files) <= CHECKED:
+        learnt, _, names = read_labelled_rows(dataset)
         counts = Counter(learnt.labels)
         return {name: counts[number] for number, name in enumerate(names)}
     for file in files:
-        _require_columns(file, reading_of(dataset), [*dataset.text, dataset.label])
+        _require_columns(file, reading_options(dataset), [*dataset.text, dataset.label])
     return {}
 
 
 def _require_unlabelled(name: str, dataset: Dataset) -> None:
     file = Path(str(dataset.unlabelled))
-    if require_kind(file) > CHECKED:
-        _require_columns(file, reading_of(dataset), dataset.text)
+    if require_file_type(file) > CHECKED:
+        _require_columns(file, reading_options(dataset), dataset.text)
         return
-    found = len(read_unlabelled_file(dataset)[1])
+    found = len(read_unlabelled_rows(dataset)[1])
     if found < dataset.n_unlabelled:
         key = "unlabelled_rows" if dataset.unlabelled_rows else "synthetic"
         raise GendistError(
@@ -76,7 +76,7 @@ def _require_unlabelled(name: str, dataset: Dataset) -> None:
 def _require_given(file: Path, classes: Sequence[str], wanted: int, generator: str, key: str) -> None:
     from gendist.stages.synthetic.given_rows import TEXT, given_texts  # loads pyarrow
 
-    if require_kind(file) > CHECKED:
+    if require_file_type(file) > CHECKED:
         _require_columns(file, Reading(), [TEXT])
         return
     found = len(given_texts(file, classes)[1])

@@ -47,7 +47,7 @@ FORBIDDEN = {
 METHODS = {"extractall", "read_pickle", "to_pickle", "unpack_archive"}
 ALLOWED = {
     ("gendist/config/yaml_file.py", "yaml.load"): "with a loader that is derived from the safe one",
-    ("tools/pocket/windows.py", "np.load"): "the pretraining's own tokens, without pickle",
+    ("tools/pocket/token_windows.py", "np.load"): "the pretraining's own tokens, without pickle",
 }
 HUB = ("AutoConfig", "AutoModel", "AutoModelForCausalLM", "AutoModelForSequenceClassification", "AutoTokenizer")
 
@@ -100,7 +100,7 @@ def test_only_safetensors_onnx_and_json_hold_weights():
     binary = re.compile(r"\.(pkl|pickle|joblib|pt|pth|bin|ckpt|npy|npz)\b")
     allowed = {
         "tools/study_files.py": "names the file of the next",
-        "tools/pocket/windows.py": "tokens of the pretraining corpus, made and removed by it",
+        "tools/pocket/token_windows.py": "tokens of the pretraining corpus, made and removed by it",
         "gendist/stages/students/bpemb.py": "word2vec's binary format, read by its header; no pickle",
         "gendist/stages/baselines/fasttext.py": "floret's binary format; no pickle",
     }
@@ -390,7 +390,7 @@ def test_an_archive_writes_nowhere_and_is_no_bomb(tmp_path: Path, monkeypatch: p
             lambda content=content: bpemb.read_vectors(content, "tiny.w2v.bin", 3, 2), tmp_path, "tiny.w2v.bin: not"
         )
     claims = tar_of(("tiny.w2v.bin", tarfile.REGTYPE, b"999999999 999999\n"))
-    refused(lambda: bpemb.read_vectors(claims, "tiny.w2v.bin", 3, 2), tmp_path, "holds 999999999 x 999999 vectors")
+    refused(lambda: bpemb.read_vectors(claims, "tiny.w2v.bin", 3, 2), tmp_path, "has 999999999 x 999999 vectors")
 
 
 class Answer(io.BytesIO):
@@ -407,8 +407,8 @@ class Answer(io.BytesIO):
 @pytest.mark.parametrize(
     ("url", "content", "said"),
     [
-        ("http://nlp.h-its.org/x", b"x", "which is not https"),
-        ("file:///etc/passwd", b"x", "which is not https"),
+        ("http://nlp.h-its.org/x", b"x", "which does not use https"),
+        ("file:///etc/passwd", b"x", "which does not use https"),
         ("https://nlp.h-its.org/x", b"x" * 2000, "larger than 1,000 bytes"),
     ],
 )
@@ -416,7 +416,7 @@ def test_downloads_are_of_https_and_of_bounded_size(
     url: str, content: bytes, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr(bpemb.urllib.request, "urlopen", lambda *_, **__: Answer(url, content))
-    monkeypatch.setattr(bpemb, "MOST_BYTES", 1000)
+    monkeypatch.setattr(bpemb, "MAX_BYTES", 1000)
     refused(lambda: bpemb.fetch_bpemb("en", 10_000, 100, tmp_path / "out"), tmp_path, said)
 
 

@@ -10,9 +10,9 @@ from study_bytes import differences, fingerprint
 from workflow_fixtures import SMALL_STUDY, Checkout
 
 from gendist.config import study_from
-from gendist.stages.logits.score import score
-from gendist.stages.students.data import Synthetic
-from gendist.stages.students.run import distil_seeds, student_row
+from gendist.stages.logits.score_texts import score_file
+from gendist.stages.students.distil_student import distil_seeds, student_row
+from gendist.stages.students.training_rows import SyntheticFiles
 from gendist.stages.synthetic.generate_shards import generate_shards
 
 
@@ -48,19 +48,19 @@ def require_shards_without_influence(results: Path, embeddings: Path, folder: Pa
     study, toy = study_from(SMALL_STUDY), results / "toy"
     shard, logits = folder / "one/shard-00000.parquet", folder / "one/logits.parquet"
     generate_shards(toy / "generators/tiny", [shard], study.samplings["full"], first_shard=0, shard_rows=8)
-    score(toy / "teachers/bert", shard, logits, study.teachers["bert"].max_tokens)
+    score_file(toy / "teachers/bert", shard, logits, study.teachers["bert"].max_tokens)
     assert rows(shard.parent) == rows(toy / "synthetic/tiny/full") and len(rows(shard.parent)) == 8
     assert pq.read_table(logits).to_pylist() == rows(toy / "logits/bert/tiny/full")
     distil_seeds(
         {0: folder / "run"},
         student_row("toy", "kim", "gendist", "bert.tiny.full.default", 8, 0),
-        toy / "texts/train.parquet",
-        toy / "texts/test.parquet",
-        embeddings,
-        study.students["kim"],
-        study.trainings["default"],
-        toy / "logits/bert/train.parquet",
-        Synthetic([shard], [logits], 8),
+        train=toy / "texts/train.parquet",
+        test=toy / "texts/test.parquet",
+        embeddings=embeddings,
+        student=study.students["kim"],
+        training=study.trainings["default"],
+        train_logits=toy / "logits/bert/train.parquet",
+        synthetic=SyntheticFiles([shard], [logits], 8),
     )
     before = toy / "students/kim/gendist/bert.tiny.full.default/n8/seed0"
     one, two = (load_file(run / "model.safetensors") for run in (before, folder / "run"))

@@ -15,7 +15,7 @@ from gendist.config.generator import Generator
 from gendist.config.teacher import Teacher
 from gendist.errors import GendistError
 from gendist.stages.generator.finetune_generator import finetune_generator
-from gendist.stages.teacher.finetune import finetune_teacher
+from gendist.stages.teacher.finetune_teacher import finetune_teacher
 
 PAGE = (ROOT / "docs/extending.md").read_text(encoding="utf-8")
 APPEND = "at the end of "
@@ -85,19 +85,20 @@ from pathlib import Path
 import numpy as np, torch
 from gendist.nn.padding import padded
 from gendist.stages.students.architectures import build
-from gendist.stages.students.run import distil_seeds, student_row
+from gendist.stages.students.distil_student import distil_seeds, student_row
 from gendist.config.student import Student, Training
-from gendist.stages.students.train import student_logits
+from gendist.stages.students.train_student import predict_student
 folder, train, test, subwords = map(Path, sys.argv[1:])
 row = student_row("toy", "attention", "scratch", "default", 0, 0)
 student = Student(architecture="attention", filters=24)
 training = Training(learning_rate=1e-2, min_steps=200, batch_size=8)
-distil_seeds({0: folder}, row, train, test, subwords, student, training)
+files = {"train": train, "test": test, "embeddings": subwords}
+distil_seeds({0: folder}, row, **files, student=student, training=training)
 torch.manual_seed(0)
 vectors = torch.randn(50, 12)
 network = build(vectors, student, 3).eval()
 rows = [np.random.default_rng(i).integers(0, 50, 1 + i).tolist() for i in range(15)]
-np.testing.assert_allclose(student_logits(network, rows, 15), student_logits(network, rows, 1), atol=1e-6)
+np.testing.assert_allclose(predict_student(network, rows, 15), predict_student(network, rows, 1), atol=1e-6)
 assert torch.equal(network.embedding.weight, vectors) and network.embedding.weight is not vectors
 print(json.loads((folder / "metrics.json").read_text())["accuracy"])
 """
@@ -109,10 +110,10 @@ def test_the_loss_is_learnt_by(extended: Checkout):
     program = """
 import torch
 from gendist.stages.students.architectures import build
-from gendist.stages.students.data import TrainingRows
+from gendist.stages.students.training_rows import TrainingRows
 from gendist.stages.students.loss import distillation_loss
 from gendist.config.student import Student, Training
-from gendist.stages.students.train import student_logits, train_student
+from gendist.stages.students.train_student import predict_student, train_student
 ones = torch.tensor([[1.0, -2.0], [0.0, 3.0]])
 assert distillation_loss(ones, torch.zeros(2, 2), "mse", 1.0).item() == 3.5
 torch.manual_seed(0)
@@ -121,8 +122,9 @@ student = Student(filters=8, dropout=0.0, distillation_loss="mse")
 network = build(torch.randn(9, 6), student, 2)
 encoded = [[2, 3, 4], [5, 6, 7]] * 8
 training = Training(batch_size=8, min_steps=300, learning_rate=1e-2, token_dropout=0)
-train_student(network, encoded, TrainingRows([""] * 16, None, teacher, 16), student, training, 0)
-print(abs(student_logits(network, encoded) - teacher.numpy()).max())
+rows = TrainingRows([""] * 16, None, teacher, 16)
+train_student(network, encoded, rows, student=student, training=training, seed=0)
+print(abs(predict_student(network, encoded) - teacher.numpy()).max())
 """
     assert float(run(extended, program)) < 0.1  # the logits themselves, not only their differences
 

@@ -17,7 +17,7 @@ from gendist.config.plan import too_many_shards
 from gendist.errors import GendistError
 from gendist.io.parquet import GROUP, write_parquet, write_parquet_parts
 from gendist.io.provenance import Provenance
-from gendist.stages.students.pieces import Pieces
+from gendist.stages.students.piece_ids import PieceIds
 from gendist.stages.synthetic.pool_reader import iter_pool_batches, read_pool, row_numbers_with_text, texts_at
 
 ROOT = Path(__file__).parents[2]
@@ -88,9 +88,9 @@ def test_a_table_in_parts_is_the_same_file(tmp_path: Path):
 
 def test_pieces_are_the_lists_that_they_were_made_of():
     rows = [[3], [4, 5, 6], [7, 8], [9]]
-    packed = Pieces.joined([Pieces.of(rows[:2]), Pieces.of(rows[2:]), Pieces.of([])])
+    packed = PieceIds.joined([PieceIds.of(rows[:2]), PieceIds.of(rows[2:]), PieceIds.of([])])
     assert len(packed) == 4 and [packed[i].tolist() for i in range(4)] == rows
-    assert packed.ids.dtype == np.int32 and len(Pieces.joined([])) == 0
+    assert packed.ids.dtype == np.int32 and len(PieceIds.joined([])) == 0
 
 
 # --- plan ---

@@ -15,10 +15,11 @@ from gendist.config import study_from
 from gendist.config.student import Student, Training
 from gendist.errors import GendistError
 from gendist.nn import devices
-from gendist.stages.students import run, seeds
-from gendist.stages.students.run import distil_seeds, load_student, student_row
+from gendist.stages.students import distil_student as run
+from gendist.stages.students import train_seeds as seeds
+from gendist.stages.students.distil_student import distil_seeds, load_student, student_row
 from gendist.stages.students.subwords import load_subwords
-from gendist.stages.texts.tables import read_texts
+from gendist.stages.texts.text_tables import read_texts
 
 SEEDS = [0, 4]
 QUICK = Training(epochs=2, min_steps=150, batch_size=8)
@@ -32,7 +33,16 @@ def distil(train_texts, test_texts, subwords):
         row = student_row("toy", "kim", "scratch", "default", 0, 0)
         folders = {seed: folder / f"seed{seed}" for seed in SEEDS}
         student = Student(architecture=architecture, filters=16)
-        distil_seeds(folders, row, train_texts, test_texts, subwords, student, QUICK, **given)
+        distil_seeds(
+            folders,
+            row,
+            train=train_texts,
+            test=test_texts,
+            embeddings=subwords,
+            student=student,
+            training=QUICK,
+            **given,
+        )
         return folders
 
     return both
@@ -43,9 +53,11 @@ def gpu(monkeypatch):
     """A device that is not taken for the CPU, but computes there; returns what was stacked, and what trained alone."""
     used: list[str] = []
     monkeypatch.setattr(devices, "prepare", lambda *_: torch.device("cpu", 0))
-    for name in ("train_side_by_side", "train_student"):
+    for name in ("train_stacked", "train_student"):
         way = getattr(seeds, name)
-        monkeypatch.setattr(seeds, name, lambda *given, name=name, way=way: used.append(name) or way(*given))
+        monkeypatch.setattr(
+            seeds, name, lambda *given, name=name, way=way, **named: used.append(name) or way(*given, **named)
+        )
     return used
 
 
@@ -53,15 +65,23 @@ def test_on_a_cpu_each_seed_has_the_bytes_that_it_has_alone(distil, train_texts,
     for seed, folder in distil(tmp_path / "together").items():
         row = student_row("toy", "kim", "scratch", "default", 0, seed)
         student = Student(filters=16)
-        distil_seeds({seed: tmp_path / "alone"}, row, train_texts, test_texts, subwords, student, QUICK)
+        distil_seeds(
+            {seed: tmp_path / "alone"},
+            row,
+            train=train_texts,
+            test=test_texts,
+            embeddings=subwords,
+            student=student,
+            training=QUICK,
+        )
         assert differences(fingerprint(folder), fingerprint(tmp_path / "alone")) == []
 
 
 def test_side_by_side_the_files_are_the_same_but_for_their_numbers(distil, gpu, test_texts, subwords, tmp_path):
     one, other = distil(tmp_path / "one"), distil(tmp_path / "other")
-    assert gpu == ["train_side_by_side"] * 2
+    assert gpu == ["train_stacked"] * 2
     assert differences(fingerprint(tmp_path / "one"), fingerprint(tmp_path / "other")) == []
-    encoded = run.encode(load_subwords(subwords), read_texts(test_texts).texts, QUICK.max_pieces)
+    encoded = run.encode_pieces(load_subwords(subwords), read_texts(test_texts).texts, QUICK.max_pieces)
     accuracies, seconds = [], []
     for seed, folder in one.items():
         metrics = json.loads((folder / "metrics.json").read_text())
@@ -69,7 +89,7 @@ def test_side_by_side_the_files_are_the_same_but_for_their_numbers(distil, gpu, 
         accuracies.append(metrics["accuracy"])
         seconds.append(json.loads((folder / "timing.json").read_text())["train_seconds"])
         network, _ = load_student(folder, load_subwords(subwords))
-        predicted = seeds.student_logits(network, encoded).argmax(1)
+        predicted = seeds.predict_student(network, encoded).argmax(1)
         assert (predicted == read_texts(test_texts).labels).mean() == pytest.approx(accuracies[-1])
     assert min(accuracies) > 0.8 and seconds[0] == seconds[1] > 0  # a third by chance
     weights = [(folder / "model.safetensors").read_bytes() for folder in one.values()]
@@ -80,7 +100,7 @@ def test_networks_that_cannot_be_stacked_are_trained_one_after_the_other(distil,
     caplog.set_level("INFO")
     distil(tmp_path, "bilstm")
     assert gpu == ["train_student"] * 2
-    assert "BiLstm cannot be trained side by side: one seed after the other, on the CPU" in caplog.messages
+    assert "BiLstm does not support stacked training: training the seeds sequentially on the CPU" in caplog.messages
 
 
 def test_the_seconds_of_seeds_are_shares_of_what_they_took_together(distil, tmp_path, monkeypatch):

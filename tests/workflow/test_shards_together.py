@@ -12,8 +12,8 @@ from workflow_fixtures import Checkout, changed
 from gendist.config.sampling import Sampling
 from gendist.io.parquet import read_metadata
 from gendist.nn.pretrained import load_classifier, load_tokenizer
-from gendist.stages.logits.batches import predict_logits
-from gendist.stages.logits.score import in_bf16, score, score_files
+from gendist.stages.logits.batched_logits import predict_logits
+from gendist.stages.logits.score_texts import convert_to_bf16, score_file, score_files
 from gendist.stages.synthetic import generate_shards as generate_shards_module
 from gendist.stages.synthetic.generate_shards import generate_shards
 
@@ -43,7 +43,7 @@ def test_shards_made_and_scored_together_have_the_bytes_that_they_have_alone(sha
         )
         assert made.read_bytes() == (tmp_path / "alone.parquet").read_bytes()
         assert pq.read_table(made)["row"].to_pylist() == list(range(5 * number, 5 * number + 5))
-        score(encoder, made, tmp_path / "scored.parquet", 24, device="cpu")
+        score_file(encoder, made, tmp_path / "scored.parquet", 24, device="cpu")
         assert scored.read_bytes() == (tmp_path / "scored.parquet").read_bytes()
 
 
@@ -85,9 +85,9 @@ def test_a_classifier_in_bf16_keeps_its_head_in_float32(encoder):
     model, tokenizer = load_classifier(str(encoder), ["a", "b", "c"]), load_tokenizer(str(encoder))
     texts, _ = sentences(40, 3)
     exact = predict_logits(model, tokenizer, texts, 24)
-    half = in_bf16(copy.deepcopy(model))
+    half = convert_to_bf16(copy.deepcopy(model))
     assert half.bert.dtype == torch.bfloat16 and half.classifier.weight.dtype == torch.float32
-    found = predict_logits(half, tokenizer, texts, 24, fixed=256)
+    found = predict_logits(half, tokenizer, texts, 24, batch_tokens=256)
     assert 0 < np.abs(found - exact).max() < 0.02
     assert not np.array_equal(found, torch.from_numpy(found).bfloat16().float().numpy())
 

@@ -10,8 +10,8 @@ from transformers import BertConfig, BertForSequenceClassification, GPT2Config, 
 
 from gendist.config.dataset import Dataset
 from gendist.nn import devices
-from gendist.stages.texts.prepare import prepare_texts
-from gendist.stages.texts.tables import Texts, read_texts
+from gendist.stages.texts.prepare_texts import prepare_texts
+from gendist.stages.texts.text_tables import Texts, read_texts
 from tools.bench.timed_pairs import SkippedError
 
 NEWSBRIEFS = Path(__file__).parents[2] / "data" / "newsbriefs"

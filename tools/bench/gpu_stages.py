@@ -18,8 +18,8 @@ from gendist.jobs import out_of_memory
 from gendist.nn import devices
 from gendist.nn.pretrained import load_causal_lm, load_classifier
 from gendist.stages.generator.finetune_generator import freeze
-from gendist.stages.logits.batches import encoded_logits
-from gendist.stages.logits.score import FIXED_ON_GPU, in_bf16
+from gendist.stages.logits.batched_logits import predict_encoded
+from gendist.stages.logits.score_texts import GPU_BATCH_TOKENS, convert_to_bf16
 from gendist.stages.synthetic.batch_slots import RowRequest, Slots
 from gendist.stages.synthetic.device_gumbel_sampler import DeviceGumbelSampler
 from gendist.stages.synthetic.sampler import Sampler
@@ -255,8 +255,10 @@ def scoring(figures: "Figures", device: torch.device, shapes: Shapes) -> None:
     weights = 12 * config.num_hidden_layers * config.hidden_size**2
     with devices.allow_nondeterministic():
         for name, rows_to_score in (("float32", encoded[: len(encoded) // 10]), ("bf16", encoded)):
-            model = in_bf16(model) if name == "bf16" else model
-            score = partial(encoded_logits, model, rows_to_score, 0, 256, fixed=FIXED_ON_GPU)
+            model = convert_to_bf16(model) if name == "bf16" else model
+            score = partial(
+                predict_encoded, model, rows_to_score, pad_id=0, max_length=256, batch_tokens=GPU_BATCH_TOKENS
+            )
             rows = rate(partial(_counted, score))
             figures.add(f"{name}, rows of {np.mean(sizes):.0f} tokens", rows, "rows/s")
             figures.add("which is", 2e-12 * weights * float(np.mean(sizes)) * rows, "TFLOP/s")

@@ -17,12 +17,12 @@ from gendist.nn import devices
 from gendist.nn.pocket.packaged_files import packaged_subwords
 from gendist.predict.classifier import TextClassifier
 from gendist.predict.model import Model
-from gendist.stages.baselines.encoder import Encoder
-from gendist.stages.export.look_up import look_up_weights
+from gendist.stages.baselines.sentence_encoder import SentenceEncoder
+from gendist.stages.export.lookup_weights import lookup_weights
 from gendist.stages.students.architectures import build
-from gendist.stages.students.data import TrainingRows
-from gendist.stages.students.run import encode
-from gendist.stages.students.train import student_logits, train_student
+from gendist.stages.students.distil_student import encode_pieces
+from gendist.stages.students.train_student import predict_student, train_student
+from gendist.stages.students.training_rows import TrainingRows
 from tools.bench.bench_inputs import newsbriefs
 from tools.bench.timed_pairs import Case, Check
 from tools.bench.training import MAX_PIECES, STUDENT, subwords
@@ -82,13 +82,15 @@ def _student(steps: int = 300) -> tuple[Model, list[Check]]:
     network = build(subwords().vectors, STUDENT, len(train.label_names))
     rows = TrainingRows(train.texts, torch.from_numpy(train.labels), None, len(train.texts))
     settings = Training(min_steps=steps, max_steps=steps)
-    train_student(network, encode(subwords(), train.texts, MAX_PIECES), rows, STUDENT, settings, 0)
-    content = look_up_weights(network)
+    train_student(
+        network, encode_pieces(subwords(), train.texts, MAX_PIECES), rows, student=STUDENT, training=settings, seed=0
+    )
+    content = lookup_weights(network)
     if content is None:
         raise TypeError("Kim cannot be exported as look-up tables")
     pieces = (Path(packaged_subwords()) / "tokenizer.json").read_text(encoding="utf-8")
     model = Model(b"", content, pieces, train.label_names, 1.0, MAX_PIECES, ["text"], " ")
-    exact = student_logits(network, encode(subwords(), test.texts, MAX_PIECES)).argmax(1)
+    exact = predict_student(network, encode_pieces(subwords(), test.texts, MAX_PIECES)).argmax(1)
     logits = TextClassifier(model).logits(test.texts)
     changed = float(np.mean(logits.argmax(1) != exact))
     difference = float(np.abs(TextClassifier(model, compiled=True).logits(test.texts) - logits).max())
@@ -102,15 +104,17 @@ def _student(steps: int = 300) -> tuple[Model, list[Check]]:
 def _floret() -> Predict:
     import floret
 
-    from gendist.stages.baselines.fasttext import LABEL, SETTINGS, clean
+    from gendist.stages.baselines.fasttext import LABEL_PREFIX, SETTINGS, preprocess
 
     train, _ = newsbriefs()
     with tempfile.TemporaryDirectory(prefix="gendist-") as folder:
         source = Path(folder) / "train.txt"
-        lines = [f"{LABEL}{label} {clean(text)}\n" for label, text in zip(train.labels, train.texts, strict=True)]
+        lines = [
+            f"{LABEL_PREFIX}{label} {preprocess(text)}\n" for label, text in zip(train.labels, train.texts, strict=True)
+        ]
         source.write_text("".join(lines), encoding="utf-8")
-        model = floret.train_supervised(input=str(source), label=LABEL, verbose=0, **SETTINGS)
-    return lambda texts: [model.f.predict(f"{clean(text)}\n", 1, 0.0, "strict") for text in texts]
+        model = floret.train_supervised(input=str(source), label=LABEL_PREFIX, verbose=0, **SETTINGS)
+    return lambda texts: [model.f.predict(f"{preprocess(text)}\n", 1, 0.0, "strict") for text in texts]
 
 
 def _model2vec() -> Predict:
@@ -126,6 +130,6 @@ def _model2vec() -> Predict:
 
 def _encoder() -> Predict:
     train, _ = newsbriefs()
-    encoder = Encoder("minilm")
+    encoder = SentenceEncoder("minilm")
     regression = LogisticRegression(max_iter=1000).fit(encoder.embed(train.texts), train.labels)
     return lambda texts: regression.predict(encoder.embed(texts))

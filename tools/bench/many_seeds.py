@@ -7,9 +7,9 @@ import torch
 
 from gendist.config.student import Training
 from gendist.nn import devices
-from gendist.stages.students.data import TrainingRows
-from gendist.stages.students.pieces import Pieces
-from gendist.stages.students.side_by_side import train_side_by_side
+from gendist.stages.students.piece_ids import PieceIds
+from gendist.stages.students.train_stacked import train_stacked
+from gendist.stages.students.training_rows import TrainingRows
 from tools.bench.bench_inputs import gpu
 from tools.bench.timed_pairs import Case, Check
 from tools.bench.training import (
@@ -38,13 +38,13 @@ def cases(device: torch.device | None = None) -> list[Case]:
     """
     device = device or gpu()
     listed, logits = training_rows()
-    encoded, rows = Pieces.of(listed), synthetic_targets(logits)
+    encoded, rows = PieceIds.of(listed), synthetic_targets(logits)
     settings = Training(batch_size=BATCH, min_steps=STEPS, max_steps=STEPS, token_dropout=0.0)
     device_logits = logits.to(device)
 
-    def together(encoded: Pieces, rows: TrainingRows, settings: Training) -> list[torch.nn.Module]:
+    def together(encoded: PieceIds, rows: TrainingRows, settings: Training) -> list[torch.nn.Module]:
         students = [network(seed) for seed in range(SEEDS)]
-        train_side_by_side(students, encoded, rows, STUDENT, settings, range(SEEDS), device)
+        train_stacked(students, encoded, rows, student=STUDENT, training=settings, seeds=range(SEEDS), device=device)
         return students
 
     def ours() -> float:

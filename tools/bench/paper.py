@@ -33,19 +33,19 @@ from gendist.nn import devices
 from gendist.nn.packed_linear import pack_linear_layers
 from gendist.nn.pretrained import load_tokenizer
 from gendist.stages.generator.finetune_generator import freeze
-from gendist.stages.logits.batches import predict_logits
-from gendist.stages.logits.cascade import in_integers
-from gendist.stages.logits.score import FIXED, FIXED_ON_GPU, in_bf16
+from gendist.stages.logits.batched_logits import predict_logits
+from gendist.stages.logits.int8_cascade import int8_copy
+from gendist.stages.logits.score_texts import BATCH_TOKENS, GPU_BATCH_TOKENS, convert_to_bf16
 from gendist.stages.students.architectures import build
-from gendist.stages.students.data import TrainingRows
-from gendist.stages.students.pieces import Pieces
-from gendist.stages.students.run import encode
-from gendist.stages.students.seeds import device_for, fitted_seeds, logits_of_seeds
-from gendist.stages.students.train import Schedule
+from gendist.stages.students.distil_student import encode_pieces
+from gendist.stages.students.piece_ids import PieceIds
+from gendist.stages.students.train_seeds import predict_seeds, train_seeds, training_device
+from gendist.stages.students.train_student import TrainingSchedule
+from gendist.stages.students.training_rows import TrainingRows
 from gendist.stages.synthetic.sampler import Sampler
-from gendist.stages.teacher.course import Course
-from gendist.stages.teacher.finetune import trained_epochs
-from gendist.stages.texts.tables import Texts
+from gendist.stages.teacher.finetune_teacher import train_epochs
+from gendist.stages.teacher.finetuning_state import FinetuningState
+from gendist.stages.texts.text_tables import Texts
 from tools.bench.bench_inputs import bert, gpt2, newsbriefs
 from tools.bench.finetuning import finetune_one_epoch, random_sequences
 from tools.bench.generation import sample_rows
@@ -113,10 +113,10 @@ def amounts(study: Study, sizes: Mapping[str, tuple[int, int]]) -> dict[str, flo
     return found
 
 
-def _schedule(study: Study, run: Run, n_real: int) -> Schedule:
+def _schedule(study: Study, run: Run, n_real: int) -> TrainingSchedule:
     kept = 0 if run.regime == "synthetic" else n_real
     count = run.n_synthetic if run.regime in WITH_SYNTHETIC else 0
-    return Schedule.of(kept + count, kept, study.trainings[study.training])
+    return TrainingSchedule.of(kept + count, kept, study.trainings[study.training])
 
 
 KINDS = ("generate", "finetune", "score", "train", "test")
@@ -172,8 +172,8 @@ def _of_teacher(
         model = teacher()
         labels = np.arange(len(texts)) % model.config.num_labels
         some = Texts(np.arange(len(texts)), texts, labels, [str(i) for i in range(model.config.num_labels)])
-        kept: Checkpoints[Course] = Checkpoints(WorkFolder(None, Path("teacher"), {}), Course())
-        for _ in trained_epochs(model, tokenizer, some, 1, settings, kept):
+        kept: Checkpoints[FinetuningState] = Checkpoints(WorkFolder(None, Path("teacher"), {}), FinetuningState())
+        for _ in train_epochs(model, tokenizer, some, epochs=1, settings=settings, checkpoints=kept):
             pass
         return float(len(texts))
 
@@ -185,11 +185,11 @@ def _of_teacher(
     def fast() -> Any:
         if settings.precision != "auto":
             return exact()
-        return in_integers(teacher()) if device == devices.CPU else in_bf16(copy.deepcopy(teacher()))
+        return int8_copy(teacher()) if device == devices.CPU else convert_to_bf16(copy.deepcopy(teacher()))
 
     def score(model: Callable[[], Any]) -> float:
-        fixed = FIXED if device == devices.CPU else FIXED_ON_GPU
-        return float(len(predict_logits(model(), tokenizer, texts, settings.max_tokens, fixed=fixed)))
+        fixed = BATCH_TOKENS if device == devices.CPU else GPU_BATCH_TOKENS
+        return float(len(predict_logits(model(), tokenizer, texts, settings.max_tokens, batch_tokens=fixed)))
 
     return {
         "finetune teachers": ("rows", train),
@@ -205,14 +205,14 @@ def _of_student(study: Study, name: str, device: torch.device, texts: list[str])
 
     @cache
     def prepared() -> tuple[Any, ...]:
-        encoded = Pieces.joined([encode(subwords(), texts, training.max_pieces)] * 4)
+        encoded = PieceIds.joined([encode_pieces(subwords(), texts, training.max_pieces)] * 4)
         rows = TrainingRows([""] * len(encoded), None, torch.randn(len(encoded), classes), 0)
         build_one = partial(build, subwords().vectors, student, classes)
-        return encoded, rows, build_one, device_for(build_one, device)
+        return encoded, rows, build_one, training_device(build_one, device)
 
     def fitted() -> list[torch.nn.Module]:
         encoded, rows, build_one, place = prepared()
-        return fitted_seeds(build_one, encoded, rows, student, training, seeds, place)
+        return train_seeds(build_one, encoded, rows, student=student, training=training, seeds=seeds, device=place)
 
     networks = cache(fitted)
 
@@ -222,7 +222,7 @@ def _of_student(study: Study, name: str, device: torch.device, texts: list[str])
 
     def test() -> float:
         encoded, _, _, place = prepared()
-        logits_of_seeds(networks(), encoded, place)
+        predict_seeds(networks(), encoded, place)
         return float(len(encoded) * len(seeds))
 
     return {f"train students, {name}": ("steps", train), f"test students, {name}": ("rows", test)}

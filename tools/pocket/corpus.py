@@ -1,4 +1,4 @@
-"""Plain text in, paragraphs or token windows out."""
+"""Read text corpora as articles, paragraphs and token streams."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain, islice
@@ -20,12 +20,12 @@ def corpus_files(folder: Path) -> list[Path]:
     """
     files = sorted(folder.glob("*.parquet"))
     if not files:
-        raise GendistError(f"corpus {folder}: no *.parquet file there; expected files with a column 'text'")
+        raise GendistError(f"corpus {folder}: no *.parquet file; expected files with a column 'text'")
     return files
 
 
 def articles(files: Sequence[Path], skip: int = 0, limit: int | None = None) -> Iterator[str]:
-    """Yield the ``text`` column row by row, leaving out the first ``skip`` rows.
+    """Yield the ``text`` column row by row, after the first ``skip`` rows.
 
     Raises:
         GendistError: if a file is missing, is not Parquet, or has no such column.
@@ -49,7 +49,7 @@ def articles(files: Sequence[Path], skip: int = 0, limit: int | None = None) -> 
 
 
 def paragraphs(texts: Iterator[str], min_chars: int = 80) -> Iterator[str]:
-    """Split articles at newlines; pieces shorter than ``min_chars`` are captions and crumbs."""
+    """Split articles at newlines and skip paragraphs shorter than ``min_chars``, which are mostly captions."""
     for text in texts:
         for paragraph in text.split("\n"):
             if len(paragraph) >= min_chars:
@@ -59,18 +59,17 @@ def paragraphs(texts: Iterator[str], min_chars: int = 80) -> Iterator[str]:
 def token_stream(texts: Iterable[str], tokenizer: Tokenizer, start: int, end: int) -> np.ndarray:
     """Return token ids, ``start text end start text end ...``, as uint16.
 
-    Each paragraph is a document of its own, because the rows that a generator
-    is later finetuned on are short and self-contained too.
+    Each paragraph is a separate document, like the short texts of finetuning.
 
     Raises:
-        GendistError: if the vocabulary does not fit 16 bits.
+        GendistError: if token ids do not fit in 16 bits.
     """
     if tokenizer.get_vocab_size() > 1 << 16:
         raise GendistError(f"a vocabulary of {tokenizer.get_vocab_size()} does not fit the 16-bit token stream")
-    pieces = [np.zeros(0, dtype=np.uint16)]
+    chunks = [np.zeros(0, dtype=np.uint16)]
     texts = iter(texts)
     while batch := list(islice(texts, 1000)):
         encodings = tokenizer.encode_batch_fast(batch, add_special_tokens=False)
         ids = chain.from_iterable((start, *encoding.ids, end) for encoding in encodings)
-        pieces.append(np.fromiter(ids, dtype=np.uint16))
-    return np.concatenate(pieces)
+        chunks.append(np.fromiter(ids, dtype=np.uint16))
+    return np.concatenate(chunks)

@@ -1,4 +1,4 @@
-"""Pretrain the pocket generator on plain text for a given time, resumable at every checkpoint."""
+"""Pretrain the pocket generator on plain text for a fixed time, with checkpoints."""
 
 import json
 import logging
@@ -16,25 +16,25 @@ from gendist.errors import GendistError
 from gendist.io.provenance import KEY, Provenance, hash_file
 from gendist.nn.pocket.minilm import PACKAGE, encoder_folder
 from gendist.nn.pocket.pocket_tokenizer import generator_tokenizer
-from tools.pocket.checkpoint import TrainingState, load_checkpoint, save_checkpoint
-from tools.pocket.model import NextTokenLoss, generator_config, stack_encoder, trained_weights
-from tools.pocket.optimizers import learning_rate, make_optimizers, take_step
-from tools.pocket.pack import pack_generator
-from tools.pocket.settings import HELD_OUT, Pretraining
-from tools.pocket.windows import batches, held_out_windows, source_files, stream_hash, training_stream
+from tools.pocket.checkpoint import PretrainingState, load_checkpoint, save_checkpoint
+from tools.pocket.generator_model import NextTokenLoss, generator_config, stack_encoder, trained_weights
+from tools.pocket.optimizers import learning_rate_factor, make_optimizers, optimizer_step
+from tools.pocket.pack_generator import pack_generator
+from tools.pocket.pretraining_settings import HELD_OUT, Pretraining
+from tools.pocket.token_windows import corpus_paths, held_out_windows, iter_batches, stream_hash, training_stream
 
 log = logging.getLogger(__name__)
 
 
 def pretrain(settings: Pretraining, clock: Callable[[], float] = time.monotonic) -> Path:
-    """Run (or resume) the pretraining, on a GPU if there is one; return the file of int8 weights.
+    """Run or resume the pretraining, on a GPU if available; returns the file of int8 weights.
 
     Args:
-        settings: of the run.
-        clock: seconds from any origin.
+        settings: settings of the run.
+        clock: monotonic clock in seconds.
 
     Raises:
-        GendistError: if a corpus is missing or too short, a checkpoint is of another run, or the loss diverges.
+        GendistError: if a corpus is missing or too short, a checkpoint does not match, or the loss diverges.
     """
     if is_finished(settings):
         return settings.weights
@@ -47,20 +47,20 @@ def pretrain(settings: Pretraining, clock: Callable[[], float] = time.monotonic)
     torch.manual_seed(settings.seed)
     counts = np.bincount(ids, minlength=tokenizer.get_vocab_size())
     model = stack_encoder(encoder, settings.layers, counts).train().to(device)
-    state = TrainingState(model, make_optimizers(model, settings))
+    state = PretrainingState(model, make_optimizers(model, settings))
     corpus = stream_hash(settings, tokenizer)
     load_checkpoint(settings, state, corpus)
     if state.step == 0:
         settings.curve.unlink(missing_ok=True)
     loss = NextTokenLoss(model, compiled=device.type == "cuda")
     if device.type == "cuda":
-        loss(held_out[: settings.batch]).backward()  # compiles before the clock starts
+        loss(held_out[: settings.batch]).backward()  # compile before timing starts
         model.zero_grad()
     stream = torch.from_numpy(ids.astype(np.int32)).to(device)
     _train(settings, state, stream, loss_of=loss, held_out=held_out, corpus=corpus, clock=clock)
     provenance = Provenance(
         "pocket-generator",
-        inputs={file.name: hash_file(file) for file in source_files(settings)},
+        inputs={file.name: hash_file(file) for file in corpus_paths(settings)},
         settings=settings.recipe,
         seed=settings.seed,
         source_models={settings.base.name if settings.base else PACKAGE: hash_file(encoder / "model.safetensors")},
@@ -72,17 +72,17 @@ def pretrain(settings: Pretraining, clock: Callable[[], float] = time.monotonic)
 
 
 def is_finished(settings: Pretraining) -> bool:
-    """Whether the weights exist and were made with these settings."""
+    """Return whether the weights exist and match these settings."""
     if not settings.weights.exists():
         return False
     with safe_open(settings.weights, "pt") as stored:
-        made = json.loads((stored.metadata() or {}).get(KEY, "{}"))
-    return made.get("settings") == settings.recipe and made.get("seed") == settings.seed
+        provenance = json.loads((stored.metadata() or {}).get(KEY, "{}"))
+    return provenance.get("settings") == settings.recipe and provenance.get("seed") == settings.seed
 
 
 def _train(
     settings: Pretraining,
-    state: TrainingState,
+    state: PretrainingState,
     stream: torch.Tensor,
     *,
     loss_of: NextTokenLoss,
@@ -90,16 +90,16 @@ def _train(
     corpus: str,
     clock: Callable[[], float],
 ) -> None:
-    """Train until the time is used up; scoring and saving do not count."""
+    """Train until the time limit; evaluation and checkpoints are not timed."""
     first_step, first_seconds = state.step, state.seconds
     saved = state.seconds
     before = clock()
-    for ids in batches(stream, settings, state.step):
+    for ids in iter_batches(stream, settings, state.step):
         if state.seconds >= settings.seconds:
             return
         loss = loss_of(ids)
         loss.backward()
-        take_step(state.optimizers, learning_rate(state.step, state.seconds, settings), settings)
+        optimizer_step(state.optimizers, learning_rate_factor(state.step, state.seconds, settings), settings)
         state.step += 1
         now = clock()
         state.seconds += now - before
@@ -118,23 +118,23 @@ def _train(
             raise GendistError(f"step {state.step}: the loss is {record['loss']}; lower the learning rates")
         if save:
             record[HELD_OUT] = round(held_out_loss(loss_of, held_out, settings.batch), 4)
-        _report(settings, record)
+        _append_record(settings, record)
         rate = (state.step - first_step) * settings.step_tokens / (state.seconds - first_seconds)
-        left = max(0.0, settings.seconds - state.seconds)
-        log.info("%s  %.0f tokens/s, %.1f minutes left", record, rate, left / 60)
-        if save:  # after the curve: a kill in between repeats a record, the other order would lose one
+        remaining = max(0.0, settings.seconds - state.seconds)
+        log.info("%s  %.0f tokens/s, %.1f minutes left", record, rate, remaining / 60)
+        if save:  # after the curve: if killed in between, a record is repeated rather than lost
             save_checkpoint(settings, state, corpus)
             saved = state.seconds
             before = clock()
 
 
-def _report(settings: Pretraining, record: dict[str, Any]) -> None:
+def _append_record(settings: Pretraining, record: dict[str, Any]) -> None:
     with settings.curve.open("a", encoding="utf-8") as lines:
         lines.write(json.dumps(record) + "\n")
 
 
 @torch.no_grad()
 def held_out_loss(loss_of: NextTokenLoss, windows: torch.Tensor, batch: int) -> float:
-    """Return the mean nats per token of windows of ids, shape (windows, tokens), read ``batch`` at a time."""
+    """Return the mean loss in nats per token of windows (windows, tokens), in batches of ``batch``."""
     losses = [float(loss_of(part)) * len(part) for part in windows.split(batch)]
     return sum(losses) / len(windows)

@@ -16,10 +16,10 @@ from gendist.analysis.report_page.sources import Row, read_rows
 from gendist.config.study import Study
 from gendist.errors import GendistError
 from gendist.io.parquet import read_metadata, read_parquet
-from gendist.stages.evaluation.classes import class_scores, confusion, score_intervals
+from gendist.stages.evaluation.class_scores import bootstrap_intervals, class_scores, confusion_matrix
 from gendist.stages.evaluation.metrics import ece
-from gendist.stages.logits.files import read_logits
-from gendist.stages.texts.tables import Texts, read_texts
+from gendist.stages.logits.logits_files import read_logits
+from gendist.stages.texts.text_tables import Texts, read_texts
 
 LICENCES = {
     "minilm": "Apache-2.0",
@@ -194,8 +194,8 @@ def _logits(predictions: Path, texts: Texts) -> np.ndarray:
 
 def _classes(texts: Texts, predicted: np.ndarray) -> list[ClassScore]:
     names = texts.label_names
-    scores = class_scores(confusion(texts.labels, predicted, len(names))) * 100
-    low, high = score_intervals(texts.labels, predicted, len(names)) * 100
+    scores = class_scores(confusion_matrix(texts.labels, predicted, len(names))) * 100
+    low, high = bootstrap_intervals(texts.labels, predicted, len(names)) * 100
     sizes = np.bincount(texts.labels, minlength=len(names))
 
     def known(value: float) -> float | None:

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from gendist.stages.evaluation.predictor import Predictor
-from gendist.stages.texts.tables import read_texts
+from gendist.stages.texts.text_tables import read_texts
 
 
 def load_baseline(name: str, folder: Path, test: Path, static: Path | None = None) -> Predictor:

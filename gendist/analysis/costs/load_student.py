@@ -10,9 +10,9 @@ from gendist.io.files import read_json
 from gendist.nn import devices
 from gendist.stages.evaluation.predictor import Predictor
 from gendist.stages.students.architectures import build
-from gendist.stages.students.run import encode
+from gendist.stages.students.distil_student import encode_pieces
 from gendist.stages.students.subwords import SENTENCEPIECE, TOKENIZER, load_subwords
-from gendist.stages.students.train import student_logits
+from gendist.stages.students.train_student import predict_student
 
 
 def load_student(folder: Path, embeddings: Path) -> Predictor:
@@ -34,7 +34,9 @@ def load_student(folder: Path, embeddings: Path) -> Predictor:
     network.load_state_dict(weights)
     tokenizer = TOKENIZER if (embeddings / TOKENIZER).is_file() else SENTENCEPIECE
     return Predictor(
-        lambda texts: student_logits(network, encode(subwords, list(texts), description["max_pieces"])).argmax(1),
+        lambda texts: predict_student(network, encode_pieces(subwords, list(texts), description["max_pieces"])).argmax(
+            1
+        ),
         [folder / "model.safetensors", folder / "student.json", embeddings / tokenizer],
         "torch",
     )

@@ -6,7 +6,7 @@ from gendist.nn import devices
 from gendist.nn.packed_linear import pack_linear_layers
 from gendist.nn.pretrained import class_names, load_classifier, load_tokenizer
 from gendist.stages.evaluation.predictor import Predictor
-from gendist.stages.logits.batches import predict_logits
+from gendist.stages.logits.batched_logits import predict_logits
 
 NOT_SHIPPED = ("gendist.json", "history.json", "timing.json")
 

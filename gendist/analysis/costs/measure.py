@@ -11,7 +11,7 @@ import numpy as np
 
 from gendist.io.files import write_json
 from gendist.stages.evaluation.predictor import Predictor
-from gendist.stages.texts.tables import read_texts
+from gendist.stages.texts.text_tables import read_texts
 
 TEXTS = 200
 """Test texts that are labelled one by one; as many are labelled at once."""

@@ -20,7 +20,7 @@ from gendist.io.files import write_json, write_text
 from gendist.io.parquet import read_parquet, write_parquet_parts
 from gendist.io.provenance import Provenance, hash_file
 from gendist.stages.generator.generator_folder import read_record_file
-from gendist.stages.logits.files import read_logits
+from gendist.stages.logits.logits_files import read_logits
 from gendist.stages.synthetic.repeats_table import (
     GRAM,
     Repeats,
@@ -29,7 +29,7 @@ from gendist.stages.synthetic.repeats_table import (
     is_duplicate_or_copy,
     read_repeats,
 )
-from gendist.stages.texts.tables import Texts, read_texts
+from gendist.stages.texts.text_tables import Texts, read_texts
 
 log = logging.getLogger(__name__)
 

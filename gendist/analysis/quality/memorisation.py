@@ -16,7 +16,7 @@ from gendist.io.files import write_text
 from gendist.io.parquet import read_parquet
 from gendist.stages.synthetic.pool_reader import iter_pool_batches
 from gendist.stages.synthetic.repeats_table import GRAM
-from gendist.stages.texts.tables import read_texts
+from gendist.stages.texts.text_tables import read_texts
 
 HEADER = [
     "dataset",

@@ -15,7 +15,7 @@ from gendist.io.parquet import write_parquet
 from gendist.io.provenance import Provenance, hash_file
 from gendist.stages.synthetic.pool_reader import iter_pool_batches
 from gendist.stages.synthetic.repeats_table import SCHEMA
-from gendist.stages.texts.tables import read_texts
+from gendist.stages.texts.text_tables import read_texts
 
 log = logging.getLogger(__name__)
 

@@ -14,7 +14,7 @@ from gendist.errors import GendistError
 from gendist.io import escape
 from gendist.io.files import read_json, write_text
 from gendist.io.parquet import read_parquet
-from gendist.stages.logits.files import read_logits
+from gendist.stages.logits.logits_files import read_logits
 
 Record = Mapping[str, Any]
 """The content of a ``quality.json``."""

@@ -15,9 +15,15 @@ from gendist.analysis.table_files import Cell, write_csv
 from gendist.errors import GendistError
 from gendist.io.files import read_json
 from gendist.io.parquet import read_parquet
-from gendist.stages.evaluation.classes import SCORES, class_scores, confusion, reliability, score_intervals
-from gendist.stages.logits.files import read_logits
-from gendist.stages.texts.tables import Texts, read_texts
+from gendist.stages.evaluation.class_scores import (
+    SCORES,
+    bootstrap_intervals,
+    class_scores,
+    confusion_matrix,
+    reliability_bins,
+)
+from gendist.stages.logits.logits_files import read_logits
+from gendist.stages.texts.text_tables import Texts, read_texts
 
 log = logging.getLogger(__name__)
 
@@ -108,7 +114,7 @@ def _read(system: str, files: Sequence[Path], texts: Texts, test: Path) -> Predi
 
 def _write_confusion(best: Predictions, texts: Texts, folder: Path) -> None:
     names = texts.label_names
-    counts = confusion(texts.labels, best.predicted, len(names))
+    counts = confusion_matrix(texts.labels, best.predicted, len(names))
     rows: list[list[Cell]] = [[name, *map(int, line)] for name, line in zip(names, counts, strict=True)]
     write_csv(folder / "confusion.csv", ["gold", *names], rows)
     with styled():
@@ -117,8 +123,8 @@ def _write_confusion(best: Predictions, texts: Texts, folder: Path) -> None:
 
 def _write_per_class(best: Predictions, texts: Texts, folder: Path) -> None:
     names = texts.label_names
-    scores = class_scores(confusion(texts.labels, best.predicted, len(names))) * 100
-    low, high = score_intervals(texts.labels, best.predicted, len(names)) * 100
+    scores = class_scores(confusion_matrix(texts.labels, best.predicted, len(names))) * 100
+    low, high = bootstrap_intervals(texts.labels, best.predicted, len(names)) * 100
     sizes = np.bincount(texts.labels, minlength=len(names))
     rows: list[dict[str, Cell]] = []
     for place, name in enumerate(names):
@@ -144,7 +150,7 @@ def _write_reliability(best: Predictions, texts: Texts, folder: Path, temperatur
     groups: dict[str, list[dict[str, Cell]]] = {}
     divisors = {PLAIN: 1.0} | ({f"temperature {temperature:.3g}": temperature} if temperature else {})
     for name, divisor in divisors.items():
-        bins = reliability(labels, softmax(logits / divisor, axis=1))
+        bins = reliability_bins(labels, softmax(logits / divisor, axis=1))
         edges = np.linspace(0, 100, len(bins.rows) + 1)
         groups[name] = [
             {

@@ -11,7 +11,7 @@ from gendist.errors import GendistError
 from gendist.io import escape
 from gendist.io.files import write_text
 from gendist.stages.synthetic.detokenize import detokenize
-from gendist.stages.texts.tables import read_texts
+from gendist.stages.texts.text_tables import read_texts
 
 SHOWN = 500
 """Characters of a text in Markdown; CSV has all of it."""

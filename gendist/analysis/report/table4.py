@@ -11,7 +11,7 @@ from gendist.analysis.table_files import Cell, markdown_table, write_csv
 from gendist.io import escape
 from gendist.io.files import write_text
 from gendist.stages.synthetic.detokenize import detokenize
-from gendist.stages.texts.tables import Texts, read_texts
+from gendist.stages.texts.text_tables import Texts, read_texts
 
 NEIGHBOURS = 3
 SHOWN = 400

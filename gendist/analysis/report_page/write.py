@@ -22,7 +22,7 @@ from gendist.analysis.report_page.tables import Sample
 from gendist.errors import GendistError
 from gendist.io.files import write_text
 from gendist.io.parquet import read_parquet
-from gendist.stages.texts.tables import read_texts
+from gendist.stages.texts.text_tables import read_texts
 
 
 @dataclass(frozen=True)

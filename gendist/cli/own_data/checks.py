@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from gendist.cli.own_data.rows import Dropped, Rows
 from gendist.cli.own_data.split import same_texts
 from gendist.io.escape import shorten
-from gendist.stages.texts.alike import groups, normalised
+from gendist.stages.texts.similar_labels import group_similar_labels, normalise_text
 
 FEW = 20
 """Classes below this are learned badly."""
@@ -57,7 +57,7 @@ def _contradictions(rows: Rows) -> Iterator[str]:
 
 def _alike_labels(rows: Rows) -> Iterator[str]:
     counts = rows.counts
-    for names in groups(counts):
+    for names in group_similar_labels(counts):
         told = " and ".join(f"'{name}' ({counts[name]:,} rows)" for name in names)
         numbers = all(name.strip().replace(".", "", 1).isdecimal() for name in names)
         differ = "are the same number" if numbers else "differ in case or spaces only"
@@ -81,8 +81,8 @@ def _sizes(rows: Rows) -> Iterator[str]:
 
 def shared_texts(train: Rows, test: Rows) -> Iterator[str]:
     """Yield a warning about test texts that stand among the training rows."""
-    known = {normalised(text): place for place, text in reversed(list(enumerate(train.texts)))}
-    found = [i for i, text in enumerate(test.texts) if normalised(text) in known]
+    known = {normalise_text(text): place for place, text in reversed(list(enumerate(train.texts)))}
+    found = [i for i, text in enumerate(test.texts) if normalise_text(text) in known]
     if found:
         pair = f"{_where(test, found[:1])} of {test.name} is {train.unit} {_number(train, known, test, found[0])}"
         yield (
@@ -92,7 +92,7 @@ def shared_texts(train: Rows, test: Rows) -> Iterator[str]:
 
 
 def _number(train: Rows, known: dict[str, int], test: Rows, place: int) -> int:
-    return train.numbers[known[normalised(test.texts[place])]]
+    return train.numbers[known[normalise_text(test.texts[place])]]
 
 
 def dropped_rows(dropped: Sequence[Dropped], unit: str) -> Iterator[str]:

@@ -9,9 +9,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from gendist.io.files import write_text
-from gendist.stages.texts.alike import groups
-from gendist.stages.texts.labelled import label_fault, label_of
-from gendist.stages.texts.sources import Source
+from gendist.stages.texts.labelled_rows import label_error, read_label
+from gendist.stages.texts.raw_rows import RawRows
+from gendist.stages.texts.similar_labels import group_similar_labels
 
 SEPARATOR = " "
 """Between joined columns, as the study's default."""
@@ -64,16 +64,16 @@ class Dropped:
     why: str
 
 
-def clean_rows(source: Source, text: Sequence[str], label: str) -> tuple[Rows, list[Dropped]]:
+def clean_rows(source: RawRows, text: Sequence[str], label: str) -> tuple[Rows, list[Dropped]]:
     """Keep the rows that have a text and a label."""
     kept, dropped = Rows(source.name, source.unit, [], [], []), []
-    for row, number in enumerate(source.rows):
+    for row, number in enumerate(source.numbers):
         parts = [source.columns[column][row] for column in text]
         why = fault_of(parts)
         name = ""
         if not why:
-            fault = label_fault(source.columns[label][row])
-            name = "" if fault else label_of(source, row, label)
+            fault = label_error(source.columns[label][row])
+            name = "" if fault else read_label(source, row, label)
             why = f"label {fault}" if fault else "" if name else EMPTY_LABEL
         if why:
             dropped.append(Dropped(number, why))
@@ -107,7 +107,7 @@ def merge_alike(rows: Rows) -> tuple[Rows, list[str]]:
 def merge_as(rows: Rows, names: Iterable[str]) -> tuple[Rows, list[str]]:
     """Do the same with the first of some names that fits."""
     counts = rows.counts
-    renamed = {name: found[0] for found in groups(dict.fromkeys([*names, *counts])) for name in found[1:]}
+    renamed = {name: found[0] for found in group_similar_labels(dict.fromkeys([*names, *counts])) for name in found[1:]}
     told = [f"'{name}' ({counts[name]:,} rows) merged into '{renamed[name]}'" for name in renamed if name in counts]
     return replace(rows, labels=[renamed.get(name, name) for name in rows.labels]), told
 

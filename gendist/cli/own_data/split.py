@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from gendist.cli.own_data.rows import Rows
-from gendist.stages.texts.alike import normalised
+from gendist.stages.texts.similar_labels import normalise_text
 
 SHARE = 0.2
 """Share of the rows that become test rows ..."""
@@ -21,7 +21,7 @@ def same_texts(rows: Rows) -> list[list[int]]:
     """Group the places of rows whose normalised texts are equal, in order of appearance."""
     groups: dict[str, list[int]] = {}
     for place, text in enumerate(rows.texts):
-        groups.setdefault(normalised(text), []).append(place)
+        groups.setdefault(normalise_text(text), []).append(place)
     return list(groups.values())
 
 

@@ -26,7 +26,7 @@ from gendist.errors import GendistError
 from gendist.io.delimited import Reading
 from gendist.io.encodings import COMMAND_OPTION, guess_encoding
 from gendist.io.files import write_text
-from gendist.stages.texts.sources import TEXT_FILES, Source, read_file, require_kind
+from gendist.stages.texts.raw_rows import TEXT_SUFFIXES, RawRows, read_rows, require_file_type
 
 CORES = 2
 SAMPLE = 20_000
@@ -38,7 +38,7 @@ class Table:
     """A file with all its columns."""
 
     path: Path
-    source: Source
+    source: RawRows
 
     @property
     def encoding(self) -> str:
@@ -79,14 +79,14 @@ def read_table(path: Path, reading: Reading, guess: bool, wanted: Sequence[str] 
     Raises:
         GendistError: if the file cannot be read, or has no rows.
     """
-    require_kind(path)
-    if guess and path.suffix.lower() in TEXT_FILES:
+    require_file_type(path)
+    if guess and path.suffix.lower() in TEXT_SUFFIXES:
         try:
             reading = replace(reading, encoding=guess_encoding(path.read_bytes()))
         except OSError as error:
             raise GendistError(f"{path}: cannot be read ({error.strerror})") from None
-    source = read_file(path, None, reading, option=COMMAND_OPTION, expected=wanted)
-    if not source.rows:
+    source = read_rows(path, None, reading=reading, option=COMMAND_OPTION, expected=wanted)
+    if not source.numbers:
         raise GendistError(f"{path}: no rows")
     return Table(path, source)
 
@@ -98,7 +98,7 @@ def require_columns(table: Table, names: Sequence[str]) -> None:
         GendistError: for the first.
     """
     for name in names:
-        if name in table.source.twice:
+        if name in table.source.duplicate_columns:
             raise GendistError(f"{table.path}: column '{name}' stands twice in the header; rename one of them")
         if name not in table.source.columns:
             has = ", ".join(f"'{column}'" for column in table.source.columns)

@@ -1,1 +1,1 @@
-"""The two baselines of the paper's Table 1: TF-IDF with a linear SVM, and fastText."""
+"""Baselines stage: systems trained on the labelled real rows alone, without distillation."""

@@ -15,39 +15,38 @@ from gendist.io.checksums import require_intact_tensors, sealed
 from gendist.io.files import read_json, write_bytes, write_json
 from gendist.io.provenance import KEY, Provenance, hash_file
 from gendist.stages.evaluation.predictor import Predictor
-from gendist.stages.evaluation.runs import RunRow, write_run
-from gendist.stages.texts.tables import read_texts
+from gendist.stages.evaluation.run_folder import RunRow, write_run
+from gendist.stages.texts.text_tables import read_texts
 
-# Common defaults, chosen without a look at any test set. Single words only: pairs would add
-# many features that occur once, which about 100 rows per class cannot weigh.
+# Common defaults, not tuned on test rows. Unigrams only: most bigrams occur once in 100 rows per class.
 VECTORIZER = {"sublinear_tf": True}
-WEIGHTS, WORDS = "svm.safetensors", "vocabulary.json"
+WEIGHTS_FILE, VOCABULARY_FILE = "svm.safetensors", "vocabulary.json"
 SVM = {"C": 1.0, "max_iter": 10_000, "random_state": 0}
 
 
 def fit_tfidf_svm(train: Path, test: Path, folder: Path, dataset: str) -> None:
-    """Fit on the training rows, predict the test rows and write the run and its model.
+    """Fit on the training rows, predict the test rows and write the run folder with the model.
 
-    The run has no logits (the SVM gives no probabilities) and no seed (it has one solution).
+    The run has no logits, because the SVM has no probabilities, and no seed, because its solution is unique.
 
     Args:
-        train: texts file to learn from.
-        test: texts file to predict.
+        train: Parquet file of training rows.
+        test: Parquet file of test rows.
         folder: run folder to write.
-        dataset: the dataset's name in the tables.
+        dataset: name of the dataset.
 
     Raises:
-        GendistError: if a file is missing or damaged, or the training rows hold no word or one class only.
+        GendistError: if a file is missing or damaged, or the training rows have no words or only one class.
     """
-    rows, unseen = read_texts(train), read_texts(test)
+    rows, test_rows = read_texts(train), read_texts(test)
     vectorizer = TfidfVectorizer(**VECTORIZER)
     svm = LinearSVC(**SVM)
-    began = time.perf_counter()
+    start = time.perf_counter()
     try:
         svm.fit(vectorizer.fit_transform(rows.texts), rows.labels)
     except ValueError as error:  # an empty vocabulary, or a single class
         raise GendistError(f"{train}: {str(error).splitlines()[0]}") from None
-    seconds = time.perf_counter() - began
+    seconds = time.perf_counter() - start
     provenance = Provenance(
         "baselines",
         inputs={"train": hash_file(train), "test": hash_file(test)},
@@ -62,12 +61,12 @@ def fit_tfidf_svm(train: Path, test: Path, folder: Path, dataset: str) -> None:
             n_real=len(rows.texts),
             n_parameters=int(svm.coef_.size + svm.intercept_.size),
         ),
-        unseen.ids,
-        unseen.labels,
-        svm.predict(vectorizer.transform(unseen.texts)),
-        None,
-        provenance,
-        seconds,
+        ids=test_rows.ids,
+        labels=test_rows.labels,
+        predicted=svm.predict(vectorizer.transform(test_rows.texts)),
+        logits=None,
+        provenance=provenance,
+        train_seconds=seconds,
     )
 
 
@@ -77,16 +76,16 @@ def load_tfidf_svm(folder: Path) -> Predictor:
     Raises:
         GendistError: if a file is missing or damaged.
     """
-    words = read_json(folder / WORDS)
-    require_intact_tensors(folder / WEIGHTS)
+    vocabulary = read_json(folder / VOCABULARY_FILE)
+    require_intact_tensors(folder / WEIGHTS_FILE)
     try:
-        stored = load_file(folder / WEIGHTS)
+        stored = load_file(folder / WEIGHTS_FILE)
         arrays = {name: stored[name] for name in ("idf", "coef", "intercept", "classes")}
     except (OSError, SafetensorError, KeyError) as error:
         raise GendistError(
-            f"{folder / WEIGHTS}: missing or damaged ({error}); delete its folder and run again"
+            f"{folder / WEIGHTS_FILE}: missing or damaged ({error}); delete its folder and run again"
         ) from None
-    vectorizer = TfidfVectorizer(**VECTORIZER, vocabulary=words)
+    vectorizer = TfidfVectorizer(**VECTORIZER, vocabulary=vocabulary)
     vectorizer.idf_ = arrays["idf"]
     svm = LinearSVC(**SVM)
     svm.coef_, svm.intercept_, svm.classes_ = arrays["coef"], arrays["intercept"], arrays["classes"]
@@ -95,12 +94,12 @@ def load_tfidf_svm(folder: Path) -> Predictor:
         classes: np.ndarray = svm.predict(vectorizer.transform(texts))
         return classes
 
-    return Predictor(predict, [folder / WEIGHTS, folder / WORDS], "scikit-learn")
+    return Predictor(predict, [folder / WEIGHTS_FILE, folder / VOCABULARY_FILE], "scikit-learn")
 
 
 def _save(folder: Path, vectorizer: TfidfVectorizer, svm: LinearSVC, provenance: Provenance) -> None:
     arrays = {"idf": vectorizer.idf_, "coef": svm.coef_, "intercept": svm.intercept_, "classes": svm.classes_}
-    # Contiguous: the coefficients are in Fortran's order, which safetensors does not look at.
+    # safetensors ignores memory order; the coefficients are Fortran-ordered.
     arrays = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
-    write_bytes(folder / WEIGHTS, save(arrays, {KEY: sealed(save(arrays), provenance.to_json())}))
-    write_json(folder / WORDS, {word: int(place) for word, place in vectorizer.vocabulary_.items()})
+    write_bytes(folder / WEIGHTS_FILE, save(arrays, {KEY: sealed(save(arrays), provenance.to_json())}))
+    write_json(folder / VOCABULARY_FILE, {word: int(index) for word, index in vectorizer.vocabulary_.items()})

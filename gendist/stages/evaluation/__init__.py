@@ -1,1 +1,1 @@
-"""Scores of every system on the test rows, and the one table that gathers them."""
+"""Evaluation stage: metrics of every system on the test rows, collected into one table."""

@@ -1,6 +1,6 @@
 """Accuracy, macro F1, negative log likelihood and calibration error of predictions.
 
-In numpy alone: the many short student jobs would wait longer for scikit-learn's import than for the scores.
+Uses only numpy: importing scikit-learn takes longer than the scores of a short student job.
 """
 
 import numpy as np
@@ -22,13 +22,12 @@ def accuracy(labels: np.ndarray, predicted: np.ndarray) -> float:
 def macro_f1(labels: np.ndarray, predicted: np.ndarray) -> float:
     """Return the unweighted mean of the classes' F1, 0 to 1.
 
-    The classes are those that occur among the gold or the predicted ones; one that is
-    never right counts as 0.
+    Includes all gold and predicted classes; a class without true positives counts as 0.
     """
     classes = np.union1d(labels, predicted)
-    right = [np.sum((labels == c) & (predicted == c)) for c in classes]
-    named = [np.sum(labels == c) + np.sum(predicted == c) for c in classes]
-    return float(np.mean(2 * np.array(right) / np.array(named)))
+    true_positives = [np.sum((labels == c) & (predicted == c)) for c in classes]
+    totals = [np.sum(labels == c) + np.sum(predicted == c) for c in classes]
+    return float(np.mean(2 * np.array(true_positives) / np.array(totals)))
 
 
 def nll(labels: np.ndarray, logits: np.ndarray) -> float:
@@ -45,21 +44,21 @@ def nll(labels: np.ndarray, logits: np.ndarray) -> float:
 def ece(labels: np.ndarray, logits: np.ndarray, bins: int = BINS) -> float:
     """Return the expected calibration error, 0 to 1.
 
-    Rows are sorted by the probability of their top class into bins of equal width; the
-    error is the mean over rows of the gap between a bin's accuracy and its mean
-    probability (Guo et al. 2017, On Calibration of Modern Neural Networks, equation 3).
+    Bins of equal width group the rows by the probability of their top class; the error is the mean over rows
+    of the gap between accuracy and mean probability of a bin (Guo et al. 2017, On Calibration of Modern Neural
+    Networks, equation 3).
 
     Args:
         labels: (rows,) gold classes.
         logits: (rows, classes), unnormalised.
-        bins: number of bins; bin m holds the probabilities in ((m - 1) / bins, m / bins].
+        bins: number of bins; bin m covers the probabilities in ((m - 1) / bins, m / bins].
     """
     log_probabilities = _log_softmax(logits)
     confidence = np.exp(log_probabilities.max(axis=1))  # (rows,)
-    right = log_probabilities.argmax(axis=1) == labels
-    place = np.clip(np.ceil(confidence * bins).astype(int) - 1, 0, bins - 1)
-    # |sum of right - sum of confidence| per bin is its gap times its number of rows.
-    gaps = np.bincount(place, weights=right - confidence, minlength=bins)
+    correct = log_probabilities.argmax(axis=1) == labels
+    bin_index = np.clip(np.ceil(confidence * bins).astype(int) - 1, 0, bins - 1)
+    # |sum of correct - sum of confidence| of a bin is its gap times its number of rows.
+    gaps = np.bincount(bin_index, weights=correct - confidence, minlength=bins)
     return float(np.abs(gaps).sum() / len(labels))
 
 
@@ -71,18 +70,18 @@ def classification_metrics(
     Args:
         labels: (rows,) gold classes.
         predicted: (rows,) predicted classes.
-        logits: (rows, classes), or None for a system that has none; nll and ece are then None.
+        logits: (rows, classes), or None for systems without logits; nll and ece are then None.
 
     Raises:
-        ValueError: if there are no rows, the shapes do not fit, or logits are not finite.
+        ValueError: if there are no rows, shapes differ, or logits are not finite.
     """
     labels, predicted = np.asarray(labels), np.asarray(predicted)
     if labels.ndim != 1 or len(labels) == 0 or labels.shape != predicted.shape:
-        raise ValueError(f"labels {labels.shape} and predicted {predicted.shape} must be equally many rows")
+        raise ValueError(f"labels {labels.shape} and predicted {predicted.shape} must have the same number of rows")
     if logits is not None and (np.ndim(logits) != 2 or len(logits) != len(labels)):
-        raise ValueError(f"logits {np.shape(logits)} do not fit {len(labels)} rows")
+        raise ValueError(f"logits {np.shape(logits)} do not match {len(labels)} rows")
     if logits is not None and not np.isfinite(logits).all():
-        raise ValueError("logits hold a value that is no finite number")
+        raise ValueError("logits are not finite")
     return {
         "accuracy": accuracy(labels, predicted),
         "macro_f1": macro_f1(labels, predicted),

@@ -1,4 +1,4 @@
-"""A trained system, ready to label texts."""
+"""Common interface of trained systems for prediction."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -9,11 +9,11 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Predictor:
-    """What every kind of system is loaded as."""
+    """A loaded system."""
 
     predict: Callable[[Sequence[str]], np.ndarray]
-    """Texts to their classes (rows,), whole numbers in the order of the label names."""
+    """Maps texts to class indices (rows,)."""
     files: Sequence[Path]
-    """All files that must be shipped: weights, vocabulary or tokenizer, settings; the libraries are left out."""
+    """Files to deploy: weights, vocabulary or tokenizer, settings; without libraries."""
     runtime: str
-    """Library that computes."""
+    """Inference library."""

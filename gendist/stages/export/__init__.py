@@ -1,1 +1,1 @@
-"""Export: the best student on held-out rows, calibrated, as ONNX files with all that a prediction needs."""
+"""Export stage: chooses the best student on held-out rows, calibrates it and writes ONNX files for prediction."""

@@ -1,7 +1,7 @@
-"""Scores of real rows by students that did not train on them: what the choice and the calibration go by.
+"""Cross-fitting: held-out logits of all real rows, for model selection and calibration.
 
-A small data set has no rows to spare, so each of its folds is held out once (cross-fitting). Generator
-and teacher are not trained anew: they have seen the held-out rows, so the scores are somewhat too good.
+Each fold is held out once, because small datasets have no rows to spare. Generator and teacher are not retrained;
+they have seen the held-out rows, so the scores are slightly optimistic.
 """
 
 import logging
@@ -16,16 +16,16 @@ from gendist.io.parquet import write_parquet
 from gendist.io.provenance import Provenance
 from gendist.jobs.progress import Progress
 from gendist.nn import devices
-from gendist.stages.export.tokenizer import require_tokenizer
-from gendist.stages.logits.files import logits_column
-from gendist.stages.students.data import Synthetic, TrainingRows, Unlabelled, training_rows
-from gendist.stages.students.filters import selection_of
-from gendist.stages.students.general import build_untrained, general_start
-from gendist.stages.students.run import encode, input_hashes
-from gendist.stages.students.seeds import fitted_seeds
+from gendist.stages.export.require_tokenizer import require_tokenizer
+from gendist.stages.logits.logits_files import logits_column
+from gendist.stages.students.distil_student import encode_pieces, input_hashes
+from gendist.stages.students.initial_weights import build_initialised, initial_weight_files
+from gendist.stages.students.row_filters import variant_filter
 from gendist.stages.students.subwords import load_subwords
-from gendist.stages.students.train import Schedule, student_logits
-from gendist.stages.texts.tables import Texts, read_texts
+from gendist.stages.students.train_seeds import train_seeds
+from gendist.stages.students.train_student import TrainingSchedule, predict_student
+from gendist.stages.students.training_rows import SyntheticFiles, TrainingRows, UnlabelledFiles, assemble_training_rows
+from gendist.stages.texts.text_tables import Texts, read_texts
 
 log = logging.getLogger(__name__)
 
@@ -33,7 +33,7 @@ log = logging.getLogger(__name__)
 def assign_folds(texts: Texts, folds: int, seed: int) -> np.ndarray:
     """Return the fold of each row (rows,), 0 to ``folds`` - 1.
 
-    Folds are of equal size, as far as that goes, with equal shares of each class; equal texts share a fold.
+    Folds are stratified and of nearly equal size; duplicate texts share a fold.
     """
     _, first, group = np.unique(np.array(texts.texts, dtype=object), return_index=True, return_inverse=True)
     shuffled = np.random.default_rng(seed).permutation(len(first))
@@ -45,6 +45,7 @@ def assign_folds(texts: Texts, folds: int, seed: int) -> np.ndarray:
 
 def cross_fit(
     target: Path,
+    *,
     train: Path,
     embeddings: Path,
     regime: str,
@@ -54,50 +55,76 @@ def cross_fit(
     folds: int,
     seed: int,
     train_logits: Path | None = None,
-    synthetic: Synthetic | None = None,
+    synthetic: SyntheticFiles | None = None,
     threads: int = 1,
-    unlabelled: Unlabelled | None = None,
+    unlabelled: UnlabelledFiles | None = None,
 ) -> None:
-    """Train a student once for each fold, without its real rows, and write the scores of those rows.
+    """Train a student once per fold without the real rows of the fold, and write their logits.
 
-    Writes id, fold, label and logits of every real row. A regime without real rows is trained once.
+    Writes id, fold, label and logits of every real row. A regime without real rows trains once.
 
     Args:
         target: Parquet file to write.
-        train: real rows.
+        train: labelled rows.
         embeddings: folder with the subword tokenizer and vectors.
-        regime: what the student trains on.
-        variant: of the run, for messages.
-        student: network.
-        training: schedule.
+        regime: regime of the student.
+        variant: variant of the run, for messages.
+        student: architecture settings.
+        training: training settings.
         folds: number of folds.
-        seed: of the folds, which are the same for all students, and of each training.
+        seed: seed of the folds, equal for all students, and of each training.
         train_logits: teacher logits of the real rows.
-        synthetic: shards and their logits; all their rows are trained on every time.
+        synthetic: shards and their logits, used in every fold.
         threads: CPU threads.
-        unlabelled: real rows without labels and their logits; all are trained on every time.
+        unlabelled: unlabelled real rows and their logits, used in every fold.
+
+    Raises:
+        GendistError: if the embeddings have no exportable tokenizer, an input is missing or damaged, or training
+            diverges.
     """
-    require_tokenizer(embeddings)  # a student that cannot be exported is not worth the time
+    require_tokenizer(embeddings)  # fail before training
     real = read_texts(train)
     subwords = load_subwords(embeddings)
-    rows = training_rows(regime, real, train_logits, synthetic, selection_of(variant, training), unlabelled)
+    rows = assemble_training_rows(
+        regime,
+        real,
+        real_logits=train_logits,
+        synthetic=synthetic,
+        row_filter=variant_filter(variant, training),
+        unlabelled=unlabelled,
+    )
     fold = assign_folds(real, folds, seed)
-    encoded = encode(subwords, real.texts, training.max_pieces)
+    encoded = encode_pieces(subwords, real.texts, training.max_pieces)
     logits = np.empty((len(real.texts), len(real.label_names)), np.float32)
-    build_one = partial(build_untrained, subwords.vectors, student, len(real.label_names))
+    build_network = partial(build_initialised, subwords.vectors, student, len(real.label_names))
     devices.prepare(threads, seed)
-    parts = _parts(rows, fold)
-    steps = [Schedule.of(len(others.texts), others.n_real, training).steps for _, others in parts]
+    parts = _training_folds(rows, fold)
+    steps = [TrainingSchedule.of(len(train_rows.texts), train_rows.n_real, training).steps for _, train_rows in parts]
     progress = Progress("cross-fitting", sum(steps), "steps")
-    for number, (held_out, others) in enumerate(parts, start=1):
+    for number, (held_out, train_rows) in enumerate(parts, start=1):
         progress.what = f"cross-fitting, fold {number} of {len(parts)}"
-        trained_on = encode(subwords, others.texts, training.max_pieces)
-        (network,) = fitted_seeds(build_one, trained_on, others, student, training, [seed], devices.CPU, progress)
-        logits[held_out] = student_logits(network, [encoded[i] for i in held_out])
-        right = float(np.mean(logits[held_out].argmax(1) == real.labels[held_out]))
-        log.info("fold %d of %d: accuracy %.4f on %d held-out rows", number, len(parts), right, len(held_out))
+        train_ids = encode_pieces(subwords, train_rows.texts, training.max_pieces)
+        (network,) = train_seeds(
+            build_network,
+            train_ids,
+            train_rows,
+            student=student,
+            training=training,
+            seeds=[seed],
+            device=devices.CPU,
+            progress=progress,
+        )
+        logits[held_out] = predict_student(network, [encoded[i] for i in held_out])
+        share = float(np.mean(logits[held_out].argmax(1) == real.labels[held_out]))
+        log.info("fold %d of %d: accuracy %.4f on %d held-out rows", number, len(parts), share, len(held_out))
     settings = {"student": student.model_dump(mode="json"), "training": training.model_dump(mode="json")}
-    inputs = input_hashes({"train": train, **general_start(student)}, embeddings, train_logits, synthetic, unlabelled)
+    inputs = input_hashes(
+        {"train": train, **initial_weight_files(student)},
+        embeddings,
+        train_logits=train_logits,
+        synthetic=synthetic,
+        unlabelled=unlabelled,
+    )
     provenance = Provenance("export", inputs, {**settings, "regime": regime, "folds": folds}, seed)
     columns = {
         "id": pa.array(real.ids, pa.int64()),
@@ -108,9 +135,9 @@ def cross_fit(
     write_parquet(target, pa.table(columns), provenance, {"label_names": real.label_names})
 
 
-def _parts(rows: TrainingRows, fold: np.ndarray) -> list[tuple[np.ndarray, TrainingRows]]:
-    """Return the real rows to score and the rows to train on before, for every training."""
+def _training_folds(rows: TrainingRows, fold: np.ndarray) -> list[tuple[np.ndarray, TrainingRows]]:
+    """Return the held-out row indices and the training rows of each training."""
     if rows.n_real == 0:
         return [(np.arange(len(fold)), rows)]
     held_out = [np.flatnonzero(fold == k) for k in np.unique(fold)]
-    return [(places, rows.without(places)) for places in held_out]
+    return [(indices, rows.without(indices)) for indices in held_out]

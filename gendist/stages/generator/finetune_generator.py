@@ -32,7 +32,7 @@ from gendist.stages.generator.generator_folder import (
 )
 from gendist.stages.generator.training_loop import TrainingState, train_model
 from gendist.stages.generator.training_sequences import tokenize_rows
-from gendist.stages.texts.tables import Texts, read_texts
+from gendist.stages.texts.text_tables import Texts, read_texts
 
 log = logging.getLogger(__name__)
 

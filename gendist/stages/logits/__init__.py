@@ -1,1 +1,1 @@
-"""Logits: the teacher's scores of real rows and of every shard."""
+"""Logits stage: scores real rows and synthetic shards with the teacher."""

@@ -1,1 +1,1 @@
-"""Students: one-megabyte CNNs over pretrained subword embeddings, and their distillation."""
+"""Students stage: distils one-megabyte CNNs over pretrained subword embeddings."""

@@ -1,4 +1,4 @@
-"""Adam over the weights of a student."""
+"""Adam optimizer without the import cost of ``torch.optim``."""
 
 from collections.abc import Iterable
 
@@ -7,28 +7,29 @@ from torch.optim.adam import adam
 
 
 class Adam:
-    """Adam (Kingma and Ba 2015); each step is one pass over each weight and its two moments.
+    """Fused Adam (Kingma and Ba 2015), through the functional API of ``torch.optim``.
 
-    It computes what ``torch.optim.Adam`` does, through the same function. That class itself imports PyTorch's
-    compiler when it is made: a second of every student's job.
+    Creating ``torch.optim.Adam`` imports PyTorch's compiler, which takes one second per job.
     """
 
     def __init__(self, parameters: Iterable[torch.nn.Parameter]) -> None:
-        """Start with moments of zero."""
+        """Initialise both moments to zero."""
         self._states = [
             (p, torch.zeros_like(p), torch.zeros_like(p), torch.zeros((), device=p.device)) for p in parameters
         ]
 
     def step(self, learning_rate: float) -> None:
-        """Change the weights that have a gradient, and drop the gradients."""
-        moved = [(p, p.grad, *state) for p, *state in self._states if p.grad is not None]
-        weights, gradients, means, squares, steps = (list(column) for column in zip(*moved, strict=True))
+        """Update the parameters that have a gradient, then clear the gradients."""
+        updated = [(p, p.grad, *state) for p, *state in self._states if p.grad is not None]
+        parameters, gradients, first_moments, second_moments, steps = (
+            list(column) for column in zip(*updated, strict=True)
+        )
         with torch.no_grad():
             adam(
-                weights,
+                parameters,
                 gradients,
-                means,
-                squares,
+                first_moments,
+                second_moments,
                 [],
                 steps,
                 fused=True,
@@ -40,5 +41,5 @@ class Adam:
                 eps=1e-8,
                 maximize=False,
             )
-        for weight in weights:
-            weight.grad = None
+        for parameter in parameters:
+            parameter.grad = None

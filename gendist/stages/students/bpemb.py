@@ -1,4 +1,4 @@
-"""Fetch BPEmb subword embeddings from their publisher (Heinzerling and Strube 2018; paper section 4.3)."""
+"""Download BPEmb subword embeddings from their publisher (Heinzerling and Strube 2018; paper section 4.3)."""
 
 import io
 import logging
@@ -21,25 +21,25 @@ from gendist.stages.students.subwords import SENTENCEPIECE, VECTORS
 log = logging.getLogger(__name__)
 
 PUBLISHER = "https://nlp.h-its.org/bpemb"
-MOST_BYTES = 500_000_000
+MAX_BYTES = 500_000_000
 """The largest model, 200,000 pieces of width 300, has 240 MB."""
-LONGEST_PIECE = 200
+MAX_PIECE_BYTES = 200
 """Bytes."""
 
 
 def fetch_bpemb(language: str, pieces: int, width: int, target: Path) -> None:
     """Download one BPEmb model and write ``sentencepiece.model`` and ``vectors.safetensors``.
 
-    Row i of the vectors belongs to piece i of the SentencePiece model.
+    Row i of the vectors is the embedding of piece i of the SentencePiece model.
 
     Raises:
-        GendistError: if the publisher cannot be reached, or the files are not what they should be.
+        GendistError: if the download fails or the files are not valid.
     """
     stem = f"{language}.wiki.bpe.vs{pieces}"
-    model = _download(f"{PUBLISHER}/{language}/{stem}.model", MOST_BYTES)
-    archive = _download(f"{PUBLISHER}/{language}/{stem}.d{width}.w2v.bin.tar.gz", MOST_BYTES)
+    model = _download(f"{PUBLISHER}/{language}/{stem}.model", MAX_BYTES)
+    archive = _download(f"{PUBLISHER}/{language}/{stem}.d{width}.w2v.bin.tar.gz", MAX_BYTES)
     vectors = read_vectors(archive, f"{stem}.d{width}.w2v.bin", pieces, width)
-    # The publisher gives no hashes; what came is written down, so that two studies can be told to have had the same.
+    # The publisher provides no checksums: record those of the download, so that studies can be compared.
     fetched = {"model": sha256(model).hexdigest(), "vectors": sha256(archive).hexdigest()}
     provenance = Provenance("embeddings", fetched, source_models={f"bpemb:{language}/{pieces}/{width}": PUBLISHER})
     with model_folder(target, provenance) as folder:
@@ -49,10 +49,10 @@ def fetch_bpemb(language: str, pieces: int, width: int, target: Path) -> None:
 
 
 def read_vectors(archive: bytes, name: str, pieces: int, width: int) -> np.ndarray:
-    """Take float32 vectors (pieces, width) out of a .tar.gz with one word2vec binary file.
+    """Read float32 vectors (pieces, width) from a .tar.gz archive with one word2vec binary file.
 
     Raises:
-        GendistError: if the archive holds no such file, or vectors of another number or width.
+        GendistError: if the archive lacks the file, or the vectors have another shape.
     """
     try:
         from gensim.models import KeyedVectors
@@ -62,32 +62,32 @@ def read_vectors(archive: bytes, name: str, pieces: int, width: int) -> np.ndarr
         with tarfile.open(fileobj=io.BytesIO(archive), mode="r:gz") as tar:
             member = next(m for m in tar if m.isfile() and Path(m.name).name == name)
             content = tar.extractfile(member)
-            # A piece is a few bytes; whatever says it is larger than its vectors can be is something else.
-            if content is None or member.size > pieces * (4 * width + LONGEST_PIECE) + 100:
+            # Reject decompression bombs: pieces take a few bytes beside the vectors.
+            if content is None or member.size > pieces * (4 * width + MAX_PIECE_BYTES) + 100:
                 raise ValueError("too large")
             with tempfile.TemporaryDirectory() as folder:
-                file = Path(folder) / "vectors.bin"  # only the content is taken, never a name or a link
+                file = Path(folder) / "vectors.bin"  # extract only the content, never archived paths or links
                 file.write_bytes(content.read())
                 with file.open("rb") as stream:
                     head = [int(number) for number in stream.readline(100).split()]
-                if head != [pieces, width]:  # before gensim makes room for as many as the file says
-                    found = " x ".join(map(str, head))
-                    raise GendistError(f"{name}: holds {found} vectors, expected {pieces} x {width}")
+                if head != [pieces, width]:  # check before gensim allocates the declared size
+                    shape = " x ".join(map(str, head))
+                    raise GendistError(f"{name}: has {shape} vectors, expected {pieces} x {width}")
                 vectors = KeyedVectors.load_word2vec_format(str(file), binary=True).vectors
     except (tarfile.TarError, zlib.error, OSError, StopIteration, ValueError, EOFError) as error:
         raise GendistError(f"{name}: not the expected archive ({type(error).__name__})") from None
     return np.ascontiguousarray(vectors, dtype=np.float32)
 
 
-def _download(url: str, most: int) -> bytes:
+def _download(url: str, max_bytes: int) -> bytes:
     log.info("fetching %s", url)
     try:
         with urllib.request.urlopen(url, timeout=60) as response:
             if not response.geturl().startswith("https://"):
-                raise OSError(f"redirected to {response.geturl()}, which is not https")
-            content = bytes(response.read(most + 1))
+                raise OSError(f"redirected to {response.geturl()}, which does not use https")
+            content = bytes(response.read(max_bytes + 1))
     except OSError as error:
         raise GendistError(f"{url}: cannot be fetched ({error})") from None
-    if len(content) > most:
-        raise GendistError(f"{url}: larger than {most:,} bytes, which no BPEmb model is")
+    if len(content) > max_bytes:
+        raise GendistError(f"{url}: larger than {max_bytes:,} bytes, the maximum size of a BPEmb model")
     return content

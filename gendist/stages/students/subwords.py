@@ -1,4 +1,4 @@
-"""Subword tokenizer and pretrained vectors, read from a folder."""
+"""Load a subword tokenizer and its pretrained vectors."""
 
 import re
 from collections.abc import Callable, Sequence
@@ -18,7 +18,7 @@ VECTORS, TOKENIZER, SENTENCEPIECE = "vectors.safetensors", "tokenizer.json", "se
 
 @dataclass(frozen=True)
 class Subwords:
-    """``vectors`` (vocabulary, width) float32, and ``encode`` from texts to lists of ids."""
+    """``vectors`` (vocabulary, width) float32, and ``encode``, which maps texts to piece ids."""
 
     vectors: torch.Tensor
     encode: Callable[[Sequence[str]], list[list[int]]]
@@ -28,11 +28,11 @@ def load_subwords(folder: Path) -> Subwords:
     """Read ``vectors.safetensors`` and ``tokenizer.json`` (or ``sentencepiece.model``, as BPEmb has).
 
     Raises:
-        GendistError: if a file is missing or damaged, or the two do not fit.
+        GendistError: if a file is missing or damaged, or the vocabulary exceeds the vectors.
     """
     folder = Path(folder)
     if not (folder / VECTORS).is_file():
-        raise GendistError(f"embeddings {folder}: no {VECTORS} there")
+        raise GendistError(f"embeddings {folder}: no {VECTORS}")
     if folder.resolve() == SUBWORDS.resolve():
         packaged_subwords()
     try:
@@ -40,18 +40,18 @@ def load_subwords(folder: Path) -> Subwords:
     except (SafetensorError, KeyError) as error:
         raise GendistError(f"{folder / VECTORS}: damaged, or without 'vectors' ({error})") from None
     if vectors.ndim != 2 or not vectors.numel() or not vectors.isfinite().all():
-        raise GendistError(f"{folder / VECTORS}: 'vectors' is no matrix of finite numbers (pieces, width)")
+        raise GendistError(f"{folder / VECTORS}: 'vectors' is not a finite matrix (pieces, width)")
     if (folder / TOKENIZER).is_file():
-        return Subwords(vectors, _tokenizer(folder / TOKENIZER, len(vectors)))
+        return Subwords(vectors, _load_tokenizer(folder / TOKENIZER, len(vectors)))
     if (folder / SENTENCEPIECE).is_file():
-        return Subwords(vectors, _sentencepiece(folder / SENTENCEPIECE, len(vectors)))
-    raise GendistError(f"embeddings {folder}: neither {TOKENIZER} nor {SENTENCEPIECE} there")
+        return Subwords(vectors, _load_sentencepiece(folder / SENTENCEPIECE, len(vectors)))
+    raise GendistError(f"embeddings {folder}: neither {TOKENIZER} nor {SENTENCEPIECE}")
 
 
-def _tokenizer(file: Path, rows: int) -> Callable[[Sequence[str]], list[list[int]]]:
+def _load_tokenizer(file: Path, rows: int) -> Callable[[Sequence[str]], list[list[int]]]:
     try:
         tokenizer = Tokenizer.from_file(str(file))
-    except Exception as error:  # the library raises nothing narrower
+    except Exception as error:  # the library raises plain Exception
         raise GendistError(f"{file}: damaged ({str(error).splitlines()[0]})") from None
     if tokenizer.get_vocab_size() > rows:
         raise GendistError(f"{file}: {tokenizer.get_vocab_size()} pieces, but {VECTORS} has {rows} rows")
@@ -63,7 +63,7 @@ def _tokenizer(file: Path, rows: int) -> Callable[[Sequence[str]], list[list[int
     return encode
 
 
-def _sentencepiece(file: Path, rows: int) -> Callable[[Sequence[str]], list[list[int]]]:
+def _load_sentencepiece(file: Path, rows: int) -> Callable[[Sequence[str]], list[list[int]]]:
     try:
         from sentencepiece import SentencePieceProcessor
     except ImportError:

@@ -11,9 +11,9 @@ from gendist.io.delimited import Reading
 from gendist.io.encodings import ROWS_FILE
 from gendist.io.parquet import read_metadata, read_parquet, write_parquet
 from gendist.io.provenance import Provenance, hash_file
-from gendist.stages.texts.labelled import label_of, text_of
-from gendist.stages.texts.sources import Source, read_file
-from gendist.stages.texts.tables import read_texts
+from gendist.stages.texts.labelled_rows import join_text, read_label
+from gendist.stages.texts.raw_rows import RawRows, read_rows
+from gendist.stages.texts.text_tables import read_texts
 
 log = logging.getLogger(__name__)
 
@@ -49,7 +49,7 @@ def read_given(file: Path, train: Path, target: Path) -> None:
     log.info("%s: %d rows", file, len(texts))
 
 
-def given_texts(file: Path, classes: Sequence[str]) -> tuple[Source, list[str], list[str] | None]:
+def given_texts(file: Path, classes: Sequence[str]) -> tuple[RawRows, list[str], list[str] | None]:
     """Read a user's file; return its rows, their texts, and their labels or None.
 
     Args:
@@ -61,13 +61,13 @@ def given_texts(file: Path, classes: Sequence[str]) -> tuple[Source, list[str], 
     """
     present = _read(file, None)
     # A duplicate column is requested, too, so that it is reported as an error.
-    with_labels = LABEL in present.columns or LABEL in present.twice
+    with_labels = LABEL in present.columns or LABEL in present.duplicate_columns
     source = _read(file, [TEXT, LABEL] if with_labels else [TEXT])
-    texts = [text_of(source, index, [TEXT]) for index in range(len(source.rows))]
+    texts = [join_text(source, index, [TEXT]) for index in range(len(source.numbers))]
     if not with_labels:
         return source, texts, None
-    labels = [label_of(source, index, LABEL) for index in range(len(texts))]
-    for number, label in zip(source.rows, labels, strict=True):
+    labels = [read_label(source, index, LABEL) for index in range(len(texts))]
+    for number, label in zip(source.numbers, labels, strict=True):
         if not label or (classes and label not in classes):
             shown = f"label '{label}' is none of the classes {', '.join(classes)}" if label else "empty label"
             raise GendistError(
@@ -77,8 +77,8 @@ def given_texts(file: Path, classes: Sequence[str]) -> tuple[Source, list[str], 
     return source, texts, labels
 
 
-def _read(file: Path, columns: Sequence[str] | None) -> Source:
-    return read_file(file, columns, Reading(), option=ROWS_FILE)
+def _read(file: Path, columns: Sequence[str] | None) -> RawRows:
+    return read_rows(file, columns, reading=Reading(), option=ROWS_FILE)
 
 
 def cut_shard(rows: Path, target: Path, shard: int, shard_rows: int) -> None:

@@ -12,7 +12,7 @@ from gendist.config.sampling import Sampling
 from gendist.errors import GendistError
 from gendist.stages.generator.generator_folder import GeneratorRecord, label_prompt
 from gendist.stages.synthetic.philox import random_indices
-from gendist.stages.texts.tables import read_texts
+from gendist.stages.texts.text_tables import read_texts
 
 
 @dataclass(frozen=True)

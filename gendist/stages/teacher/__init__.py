@@ -1,1 +1,1 @@
-"""Teacher: a sequence classifier finetuned on the labelled real rows."""
+"""Teacher stage: finetunes a sequence classifier on the labelled real rows."""

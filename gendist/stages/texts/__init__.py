@@ -1,1 +1,1 @@
-"""Texts: from the user's files or a hub dataset to ``texts/{train,test}.parquet``."""
+"""Texts stage: reads the user's files or a hub dataset, writes ``texts/{train,test}.parquet``."""

@@ -30,9 +30,9 @@ from gendist.predict.classifier import TextClassifier
 from gendist.stages.baselines.fasttext import fit_fasttext, load_fasttext
 from gendist.stages.baselines.tfidf_svm import fit_tfidf_svm, load_tfidf_svm
 from gendist.stages.evaluation.predictor import Predictor
-from gendist.stages.logits.batches import predict_logits
-from gendist.stages.students.run import distil_seeds, student_row
-from gendist.stages.texts.tables import read_texts
+from gendist.stages.logits.batched_logits import predict_logits
+from gendist.stages.students.distil_student import distil_seeds, student_row
+from gendist.stages.texts.text_tables import read_texts
 
 
 def predicted(folder: Path) -> list[int]:
@@ -46,7 +46,15 @@ def predicted(folder: Path) -> list[int]:
 def test_a_loaded_student_predicts_what_its_run_predicted(architecture, train_texts, test_texts, subwords, tmp_path):
     row = student_row("toy", architecture, "scratch", "default", 0, 0)
     student = Student(architecture=architecture, filters=8)
-    distil_seeds({0: tmp_path}, row, train_texts, test_texts, subwords, student, Training(epochs=1, min_steps=20))
+    distil_seeds(
+        {0: tmp_path},
+        row,
+        train=train_texts,
+        test=test_texts,
+        embeddings=subwords,
+        student=student,
+        training=Training(epochs=1, min_steps=20),
+    )
     loaded = load_student(tmp_path, subwords)
     texts = read_texts(test_texts).texts
     assert loaded.predict(texts).tolist() == predicted(tmp_path)

@@ -25,10 +25,10 @@ from gendist.cli.own_data.split import split_rows
 from gendist.config import load_study
 from gendist.errors import GendistError
 from gendist.io.encodings import guess_encoding
-from gendist.stages.texts.alike import normalised
-from gendist.stages.texts.prepare import prepare_texts
-from gendist.stages.texts.tables import Texts, read_texts, read_unlabelled
-from gendist.stages.texts.unlabelled import prepare_unlabelled
+from gendist.stages.texts.prepare_texts import prepare_texts
+from gendist.stages.texts.prepare_unlabelled import prepare_unlabelled
+from gendist.stages.texts.similar_labels import normalise_text
+from gendist.stages.texts.text_tables import Texts, read_texts, read_unlabelled
 
 LINE = "the harbour and a valley with clouds over that quiet mill where you hear how they sing to this day"
 WORDS = LINE.split()
@@ -195,7 +195,7 @@ def test_many_rows_give_no_more_test_rows_than_needed():
 def test_no_text_stands_on_both_sides_and_every_class_keeps_training_rows(pairs: list[tuple[str, str]]):
     rows = rows_of(pairs)
     train, test = split_rows(rows)
-    sides = [{normalised(rows.texts[i]) for i in side} for side in (train, test)]
+    sides = [{normalise_text(rows.texts[i]) for i in side} for side in (train, test)]
     assert not sides[0] & sides[1]
     left = rows.take(train).counts
     assert all(left[label] >= min(2, count) for label, count in rows.counts.items())

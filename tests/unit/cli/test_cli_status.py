@@ -48,7 +48,7 @@ def test_what_is_new_is_told_from_what_is_missing(done: Checkout):
 
 
 def test_changed_code_and_data_are_named(done: Checkout):
-    module = done.folder / "gendist/stages/students/train.py"
+    module = done.folder / "gendist/stages/students/train_student.py"
     module.write_text(module.read_text() + "# edited\n")
     lines = status(done, STUDY)
     assert "12 students jobs: code changed: distil_student" in lines

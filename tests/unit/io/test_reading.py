@@ -17,8 +17,8 @@ from gendist.io.delimited import Reading, open_sheet
 from gendist.io.encodings import text_file
 from gendist.predict.read import Source
 from gendist.predict.run import predict_file
-from gendist.stages.texts.labelled import read_labelled
-from gendist.stages.texts.sources import read_file
+from gendist.stages.texts.labelled_rows import read_labelled_rows
+from gendist.stages.texts.raw_rows import read_rows
 
 ROWS = [
     ("0", "The match was won at home", "sport"),
@@ -59,7 +59,7 @@ def predicted(path: Path | str, trained_on: tuple[str, ...] = ("text",), **optio
 def studied(path: Path, **changed: Any) -> list[str]:
     """The training texts of a study, read by `run`."""
     settings = Dataset(**{"train": str(path), "test": str(path), "train_per_class": None, **changed})
-    train, _, _ = read_labelled(settings)
+    train, _, _ = read_labelled_rows(settings)
     return train.texts
 
 
@@ -78,8 +78,8 @@ def table(delimiter: str, header: tuple[str, ...] = ("id", "text", "label")) -> 
 def test_all_readers_find_the_same_columns(tmp_path: Path, delimiter: str, suffix: str, first: str):
     file = tmp_path / f"a{suffix}"
     file.write_text(first.format(delimiter) + table(delimiter), newline="")
-    assert predicted(file) == studied(file) == read_file(file, None).columns["text"] == TEXTS
-    assert read_file(file, None).rows == ([3, 4, 5, 6] if first else [2, 3, 4, 5])
+    assert predicted(file) == studied(file) == read_rows(file, None).columns["text"] == TEXTS
+    assert read_rows(file, None).rows == ([3, 4, 5, 6] if first else [2, 3, 4, 5])
 
 
 def test_a_delimiter_that_is_named_is_taken(tmp_path: Path):
@@ -94,7 +94,7 @@ def test_a_delimiter_that_is_named_is_taken(tmp_path: Path):
 
 def test_a_header_does_not_outvote_the_lines_below_it(tmp_path: Path):
     (tmp_path / "a.csv").write_text("text, as written, in full;label\nyes;a\nno;b\nmaybe;a\n")
-    assert list(read_file(tmp_path / "a.csv", None).columns) == ["text, as written, in full", "label"]
+    assert list(read_rows(tmp_path / "a.csv", None).columns) == ["text, as written, in full", "label"]
 
 
 # --- encoding ---
@@ -150,7 +150,7 @@ def test_quotes_in_a_file_without_quoting_are_letters(tmp_path: Path, delimiter:
     rows = OPENING * count if count > 1 else [*OPENING, ('"never closed', "bad"), ('"a" and "b"', "good")]
     file.write_text("".join(f"{text}{delimiter}{label}\n" for text, label in [("text", "label"), *rows]))
     wanted = [text for text, _ in rows]
-    found = read_file(file, None)
+    found = read_rows(file, None)
     assert found.columns["text"] == predicted(file) == studied(file) == wanted
     assert found.notes[0].startswith("quotes are taken for letters, since every line has 2 fields as it stands")
     if count > 1:
@@ -158,7 +158,7 @@ def test_quotes_in_a_file_without_quoting_are_letters(tmp_path: Path, delimiter:
             "as quoting, they would join lines 2-4, 6-8, 10-12, … (the dataset's key 'quoting': standard"
             in found.notes[0]
         )
-        joined = read_file(file, None, Reading(quoting="standard")).columns["text"]
+        joined = read_rows(file, None, reading=Reading(quoting="standard")).columns["text"]
         assert len(joined) == 8 and joined[0].count("\n") == 2
 
 
@@ -173,8 +173,8 @@ def test_quotes_in_a_file_without_quoting_are_letters(tmp_path: Path, delimiter:
 def test_quoting_that_is_proven_joins_lines_and_says_which(tmp_path: Path, lines: list[str], capsys: Any):
     file = tmp_path / "a.csv"
     file.write_text("\n".join(lines) + "\n")
-    found = read_file(file, None)
-    assert len(found.rows) == 2 and "\n" in found.columns["text"][1]
+    found = read_rows(file, None)
+    assert len(found.numbers) == 2 and "\n" in found.columns["text"][1]
     assert found.notes == [
         "1 row runs over several lines within quotes (lines 3-4); the dataset's key 'quoting': none takes quotes for "
         "letters"
@@ -202,7 +202,7 @@ def test_a_file_of_one_column_whose_quotes_prove_nothing_is_asked_about(tmp_path
 def test_well_formed_quotes_give_no_note(tmp_path: Path):
     file = tmp_path / "a.csv"
     file.write_text('text,label\n"one, two",a\n"said ""so""",b\n"plain",a\n')
-    found = read_file(file, None)
+    found = read_rows(file, None)
     assert found.columns["text"] == ["one, two", 'said "so"', "plain"] and found.notes == []
 
 
@@ -253,7 +253,7 @@ def test_a_table_without_header_has_numbers_for_names(tmp_path: Path):
     assert studied(file, header=False, text="2", label="3") == TEXTS
     with pytest.raises(GendistError, match=r"no column 'text' .*; if line 1 is a row and no header, set header: false"):
         studied(file)
-    found = read_file(file, None, Reading(header=None))
+    found = read_rows(file, None, reading=Reading(header=None))
     assert found.columns["3"] == [label for *_, label in ROWS] and "line 1 is taken for a row" in found.notes[0]
 
 
@@ -263,12 +263,12 @@ def test_a_header_is_not_taken_for_a_row(tmp_path: Path, header: tuple[str, ...]
     file.write_text(table(",", header))
     reading = Reading(header=None)
     if header[2] != "sport":
-        assert list(read_file(file, None, reading).columns) == list(header)
+        assert list(read_rows(file, None, reading=reading).columns) == list(header)
         return
     with pytest.raises(GendistError, match=r"line 1 \('', 'text', 'sport'\) may be a header or a row, .* --header or"):
-        read_file(file, None, reading)
-    assert len(read_file(file, None, Reading(header=True)).rows) == 4
-    assert len(read_file(file, None, reading, expected=["text", "sport"]).rows) == 4
+        read_rows(file, None, reading=reading)
+    assert len(read_rows(file, None, reading=Reading(header=True)).rows) == 4
+    assert len(read_rows(file, None, reading=reading, expected=["text", "sport"]).rows) == 4
 
 
 def test_a_column_that_stands_twice_is_refused(tmp_path: Path):
@@ -277,7 +277,7 @@ def test_a_column_that_stands_twice_is_refused(tmp_path: Path):
     for read in (predicted, studied):
         with pytest.raises(GendistError, match="column 'text' stands twice in the header"):
             read(file)
-    assert read_file(file, None).twice == ("text",) and list(read_file(file, None).columns) == ["label"]
+    assert read_rows(file, None).duplicate_columns == ("text",) and list(read_rows(file, None).columns) == ["label"]
 
 
 # --- JSONL ---
@@ -405,10 +405,10 @@ def test_labels_are_merged_by_the_config(tmp_path: Path):
         "text,label\n" + "".join(f"text {i},{label}\n" for i, label in enumerate(["Billing", "billing", "x", "x"]))
     )
     values = {"train": str(file), "test": str(file), "train_per_class": None}
-    train, test, names = read_labelled(Dataset(**values, labels={"billing": "Billing"}))
+    train, test, names = read_labelled_rows(Dataset(**values, labels={"billing": "Billing"}))
     assert names == ["Billing", "x"] and train.labels == test.labels == [0, 0, 1, 1]
     with pytest.raises(GendistError, match=r"no row has label 'biling', which the dataset's key 'labels' renames"):
-        read_labelled(Dataset(**values, labels={"biling": "Billing"}))
+        read_labelled_rows(Dataset(**values, labels={"biling": "Billing"}))
 
 
 def test_keys_at_their_defaults_leave_what_is_stored_as_it_was():

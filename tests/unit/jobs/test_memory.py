@@ -14,11 +14,11 @@ from gendist.jobs.out_of_memory import is_out_of_memory
 from gendist.nn.pretrained import load_classifier, load_tokenizer
 from gendist.stages.generator import training_loop
 from gendist.stages.generator.finetune_generator import finetune_generator
-from gendist.stages.logits.batches import predict_logits
+from gendist.stages.logits.batched_logits import predict_logits
 from gendist.stages.synthetic.generate_shards import generate_shards
 from gendist.stages.synthetic.sampler import Sampler
-from gendist.stages.teacher import finetune
-from gendist.stages.teacher.finetune import finetune_teacher
+from gendist.stages.teacher import finetune_teacher as finetune
+from gendist.stages.teacher.finetune_teacher import finetune_teacher
 
 CPU = "[enforce fail at alloc_cpu.cpp:124] err == 0. DefaultCPUAllocator: can't allocate memory: you tried to allocate"
 

@@ -21,7 +21,7 @@ from gendist.stages.synthetic import generate_shards as synthetic_shard
 from gendist.stages.synthetic import sampler
 from gendist.stages.synthetic.generate_shards import generate_shards
 from gendist.stages.synthetic.saved_rows import SavedRows
-from gendist.stages.teacher.finetune import finetune_teacher
+from gendist.stages.teacher.finetune_teacher import finetune_teacher
 
 
 class Killed(BaseException):
@@ -103,7 +103,7 @@ def test_a_teacher_killed_again_and_again_goes_on_to_the_same_bytes(
             finetune_teacher(train_texts, target, settings, work=work)
         assert not target.exists()
     finetune_teacher(train_texts, target, settings, work=work)
-    assert len(said(caplog, "going on from epoch")) == len(kills)
+    assert len(said(caplog, "Resuming from epoch")) == len(kills)
     assert bytes_of(target, ("timing.json",)) == bytes_of(tmp_path / "whole", ("timing.json",))
 
 

@@ -13,9 +13,9 @@ from gendist.errors import GendistError
 from gendist.io.provenance import hash_file
 from gendist.nn.pocket import minilm, packaged_files, unpack_generator
 from gendist.nn.pocket.weight_quantisation import SCALE, dequantise, quantise
-from tools.pocket import card
-from tools.pocket.evaluate import nats_per_character
-from tools.pocket.settings import Pretraining
+from tools.pocket import model_card as card
+from tools.pocket.evaluate_generator import nats_per_character
+from tools.pocket.pretraining_settings import Pretraining
 
 pytest_plugins = ["pocket_fixtures"]
 
@@ -116,13 +116,13 @@ class TestUnpack:
 class TestCard:
     def test_is_filled_between_its_markers_and_can_be_filled_again(self, recipe: Path, installed: Path):
         once = (installed / "README.md").read_text()
-        assert once.startswith(f"# Card\n\n{card.BEGIN}\n") and once.endswith(f"{card.CLOSE}\n\nafter\n")
+        assert once.startswith(f"# Card\n\n{card.FIGURES_BEGIN}\n") and once.endswith(f"{card.FIGURES_END}\n\nafter\n")
         assert "old" not in once and "| news | 7 | 1.250 |" in once and "seconds 12" in once and "| 768 |" in once
-        card.install(recipe, models=installed)
+        card.install_models(recipe, models=installed)
         assert (installed / "README.md").read_text() == once
 
     def test_scores_outlive_a_second_evaluation_but_not_other_weights(self, recipe: Path, tmp_path: Path):
-        for name in (packaged_files.WEIGHTS, packaged_files.VECTORS, card.FIGURES):
+        for name in (packaged_files.WEIGHTS, packaged_files.VECTORS, card.FIGURES_FILE):
             (tmp_path / name).parent.mkdir(exist_ok=True)
             (tmp_path / name).write_bytes((recipe / name).read_bytes())
         more = {"wiki": {"rows": 1, "nats_per_character": 2.0}}
@@ -131,8 +131,8 @@ class TestCard:
         assert card.write_figures(tmp_path, {})["nats_per_character"] == {}
 
     def test_the_packaged_card_has_a_place_for_figures(self):
-        text = (packaged_files.MODELS / card.CARD).read_text(encoding="utf-8")
-        assert card.BEGIN in text and card.CLOSE in text
+        text = (packaged_files.MODELS / card.CARD_FILE).read_text(encoding="utf-8")
+        assert card.FIGURES_BEGIN in text and card.FIGURES_END in text
         assert "Apache-2.0" in text and "CC BY-SA" in text
 
 
@@ -143,7 +143,7 @@ class TestPackagedModels:
         models = {
             f.relative_to(packaged_files.MODELS).as_posix() for f in packaged_files.MODELS.rglob("*") if f.is_file()
         }
-        assert models == {*packaged_files.FILES, packaged_files.HASHES, card.FIGURES, card.CARD}
+        assert models == {*packaged_files.FILES, packaged_files.HASHES, card.FIGURES_FILE, card.CARD_FILE}
         assert sum((packaged_files.MODELS / name).stat().st_size for name in models) < 43_000_000
 
     def test_generator_is_int8_at_rest_with_a_scale_per_row(self):

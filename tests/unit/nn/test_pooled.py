@@ -16,10 +16,10 @@ from gendist.errors import GendistError
 from gendist.nn.packed_linear import PackedLinear, pack_linear_layers
 from gendist.nn.pooled_classifier import HEAD_FILE, PooledClassifier, contrastive_loss
 from gendist.nn.pretrained import load_causal_lm, load_classifier
-from gendist.stages.logits.score import class_names, score
-from gendist.stages.teacher import finetune
-from gendist.stages.teacher.finetune import finetune_teacher, passes
-from gendist.stages.texts.tables import read_texts
+from gendist.stages.logits.score_texts import class_names, score_file
+from gendist.stages.teacher import finetune_teacher as finetune
+from gendist.stages.teacher.finetune_teacher import finetune_teacher, max_epochs
+from gendist.stages.texts.text_tables import read_texts
 
 
 def quick(model, **changed):
@@ -35,7 +35,7 @@ def teacher(encoder, train_texts, tmp_path_factory):
 
 
 def test_a_pooled_teacher_learns_and_is_scored_from_its_folder(teacher, test_texts, tmp_path):
-    score(teacher, test_texts, tmp_path / "logits.parquet", 24)
+    score_file(teacher, test_texts, tmp_path / "logits.parquet", 24)
     rows = read_texts(test_texts)
     loaded = load_classifier(str(teacher), NAMES)
     assert isinstance(loaded, PooledClassifier) and class_names(teacher) == NAMES
@@ -73,21 +73,21 @@ def test_contrast_pulls_classes_together():
 
 def test_pairs_of_a_class_share_a_batch():
     labels = np.array([0] * 7 + [1] * 4 + [2] * 5)
-    order = finetune._paired(labels, np.random.default_rng(0))
+    order = finetune._pair_by_class(labels, np.random.default_rng(0))
     assert sorted(order) == list(range(16))
     assert all(labels[order[i]] == labels[order[i + 1]] for i in range(0, 14, 2))
-    assert not np.array_equal(order, finetune._paired(labels, np.random.default_rng(1)))
+    assert not np.array_equal(order, finetune._pair_by_class(labels, np.random.default_rng(1)))
 
 
 def test_members_are_averaged(encoder, train_texts, tmp_path, monkeypatch):
     members = []
-    original = finetune.averaged
+    original = finetune.average_weights
 
     def watch(mean, model, count):
-        members.append(finetune.snapshot(model))
+        members.append(finetune.copy_weights(model))
         return original(mean, model, count)
 
-    monkeypatch.setattr(finetune, "averaged", watch)
+    monkeypatch.setattr(finetune, "average_weights", watch)
     finetune_teacher(train_texts, tmp_path / "three", quick(encoder, epochs=1, members=3))
     assert len(members) == 3
     saved = load_file(tmp_path / "three" / "model.safetensors")
@@ -98,9 +98,9 @@ def test_members_are_averaged(encoder, train_texts, tmp_path, monkeypatch):
 
 
 def test_passes_are_limited_by_steps():
-    assert passes(400, Teacher(epochs=4, batch_size=16)) == 4
-    assert passes(1400, Teacher(epochs=4, batch_size=16, max_steps=200)) == 2
-    assert passes(100_000, Teacher(epochs=4, batch_size=16, max_steps=200)) == 1
+    assert max_epochs(400, Teacher(epochs=4, batch_size=16)) == 4
+    assert max_epochs(1400, Teacher(epochs=4, batch_size=16, max_steps=200)) == 2
+    assert max_epochs(100_000, Teacher(epochs=4, batch_size=16, max_steps=200)) == 1
 
 
 @pytest.mark.parametrize(

@@ -33,7 +33,7 @@ from gendist.cli.app import app
 from gendist.errors import GendistError
 from gendist.predict.classifier import TextClassifier
 from gendist.predict.estimator import DistilledClassifier
-from gendist.stages.texts.tables import read_texts
+from gendist.stages.texts.text_tables import read_texts
 
 TEXTS, LABELS = sentences(60, 9)
 

@@ -20,7 +20,7 @@ from gendist.predict.classifier import TextClassifier
 from gendist.predict.lookup import LookUp, read_look_up
 from gendist.predict.model import Model
 from gendist.predict.words import Encoder, goes_by_word
-from gendist.stages.export.look_up import look_up_weights
+from gendist.stages.export.lookup_weights import lookup_weights
 from gendist.stages.students.architectures import build
 
 POCKET = (packaged_subwords() / "tokenizer.json").read_text(encoding="utf-8")
@@ -85,7 +85,7 @@ def network() -> torch.nn.Module:
 
 @pytest.mark.parametrize("compiled", [False, True])
 def test_sums_of_table_entries_are_the_network(network: torch.nn.Module, compiled: bool):
-    content = look_up_weights(network)
+    content = lookup_weights(network)
     assert content is not None
     rng = np.random.default_rng(0)
     texts = [rng.integers(0, 50, length).astype(np.int32) for length in [1, 2, 3, 4, 5, 40, 128, 1, 7, 9, 11]]
@@ -110,7 +110,7 @@ def test_sums_of_table_entries_are_the_network(network: torch.nn.Module, compile
 def test_integer_sums_are_the_same_alone_together_and_compiled(bias: float):
     torch.manual_seed(2)
     # A bias of the vectors makes most sums negative, or positive: a window of nothing must win against neither.
-    weights = load(look_up_weights(build(bias + torch.randn(50, 12), Student(filters=7), 4)) or b"")
+    weights = load(lookup_weights(build(bias + torch.randn(50, 12), Student(filters=7), 4)) or b"")
     by_numpy, compiled = LookUp(weights), LookUp(weights, compiled=True)
     rng = np.random.default_rng(0)
     lengths = [1, 700, 1, *rng.integers(1, 90, 60), 513, 512, 511, 2]
@@ -131,7 +131,7 @@ def test_integer_sums_are_the_same_alone_together_and_compiled(bias: float):
 
 def test_tables_keep_to_one_core():
     """A large product would have the threads of NumPy's BLAS run idle on all others for milliseconds."""
-    look_up = read_look_up(look_up_weights(build(torch.randn(50, 12), Student(filters=100), 14)) or b"", 14)
+    look_up = read_look_up(lookup_weights(build(torch.randn(50, 12), Student(filters=100), 14)) or b"", 14)
     texts = [np.arange(5, dtype=np.int32)] * 1000
     began, used = time.perf_counter(), time.process_time()
     while time.perf_counter() - began < 0.5:
@@ -143,7 +143,7 @@ def test_tables_keep_to_one_core():
 def test_labels_of_many_texts_are_those_of_each_alone(monkeypatch: pytest.MonkeyPatch, compiled: bool):
     torch.manual_seed(3)
     network = build(torch.randn(EXACT.get_vocab_size(), 8), Student(filters=5), 3).eval()
-    model = Model(b"", look_up_weights(network), POCKET, ["a", "b", "c"], 1.0, 20, ["text"], " ")
+    model = Model(b"", lookup_weights(network), POCKET, ["a", "b", "c"], 1.0, 20, ["text"], " ")
     several = TextClassifier(model, compiled=compiled)
     texts = [
         "",
@@ -170,14 +170,14 @@ def test_labels_of_many_texts_are_those_of_each_alone(monkeypatch: pytest.Monkey
 
 @pytest.mark.parametrize("compiled", [False, True])
 def test_a_piece_without_an_embedding_is_named(network: torch.nn.Module, compiled: bool):
-    look_up = LookUp(load(look_up_weights(network) or b""), compiled)
+    look_up = LookUp(load(lookup_weights(network) or b""), compiled)
     look_up.logits([np.array([49], np.int32)])
     with pytest.raises(GendistError, match=r"it has 50 pieces, no piece 50"):
         look_up.logits([np.array([1], np.int32), np.array([3, 50], np.int32)])
 
 
 def test_compiled_sums_need_numba_and_the_usual_windows(network: torch.nn.Module, monkeypatch: pytest.MonkeyPatch):
-    weights = load(look_up_weights(network) or b"")
+    weights = load(lookup_weights(network) or b"")
     narrow = {name: values for name, values in weights.items() if not name.startswith("filters.5")}
     narrow["classifier"] = weights["classifier"][:, :14]
     assert LookUp(narrow).logits([np.arange(9, dtype=np.int32)]).shape == (1, 4)
@@ -191,7 +191,7 @@ def test_compiled_sums_need_numba_and_the_usual_windows(network: torch.nn.Module
 def test_extreme_weights_do_not_overflow():
     torch.manual_seed(1)
     network = build(100 * torch.randn(30, 8), Student(filters=5), 3).eval()
-    content = look_up_weights(network)
+    content = lookup_weights(network)
     assert content is not None
     ids = np.tile(np.arange(30, dtype=np.int32), 4)
     with torch.no_grad():
@@ -201,7 +201,7 @@ def test_extreme_weights_do_not_overflow():
 
 
 def test_only_kim_has_tables():
-    assert look_up_weights(build(torch.randn(30, 8), Student(architecture="res"), 3)) is None
+    assert lookup_weights(build(torch.randn(30, 8), Student(architecture="res"), 3)) is None
 
 
 def test_a_file_of_other_weights_is_named(network: torch.nn.Module):
@@ -209,7 +209,7 @@ def test_a_file_of_other_weights_is_named(network: torch.nn.Module):
         read_look_up(save({"a": np.zeros(3)}), 3)
     with pytest.raises(GendistError, match=r"look-up\.safetensors: cannot be used for this model"):
         read_look_up(b"nothing", 3)
-    content = look_up_weights(network)
+    content = lookup_weights(network)
     assert content is not None
     with pytest.raises(GendistError, match=r"4 classes in place of 5"):
         read_look_up(content, 5)

@@ -20,8 +20,8 @@ from gendist.errors import GendistError
 from gendist.predict.classifier import TextClassifier
 from gendist.predict.read import Source
 from gendist.predict.run import predict_file
-from gendist.stages.texts import sources
-from gendist.stages.texts.prepare import prepare_texts
+from gendist.stages.texts import raw_rows as sources
+from gendist.stages.texts.prepare_texts import prepare_texts
 
 WORDS = ("the waves of the sea were high", "a wing in the wide sky", "rain fell on the green hills")
 ROWS = [(f"{WORDS[i % 3]} on day {i}", ("sea", "sky")[i % 2]) for i in range(24)]
@@ -128,7 +128,7 @@ BAD: dict[str, tuple[str, bytes, tuple[str, ...]]] = {
     "empty text": (".csv", line(10, b",sea\n"), ("line 10: empty text (column text)",)),
     "blank text": (".csv", line(11, b"  \t ,sea\n"), ("line 11: empty text",)),
     "empty label": (".csv", line(12, b"a wave,\n"), ("line 12: empty label (column 'label')",)),
-    "label of two lines": (".csv", line(13, b'a wave,"se\na"\n'), ("line 13: label 'se\\na'", "is no name")),
+    "label of two lines": (".csv", line(13, b'a wave,"se\na"\n'), ("line 13: label 'se\\na'", "is invalid")),
     "label with colours": (".csv", line(13, b"a wave,\x1b[31msea\n"), ("line 13: label '\\x1b[31msea'",)),
     "label that is a text": (".csv", line(14, b"a wave," + b"sea " * 80 + b"\n"), ("line 14: label", "at most 200")),
     "one class": (".csv", csv_of([(text, "sea") for text, _ in ROWS]), ("only one class (sea)",)),
@@ -144,16 +144,24 @@ BAD: dict[str, tuple[str, bytes, tuple[str, ...]]] = {
     "one json array": (".jsonl", json.dumps([{"text": "a", "label": "b"}], indent=1).encode(), ("line 1: not valid",)),
     "json without label": (".jsonl", json_line(7, b'{"text": "a"}'), ("line 7: no key 'label' (has text)",)),
     "json with a key twice": (".jsonl", json_line(8, b'{"text": "a", "text": "b", "label": "c"}'), ("line 8", "twice")),
-    "json number as text": (".jsonl", json_line(9, b'{"text": 3, "label": "b"}'), ("line 9: column 'text' holds int",)),
-    "json list as text": (".jsonl", json_line(9, b'{"text": ["a"], "label": "b"}'), ("line 9", "holds list")),
+    "json number as text": (
+        ".jsonl",
+        json_line(9, b'{"text": 3, "label": "b"}'),
+        ("line 9: column 'text' contains int",),
+    ),
+    "json list as text": (".jsonl", json_line(9, b'{"text": ["a"], "label": "b"}'), ("line 9", "contains list")),
     "json null as text": (".jsonl", json_line(9, b'{"text": null, "label": "b"}'), ("line 9: empty text",)),
-    "json NaN as text": (".jsonl", json_line(9, b'{"text": NaN, "label": "b"}'), ("line 9", "holds float")),
+    "json NaN as text": (".jsonl", json_line(9, b'{"text": NaN, "label": "b"}'), ("line 9", "contains float")),
     "json null as label": (".jsonl", json_line(9, b'{"text": "a", "label": null}'), ("line 9: empty label",)),
     "json NaN as label": (".jsonl", json_line(9, b'{"text": "a", "label": NaN}'), ("line 9: empty label",)),
     "json object as label": (".jsonl", json_line(9, b'{"text": "a", "label": {}}'), ("line 9", "of type dict")),
     "json half as label": (".jsonl", json_line(9, b'{"text": "a", "label": 0.5}'), ("line 9", "of type float")),
-    "json surrogate": (".jsonl", json_line(2, rb'{"text": "a \ud800", "label": "b"}'), ("line 2", "surrogate pair")),
-    "json surrogate as label": (".jsonl", json_line(2, rb'{"text": "a", "label": "\udfff"}'), ("line 2", "is no name")),
+    "json surrogate": (
+        ".jsonl",
+        json_line(2, rb'{"text": "a \ud800", "label": "b"}'),
+        ("line 2", "unpaired surrogate"),
+    ),
+    "json surrogate as label": (".jsonl", json_line(2, rb'{"text": "a", "label": "\udfff"}'), ("line 2", "is invalid")),
     "json nul": (".jsonl", json_line(2, rb'{"text": "a \u0000", "label": "b"}'), ("line 2", "NUL character")),
     "json too deep": (".jsonl", json_line(2, b'{"text": ' + b"[" * 100_000), ("line 2: not valid JSON",)),
     "json number without end": (
@@ -165,10 +173,10 @@ BAD: dict[str, tuple[str, bytes, tuple[str, ...]]] = {
     "parquet without head": (".parquet", GOOD[".parquet"][4:], ("Parquet file",)),
     "parquet of zeros": (".parquet", b"PAR1" + bytes(100) + b"PAR1", ("Parquet file",)),
     "parquet footer too long": (".parquet", b"PAR1" + b"\xff\xff\xff\x7f" + b"PAR1", ("Parquet file",)),
-    "text of numbers": (".parquet", text_column(range(24)), ("row 1: column 'text' holds int, expected text",)),
-    "text of lists": (".parquet", text_column([["a"]] * 24), ("row 1: column 'text' holds list",)),
-    "text of structs": (".parquet", text_column([{"a": "b"}] * 24), ("row 1: column 'text' holds dict",)),
-    "text of bytes": (".parquet", text_column([b"\xff"] * 24), ("row 1: column 'text' holds bytes",)),
+    "text of numbers": (".parquet", text_column(range(24)), ("row 1: column 'text' contains int, expected text",)),
+    "text of lists": (".parquet", text_column([["a"]] * 24), ("row 1: column 'text' contains list",)),
+    "text of structs": (".parquet", text_column([{"a": "b"}] * 24), ("row 1: column 'text' contains dict",)),
+    "text of bytes": (".parquet", text_column([b"\xff"] * 24), ("row 1: column 'text' contains bytes",)),
     "text of dates": (".parquet", text_column([10**9] * 24, pa.timestamp("s")), ("row 1", "expected text")),
     "text missing in a row": (".parquet", text_column([*TEXTS[:4], None, *TEXTS[5:]]), ("row 5: empty text",)),
     "label of lists": (".parquet", column([["a"]] * 24), ("row 1: label", "of type list")),
@@ -254,7 +262,7 @@ def test_bad_places_are_refused_and_nothing_waits_for_a_pipe(good: Path, monkeyp
         good.chmod(0)
         refused(study_of(good, good), folder, "good.csv: cannot be read (Permission denied)")
         good.chmod(0o600)
-    monkeypatch.setattr(sources, "MOST_BYTES", 100)
+    monkeypatch.setattr(sources, "MAX_BYTES", 100)
     refused(study_of(good, good), folder, "good.csv: larger than")
 
 
@@ -265,9 +273,9 @@ def test_a_parquet_file_that_is_small_packed_and_huge_unpacked_is_refused(good: 
     names = pa.array(["a", "b"] * (count // 2))
     pq.write_table(pa.table({"text": words, "label": names}), bomb, compression="zstd")
     assert bomb.stat().st_size < 100_000
-    monkeypatch.setattr(sources, "MOST_BYTES", 10_000_000)
-    refused(study_of(bomb, good), good.parent, "bomb.parquet: larger than", "unpacked")
-    monkeypatch.setattr(sources, "MOST_ROWS", 1000)
+    monkeypatch.setattr(sources, "MAX_BYTES", 10_000_000)
+    refused(study_of(bomb, good), good.parent, "bomb.parquet: larger than", "decompressed")
+    monkeypatch.setattr(sources, "MAX_ROWS", 1000)
     refused(study_of(bomb, good), good.parent, "bomb.parquet: 200,000 rows; at most 1,000 are accepted")
 
 

@@ -26,13 +26,13 @@ from gendist.io.provenance import Provenance
 from gendist.nn.pocket import packaged_files
 from gendist.nn.pretrained import class_names, load_causal_lm, load_classifier, load_tokenizer
 from gendist.predict.classifier import TextClassifier
-from gendist.stages.evaluation.collect import collect_metrics
-from gendist.stages.logits.files import logits_column, read_logits
-from gendist.stages.logits.score import score
-from gendist.stages.students.run import load_student
+from gendist.stages.evaluation.collect_metrics import collect_metrics
+from gendist.stages.logits.logits_files import logits_column, read_logits
+from gendist.stages.logits.score_texts import score_file
+from gendist.stages.students.distil_student import load_student
 from gendist.stages.students.subwords import load_subwords
 from gendist.stages.synthetic.pool_reader import read_pool
-from gendist.stages.texts.tables import read_texts
+from gendist.stages.texts.text_tables import read_texts
 
 NAMES = {"label_names": ["sea", "sky"]}
 
@@ -65,7 +65,7 @@ def texts(**changed: Any) -> dict[str, Any]:
         (texts(), {"label_names": "sea"}, "no label_names"),
         (texts(), {"label_names": []}, "no label_names"),
         ({"id": [1], "text": ["a"]}, NAMES, "no column 'label' (has id, text)"),
-        ({k: pa.array([], pa.int64() if k != "text" else pa.string()) for k in texts()}, NAMES, "holds no rows"),
+        ({k: pa.array([], pa.int64() if k != "text" else pa.string()) for k in texts()}, NAMES, "no rows"),
     ],
 )
 def test_texts(columns: dict[str, Any], metadata: dict[str, Any], said: str, tmp_path: Path):
@@ -115,9 +115,9 @@ def test_shards_that_do_not_fit_each_other(tmp_path: Path):
         ({"id": [1], "logits": pa.array([None], pa.list_(pa.float32()))}, "column 'logits' has empty cells"),
         ({"id": [1, 2], "logits": [[0.5], [0.5, 1.0]]}, "differ in length (row 1)"),
         ({"id": [1], "logits": pa.array([[]], pa.list_(pa.float32()))}, "(row 0)"),
-        ({"id": [1, 2], "logits": [[0.5], [float("nan")]]}, "no finite number (row 1)"),
-        ({"id": [1, 2], "logits": [[0.5], [float("-inf")]]}, "no finite number (row 1)"),
-        ({"id": [1, 2], "logits": pa.array([[0.5], [None]], pa.list_(pa.float32()))}, "no finite number (row 1)"),
+        ({"id": [1, 2], "logits": [[0.5], [float("nan")]]}, "not finite (row 1)"),
+        ({"id": [1, 2], "logits": [[0.5], [float("-inf")]]}, "not finite (row 1)"),
+        ({"id": [1, 2], "logits": pa.array([[0.5], [None]], pa.list_(pa.float32()))}, "not finite (row 1)"),
         ({"id": [1, 1], "logits": [[0.5], [0.5]]}, "id 1 occurs twice"),
         ({"id": ["a"], "logits": [[0.5]]}, "column 'id' holds string"),
         ({"row": [1], "logits": [[0.5]]}, "no column 'id' (has row, logits)"),
@@ -247,9 +247,9 @@ def test_class_names_that_do_not_count_from_zero(encoder: Path, tmp_path: Path):
 def test_texts_that_a_teacher_is_asked_for(encoder: Path, tmp_path: Path):
     target = tmp_path / "logits.parquet"
     file = parquet(tmp_path / "shard.parquet", **shard(text=[1, 2]))
-    refused(lambda: score(encoder, file, target, 16), tmp_path, "shard.parquet: column 'text' holds int64")
+    refused(lambda: score_file(encoder, file, target, 16), tmp_path, "shard.parquet: column 'text' holds int64")
     file = parquet(tmp_path / "shard.parquet", text=["a"])
-    refused(lambda: score(encoder, file, target, 16), tmp_path, "shard.parquet: no column 'id' (has text)")
+    refused(lambda: score_file(encoder, file, target, 16), tmp_path, "shard.parquet: no column 'id' (has text)")
 
 
 @pytest.mark.parametrize("harm", HARM)

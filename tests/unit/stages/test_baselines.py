@@ -9,10 +9,10 @@ import pytest
 from gendist.errors import GendistError
 from gendist.io.parquet import read_metadata, write_parquet
 from gendist.io.provenance import Provenance
-from gendist.stages.baselines.fasttext import SETTINGS, clean, fit_fasttext
+from gendist.stages.baselines.fasttext import SETTINGS, fit_fasttext, preprocess
 from gendist.stages.baselines.tfidf_svm import fit_tfidf_svm
-from gendist.stages.evaluation.collect import collect_metrics
-from gendist.stages.evaluation.runs import RunRow
+from gendist.stages.evaluation.collect_metrics import collect_metrics
+from gendist.stages.evaluation.run_folder import RunRow
 
 NAMES = ["sea", "sky", "soil"]
 WORDS = (["wave", "fish", "harbour"], ["cloud", "wing", "star"], ["root", "worm", "clay"])
@@ -94,9 +94,9 @@ def test_fasttext_with_a_class_that_has_no_training_row(tmp_path):
 
 def test_no_text_can_pass_for_a_label():
     for text in ("__label__0", "__lab__label__el__0 x", "__LABEL__0", "a\n__label__0", "a\t__label__0"):
-        line = clean(text)
+        line = preprocess(text)
         assert "__label__" not in line and "\n" not in line
-    assert clean("The U.S. isn't\n\rfar,\u2028OK") == "the u . s . isn ' t far , ok"
+    assert preprocess("The U.S. isn't\n\rfar,\u2028OK") == "the u . s . isn ' t far , ok"
 
 
 def test_baselines_fit_the_tidy_table(texts, tmp_path):

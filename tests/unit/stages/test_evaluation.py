@@ -12,9 +12,10 @@ from tiny_stages import write_texts
 from gendist.errors import GendistError
 from gendist.io.parquet import read_metadata, write_parquet
 from gendist.io.provenance import Provenance
-from gendist.stages.evaluation.collect import SCHEMA, collect_metrics, evaluate_logits
+from gendist.stages.evaluation.collect_metrics import SCHEMA, collect_metrics
+from gendist.stages.evaluation.evaluate_teacher import evaluate_logits
 from gendist.stages.evaluation.metrics import classification_metrics, ece, macro_f1
-from gendist.stages.evaluation.runs import RunRow, write_run
+from gendist.stages.evaluation.run_folder import RunRow, write_run
 
 LABELS = np.array([0, 0, 1, 1])
 # Probabilities (0.8, 0.2), (0.4, 0.6), (0.1, 0.9), (0.4, 0.6): the second row is wrong.
@@ -34,7 +35,16 @@ def logits_file(path, keys, logits, key="id"):
 def run(folder, row=None, logits=LOGITS, seconds=1.5):
     row = row or RunRow("news", "kim", 40, student="kim", regime="scratch", seed=0)
     predicted = LABELS if logits is None else np.argmax(logits, axis=1)
-    return write_run(folder, row, np.arange(4), LABELS, predicted, logits, Provenance("students"), seconds)
+    return write_run(
+        folder,
+        row,
+        ids=np.arange(4),
+        labels=LABELS,
+        predicted=predicted,
+        logits=logits,
+        provenance=Provenance("students"),
+        train_seconds=seconds,
+    )
 
 
 def test_metrics_by_hand():
@@ -63,11 +73,11 @@ def test_ece_bins_are_closed_above():
 def test_metrics_without_logits_and_with_bad_shapes():
     scores = classification_metrics(LABELS, LABELS, None)
     assert scores == {"accuracy": 1.0, "macro_f1": 1.0, "nll": None, "ece": None}
-    with pytest.raises(ValueError, match="equally many"):
+    with pytest.raises(ValueError, match="same number of rows"):
         classification_metrics(LABELS, LABELS[:3], None)
-    with pytest.raises(ValueError, match="equally many"):
+    with pytest.raises(ValueError, match="same number of rows"):
         classification_metrics(LABELS[:0], LABELS[:0], None)
-    with pytest.raises(ValueError, match="do not fit 4 rows"):
+    with pytest.raises(ValueError, match="do not match 4 rows"):
         classification_metrics(LABELS, LABELS, LOGITS[:2])
     with pytest.raises(ValueError, match="finite"):
         classification_metrics(LABELS, LABELS, np.full((4, 2), np.nan))
@@ -161,7 +171,7 @@ def test_evaluate_logits_joins_on_id(tmp_path):
     shuffled = [2, 0, 3, 1]
     logits = logits_file(tmp_path / "logits.parquet", [10 + i for i in shuffled], LOGITS[shuffled])
     row = RunRow("news", "teacher", 40, teacher="minilm", seed=0)
-    record = evaluate_logits(texts, logits, tmp_path / "run", row, 12.0)
+    record = evaluate_logits(texts, logits, tmp_path / "run", row=row, train_seconds=12.0)
     assert record["accuracy"] == 0.75
     table = pq.read_table(tmp_path / "run/predictions.parquet")
     assert table["id"].to_pylist() == [10, 11, 12, 13] and table["predicted"].to_pylist() == [0, 1, 1, 1]
@@ -172,11 +182,11 @@ def test_evaluate_logits_refuses_what_does_not_fit(tmp_path):
     texts = texts_file(tmp_path / "test.parquet", ["w", "x", "y", "z"], LABELS)
     row = RunRow("news", "teacher", 40)
     few = logits_file(tmp_path / "few.parquet", [10, 11], LOGITS[:2])
-    with pytest.raises(GendistError, match=r"few\.parquet: its ids"):
-        evaluate_logits(texts, few, tmp_path / "run", row, 0.0)
+    with pytest.raises(GendistError, match=r"few\.parquet: ids differ"):
+        evaluate_logits(texts, few, tmp_path / "run", row=row, train_seconds=0.0)
     wide = logits_file(tmp_path / "wide.parquet", [10, 11, 12, 13], np.ones((4, 3)))
     with pytest.raises(GendistError, match="3 classes"):
-        evaluate_logits(texts, wide, tmp_path / "run", row, 0.0)
+        evaluate_logits(texts, wide, tmp_path / "run", row=row, train_seconds=0.0)
 
 
 @pytest.mark.parametrize("seed", range(5))

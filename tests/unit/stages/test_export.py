@@ -30,14 +30,14 @@ from gendist.jobs.progress import Progress
 from gendist.naming import Run
 from gendist.nn.padding import pad_batch
 from gendist.predict.classifier import TextClassifier
-from gendist.stages.export.calibrate import LOWEST, fit_temperature
-from gendist.stages.export.choose import choose_student
+from gendist.stages.export.check_parity import check_parity
+from gendist.stages.export.choose_student import choose_student
 from gendist.stages.export.cross_fit import assign_folds, cross_fit
-from gendist.stages.export.network import serialised, to_int8, to_onnx
-from gendist.stages.export.parity import parity
-from gendist.stages.export.student import chosen_place, export_student
+from gendist.stages.export.export_student import chosen_index, export_student
+from gendist.stages.export.onnx_network import quantise_weights, serialise, to_onnx
+from gendist.stages.export.temperature_scaling import MIN_TEMPERATURE, fit_temperature
 from gendist.stages.students.architectures import ARCHITECTURES, build
-from gendist.stages.texts.tables import Texts, read_texts
+from gendist.stages.texts.text_tables import Texts, read_texts
 
 QUICK = Training(epochs=1, min_steps=30, batch_size=8)
 TEXT = {"columns": ["text"], "separator": " "}
@@ -78,7 +78,17 @@ def test_held_out_rows_have_no_influence_on_their_own_scores(
     flipped = np.where(fold == 1, (real.labels + 1) % 3, real.labels)
     other = write_texts(tmp_path / "flipped.parquet", real.texts, flipped.tolist())
     for name, train in (("one", train_texts), ("two", other)):
-        cross_fit(tmp_path / name, train, subwords, "scratch", "default", Student(filters=4), QUICK, 3, 0)
+        cross_fit(
+            tmp_path / name,
+            train=train,
+            embeddings=subwords,
+            regime="scratch",
+            variant="default",
+            student=Student(filters=4),
+            training=QUICK,
+            folds=3,
+            seed=0,
+        )
     one, two = (pq.read_table(tmp_path / name) for name in ("one", "two"))
     assert one["id"].to_pylist() == real.ids.tolist() and one["label"].to_pylist() == real.labels.tolist()
     assert one["fold"].to_pylist() == fold.tolist()
@@ -107,7 +117,7 @@ def test_the_temperature_undoes_what_blew_logits_up():
 
 def test_rows_that_are_all_right_do_not_drive_the_temperature_to_zero():
     labels = np.array([0, 1, 2])
-    assert LOWEST <= fit_temperature(labels, np.eye(3) * 4) < 1.2 * LOWEST
+    assert MIN_TEMPERATURE <= fit_temperature(labels, np.eye(3) * 4) < 1.2 * MIN_TEMPERATURE
 
 
 def held_out(path: Path, labels: np.ndarray, logits: np.ndarray) -> Path:
@@ -135,14 +145,14 @@ def test_the_best_on_held_out_rows_is_chosen_and_ties_go_by_likelihood(tmp_path:
     assert worst["standard_error"] == pytest.approx((2 / 9 / 60) ** 0.5)
     assert worst["nll_calibrated"] <= worst["nll"]
     plain = [{"dataset": "toy", "student": r.student, "regime": "dist"} for r in runs]
-    assert chosen_place(tmp_path / "choice.json", plain) == 2
+    assert chosen_index(tmp_path / "choice.json", plain) == 2
 
 
 def test_scores_of_other_rows_cannot_be_compared(tmp_path: Path):
     one = held_out(tmp_path / "one", np.array([0, 1]), np.eye(2))
     two = held_out(tmp_path / "two", np.array([1, 1]), np.eye(2))
     run = Run("toy", "kim", "dist", "t.default", 0, 0)
-    with pytest.raises(GendistError, match="two: its rows are not those of"):
+    with pytest.raises(GendistError, match="two: rows differ from those of"):
         choose_student([run, run], [one, two], tmp_path / "choice.json")
 
 
@@ -186,9 +196,9 @@ def test_every_architecture_computes_the_same_as_onnx_in_any_batch(name: str):
     ids, mask = pad_batch(pieces)
     with torch.inference_mode():
         expected = network(ids, mask.float()).numpy()
-    small = serialised(to_int8(model))
-    assert len(small) < 0.4 * len(serialised(model))
-    for content, close in ((serialised(model), 1e-5), (small, 0.1 * expected.std())):
+    small = serialise(quantise_weights(model))
+    assert len(small) < 0.4 * len(serialise(model))
+    for content, close in ((serialise(model), 1e-5), (small, 0.1 * expected.std())):
         found = run_onnx(content, ids, mask)
         np.testing.assert_allclose(found, expected, atol=close)
         wide = [torch.nn.functional.pad(x, (0, 6), value=v) for x, v in ((ids, 5), (mask, 0))]
@@ -199,12 +209,12 @@ def test_every_architecture_computes_the_same_as_onnx_in_any_batch(name: str):
 
 def test_the_paper_s_student_fits_into_a_megabyte_and_a_fifth():
     network = build(torch.randn(10_000, 100), Student(), 14)
-    assert len(serialised(to_int8(to_onnx(network)))) <= 1_200_000
+    assert len(serialise(quantise_weights(to_onnx(network)))) <= 1_200_000
 
 
 def test_equal_networks_give_equal_bytes_that_name_no_path():
     network = build(torch.ones(50, 8), Student(filters=4), 3)
-    one, two = serialised(to_onnx(network)), serialised(to_onnx(network))
+    one, two = serialise(to_onnx(network)), serialise(to_onnx(network))
     assert one == two
     for place in (str(ROOT), torch.__path__[0], ".py"):
         assert place.encode() not in one
@@ -245,7 +255,14 @@ def test_the_export_predicts_what_the_run_predicted(exported: Path, test_texts: 
 
 def test_equal_inputs_give_equal_exports(exported: Path, test_texts: Path, subwords: Path, tmp_path: Path):
     beside = exported.parent
-    export_student(tmp_path / "again", beside / "choice.json", beside / "run", test_texts, subwords, TEXT)
+    export_student(
+        tmp_path / "again",
+        choice=beside / "choice.json",
+        run=beside / "run",
+        test=test_texts,
+        embeddings=subwords,
+        text=TEXT,
+    )
     for file in exported.iterdir():
         assert (tmp_path / "again" / file.name).read_bytes() == file.read_bytes(), file.name
 
@@ -254,7 +271,14 @@ def test_test_rows_of_unknown_pieces_do_not_stop_an_export(exported: Path, subwo
     texts, labels = sentences(6, 1)
     tested = write_texts(tmp_path / "test.parquet", [*texts, *["\U0001f600"] * 6], [*labels, *labels])
     beside = exported.parent
-    export_student(tmp_path / "again", beside / "choice.json", beside / "run", tested, subwords, TEXT)
+    export_student(
+        tmp_path / "again",
+        choice=beside / "choice.json",
+        run=beside / "run",
+        test=tested,
+        embeddings=subwords,
+        text=TEXT,
+    )
     figures = read_json(tmp_path / "again/gendist-model.json")["test"]
     assert figures["rows"] == 12 and figures["float32"]["largest_difference"] < 1e-4
 
@@ -263,17 +287,25 @@ def test_a_folder_that_predicts_otherwise_is_refused(exported: Path, test_texts:
     tested = read_texts(test_texts)
     logits = TextClassifier.load(exported, int8=False).logits(tested.texts)
     logits[0] = -logits[0]
-    with pytest.raises(GendistError, match=r"gives 3\.3 % of the test rows another label than PyTorch does"):
-        parity(exported, tested, logits, tables=True)
+    with pytest.raises(GendistError, match=r"changes 3\.3 % of the test labels"):
+        check_parity(exported, tested, logits, tables=True)
 
 
 def test_embeddings_without_a_tokenizer_file_are_refused_at_once(train_texts: Path, tmp_path: Path):
     (tmp_path / "bpemb").mkdir()
     (tmp_path / "bpemb/sentencepiece.model").write_bytes(b"")
-    with pytest.raises(
-        GendistError, match=r"bpemb: only sentencepiece\.model there, and an export needs tokenizer\.json"
-    ):
-        cross_fit(tmp_path / "out", train_texts, tmp_path / "bpemb", "scratch", "default", Student(), QUICK, 3, 0)
+    with pytest.raises(GendistError, match=r"bpemb: only sentencepiece\.model, but an export needs tokenizer\.json"):
+        cross_fit(
+            tmp_path / "out",
+            train=train_texts,
+            embeddings=tmp_path / "bpemb",
+            regime="scratch",
+            variant="default",
+            student=Student(),
+            training=QUICK,
+            folds=3,
+            seed=0,
+        )
 
 
 # --- the command, and the workflow under it ---
@@ -320,7 +352,15 @@ def test_folds_are_counted_and_share_one_time_left(
     training = Training(epochs=1, min_steps=3, batch_size=100)
     with caplog.at_level(logging.INFO):
         cross_fit(
-            tmp_path / "a.parquet", train_texts, subwords, "scratch", "default", Student(filters=4), training, 3, 0
+            tmp_path / "a.parquet",
+            train=train_texts,
+            embeddings=subwords,
+            regime="scratch",
+            variant="default",
+            student=Student(filters=4),
+            training=training,
+            folds=3,
+            seed=0,
         )
     counted = [re.match(r"cross-fitting, fold (\d) of 3: (\d) of 9 steps, .* left", r.message) for r in caplog.records]
     assert [match.groups() for match in counted if match] == [(f"{1 + step // 3}", f"{step + 1}") for step in range(9)]

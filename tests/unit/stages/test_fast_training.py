@@ -10,7 +10,7 @@ from gendist.config.student import Student
 from gendist.nn.padding import pad_batch
 from gendist.stages.students.adam import Adam
 from gendist.stages.students.architectures import build
-from gendist.stages.students.pieces import Pieces
+from gendist.stages.students.piece_ids import PieceIds
 
 # Pieces that come again in a row and in others, a row shorter than any window, and one of the same piece throughout.
 ROWS = [[3, 4, 5, 6, 3, 4, 5, 6, 7], [9], [8, 8, 8, 8, 8, 8], [2, 3], [6, 5, 4, 3, 0, 0, 7, 1, 2, 3, 4, 5]]
@@ -36,7 +36,7 @@ def test_maxima_and_their_gradients_are_those_of_the_convolutions(rows, bias):
     network = kim(bias=bias)
     ids, mask = pad_batch(rows)
     ids, mask = torch.nn.functional.pad(ids, (0, 3), value=5), torch.nn.functional.pad(mask, (0, 3)).float()
-    fast, plain = network.pooled(ids, mask), network.convolved(ids, mask)
+    fast, plain = network.sparse_max(ids, mask), network.dense_max(ids, mask)
     torch.testing.assert_close(fast, plain, rtol=1e-5, atol=1e-5)
     assert plain.bool().any() == (bias > -100.0)
     for one, other in zip(gradients(network, fast), gradients(network, plain), strict=True):
@@ -45,21 +45,21 @@ def test_maxima_and_their_gradients_are_those_of_the_convolutions(rows, bias):
 
 def test_training_takes_the_fast_way_and_scoring_the_plain_one(monkeypatch):
     network, taken = kim(), []
-    for name in ("pooled", "convolved"):
+    for name in ("sparse_max", "dense_max"):
         way = getattr(network, name)
         monkeypatch.setattr(network, name, lambda *given, name=name, way=way: taken.append(name) or way(*given))
     ids, mask = pad_batch(ROWS)
     network.train()(ids, mask.float())
     network.eval()(ids, mask.float())
-    assert taken == ["pooled", "convolved"]
+    assert taken == ["sparse_max", "dense_max"]
 
 
 def test_sixteen_bit_products_change_little():
     network = kim(filters=40)
     ids, mask = pad_batch(ROWS)
-    exact = network.pooled(ids, mask.float())
+    exact = network.sparse_max(ids, mask.float())
     with torch.autocast("cpu", torch.bfloat16):
-        rough = network.pooled(ids, mask.float())
+        rough = network.sparse_max(ids, mask.float())
     assert rough.dtype == torch.float32 and not torch.equal(rough, exact)
     torch.testing.assert_close(rough, exact, rtol=0.02, atol=0.1)
     for one, other in zip(gradients(network, rough), gradients(network, exact), strict=True):
@@ -75,7 +75,7 @@ def test_threads_change_no_bit_of_a_gradient():
     try:
         for count in (1, 2):
             torch.set_num_threads(count)
-            found.append(gradients(network, network.pooled(ids, mask.float())))
+            found.append(gradients(network, network.sparse_max(ids, mask.float())))
     finally:
         torch.set_num_threads(threads)
     assert all(torch.equal(one, other) for one, other in zip(*found, strict=True))
@@ -89,7 +89,7 @@ def test_adam_is_that_of_torch():
     ids, mask = pad_batch(ROWS)
     for rate in (1e-2, 5e-3, 1e-3, 1e-3):
         for network in (mine, other):
-            network.convolved(ids, mask.float()).square().sum().backward()
+            network.dense_max(ids, mask.float()).square().sum().backward()
         adam.step(rate)
         for group in oracle.param_groups:
             group["lr"] = rate
@@ -102,7 +102,7 @@ def test_adam_is_that_of_torch():
 
 
 def test_packed_rows_are_padded_as_lists_are():
-    pieces = Pieces.of(ROWS)
+    pieces = PieceIds.of(ROWS)
     assert pieces.lengths.tolist() == [len(row) for row in ROWS]
     for count in (1, 2, len(ROWS)):
         for texts in itertools.permutations(range(len(ROWS)), count):

@@ -12,10 +12,10 @@ from gendist.config import study_from
 from gendist.config.student import Filters, Student, Training
 from gendist.errors import GendistError
 from gendist.io.parquet import read_metadata
-from gendist.stages.students.data import Synthetic, training_rows
-from gendist.stages.students.filters import Selection, first_of_each, kept_rows, top_probabilities
-from gendist.stages.students.run import distil_seeds, student_row
-from gendist.stages.texts.tables import read_texts
+from gendist.stages.students.distil_student import distil_seeds, student_row
+from gendist.stages.students.row_filters import RowFilter, filter_rows, first_rows_per_class, top_probabilities
+from gendist.stages.students.training_rows import SyntheticFiles, assemble_training_rows
+from gendist.stages.texts.text_tables import read_texts
 
 SURENESS = [9, 9, 4, 9, 1, 4, 0.5, 4, 4, 9]
 """Of each row: its class has a probability of .45 in row 6, .58 in row 4, and more than .96 in the others."""
@@ -30,9 +30,11 @@ def files(tmp_path_factory):
 
 def kept(files, count=10, least=1, repeats=True, regime="synthetic", **filters):
     """Rows that stay, found by their texts, with their classes."""
-    synthetic = Synthetic(files.shards, files.logits, count, files.repeats if repeats else None)
-    selection = Selection(Filters(**filters), least, "trainings.some.keep")
-    rows = training_rows(regime, read_texts(files.train), files.train_logits, synthetic, selection)
+    synthetic = SyntheticFiles(files.shards, files.logits, count, files.repeats if repeats else None)
+    selection = RowFilter(Filters(**filters), least, "trainings.some.keep")
+    rows = assemble_training_rows(
+        regime, read_texts(files.train), real_logits=files.train_logits, synthetic=synthetic, row_filter=selection
+    )
     made = rows.texts[rows.n_real :]
     targets = rows.labels if rows.logits is None else rows.logits.argmax(1)
     places = [MADE.index(text) if MADE.index(text) != 2 else None for text in made]
@@ -75,19 +77,30 @@ def test_balance_counts_what_earlier_filters_left(files):
 
 def test_other_regimes_and_real_rows_are_left_alone(files):
     real = read_texts(files.train)
-    synthetic = Synthetic(files.shards, files.logits, 10, files.repeats)
-    selection = Selection(Filters(drop_copies=True, min_confidence=0.99), 99)
+    synthetic = SyntheticFiles(files.shards, files.logits, 10, files.repeats)
+    selection = RowFilter(Filters(drop_copies=True, min_confidence=0.99), 99)
     for regime in ("scratch", "dist"):
-        assert training_rows(regime, real, files.train_logits, synthetic, selection).texts == real.texts
-    rows = training_rows("gendist", real, files.train_logits, synthetic, Selection(Filters(drop_copies=True)))
+        assert (
+            assemble_training_rows(
+                regime, real, real_logits=files.train_logits, synthetic=synthetic, row_filter=selection
+            ).texts
+            == real.texts
+        )
+    rows = assemble_training_rows(
+        "gendist",
+        real,
+        real_logits=files.train_logits,
+        synthetic=synthetic,
+        row_filter=RowFilter(Filters(drop_copies=True)),
+    )
     assert rows.texts[:4] == real.texts and rows.n_real == 4
 
 
 def test_probabilities_and_shares_by_hand():
     assert top_probabilities(np.array([[0.0, 0, 0], [1e4, 0, 0]], np.float32)).tolist() == [pytest.approx(1 / 3), 1]
     labels = np.array([0, 0, 1, 0, 0, 1, 0])
-    assert first_of_each(labels, 2).tolist() == [True, True, True, True, True, True, False]  # 3.5 is 4 rows
-    assert first_of_each(labels, 7).tolist() == [True, False, True, False, False, False, False]
+    assert first_rows_per_class(labels, 2).tolist() == [True, True, True, True, True, True, False]  # 3.5 is 4 rows
+    assert first_rows_per_class(labels, 7).tolist() == [True, False, True, False, False, False, False]
 
 
 @pytest.mark.parametrize(
@@ -111,7 +124,7 @@ def test_too_few_rows_are_refused_in_one_line_that_names_the_key(files, filters,
 
 
 def test_repeats_of_other_rows_are_refused(files):
-    with pytest.raises(GendistError, match=r"some\.keep: no file of what the synthetic rows repeat"):
+    with pytest.raises(GendistError, match=r"some\.keep: no file that marks repeated rows"):
         kept(files, repeats=False, drop_copies=True)
     with pytest.raises(GendistError, match=r"repeats\.parquet: not of the same generated rows"):
         kept(files, count=8, drop_copies=True)
@@ -120,8 +133,8 @@ def test_repeats_of_other_rows_are_refused(files):
 
 def test_rows_are_chosen_alike_every_time():
     logits = np.random.default_rng(0).normal(size=(200, 4)).astype(np.float32)
-    selection = Selection(Filters(min_confidence=0.4, balance=True))
-    one, two = (kept_rows(selection, np.arange(200), logits, None).tolist() for _ in "12")
+    selection = RowFilter(Filters(min_confidence=0.4, balance=True))
+    one, two = (filter_rows(selection, np.arange(200), logits, None).tolist() for _ in "12")
     assert one == two == sorted(one) and 0 < len(one) < 200
 
 
@@ -130,9 +143,19 @@ def test_rows_are_chosen_alike_every_time():
 
 def distil(folder, files, subwords, training, repeats):
     row = student_row("toy", "kim", "gendist", "t.g.full.strict", len(MADE), 0)
-    synthetic = Synthetic(files.shards, files.logits, len(MADE), repeats)
+    synthetic = SyntheticFiles(files.shards, files.logits, len(MADE), repeats)
     student = Student(filters=4)
-    distil_seeds({0: folder}, row, files.train, files.test, subwords, student, training, files.train_logits, synthetic)
+    distil_seeds(
+        {0: folder},
+        row,
+        train=files.train,
+        test=files.test,
+        embeddings=subwords,
+        student=student,
+        training=training,
+        train_logits=files.train_logits,
+        synthetic=synthetic,
+    )
     return json.loads((folder / "student.json").read_text()), json.loads((folder / "metrics.json").read_text())
 
 
@@ -144,7 +167,7 @@ def test_a_run_says_how_many_rows_it_kept(files, subwords, tmp_path, caplog):
     some, metrics = distil(tmp_path / "some", files, subwords, strict, files.repeats)
     assert all_rows["trained_on"] == {"real": 4, "synthetic": 9} and some["trained_on"] == {"real": 4, "synthetic": 6}
     assert metrics["n_synthetic"] == len(MADE)  # of the pool, as in the path
-    assert "trainings.strict.keep.drop_duplicates: 6 of 9 synthetic rows are left" in caplog.text
+    assert "trainings.strict.keep.drop_duplicates: 6 of 9 synthetic rows remain" in caplog.text
     record = read_metadata(tmp_path / "some/predictions.parquet")["gendist"]
     assert record["settings"]["training"]["keep"]["drop_duplicates"] and "repeats" in record["inputs"]
     assert "repeats" not in read_metadata(tmp_path / "all/predictions.parquet")["gendist"]["inputs"]
@@ -159,10 +182,10 @@ def test_reading_the_marks_loads_nothing_heavy(files):
 import sys
 from pathlib import Path
 import numpy as np
-from gendist.stages.students.filters import Selection, kept_rows
+from gendist.stages.students.row_filters import RowFilter, filter_rows
 from gendist.config.student import Filters
-kept_rows(Selection(Filters(drop_duplicates=True, drop_copies=True)), np.array(eval(sys.argv[2])), np.zeros((9, 3)),
-          Path(sys.argv[1]))
+row_filter = RowFilter(Filters(drop_duplicates=True, drop_copies=True))
+filter_rows(row_filter, np.array(eval(sys.argv[2])), np.zeros((9, 3)), Path(sys.argv[1]))
 print([name for name in ("torch", "datasketch", "sklearn", "scipy", "jinja2", "matplotlib") if name in sys.modules])
 """
     command = [sys.executable, "-c", program, str(files.repeats), str(ROWS)]

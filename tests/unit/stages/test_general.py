@@ -15,13 +15,14 @@ from gendist.config.study import GENERAL_SYSTEMS, PAPER_SYSTEMS
 from gendist.errors import GendistError
 from gendist.nn.pocket.packaged_files import MODELS, STUDENTS, SUBWORDS
 from gendist.nn.pretrained import MINILM
-from gendist.stages.baselines.encoder import Encoder
+from gendist.stages.baselines.sentence_encoder import SentenceEncoder
 from gendist.stages.students.architectures import build
-from gendist.stages.students.general import build_untrained, general_start
-from gendist.stages.students.run import encode
+from gendist.stages.students.distil_student import encode_pieces
+from gendist.stages.students.initial_weights import build_initialised, initial_weight_files
 from gendist.stages.students.subwords import load_subwords
-from tools.pocket import general, snippets
-from tools.pocket.general import GeneralDistillation, distil_general, held_out_similarity
+from tools.pocket import general_distillation as general
+from tools.pocket import snippets
+from tools.pocket.general_distillation import GeneralDistillation, distil_general, held_out_similarity
 
 pytest_plugins = ["pocket_fixtures"]
 
@@ -35,7 +36,7 @@ def texts(corpus: Path) -> list[str]:
 
 @pytest.fixture(scope="module")
 def shards(texts: list[str], tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    return snippets.embed_snippets(texts, tmp_path_factory.mktemp("snippets"))
+    return snippets.embed_snippets(texts, tmp_path_factory.mktemp("iter_snippets"))
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +47,7 @@ def distilled(shards: list[Path], tmp_path_factory: pytest.TempPathFactory) -> P
 class TestSnippets:
     def test_are_whole_sentences_cut_at_the_drawn_number_of_words(self):
         paragraph = "One two three four five. Six seven eight! Nine ten eleven twelve? Thirteen."
-        found = list(snippets.snippets(paragraph, Draws([7, 4, 60])))
+        found = list(snippets.iter_snippets(paragraph, Draws([7, 4, 60])))
         assert found == ["One two three four five. Six seven", "Nine ten eleven twelve?"]
 
     def test_differ_and_leave_the_held_out_articles_out(self, corpus: Path):
@@ -55,7 +56,7 @@ class TestSnippets:
         assert len(set(everything)) == len(everything) > len(later) > 0
         assert snippets.draw_snippets([corpus], 30, held_out_articles=0) == everything[:30]
         lengths = [len(text.split()) for text in everything]
-        assert min(lengths) >= snippets.SHORTEST and max(lengths) <= snippets.LONGEST
+        assert min(lengths) >= snippets.MIN_WORDS and max(lengths) <= snippets.MAX_WORDS
 
     def test_a_stopped_run_resumes_at_the_first_missing_shard(
         self, texts: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -69,7 +70,7 @@ class TestSnippets:
         assert files[0].stat().st_mtime_ns == written
         read, vectors = snippets.read_snippets(files)
         assert read == texts[:60]
-        assert np.abs(vectors - Encoder(MINILM).embed(texts[:60])).max() < 1e-3
+        assert np.abs(vectors - SentenceEncoder(MINILM).embed(texts[:60])).max() < 1e-3
 
 
 class TestDistilGeneral:
@@ -80,7 +81,7 @@ class TestDistilGeneral:
         assert {name: value.shape for name, value in weights.items()} == {n: v.shape for n, v in kept.items()}
         assert all(value.dtype == torch.float16 for value in weights.values())
         texts, vectors = snippets.read_snippets(shards)
-        pieces = encode(load_subwords(SUBWORDS), texts, 128)
+        pieces = encode_pieces(load_subwords(SUBWORDS), texts, 128)
         before = held_out_similarity(network, pieces, vectors, 40)
         curve = distilled.with_suffix(".jsonl").read_text().splitlines()
         assert '"held_out_cosine"' in curve[-1] and before < 0.3
@@ -102,7 +103,7 @@ class TestDistilGeneral:
         written = distilled.stat().st_mtime_ns
         distil_general(shards, SUBWORDS, distilled, SETTINGS)
         assert distilled.stat().st_mtime_ns == written
-        with pytest.raises(GendistError, match=r"kim\.checkpoint: made with .*delete it to start anew"):
+        with pytest.raises(GendistError, match=r"kim\.checkpoint: made with .*delete it to start over"):
             distil_general(shards, SUBWORDS, distilled, replace(SETTINGS, epochs=5))
 
 
@@ -110,7 +111,7 @@ class TestDistilGeneral:
 class TestGeneralStart:
     def test_has_the_packaged_weights_and_the_size_of_the_papers_student(self, architecture: str):
         vectors = load_subwords(SUBWORDS).vectors
-        network = build_untrained(vectors, Student(architecture=architecture, init="general"), 4)
+        network = build_initialised(vectors, Student(architecture=architecture, init="general"), 4)
         plain = build(vectors, Student(architecture=architecture), 4)
         assert count(network) == count(plain) <= 1_130_000
         weights, start = network.state_dict(), load_file(MODELS / STUDENTS[architecture])
@@ -123,14 +124,14 @@ class TestGeneralStart:
         file = tmp_path / "students" / f"{architecture}.safetensors"
         file.parent.mkdir()
         save_file({"embedding.weight": torch.zeros(3, 2)}, file)
-        monkeypatch.setattr("gendist.stages.students.general.verified_file", lambda name, models: models / name)
+        monkeypatch.setattr("gendist.stages.students.initial_weights.verified_file", lambda name, models: models / name)
         student = Student(architecture=architecture, init="general")
         with pytest.raises(GendistError, match=rf"{architecture}\.safetensors: weights .* but the student has"):
-            build_untrained(load_subwords(SUBWORDS).vectors, student, 4, tmp_path)
+            build_initialised(load_subwords(SUBWORDS).vectors, student, 4, tmp_path)
 
     def test_its_file_is_an_input(self, architecture: str):
-        assert general_start(Student(architecture=architecture)) == {}
-        started = general_start(Student(architecture=architecture, init="general"))
+        assert initial_weight_files(Student(architecture=architecture)) == {}
+        started = initial_weight_files(Student(architecture=architecture, init="general"))
         assert started == {"general_start": MODELS / STUDENTS[architecture]}
 
 

@@ -66,7 +66,7 @@ def test_a_pool_has_the_rows_of_the_file_in_its_order(tmp_path: Path, train_text
         ),
         ("llm.csv", "text,label\na sun,sun\n", "line 2: label 'sun' is none of the classes sea, sky, soil"),
         ("llm.jsonl", '{"text": "a", "label": "sea"}\n{"text": "b"}\n', "llm.jsonl, line 2: no key 'label' (has text)"),
-        ("llm.jsonl", '{"text": ["a"]}\n', "llm.jsonl, line 1: column 'text' holds list, expected text"),
+        ("llm.jsonl", '{"text": ["a"]}\n', "llm.jsonl, line 1: column 'text' contains list, expected text"),
         ("llm.xlsx", "", "llm.xlsx: unknown file type '.xlsx'"),
     ],
 )

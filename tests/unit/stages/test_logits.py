@@ -17,13 +17,13 @@ from gendist.io.parquet import read_metadata, write_parquet
 from gendist.io.provenance import Provenance
 from gendist.nn.packed_linear import pack_linear_layers
 from gendist.nn.pretrained import class_names, load_classifier, load_tokenizer
-from gendist.stages.logits import batches
-from gendist.stages.logits.batches import encode, predict_logits
-from gendist.stages.logits.cascade import Cascade, in_integers, int8_error
-from gendist.stages.logits.files import logits_column, read_logits
-from gendist.stages.logits.score import score
+from gendist.stages.logits import batched_logits as batches
+from gendist.stages.logits.batched_logits import predict_logits, tokenise
+from gendist.stages.logits.int8_cascade import Int8Cascade, int8_copy, int8_error
+from gendist.stages.logits.logits_files import logits_column, read_logits
+from gendist.stages.logits.score_texts import score_file
 from gendist.stages.synthetic.generate_shards import generate_shards
-from gendist.stages.teacher.finetune import finetune_teacher
+from gendist.stages.teacher.finetune_teacher import finetune_teacher
 
 
 @pytest.fixture(scope="module")
@@ -62,26 +62,26 @@ def test_logits_are_those_of_each_text_alone(classifier, monkeypatch):
 def test_batches_of_fixed_shape_give_the_same_bits_in_any_company(classifier):
     model, tokenizer = load_classifier(str(classifier), NAMES), load_tokenizer(str(classifier))
     texts = [text * (1 + i % 4) for i, text in enumerate(TEXTS)]
-    expected = predict_logits(model, tokenizer, texts, 40, fixed=512)
+    expected = predict_logits(model, tokenizer, texts, 40, batch_tokens=512)
     np.testing.assert_allclose(expected, predict_logits(model, tokenizer, texts, 40), atol=1e-5)
-    pieces = [predict_logits(model, tokenizer, texts[i : i + 3], 40, fixed=512) for i in range(0, len(texts), 3)]
+    pieces = [predict_logits(model, tokenizer, texts[i : i + 3], 40, batch_tokens=512) for i in range(0, len(texts), 3)]
     assert np.array_equal(np.concatenate(pieces), expected)
-    assert np.array_equal(predict_logits(model, tokenizer, texts[::-1], 40, fixed=512), expected[::-1])
+    assert np.array_equal(predict_logits(model, tokenizer, texts[::-1], 40, batch_tokens=512), expected[::-1])
 
 
 def test_long_texts_are_cut_to_what_setting_model_and_tokenizer_allow(classifier):
     model, tokenizer = load_classifier(str(classifier), NAMES), load_tokenizer(str(classifier))
     for limit, expected in ((10, 10), (512, model.config.max_position_embeddings)):
-        (ids,) = encode(tokenizer, ["tide " * 300], limit, model)
+        (ids,) = tokenise(tokenizer, ["tide " * 300], limit, model)
         assert len(ids) == expected and ids[0] == tokenizer.cls_token_id and ids[-1] == tokenizer.sep_token_id
     tokenizer.model_max_length = 30
-    assert len(encode(tokenizer, ["tide " * 300], 512, model)[0]) == 30
+    assert len(tokenise(tokenizer, ["tide " * 300], 512, model)[0]) == 30
 
 
 def test_scores_of_real_rows_and_of_shards(classifier, generator, test_texts, tmp_path):
     generate_shards(generator, [tmp_path / "shard.parquet"], Sampling(max_tokens=12), first_shard=1, shard_rows=6)
     for texts, key, keys in ((test_texts, "id", range(10, 40)), (tmp_path / "shard.parquet", "row", range(6, 12))):
-        score(classifier, texts, tmp_path / "logits.parquet", 24)
+        score_file(classifier, texts, tmp_path / "logits.parquet", 24)
         table = pq.read_table(tmp_path / "logits.parquet")
         assert table.column_names == [key, "logits"] and table.schema.types == [pa.int64(), pa.list_(pa.float32())]
         assert table[key].to_pylist() == list(keys)
@@ -89,7 +89,7 @@ def test_scores_of_real_rows_and_of_shards(classifier, generator, test_texts, tm
         stored = read_metadata(tmp_path / "logits.parquet")
         assert stored["label_names"] == NAMES and set(stored["gendist"]["inputs"]) == {"texts", "teacher"}
         assert str(tmp_path) not in json.dumps(stored)
-        score(classifier, texts, tmp_path / "again.parquet", 24)
+        score_file(classifier, texts, tmp_path / "again.parquet", 24)
         assert (tmp_path / "again.parquet").read_bytes() == (tmp_path / "logits.parquet").read_bytes()
 
 
@@ -98,7 +98,7 @@ def test_half_precision_weights_are_scored_in_float32(classifier, test_texts, tm
     shutil.copytree(classifier, half)
     BertForSequenceClassification.from_pretrained(classifier, dtype=torch.bfloat16).save_pretrained(half)
     assert load_classifier(str(half), NAMES).dtype == torch.float32
-    score(half, test_texts, tmp_path / "logits.parquet", 24)
+    score_file(half, test_texts, tmp_path / "logits.parquet", 24)
     assert pq.read_table(tmp_path / "logits.parquet").num_rows == 30
 
 
@@ -117,9 +117,9 @@ def test_logits_are_checked_when_read_back(tmp_path):
     for keys, logits, message in (
         ([1, 2], [[1.0], [1.0, 2.0]], "differ in length"),
         ([1, 2], [[], []], "empty"),
-        ([], [], "none"),
-        ([1], [[1.0, float("nan")]], "no finite number"),
-        ([1], [[1.0, float("inf")]], "no finite number"),
+        ([], [], "no rows"),
+        ([1], [[1.0, float("nan")]], "not finite"),
+        ([1], [[1.0, float("inf")]], "not finite"),
         ([1, 1], [[1.0], [2.0]], "id 1 occurs twice"),
         ([1, None], [[1.0], [2.0]], "column 'id' has empty cells"),
     ):
@@ -175,20 +175,20 @@ def test_shards_are_scored_in_integers_and_close_rows_again(integers, tmp_path, 
     logits = []
     with caplog.at_level("INFO"):
         for i, folder in enumerate(integers):
-            score(folder, shard, tmp_path / f"{i}.parquet", 24, device="cpu")
+            score_file(folder, shard, tmp_path / f"{i}.parquet", 24, device="cpu")
             logits.append(read_logits([tmp_path / f"{i}.parquet"], "row")[1])
     assert "scored in int8, " in caplog.text
     fast, exact = logits
     assert not np.array_equal(fast, exact) and np.abs(fast - exact).mean() < 0.05 * exact.std()
     assert np.array_equal(fast.argmax(1), exact.argmax(1))
     # Which texts stand in the same shard makes no difference.
-    score(integers[0], synthetic(tmp_path / "part.parquet", texts[50:90]), tmp_path / "part-logits.parquet", 24)
+    score_file(integers[0], synthetic(tmp_path / "part.parquet", texts[50:90]), tmp_path / "part-logits.parquet", 24)
     assert np.array_equal(read_logits([tmp_path / "part-logits.parquet"], "row")[1], fast[50:90])
 
 
 def test_real_rows_are_scored_in_float32(integers, test_texts, tmp_path):
     for i, folder in enumerate(integers):
-        score(folder, test_texts, tmp_path / f"{i}.parquet", 24, device="cpu")
+        score_file(folder, test_texts, tmp_path / f"{i}.parquet", 24, device="cpu")
     auto, plain = (read_logits([tmp_path / f"{i}.parquet"], "id")[1] for i in range(2))
     assert np.array_equal(auto, plain)
 
@@ -197,17 +197,17 @@ def test_close_rows_are_those_of_float32(integers):
     folder = integers[0]
     model, tokenizer = load_classifier(str(folder), class_names(folder)).eval(), load_tokenizer(str(folder))
     texts, _ = sentences(100, 6)
-    exact = predict_logits(pack_linear_layers(copy.deepcopy(model)), tokenizer, texts, 24, fixed=128)
-    logits, again = Cascade(copy.deepcopy(model), tokenizer, 24, error=1e9).logits(texts)
+    exact = predict_logits(pack_linear_layers(copy.deepcopy(model)), tokenizer, texts, 24, batch_tokens=128)
+    logits, again = Int8Cascade(copy.deepcopy(model), tokenizer, 24, error=1e9).logits(texts)
     assert again == 100 and np.array_equal(logits, exact)
     leads = np.sort(exact, 1)
     median = float(np.median(leads[:, -1] - leads[:, -2]))
-    logits, again = Cascade(copy.deepcopy(model), tokenizer, 24, error=median).logits(texts)
+    logits, again = Int8Cascade(copy.deepcopy(model), tokenizer, 24, error=median).logits(texts)
     assert 30 < again < 70 and (logits == exact).all(1).sum() >= again
 
 
 def test_integers_take_texts_that_are_filled_up_at_their_end(integers):
-    model = in_integers(load_classifier(str(integers[0]), class_names(integers[0])))
+    model = int8_copy(load_classifier(str(integers[0]), class_names(integers[0])))
     with pytest.raises(ValueError, match="at their end"):
         model(input_ids=torch.tensor([[0, 5, 6]]), attention_mask=torch.tensor([[0, 1, 1]]))
 

@@ -16,13 +16,13 @@ from gendist.errors import GendistError
 from gendist.io.parquet import read_metadata
 from gendist.naming import BASELINES
 from gendist.nn.pretrained import load_encoder, load_tokenizer
-from gendist.stages.baselines.encoder import Encoder
 from gendist.stages.baselines.encoder_lr import fit_encoder_lr, load_encoder_lr
-from gendist.stages.baselines.head import Head, expanded, load_head
+from gendist.stages.baselines.linear_head import LinearHead, head_from_regression, load_head
 from gendist.stages.baselines.model2vec import distil_static, fit_model2vec, load_model2vec
+from gendist.stages.baselines.sentence_encoder import SentenceEncoder
 from gendist.stages.baselines.setfit import fit_setfit, load_setfit
-from gendist.stages.evaluation.collect import collect_metrics
-from gendist.stages.texts.tables import read_texts
+from gendist.stages.evaluation.collect_metrics import collect_metrics
+from gendist.stages.texts.text_tables import read_texts
 
 
 def needs(library: str) -> None:
@@ -48,7 +48,7 @@ def test_a_head_has_the_probabilities_of_its_regression(classes, tmp_path):
     random = np.random.default_rng(0)
     features, labels = random.normal(size=(40, 5)).astype(np.float32), np.arange(40) % classes
     regression = LogisticRegression().fit(features, labels)
-    head = expanded(regression, classes)
+    head = head_from_regression(regression, classes)
     assert head.weight.shape == (classes, 5) and head.n_parameters == 6 * classes
     probabilities = torch.softmax(torch.from_numpy(head.logits(features)), 1).numpy()
     np.testing.assert_allclose(probabilities, regression.predict_proba(features), atol=1e-5)
@@ -56,7 +56,7 @@ def test_a_head_has_the_probabilities_of_its_regression(classes, tmp_path):
 
 def test_a_class_without_rows_is_never_predicted():
     features, labels = np.eye(4, dtype=np.float32), np.array([0, 2, 0, 2])
-    logits = expanded(LogisticRegression().fit(features, labels), 4).logits(features)
+    logits = head_from_regression(LogisticRegression().fit(features, labels), 4).logits(features)
     assert logits.shape == (4, 4) and np.isfinite(logits).all()
     assert set(logits.argmax(1)) == {0, 2}
 
@@ -74,7 +74,7 @@ def test_a_damaged_head_is_named(tmp_path):
 
 def test_embeddings_are_unit_means_whatever_the_batch(encoder, test_texts):
     texts = read_texts(test_texts).texts
-    embedded = Encoder(str(encoder)).embed([*texts, texts[0] * 30])  # one beyond the encoder's context
+    embedded = SentenceEncoder(str(encoder)).embed([*texts, texts[0] * 30])  # one beyond the encoder's context
     assert embedded.shape == (31, 32) and embedded.dtype == np.float32
     np.testing.assert_allclose(np.linalg.norm(embedded, axis=1), 1, atol=1e-5)
     tokens = load_tokenizer(str(encoder))(texts[3], return_tensors="pt")
@@ -136,7 +136,7 @@ def test_static_embeddings_are_the_same_each_time_and_name_no_place(static, enco
 
 
 def test_model2vec_learns_and_its_saved_model_predicts_the_same(static, train_texts, test_texts, tmp_path):
-    fit_model2vec(train_texts, test_texts, static, tmp_path, "toy")
+    fit_model2vec(train_texts, test_texts, static=static, folder=tmp_path, dataset="toy")
     row = metrics(tmp_path)
     assert row["system"] == "model2vec" and row["seed"] is None
     assert row["accuracy"] > 0.9  # its weights by rarity are kept: without them it is near chance
@@ -147,8 +147,8 @@ def test_model2vec_learns_and_its_saved_model_predicts_the_same(static, train_te
 
 
 def test_missing_static_embeddings_are_named(static, train_texts, test_texts, tmp_path):
-    with pytest.raises(GendistError, match="no static embeddings there"):
-        fit_model2vec(train_texts, test_texts, tmp_path / "none", tmp_path, "toy")
+    with pytest.raises(GendistError, match="no static embeddings"):
+        fit_model2vec(train_texts, test_texts, static=tmp_path / "none", folder=tmp_path, dataset="toy")
 
 
 # --- SetFit ---
@@ -172,7 +172,7 @@ def test_setfit_is_saved_whole_and_without_pickle(encoder, train_texts, test_tex
     loaded = load_setfit(folder)
     assert loaded.predict(read_texts(test_texts).texts).tolist() == predicted(folder)
     # It is another encoder now.
-    embedded = [Encoder(str(place)).embed(["a wave"]) for place in (folder, encoder)]
+    embedded = [SentenceEncoder(str(place)).embed(["a wave"]) for place in (folder, encoder)]
     assert np.abs(embedded[0] - embedded[1]).max() > 1e-6
 
 
@@ -195,7 +195,7 @@ def test_a_missing_extra_is_named_in_one_line(library, encoder, train_texts, tes
     ):
         warnings.simplefilter("ignore")
         if library == "setfit":
-            fit_setfit(train_texts, test_texts, tmp_path / "run", "toy", 0, model=str(encoder), steps=1)
+            fit_setfit(train_texts, test_texts, tmp_path / "run", "toy", seed=0, model=str(encoder), steps=1)
         else:
             distil_static(tmp_path / "run", str(encoder))
     assert "\n" not in str(raised.value) and not (tmp_path / "run").exists()
@@ -227,4 +227,4 @@ def test_their_runs_fit_the_tidy_table(encoder_run, tmp_path):
 
 def test_a_head_is_plain_arrays(encoder_run):
     head = load_head(encoder_run / "head.safetensors")
-    assert isinstance(head, Head) and head.weight.shape == (3, 32) and head.bias.shape == (3,)
+    assert isinstance(head, LinearHead) and head.weight.shape == (3, 32) and head.bias.shape == (3,)

@@ -25,7 +25,7 @@ from gendist.stages.synthetic import logits_filter
 from gendist.stages.synthetic.generate_shards import generate_shards
 from gendist.stages.synthetic.philox import gumbel_noise, random_indices
 from gendist.stages.synthetic.prompts import PromptBuilder, first_words
-from gendist.stages.texts.tables import read_texts
+from gendist.stages.texts.text_tables import read_texts
 
 
 @pytest.fixture(scope="module")

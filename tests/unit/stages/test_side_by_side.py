@@ -10,14 +10,15 @@ from gendist.config.student import Student, Training
 from gendist.errors import GendistError
 from gendist.nn import devices
 from gendist.nn.padding import pad_batch
-from gendist.stages.students import side_by_side
+from gendist.stages.students import train_stacked as side_by_side
 from gendist.stages.students.architectures import build
-from gendist.stages.students.data import TrainingRows, hide_pieces
+from gendist.stages.students.length_batches import apply_token_dropout
 from gendist.stages.students.loss import distillation_loss, label_loss, row_losses
-from gendist.stages.students.pieces import Pieces
-from gendist.stages.students.side_by_side import train_side_by_side
-from gendist.stages.students.stack import Stack, stackable
-from gendist.stages.students.train import student_logits, train_student
+from gendist.stages.students.piece_ids import PieceIds
+from gendist.stages.students.stacked_networks import StackedNetworks, can_stack
+from gendist.stages.students.train_stacked import train_stacked
+from gendist.stages.students.train_student import predict_student, train_student
+from gendist.stages.students.training_rows import TrainingRows
 
 SEEDS = [3, 0, 7]
 CLASSES = 3
@@ -53,14 +54,14 @@ def rows(labels=False, count=45, n_real=45):
 
 def together(settings, training, given, seeds=SEEDS):
     trained = networks(settings, seeds)
-    train_side_by_side(trained, *given, settings, training, seeds, devices.CPU)
+    train_stacked(trained, *given, student=settings, training=training, seeds=seeds, device=devices.CPU)
     return trained
 
 
 def apart(settings, training, given, seeds=SEEDS):
     trained = networks(settings, seeds)
     for network, seed in zip(trained, seeds, strict=True):
-        train_student(network, *given, settings, training, seed)
+        train_student(network, *given, student=settings, training=training, seed=seed)
     return trained
 
 
@@ -88,7 +89,7 @@ def test_each_seed_ends_where_it_would_alone(settings, changed, given):
     for begun, mine, alone in zip(start, *both, strict=True):
         assert distance(mine, begun) > 2e-3  # it has learnt
         assert distance(mine, alone) < 1e-5
-        assert np.abs(student_logits(mine, given[0]) - student_logits(alone, given[0])).max() < 1e-4
+        assert np.abs(predict_student(mine, given[0]) - predict_student(alone, given[0])).max() < 1e-4
     assert all(distance(both[0][i], both[0][j]) > 0.01 for i in range(3) for j in range(i))
 
 
@@ -97,9 +98,9 @@ def test_a_stack_scores_as_its_networks_do(name):
     settings, encoded = student(name, dropout=0.5), rows()[0]
     built = networks(settings)
     for size in (4, 256):
-        scored = Stack(built, devices.CPU).logits(encoded, size)
+        scored = StackedNetworks(built, devices.CPU).logits(encoded, size)
         assert scored.shape == (3, 45, CLASSES) and scored.dtype == np.float32
-        expected = [student_logits(network, encoded) for network in built]
+        expected = [predict_student(network, encoded) for network in built]
         np.testing.assert_allclose(scored, expected, atol=1e-5)
 
 
@@ -107,7 +108,7 @@ def test_dropout_and_hidden_pieces_differ_between_the_networks_and_repeat_themse
     for settings, hidden in ((student(dropout=0.5), 0.0), (student(), 0.4)):
         training = EXACT.model_copy(update={"token_dropout": hidden, "max_steps": 4, "min_steps": 4})
         same = networks(settings, [5, 5])  # of equal weights and orders
-        train_side_by_side(same, *rows(), settings, training, [5, 5], devices.CPU)
+        train_stacked(same, *rows(), student=settings, training=training, seeds=[5, 5], device=devices.CPU)
         assert distance(*same) > 1e-3
         once, again, others = (together(settings, training, rows(), s) for s in ([1, 2], [1, 2], [2, 1]))
         assert distance(once[0], again[0]) == distance(once[1], again[1]) == 0
@@ -118,7 +119,7 @@ def test_pieces_are_hidden_at_a_rate_of_each_row():
     ids, mask = torch.ones(2, 400, 50, dtype=torch.long), torch.ones(2, 400, 50)
     mask[..., 30:] = 0
     torch.manual_seed(0)
-    hidden = hide_pieces(ids, mask, 0.2) == 0
+    hidden = apply_token_dropout(ids, mask, 0.2) == 0
     assert not hidden[..., 30:].any() and not torch.equal(hidden[0], hidden[1])
     shares = hidden[..., :30].float().mean(2)
     assert 0.18 < shares.mean() < 0.22 and shares.std() > 0.1  # of one rate for all, 0.07
@@ -137,8 +138,8 @@ def test_losses_of_rows_average_to_those_of_a_batch():
 
 
 def test_rows_on_a_device_are_padded_as_others_are():
-    pieces, given = Pieces.of(rows()[0]), rows()[1]
-    held = side_by_side._Held.of(pieces, given, devices.CPU)
+    pieces, given = PieceIds.of(rows()[0]), rows()[1]
+    held = side_by_side._DeviceRows.of(pieces, given, devices.CPU)
     picks = np.array([[3, 44, 0], [44, 44, 7]])
     for found, expected in zip(held.padded(torch.from_numpy(picks), 25), pieces.padded(picks.ravel()), strict=True):
         wide = torch.nn.functional.pad(expected, (0, 25 - expected.shape[1])).view(2, 3, 25)
@@ -146,7 +147,7 @@ def test_rows_on_a_device_are_padded_as_others_are():
 
 
 def test_which_networks_can_be_stacked():
-    assert [stackable(networks(student(name))[0]) for name in ("kim", "res", "blend", "bag", "bilstm")] == [
+    assert [can_stack(networks(student(name))[0]) for name in ("kim", "res", "blend", "bag", "bilstm")] == [
         *[True] * 4,
         False,
     ]
@@ -179,7 +180,7 @@ def test_convolutions_of_all_kinds_are_stacked():
     ids, mask = pad_batch([[1, 2, 3, 4, 5, 6, 7], [8, 9]])
     ids, mask = (torch.stack([part, part]) for part in (ids, mask.float()))
     with torch.autocast("cpu", enabled=False):
-        stacked = Stack(several, devices.CPU).forward(ids, mask)
+        stacked = StackedNetworks(several, devices.CPU).forward(ids, mask)
     torch.testing.assert_close(stacked, torch.stack([one(ids[0], mask[0]) for one in several]))
 
 
@@ -188,7 +189,7 @@ def test_training_side_by_side_leaves_no_trace_in_the_networks():
     trained = together(settings, EXACT, rows())
     fresh = networks(settings)[0]
     assert [type(m) for m in trained[0].modules()] == [type(m) for m in fresh.modules()]
-    assert not trained[0].dense and trained[0].convolutions[0].weight.device == devices.CPU
+    assert not trained[0].dense_training and trained[0].convolutions[0].weight.device == devices.CPU
     assert copy.deepcopy(trained[0]).state_dict().keys() == fresh.state_dict().keys()
 
 
@@ -197,7 +198,7 @@ def test_divergence_of_one_network_ends_in_one_line():
     with torch.no_grad():
         broken[1].classifier.bias[0] = float("nan")
     with pytest.raises(GendistError, match="student training diverged; lower learning_rate"):
-        train_side_by_side(broken, *rows(), student(), EXACT, SEEDS, devices.CPU)
+        train_stacked(broken, *rows(), student=student(), training=EXACT, seeds=SEEDS, device=devices.CPU)
 
 
 @pytest.mark.parametrize(("name", "labels"), [("kim", False), ("res", True), ("blend", False), ("bag", True)])
@@ -215,5 +216,12 @@ def test_nothing_is_read_from_the_device_within_an_epoch(name, labels, monkeypat
     training = EXACT.model_copy(update={"token_dropout": 0.2})
     settings = student(name, dropout=0.5)
     with pytest.raises((RuntimeError, NotImplementedError), match=r"item\(\) cannot be called on meta tensors"):
-        train_side_by_side(networks(settings), *rows(labels), settings, training, SEEDS, torch.device("meta"))
+        train_stacked(
+            networks(settings),
+            *rows(labels),
+            student=settings,
+            training=training,
+            seeds=SEEDS,
+            device=torch.device("meta"),
+        )
     assert len(steps) == 6  # batches of 8 of 45 rows: the loss is looked at after them

@@ -19,14 +19,14 @@ from gendist.io.parquet import read_metadata, write_parquet
 from gendist.io.provenance import Provenance
 from gendist.naming import variant_name
 from gendist.nn.padding import pad_batch
-from gendist.stages.students import data
+from gendist.stages.students import length_batches as data
 from gendist.stages.students.architectures import ARCHITECTURES, build
-from gendist.stages.students.data import Synthetic, training_rows
+from gendist.stages.students.distil_student import distil_seeds, student_row
 from gendist.stages.students.loss import distillation_loss, label_loss
-from gendist.stages.students.run import distil_seeds, student_row
 from gendist.stages.students.subwords import load_subwords
-from gendist.stages.students.train import student_logits
-from gendist.stages.texts.tables import read_texts
+from gendist.stages.students.train_student import predict_student
+from gendist.stages.students.training_rows import SyntheticFiles, assemble_training_rows
+from gendist.stages.texts.text_tables import read_texts
 
 QUICK = Training(epochs=2, min_steps=60, batch_size=8)
 COUNT = 12
@@ -75,7 +75,7 @@ def test_the_bag_has_no_order_and_the_bilstm_has():
     for name, same in (("bag", True), ("bilstm", False)):
         torch.manual_seed(0)
         network = build(torch.randn(50, 12), Student(architecture=name, filters=8), 3).eval()
-        one, other = student_logits(network, [[3, 4, 5, 6], [6, 3, 5, 4]])
+        one, other = predict_student(network, [[3, 4, 5, 6], [6, 3, 5, 4]])
         assert np.allclose(one, other, atol=1e-6) == same
 
 
@@ -94,10 +94,10 @@ def test_logits_do_not_depend_on_padding_or_batch(name):
     vectors = torch.randn(50, 12)
     network = build(vectors, Student(architecture=name, filters=8), 3).eval()
     rows = [np.random.default_rng(i).integers(0, 50, 1 + i).tolist() for i in range(15)]
-    alone = student_logits(network, rows, 1)
+    alone = predict_student(network, rows, 1)
     assert alone.dtype == np.float32 and len(np.unique(alone, axis=0)) == 15
     for size in (4, 15):
-        np.testing.assert_allclose(student_logits(network, rows, size), alone, atol=1e-6)
+        np.testing.assert_allclose(predict_student(network, rows, size), alone, atol=1e-6)
     ids, mask = pad_batch(rows)
     wider = torch.nn.functional.pad(ids, (0, 9), value=7), torch.nn.functional.pad(mask, (0, 9)).float()
     np.testing.assert_allclose(network(*wider).detach().numpy(), alone, atol=1e-6)
@@ -159,7 +159,7 @@ def one_hot(label):
 
 
 def rows_of(regime, real, pool, count=COUNT):
-    return training_rows(regime, real, pool[2], Synthetic(pool[0], pool[1], count))
+    return assemble_training_rows(regime, real, real_logits=pool[2], synthetic=SyntheticFiles(pool[0], pool[1], count))
 
 
 def test_each_regime_uses_its_rows_and_no_others(train_texts, pool):
@@ -170,7 +170,7 @@ def test_each_regime_uses_its_rows_and_no_others(train_texts, pool):
         rows_of(regime, real, pool) for regime in ("scratch", "dist", "gendist", "synthetic", "hard")
     )
     assert scratch.texts == dist.texts == real.texts and synthetic.texts == made
-    assert gendist.stages.texts == hard.texts == real.texts + made
+    assert gendist.texts == hard.texts == real.texts + made
     assert scratch.labels.tolist() == real.labels.tolist() and scratch.logits is None
     assert hard.labels.tolist() == real.labels.tolist() + synthetic_labels and hard.logits is None
     for rows, labels in (
@@ -200,23 +200,33 @@ def test_files_that_do_not_fit_are_named(train_texts, test_texts, pool, tmp_path
     real = read_texts(train_texts)
     shards, logits, scores = pool
     for regime, real_logits, synthetic, message in (
-        ("dist", None, None, "regime 'dist' needs the teacher's logits of the real rows"),
+        ("dist", None, None, "regime 'dist' needs the teacher's logits of the labelled rows"),
         ("hard", scores, None, "regime 'hard' needs synthetic shards"),
-        ("gendist", scores, Synthetic(shards, logits, 13), "rows 0 to 12 expected, found 12 rows"),
-        ("gendist", scores, Synthetic(shards, logits[::-1], 12), "not the logits of rows 0 to 11"),
-        ("gendist", scores, Synthetic(shards, logits[:1], 12), "not the logits of rows 0 to 11"),
+        ("gendist", scores, SyntheticFiles(shards, logits, 13), "rows 0 to 12 expected, found 12 rows"),
+        ("gendist", scores, SyntheticFiles(shards, logits[::-1], 12), "not the logits of rows 0 to 11"),
+        ("gendist", scores, SyntheticFiles(shards, logits[:1], 12), "not the logits of rows 0 to 11"),
     ):
         with pytest.raises(GendistError, match=message):
-            training_rows(regime, real, real_logits, synthetic)
+            assemble_training_rows(regime, real, real_logits=real_logits, synthetic=synthetic)
     with pytest.raises(GendistError, match=r"real\.parquet: ids differ from those of the training texts"):
-        training_rows("dist", read_texts(test_texts), scores, None)
+        assemble_training_rows("dist", read_texts(test_texts), real_logits=scores, synthetic=None)
 
 
 def distil(folder, regime, train, test, subwords, pool, seed=0, student=None, count=COUNT, training=QUICK):
     student = student or Student(filters=16)
     row = student_row("toy", "kim", regime, variant_name(regime, "t", "g", "full", "default"), count, seed)
-    synthetic = Synthetic(pool[0], pool[1], count)
-    distil_seeds({seed: folder}, row, train, test, subwords, student, training, pool[2], synthetic)
+    synthetic = SyntheticFiles(pool[0], pool[1], count)
+    distil_seeds(
+        {seed: folder},
+        row,
+        train=train,
+        test=test,
+        embeddings=subwords,
+        student=student,
+        training=training,
+        train_logits=pool[2],
+        synthetic=synthetic,
+    )
     return json.loads((folder / "metrics.json").read_text())
 
 
@@ -262,7 +272,7 @@ def test_run_folder_predictions_and_provenance(train_texts, test_texts, subwords
     network = build(weights["embedding.weight"], Student(**description["student"]), 3)
     network.load_state_dict(weights)
     encoded = load_subwords(subwords).encode(test.texts)
-    np.testing.assert_allclose(student_logits(network, encoded), logits, atol=1e-6)
+    np.testing.assert_allclose(predict_student(network, encoded), logits, atol=1e-6)
     inputs = read_metadata(tmp_path / "run/predictions.parquet")["gendist"]["inputs"]
     shards = {f"{kind}/{i:05d}" for kind in ("shards", "shard_logits") for i in range(2)}
     assert set(inputs) == {"train", "test", "train_logits", "embeddings"} | shards
@@ -300,10 +310,10 @@ def test_divergence_ends_in_one_line(train_texts, test_texts, subwords, pool, tm
 
 
 def test_batches_hold_every_row_once(monkeypatch):
-    monkeypatch.setattr(data, "BUCKET", 2)
+    monkeypatch.setattr(data, "BUCKET_BATCHES", 2)
     encoded = [[i] * (1 + i % 7) for i in range(23)]
     seen = []
-    for ids, mask, picks in data.batches(encoded, 4, np.random.default_rng(0)):
+    for ids, mask, picks in data.iter_batches(encoded, 4, np.random.default_rng(0)):
         assert ids.shape == mask.shape and len(picks) <= 4
         assert [row[: int(n)].tolist() for row, n in zip(ids, mask.sum(1), strict=True)] == [encoded[i] for i in picks]
         seen += picks.tolist()
@@ -315,14 +325,15 @@ def test_student_jobs_stay_light(train_texts, test_texts, subwords, pool, tmp_pa
 import sys
 sys.path.insert(0, {str(__file__.rpartition("/")[0])!r})
 from pathlib import Path
-from gendist.stages.students.run import distil_seeds, student_row
-from gendist.stages.students.data import Synthetic
+from gendist.stages.students.distil_student import distil_seeds, student_row
+from gendist.stages.students.training_rows import SyntheticFiles
 from gendist.config.student import Student, Training
 row = student_row("toy", "kim", "gendist", "t.g.full.default", {COUNT}, 0)
 paths = [Path(p) for p in sys.argv[1:]]
-synthetic = Synthetic(paths[5:7], paths[7:9], {COUNT})
+synthetic = SyntheticFiles(paths[5:7], paths[7:9], {COUNT})
 training = Training(epochs=1, min_steps=2)
-distil_seeds({{0: paths[0]}}, row, *paths[1:4], Student(filters=4), training, paths[4], synthetic)
+files = dict(zip(("train", "test", "embeddings", "train_logits"), paths[1:5], strict=True))
+distil_seeds({{0: paths[0]}}, row, **files, student=Student(filters=4), training=training, synthetic=synthetic)
 heavy = ("transformers", "sklearn", "scipy", "matplotlib", "gensim", "torch._dynamo")
 print([name for name in heavy if name in sys.modules])
 """

@@ -12,12 +12,12 @@ from toy_texts import NAMES, sentences
 
 from gendist.config.teacher import Teacher
 from gendist.errors import GendistError
-from gendist.stages.evaluation.teacher import evaluate_teacher
-from gendist.stages.logits.score import class_names, score
-from gendist.stages.teacher import finetune
-from gendist.stages.teacher.finetune import finetune_teacher
-from gendist.stages.teacher.split import split
-from gendist.stages.texts.tables import read_texts
+from gendist.stages.evaluation.evaluate_teacher import evaluate_teacher
+from gendist.stages.logits.score_texts import class_names, score_file
+from gendist.stages.teacher import finetune_teacher as finetune
+from gendist.stages.teacher.finetune_teacher import finetune_teacher
+from gendist.stages.teacher.held_out_split import split_held_out
+from gendist.stages.texts.text_tables import read_texts
 
 
 def quick(model, **changed):
@@ -36,9 +36,18 @@ def test_an_encoder_without_head_gets_one_and_learns(teacher, encoder, test_text
     assert not any(name.startswith("classifier") for name in load_file(encoder / "model.safetensors"))
     assert load_file(teacher / "model.safetensors")["classifier.weight"].shape == (3, 32)
     assert class_names(teacher) == NAMES
-    score(teacher, test_texts, tmp_path / "logits.parquet", 24)
+    score_file(teacher, test_texts, tmp_path / "logits.parquet", 24)
     train = write_texts(tmp_path / "train.parquet", *sentences(36, 0))
-    evaluate_teacher(train, test_texts, tmp_path / "logits.parquet", teacher, tmp_path / "run", "toy", "tiny", 0)
+    evaluate_teacher(
+        train=train,
+        test=test_texts,
+        logits=tmp_path / "logits.parquet",
+        teacher=teacher,
+        folder=tmp_path / "run",
+        dataset="toy",
+        name="tiny",
+        seed=0,
+    )
     row = json.loads((tmp_path / "run/metrics.json").read_text())
     assert row["accuracy"] > 0.9 and row["system"] == "teacher" and row["n_real"] == 36 and row["variant"] == "tiny"
     assert row["n_parameters"] == sum(value.numel() for value in load_file(teacher / "model.safetensors").values())
@@ -51,14 +60,14 @@ def test_the_test_set_has_no_way_in():
 
 def test_held_out_rows_are_even_and_apart(train_texts):
     rows = read_texts(train_texts)
-    kept, held_out = split(rows, Teacher(held_out=0.2))
+    kept, held_out = split_held_out(rows, Teacher(held_out=0.2))
     assert np.bincount(held_out.labels).min() >= 2 and len(held_out.texts) == 7
     assert sorted([*kept.ids, *held_out.ids]) == rows.ids.tolist()
-    again = split(rows, Teacher(held_out=0.2))
+    again = split_held_out(rows, Teacher(held_out=0.2))
     assert np.array_equal(again[1].ids, held_out.ids)
-    assert not np.array_equal(split(rows, Teacher(held_out=0.2, seed=1))[1].ids, held_out.ids)
+    assert not np.array_equal(split_held_out(rows, Teacher(held_out=0.2, seed=1))[1].ids, held_out.ids)
     # However small the share, each class has a row in either part.
-    kept, held_out = split(read_texts(train_texts), Teacher(held_out=0.01))
+    kept, held_out = split_held_out(read_texts(train_texts), Teacher(held_out=0.01))
     assert np.bincount(held_out.labels).tolist() == [1, 1, 1]
 
 
@@ -68,7 +77,7 @@ def test_every_class_is_held_out_however_uneven_the_classes(tmp_path, share):
     names = [f"class {label}" for label in range(35)]
     rows = read_texts(write_texts(tmp_path / "t.parquet", [f"text {i}" for i in range(len(labels))], labels, names))
     for seed in range(20):
-        kept, held_out = split(rows, Teacher(held_out=share, seed=seed))
+        kept, held_out = split_held_out(rows, Teacher(held_out=share, seed=seed))
         assert np.bincount(held_out.labels, minlength=35).min() >= 1 <= np.bincount(kept.labels, minlength=35).min()
         assert len(held_out.texts) == max(35, round(share * len(labels)))
         assert sorted([*kept.ids, *held_out.ids]) == rows.ids.tolist()
@@ -78,7 +87,7 @@ def test_a_split_that_has_every_class_is_the_one_it_was(train_texts):
     rows = read_texts(train_texts)
     splitter = StratifiedShuffleSplit(1, test_size=7, random_state=3)
     _, wanted = next(splitter.split(rows.labels, rows.labels))
-    assert split(rows, Teacher(held_out=0.2, seed=3))[1].ids.tolist() == rows.ids[np.sort(wanted)].tolist()
+    assert split_held_out(rows, Teacher(held_out=0.2, seed=3))[1].ids.tolist() == rows.ids[np.sort(wanted)].tolist()
 
 
 def test_two_rows_of_a_class_are_enough(encoder, tmp_path):
@@ -89,14 +98,14 @@ def test_two_rows_of_a_class_are_enough(encoder, tmp_path):
 
 def test_the_best_epoch_is_kept_or_trained_again_on_all_rows(encoder, train_texts, tmp_path, monkeypatch):
     seen = []
-    original = finetune.trained_epochs
+    original = finetune.train_epochs
 
-    def spy(model, tokenizer, rows, *rest):
-        for done, loss in enumerate(original(model, tokenizer, rows, *rest), 1):
+    def spy(model, tokenizer, rows, **rest):
+        for done, loss in enumerate(original(model, tokenizer, rows, **rest), 1):
             seen.append((len(rows.texts), done))
             yield loss
 
-    monkeypatch.setattr(finetune, "trained_epochs", spy)
+    monkeypatch.setattr(finetune, "train_epochs", spy)
     losses = iter([0.9, 0.5, 0.7] * 3)
     monkeypatch.setattr(finetune, "held_out_scores", lambda *_: (next(losses), 0.5))
     finetune_teacher(train_texts, tmp_path / "refit", quick(encoder, epochs=3))
@@ -138,7 +147,9 @@ def test_a_machine_kept_from_the_network_saves_the_same_tokenizer(encoder, tmp_p
 def test_the_head_may_learn_faster(encoder, train_texts):
     rows = read_texts(train_texts)
     settings = quick(encoder, learning_rate=1e-5, head_learning_rate=1e-3)
-    model = finetune._fresh(rows, settings, 1, finetune.load_tokenizer(str(encoder)), "cpu")
+    model = finetune._load_model(
+        rows, settings, threads=1, tokenizer=finetune.load_tokenizer(str(encoder)), device="cpu"
+    )
     body, head = finetune._parameter_groups(model, settings)
     assert (body["lr"], head["lr"]) == (1e-5, 1e-3) and [p.shape[0] for p in head["params"]] == [3, 3]
     assert len(body["params"]) + 2 == len(list(model.parameters()))
@@ -155,7 +166,7 @@ def test_divergence_ends_in_one_line_and_leaves_nothing(encoder, train_texts, tm
     ("file", "content", "message"),
     [
         ("history.json", "{", r"history\.json: damaged .*delete it and run again"),
-        ("history.json", '{"n_parameters": "x"}', r"history\.json: damaged \('n_parameters' is no number\)"),
+        ("history.json", '{"n_parameters": "x"}', r"history\.json: damaged \('n_parameters' is not a number\)"),
         ("timing.json", None, r"timing\.json: no such file"),
         ("timing.json", "[]", r"timing\.json: damaged"),
     ],
@@ -167,7 +178,16 @@ def test_damaged_records_are_named(tmp_path, train_texts, file, content, message
     if content is not None:
         (tmp_path / file).write_text(content)
     with pytest.raises(GendistError, match=message):
-        evaluate_teacher(train_texts, train_texts, tmp_path / "l", tmp_path, tmp_path / "run", "d", "t", 0)
+        evaluate_teacher(
+            train=train_texts,
+            test=train_texts,
+            logits=tmp_path / "l",
+            teacher=tmp_path,
+            folder=tmp_path / "run",
+            dataset="d",
+            name="t",
+            seed=0,
+        )
     assert not (tmp_path / "run").exists()
 
 

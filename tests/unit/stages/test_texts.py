@@ -10,8 +10,8 @@ from tiny_stages import write_texts
 from gendist.config.dataset import Dataset
 from gendist.errors import GendistError
 from gendist.io.parquet import read_metadata
-from gendist.stages.texts.prepare import prepare_texts
-from gendist.stages.texts.tables import read_texts
+from gendist.stages.texts.prepare_texts import prepare_texts
+from gendist.stages.texts.text_tables import read_texts
 
 LABELS = ["sport", "art", "law"]
 ROWS = [(f"title {i}", f"body {i}, with a comma", LABELS[i % 3]) for i in range(12)]
@@ -170,12 +170,12 @@ BROKEN = {
     "deep JSON": ("jsonl", b"[" * 100_000, r"bad\.jsonl, line 1: not valid JSON"),
     "JSON list": ("jsonl", b"[1]\n", r"bad\.jsonl, line 1: expected a JSON object with body, label"),
     "no key": ("jsonl", b'{"text": "a", "label": "x"}\n', r"bad\.jsonl, line 1: no key 'body' \(has text, label\)"),
-    "number for text": ("jsonl", b'{"body": 3, "label": "x"}\n', r"line 1: column 'body' holds int, expected text"),
+    "number for text": ("jsonl", b'{"body": 3, "label": "x"}\n', r"line 1: column 'body' contains int, expected text"),
     "list for label": ("jsonl", b'{"body": "a", "label": [1]}\n', r"line 1: label '\[1\]' .* is of type list"),
     "fraction for label": ("jsonl", b'{"body": "a", "label": 0.5}\n', r"line 1: label '0.5' .* is of type float"),
     "NaN for label": ("jsonl", b'{"body": "a", "label": NaN}\n', r"line 1: empty label"),
     "null for text": ("jsonl", b'{"body": null, "label": "x"}\n', r"line 1: empty text"),
-    "half a character": ("jsonl", b'{"body": "\\ud800", "label": "x"}\n', r"line 1: text holds half of a surrogate"),
+    "half a character": ("jsonl", b'{"body": "\\ud800", "label": "x"}\n', r"line 1: text contains an unpaired"),
     "file type": ("xlsx", b"", r"bad\.xlsx: unknown file type '.xlsx'; accepted: .csv, .tsv, .jsonl, .parquet"),
     "not Parquet": ("parquet", b"PAR1 no", r"bad\.parquet: not a readable Parquet file"),
 }
@@ -233,14 +233,14 @@ def test_missing_files(tmp_path):
 def test_rows_in_both_files_are_warned_of(tmp_path, caplog):
     good = write(tmp_path / "good.csv", ROWS)
     prepare(tmp_path, dataset(good, good))
-    assert "6 texts stand both in" in caplog.text and "accuracy will be too good" in caplog.text
+    assert "6 texts are both in" in caplog.text and "accuracy will be overestimated" in caplog.text
 
 
 def test_texts_are_checked_when_read_back(tmp_path):
     for texts, labels, names, message in (
         (["x", "y"], [0, 2], ["a", "b"], "row 1 has label 2; label_names has 2 entries"),
         (["x"], [-1], ["a"], "row 0 has label -1"),
-        ([], [], ["a"], "holds no rows"),
+        ([], [], ["a"], "no rows"),
         (["x", None], [0, 0], ["a"], "'text' has empty cells"),
         (["x"], [0], [], "no label_names in the file's metadata"),
     ):

@@ -5,15 +5,17 @@ import pytest
 import torch
 
 from gendist.config.student import PAPER, Student, Training
-from gendist.stages.students import data, train
-from gendist.stages.students.data import TrainingRows, batches, hide_pieces, per_batch
+from gendist.stages.students import length_batches as data
+from gendist.stages.students import train_student as train
+from gendist.stages.students.length_batches import apply_token_dropout, iter_batches, real_rows_per_batch
+from gendist.stages.students.training_rows import TrainingRows
 
 
 def test_real_rows_are_in_every_batch(monkeypatch):
-    monkeypatch.setattr(data, "BUCKET", 3)
+    monkeypatch.setattr(data, "BUCKET_BATCHES", 3)
     encoded = [[i] * (1 + i % 7) for i in range(10 + 37)]
     seen = []
-    for ids, mask, picks in batches(encoded, 8, np.random.default_rng(0), n_real=10, beside=3):
+    for ids, mask, picks in iter_batches(encoded, 8, np.random.default_rng(0), n_real=10, n_real_per_batch=3):
         assert (picks < 10).sum() == 3
         assert [row[: int(n)].tolist() for row, n in zip(ids, mask.sum(1), strict=True)] == [encoded[i] for i in picks]
         seen += picks.tolist()
@@ -35,14 +37,14 @@ def test_real_rows_are_in_every_batch(monkeypatch):
     ],
 )
 def test_rows_per_batch(n_real, n_rows, share, expected):
-    assert per_batch(n_real, n_rows, 32, share) == expected
+    assert real_rows_per_batch(n_real, n_rows, 32, share) == expected
 
 
 def test_pieces_are_hidden_at_the_rate_asked_for():
     torch.manual_seed(0)
     ids, mask = torch.full((4000, 30), 7), torch.ones(4000, 30)
     mask[:, 20:] = 0
-    hidden = hide_pieces(ids, mask, 0.2)
+    hidden = apply_token_dropout(ids, mask, 0.2)
     assert set(hidden.unique().tolist()) == {0, 7} and (hidden[:, 20:] == 7).all()
     rates = (hidden[:, :20] == 0).float().mean(1)
     assert rates.mean().item() == pytest.approx(0.2, abs=0.01)
@@ -76,7 +78,7 @@ def test_steps_follow_from_the_rows(training, n_real, n_rows, expected, monkeypa
     network = type("Net", (torch.nn.Module,), {"forward": lambda self, ids, mask: self.w.expand(len(ids), 2)})()
     network.w = torch.nn.Parameter(torch.zeros(2))
     with pytest.raises(StopIteration):
-        train.train_student(network, [[1]] * n_rows, rows, Student(), training, 0)
+        train.train_student(network, [[1]] * n_rows, rows, student=Student(), training=training, seed=0)
     assert steps == [expected]
 
 
@@ -94,7 +96,9 @@ def test_the_paper_trains_on_the_rows_as_they_come(monkeypatch):
 
     rows = TrainingRows([], torch.zeros(64, dtype=torch.long), None, 8)
     encoded = [[3, 4, 5]] * 64
-    train.train_student(Net(), encoded, rows, Student(), PAPER.model_copy(update={"min_steps": 5}), 0)
+    train.train_student(
+        Net(), encoded, rows, student=Student(), training=PAPER.model_copy(update={"min_steps": 5}), seed=0
+    )
     assert len(seen) == 16 and not any(seen)
-    train.train_student(Net(), encoded, rows, Student(), Training(min_steps=5), 0)
+    train.train_student(Net(), encoded, rows, student=Student(), training=Training(min_steps=5), seed=0)
     assert any(seen[16:])

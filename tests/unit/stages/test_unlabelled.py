@@ -34,11 +34,11 @@ from gendist.io.provenance import Provenance, hash_file
 from gendist.launcher import data_checks
 from gendist.launcher.data_checks import require_data
 from gendist.naming import parse_system, regime_of
-from gendist.stages.evaluation.collect import OPTIONAL, SCHEMA, collect_metrics
-from gendist.stages.students.data import Synthetic, Unlabelled, training_rows
-from gendist.stages.students.run import distil_seeds, student_row
-from gendist.stages.texts.tables import read_texts
-from gendist.stages.texts.unlabelled import prepare_unlabelled
+from gendist.stages.evaluation.collect_metrics import OPTIONAL_SCHEMA, SCHEMA, collect_metrics
+from gendist.stages.students.distil_student import distil_seeds, student_row
+from gendist.stages.students.training_rows import SyntheticFiles, UnlabelledFiles, assemble_training_rows
+from gendist.stages.texts.prepare_unlabelled import prepare_unlabelled
+from gendist.stages.texts.text_tables import read_texts
 
 # --- texts ---
 
@@ -99,16 +99,21 @@ def test_fewer_rows_are_the_first_of_more_and_the_order_is_not_the_file_s(tmp_pa
             "more.csv",
             "text\n" + "\n".join(["one", "two", *TEST, "moon"]),
             {"unlabelled_rows": 4},
-            "more.csv: 3 of 5 rows can be used, 2 are in the test rows too; 4 are asked for: "
+            "more.csv: 3 of 5 rows can be used, 2 are in the test rows too; 4 are requested: "
             "set the dataset's unlabelled_rows to 3 or fewer",
         ),
-        ("more.csv", "text\n" + TRAIN[0], {}, "are asked for: name another file"),
-        ("more.csv", "text\none\n", {"unlabelled_rows": None, "synthetic": 2}, "1 of 1 rows can be used; 2 are asked"),
+        ("more.csv", "text\n" + TRAIN[0], {}, "are requested: use another file"),
+        (
+            "more.csv",
+            "text\none\n",
+            {"unlabelled_rows": None, "synthetic": 2},
+            "1 of 1 rows can be used; 2 are requested",
+        ),
         (
             "more.jsonl",
             '{"text": "a"}\n{"text": 3}\n',
             {},
-            "more.jsonl, line 2: column 'text' holds int, expected text",
+            "more.jsonl, line 2: column 'text' contains int, expected text",
         ),
         ("more.txt", "one\n", {}, "more.txt: unknown file type '.txt'"),
     ],
@@ -256,8 +261,8 @@ def files(train_texts: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[s
     write_parquet(folder / "shard.parquet", shard, Provenance("synthetic"))
     return {
         "real": scores(folder / "real.parquet", "id", real.ids, real.labels),
-        "unlabelled": Unlabelled(folder / "texts.parquet", scores(folder / "more.parquet", "id", ids, labels)),
-        "synthetic": Synthetic(
+        "unlabelled": UnlabelledFiles(folder / "texts.parquet", scores(folder / "more.parquet", "id", ids, labels)),
+        "synthetic": SyntheticFiles(
             [folder / "shard.parquet"], [scores(folder / "made.parquet", "row", range(6), made_labels)], 6
         ),
         "labels": labels,
@@ -266,11 +271,13 @@ def files(train_texts: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[s
 
 def test_regimes_learn_from_labelled_then_unlabelled_then_synthetic_rows(train_texts: Path, files: dict[str, Any]):
     real, further = read_texts(train_texts), files["unlabelled"]
-    few = Unlabelled(further.texts, further.logits, 4)
-    rows = training_rows("unlabelled", real, files["real"], None, unlabelled=few)
+    few = UnlabelledFiles(further.texts, further.logits, 4)
+    rows = assemble_training_rows("unlabelled", real, real_logits=files["real"], synthetic=None, unlabelled=few)
     assert rows.texts == real.texts + sentences(9, 11)[0][:4] and rows.n_real == 36
     assert rows.logits is not None and rows.logits.argmax(1).tolist() == [*real.labels, *files["labels"][:4]]
-    both = training_rows("gendist-unlabelled", real, files["real"], files["synthetic"], unlabelled=further)
+    both = assemble_training_rows(
+        "gendist-unlabelled", real, real_logits=files["real"], synthetic=files["synthetic"], unlabelled=further
+    )
     assert both.texts == real.texts + sentences(9, 11)[0] + sentences(6, 12)[0]
     assert both.logits is not None and torch.equal(both.logits[:40], rows.logits) and len(both.logits) == 36 + 9 + 6
 
@@ -279,11 +286,11 @@ def test_unlabelled_rows_that_do_not_fit_are_named(train_texts: Path, files: dic
     real, further = read_texts(train_texts), files["unlabelled"]
     for unlabelled, message in (
         (None, "regime 'unlabelled' needs unlabelled rows and their logits"),
-        (Unlabelled(further.texts, files["real"]), r"real\.parquet: ids differ from those of .*texts\.parquet"),
-        (Unlabelled(further.texts, further.logits, 10), r"texts\.parquet: 9 rows, but 10 are asked for"),
+        (UnlabelledFiles(further.texts, files["real"]), r"real\.parquet: ids differ from those of .*texts\.parquet"),
+        (UnlabelledFiles(further.texts, further.logits, 10), r"texts\.parquet: 9 rows, but 10 are requested"),
     ):
         with pytest.raises(GendistError, match=message):
-            training_rows("unlabelled", real, files["real"], None, unlabelled=unlabelled)
+            assemble_training_rows("unlabelled", real, real_logits=files["real"], synthetic=None, unlabelled=unlabelled)
 
 
 @pytest.mark.parametrize(
@@ -309,23 +316,23 @@ def test_a_run_counts_its_rows(
     further = files["unlabelled"]
     unlabelled = None
     if regime != "dist":
-        unlabelled = Unlabelled(further.texts, further.logits, 5 if regime == "unlabelled" else None)
+        unlabelled = UnlabelledFiles(further.texts, further.logits, 5 if regime == "unlabelled" else None)
     distil_seeds(
         {0: tmp_path / "run"},
         row,
-        train_texts,
-        test_texts,
-        subwords,
-        Student(filters=4),
-        Training(epochs=1, min_steps=3),
-        files["real"],
-        files["synthetic"] if regime == "gendist-unlabelled" else None,
+        train=train_texts,
+        test=test_texts,
+        embeddings=subwords,
+        student=Student(filters=4),
+        training=Training(epochs=1, min_steps=3),
+        train_logits=files["real"],
+        synthetic=files["synthetic"] if regime == "gendist-unlabelled" else None,
         unlabelled=unlabelled,
     )
     assert json.loads((tmp_path / "run/student.json").read_text())["trained_on"] == expected
     collect_metrics([tmp_path / "run"], tmp_path / "metrics.parquet")
     table = pq.read_table(tmp_path / "metrics.parquet")
-    assert table.schema.names == [*SCHEMA.names, *(OPTIONAL.names if regime != "dist" else [])]
+    assert table.schema.names == [*SCHEMA.names, *(OPTIONAL_SCHEMA.names if regime != "dist" else [])]
     (found,) = table.to_pylist()
     assert (found["n_real"], found["n_synthetic"], found.get("n_unlabelled")) == (
         36,
@@ -499,25 +506,25 @@ def test_predictions_without_texts_name_what_is_missing(exported: Path, tmp_path
 def test_unlabelled_rows_are_scored_like_the_synthetic_ones(
     monkeypatch: pytest.MonkeyPatch, test_texts: Path, files: dict[str, Any], tmp_path: Path
 ):
-    from gendist.stages.logits import score as module
+    from gendist.stages.logits import score_texts as module
 
     class Model:
-        config = type("Config", (), {module.RECORD: 0.01})()
+        config = type("Config", (), {module.INT8_ERROR_KEY: 0.01})()
 
         def to(self, place: Any) -> "Model":
             return self
 
     def cascade(*_: Any) -> Any:
-        return type("Cascade", (), {"logits": lambda _, rows, what: (np.zeros((len(rows), 3), np.float32), 0)})()
+        return type("Cascade", (), {"logits": lambda _, rows, description: (np.zeros((len(rows), 3), np.float32), 0)})()
 
     monkeypatch.setattr(module, "load_tokenizer", lambda _: None)
     monkeypatch.setattr(module, "class_names", lambda _: ["a", "b", "c"])
     monkeypatch.setattr(module, "load_classifier", lambda *_: Model())
     monkeypatch.setattr(module, "pack_linear_layers", lambda model: model)
-    monkeypatch.setattr(module, "Cascade", cascade)
-    monkeypatch.setattr(module, "predict_logits", lambda _, __, rows, *___: np.ones((len(rows), 3), np.float32))
+    monkeypatch.setattr(module, "Int8Cascade", cascade)
+    monkeypatch.setattr(module, "predict_logits", lambda _, __, rows, *___, **____: np.ones((len(rows), 3), np.float32))
     found = {}
     for name, texts in (("labelled", test_texts), ("unlabelled", files["unlabelled"].texts)):
-        module.score(tmp_path, texts, tmp_path / f"{name}.parquet", 16)
+        module.score_file(tmp_path, texts, tmp_path / f"{name}.parquet", 16)
         found[name] = pq.read_table(tmp_path / f"{name}.parquet")["logits"][0].as_py()
     assert found == {"labelled": [1.0] * 3, "unlabelled": [0.0] * 3}

@@ -20,9 +20,9 @@ from gendist.io.parquet import read_metadata
 from gendist.io.provenance import KEY
 from gendist.nn import devices
 from gendist.nn.pretrained import load_classifier, load_tokenizer
-from gendist.stages.logits.cascade import RECORD, Cascade, int8_error
+from gendist.stages.logits.int8_cascade import INT8_ERROR_KEY, Int8Cascade, int8_error
 from gendist.stages.students.subwords import load_subwords
-from gendist.stages.texts.tables import Texts
+from gendist.stages.texts.text_tables import Texts
 from tools.bench import generation, many_seeds, pocket_finetuning, scoring, timed_pairs, training
 from tools.bench.__main__ import GROUPS, main
 from tools.bench.bench_table import SCHEMA, markdown, write_outcomes
@@ -307,7 +307,7 @@ def tiny_scoring(toy, encoder, monkeypatch):
     """A tiny BERT with a random head for both classifiers."""
     torch.manual_seed(1)
     model, tokenizer = load_classifier(str(encoder), NAMES).eval(), load_tokenizer(str(encoder))
-    setattr(model.config, RECORD, int8_error(model, tokenizer, toy[1].texts, 24))
+    setattr(model.config, INT8_ERROR_KEY, int8_error(model, tokenizer, toy[1].texts, 24))
     monkeypatch.setattr(scoring, "MAX_TOKENS", 24)
     monkeypatch.setattr(scoring, "_finetuned", lambda: (model, tokenizer))
     monkeypatch.setattr(scoring, "bert", lambda: copy.deepcopy(model))
@@ -320,13 +320,13 @@ def test_scoring_on_tiny_models():
 
 @pytest.mark.usefixtures("tiny_scoring")
 def test_scores_of_other_classes_are_noticed(monkeypatch):
-    right = Cascade.logits
+    right = Int8Cascade.logits
 
     def wrong(self, texts, what=""):
         logits, again = right(self, texts, what)
         return -logits, again
 
-    monkeypatch.setattr(Cascade, "logits", wrong)
+    monkeypatch.setattr(Int8Cascade, "logits", wrong)
     assert all(not pair.checks[0].passed and pair.checks[0].value > 0.9 for pair in scoring.cases(rows=30))
 
 
@@ -346,7 +346,7 @@ def test_training_on_a_few_rows():
 
 @pytest.mark.usefixtures("tiny_training")
 def test_a_student_that_does_not_learn_is_noticed(monkeypatch):
-    monkeypatch.setattr(training, "train_student", lambda *_: None)
+    monkeypatch.setattr(training, "train_student", lambda *_, **__: None)
     (pair,) = training.cases()
     assert not pair.checks[0].passed
 

@@ -22,16 +22,24 @@ from gendist.nn.pocket.pocket_tokenizer import generator_tokenizer
 from gendist.nn.pocket.unpack_generator import unpack_generator
 from gendist.nn.pretrained import load_causal_lm
 from tools.pocket import __main__ as cli
-from tools.pocket import card, pretraining
-from tools.pocket.checkpoint import TrainingState
+from tools.pocket import model_card as card
+from tools.pocket import pretraining
+from tools.pocket.checkpoint import PretrainingState
 from tools.pocket.corpus import articles, corpus_files, paragraphs
-from tools.pocket.evaluate import evaluate_files, nats_per_character
-from tools.pocket.model import NextTokenLoss, stack_encoder, trained_weights
-from tools.pocket.optimizers import learning_rate, make_optimizers, take_step
+from tools.pocket.evaluate_generator import evaluate_files, nats_per_character
+from tools.pocket.generator_model import NextTokenLoss, stack_encoder, trained_weights
+from tools.pocket.optimizers import learning_rate_factor, make_optimizers, optimizer_step
 from tools.pocket.pretraining import pretrain
-from tools.pocket.settings import Pretraining
-from tools.pocket.vectors import SPREAD, WINDOW, piece_stream, train_subwords, train_tokenizer, train_vectors
-from tools.pocket.windows import batches, held_out_windows, training_stream, window_starts
+from tools.pocket.pretraining_settings import Pretraining
+from tools.pocket.subword_vectors import (
+    VECTOR_STD,
+    WINDOW,
+    piece_stream,
+    train_subwords,
+    train_tokenizer,
+    train_vectors,
+)
+from tools.pocket.token_windows import held_out_windows, iter_batches, training_stream, window_starts
 
 pytest_plugins = ["pocket_fixtures"]
 
@@ -66,13 +74,13 @@ class TestSubwords:
         vectors, again = (train_vectors(ids, tokenizer, size=8) for _ in range(2))
         assert vectors.tobytes() == again.tobytes() and vectors.dtype == np.float32
         assert 20 < len(seen) < len(vectors) - 1
-        assert vectors[seen].std() == pytest.approx(SPREAD, rel=1e-3)
+        assert vectors[seen].std() == pytest.approx(VECTOR_STD, rel=1e-3)
         assert not vectors[0].any() and vectors[1:].any(axis=1).all()
 
     def test_vectors_are_made_anew_for_the_pieces_that_are_there(self, recipe: Path, corpus: Path, tmp_path: Path):
         tokenizer = (recipe / packaged_files.PIECES).read_bytes()
         Tokenizer.from_str(tokenizer.decode()).save(str(tmp_path / "tokenizer.json"))
-        train_subwords(corpus_files(corpus), tmp_path, 100, None, seed=0)
+        train_subwords(corpus_files(corpus), tmp_path, pieces=100, n_articles=None, seed=0)
         assert (tmp_path / "tokenizer.json").read_bytes() == tokenizer
         assert sorted(file.name for file in tmp_path.iterdir()) == ["tokenizer.json", "vectors.safetensors"]
         with safe_open(tmp_path / "vectors.safetensors", "pt") as stored:
@@ -82,7 +90,7 @@ class TestSubwords:
     def test_an_empty_corpus_is_one_line(self, recipe: Path, tmp_path: Path):
         pq.write_table(pa.table({"text": ["too short"]}), tmp_path / "a.parquet")
         tokenizer = Tokenizer.from_file(str(recipe / "subwords/tokenizer.json"))
-        with pytest.raises(GendistError, match="holds no paragraph of 80 characters or more"):
+        with pytest.raises(GendistError, match="has no paragraph of 80 characters or more"):
             piece_stream(corpus_files(tmp_path), tokenizer)
 
 
@@ -136,11 +144,11 @@ class TestWindows:
 
     def test_batches_resume_in_the_middle_of_a_pass(self, settings: Pretraining):
         stream = torch.arange(1000)  # 15 steps are one pass
-        unbroken = list(islice(batches(stream, settings), 40))
+        unbroken = list(islice(iter_batches(stream, settings), 40))
         assert all(ids.shape == (4, 17) and torch.equal(ids, ids[:, :1] + torch.arange(17)) for ids in unbroken)
         assert len(torch.cat(unbroken[:15])[:, 0].unique()) == 60
         for first in (1, 14, 15, 16, 31):
-            resumed = list(islice(batches(stream, settings, first), 40 - first))
+            resumed = list(islice(iter_batches(stream, settings, first), 40 - first))
             assert all(map(torch.equal, resumed, unbroken[first:]))
 
     def test_the_first_articles_are_scored_and_never_trained_on(self, settings: Pretraining, tmp_path: Path):
@@ -170,7 +178,7 @@ class TestWindows:
 class TestOptimizers:
     def test_muon_has_the_matrices_of_the_blocks_and_adamw_all_other_trained_weights(self, settings: Pretraining):
         model = stack_encoder(settings.base, 3, np.ones(VOCABULARY))
-        state = TrainingState(model, make_optimizers(model, settings))
+        state = PretrainingState(model, make_optimizers(model, settings))
         muon, adamw = ({n for n, _, optimizer in state.parameters() if optimizer is one} for one in state.optimizers)
         parameters = dict(model.named_parameters())
         assert muon == {n for n, p in parameters.items() if ".layer." in n and p.ndim == 2}
@@ -183,15 +191,15 @@ class TestOptimizers:
         before = weight.detach().clone()
         optimizers = make_optimizers(model, replace(settings, weight_decay=0.0))
         weight.grad = torch.randn(weight.shape, generator=torch.Generator().manual_seed(0))
-        take_step(optimizers, 0.5, settings)
+        optimizer_step(optimizers, 0.5, settings)
         # Muon's few iterations leave singular values of 0.7 to 1.2 in place of 1.
         assert float((weight.detach() - before).square().mean().sqrt()) == pytest.approx(0.2 * 0.5 * 2e-3, rel=0.15)
         assert weight.grad is None
 
     def test_rates_rise_by_steps_and_fall_to_zero_over_the_last_share_of_the_time(self, settings: Pretraining):
         run = replace(settings, seconds=100, warmup_steps=4, decay_share=0.4)
-        assert [learning_rate(step, 0, run) for step in range(5)] == [0.25, 0.5, 0.75, 1, 1]
-        rates = [learning_rate(1000, seconds, run) for seconds in (0, 59, 80, 90, 100, 101)]
+        assert [learning_rate_factor(step, 0, run) for step in range(5)] == [0.25, 0.5, 0.75, 1, 1]
+        rates = [learning_rate_factor(1000, seconds, run) for seconds in (0, 59, 80, 90, 100, 101)]
         assert rates == pytest.approx([1, 1, 0.5, 0.25, 0, 0])
 
     def test_an_old_pytorch_is_one_line(self, settings: Pretraining, monkeypatch: pytest.MonkeyPatch):
@@ -227,7 +235,7 @@ class TestPretraining:
         again = replace(trained, out=tmp_path)
         save = pretraining.save_checkpoint
 
-        def save_and_die(settings: Pretraining, state: TrainingState, corpus: str) -> None:
+        def save_and_die(settings: Pretraining, state: PretrainingState, corpus: str) -> None:
             save(settings, state, corpus)
             if state.step == killed_at:
                 raise KeyboardInterrupt
@@ -273,9 +281,9 @@ class TestPretraining:
             ({"seed": 1}, "made with seed 0, not 1; delete it"),
             ({"layers": 2}, "made with layers 3, not 2; delete it"),
             ({"held_out_articles": 5}, "made with corpus "),
-            ({"seconds": 11}, "has trained for 12 s already, more than 11 s"),
+            ({"seconds": 11}, "already trained for 12 s, more than 11 s"),
             ({"held_out_articles": 40}, "0 tokens after the first 40 articles"),
-            ({"window": 60, "held_out_articles": 1, "batch": 100}, "one step takes 6000 (100 windows of 60)"),
+            ({"window": 60, "held_out_articles": 1, "batch": 100}, "one step needs 6000 (100 windows of 60)"),
             ({"corpora": (Path("nowhere"),)}, "nowhere: no *.parquet file"),
         ],
     )
@@ -340,7 +348,7 @@ class TestCommandLine:
         assert [file.stat().st_mtime_ns for file in files] == times
         assert f"{corpus.name}: " in capsys.readouterr().out
         figures = json.loads((tmp_path / "figures.json").read_text())
-        assert figures["subwords"]["settings"] == {"pieces": 99, "articles": 20, "window": WINDOW, "spread": SPREAD}
+        assert figures["subwords"]["settings"] == {"pieces": 99, "articles": 20, "window": WINDOW, "spread": VECTOR_STD}
 
     def test_mistakes_are_one_line(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
         assert cli.main(["--corpus", str(tmp_path), "--out", str(tmp_path / "out")]) == 1

@@ -1,8 +1,7 @@
-"""The students' networks, by name.
+"""Student architectures, registered by name.
 
-To add one: write a module here with a class decorated by ``@register("name")`` and import
-it below. The class takes (vectors, settings, classes) and maps ids (rows, pieces) with their
-mask (rows, pieces) to logits (rows, classes).
+To add one, write a module with a class decorated by ``@register("name")`` and import it below. The constructor
+takes (vectors, settings, classes); ``forward`` maps ids and mask (rows, pieces) to logits (rows, classes).
 """
 
 from gendist.stages.students.architectures import bag, bilstm, blend, kim, res

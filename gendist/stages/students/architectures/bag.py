@@ -10,7 +10,7 @@ from gendist.stages.students.architectures.registry import embed, register
 
 @register("bag")
 class Bag(nn.Module):
-    """Mean of the embeddings, a dense ReLU layer, dropout, linear: no order of words at all.
+    """Mean of the embeddings, a dense ReLU layer, dropout, linear; word order is ignored.
 
     With a 10,000 x 100 embedding and 300 filters (hidden units), as its paper has: 1,034,514 parameters
     at 14 classes.
@@ -21,7 +21,7 @@ class Bag(nn.Module):
         super().__init__()
         self.embedding = nn.Embedding.from_pretrained(vectors.clone(), freeze=False)
         self.hidden = nn.Linear(vectors.shape[1], settings.filters)
-        # The default halves the small values that a mean of many vectors has.
+        # He initialisation: the default would halve the small variance of a mean of many vectors.
         nn.init.kaiming_normal_(self.hidden.weight, nonlinearity="relu")
         self.dropout = nn.Dropout(settings.dropout)
         self.classifier = nn.Linear(settings.filters, classes)

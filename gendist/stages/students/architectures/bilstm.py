@@ -22,7 +22,7 @@ class BiLstm(nn.Module):
         """Build over pretrained vectors (vocabulary, width), which are copied and finetuned."""
         super().__init__()
         self.embedding = nn.Embedding.from_pretrained(vectors.clone(), freeze=False)
-        # Two LSTMs rather than a bidirectional one, whose backward half would begin in the padding.
+        # Two LSTMs: the backward half of a bidirectional LSTM would start in the padding.
         self.forwards = nn.LSTM(vectors.shape[1], settings.filters, batch_first=True)
         self.backwards = nn.LSTM(vectors.shape[1], settings.filters, batch_first=True)
         self.hidden = nn.Linear(2 * settings.filters, HIDDEN)
@@ -31,17 +31,17 @@ class BiLstm(nn.Module):
 
     def forward(self, ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         """Map ids and mask (rows, pieces) to logits (rows, classes)."""
-        last = mask.sum(1, keepdim=True).long() - 1  # (rows, 1): place of each row's last piece
-        places = torch.arange(ids.shape[1], device=ids.device)
-        reversed_ids = ids.gather(1, (last - places).clamp(min=0))  # what follows the row's first piece is not read
-        ends = [
-            _at(lstm(self.embedding(pieces))[0], last)
+        last = mask.sum(1, keepdim=True).long() - 1  # (rows, 1): position of each row's last piece
+        positions = torch.arange(ids.shape[1], device=ids.device)
+        reversed_ids = ids.gather(1, (last - positions).clamp(min=0))  # entries after the reversed row are not used
+        last_states = [
+            _select_states(lstm(self.embedding(pieces))[0], last)
             for lstm, pieces in ((self.forwards, ids), (self.backwards, reversed_ids))
         ]
-        return self.classifier(self.dropout(functional.relu(self.hidden(torch.cat(ends, 1)))))
+        return self.classifier(self.dropout(functional.relu(self.hidden(torch.cat(last_states, 1)))))
 
 
-def _at(states: torch.Tensor, places: torch.Tensor) -> torch.Tensor:
-    """Pick one state of each row: (rows, pieces, units) and (rows, 1) to (rows, units)."""
-    picked = places[..., None].expand(-1, -1, states.shape[2])
-    return states.gather(1, picked).squeeze(1)
+def _select_states(states: torch.Tensor, positions: torch.Tensor) -> torch.Tensor:
+    """Select one state per row: (rows, pieces, units) and (rows, 1) to (rows, units)."""
+    index = positions[..., None].expand(-1, -1, states.shape[2])
+    return states.gather(1, index).squeeze(1)

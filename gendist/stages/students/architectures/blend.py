@@ -12,10 +12,10 @@ LAYERS, WIDTH, HIDDEN = 8, 5, 100
 
 @register("blend")
 class Blend(nn.Module):
-    """Eight convolutions in a row; the pooled output of every one is blended by a dense layer.
+    """Eight stacked convolutions; a dense layer blends the pooled outputs of all of them.
 
-    With a 10,000 x 100 embedding and 100 filters: 1,482,314 parameters at 14 classes. The 3,617
-    thousand that its paper states are not explained by this or any port that we know of.
+    With a 10,000 x 100 embedding and 100 filters: 1,482,314 parameters at 14 classes. No known
+    port explains the 3,617 thousand of its paper.
     """
 
     def __init__(self, vectors: torch.Tensor, settings: Student, classes: int) -> None:
@@ -28,11 +28,11 @@ class Blend(nn.Module):
         self.blend = nn.Linear(LAYERS * settings.filters, HIDDEN)
         self.dropout = nn.Dropout(settings.dropout)
         self.classifier = nn.Linear(HIDDEN, classes)
-        # Torch's own default lets eight layers fade; at full variance (He) their maxima are too large.
+        # PyTorch's default shrinks activations over eight layers; with He initialisation the maxima are too large.
         layers: list[nn.Conv1d | nn.Linear] = [*convolutions, self.blend, self.classifier]
         for layer in layers:
             nn.init.xavier_uniform_(layer.weight)
-            nn.init.zeros_(layer.bias)  # type: ignore[arg-type]  # a bias is there unless declined
+            nn.init.zeros_(layer.bias)  # type: ignore[arg-type]  # bias=True
 
     def forward(self, ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         """Map ids and mask (rows, pieces) to logits (rows, classes)."""

@@ -1,4 +1,4 @@
-"""Names of the architectures, and how one is built."""
+"""Registry of architectures."""
 
 from collections.abc import Callable
 from typing import TypeVar
@@ -14,7 +14,7 @@ T = TypeVar("T", bound=type[torch.nn.Module])
 
 
 def register(name: str) -> Callable[[T], T]:
-    """Make a network class known as ``name`` to ``students.*.architecture`` in the config."""
+    """Register a network class as ``name`` for ``students.*.architecture``."""
 
     def decorate(network: T) -> T:
         ARCHITECTURES[name] = network
@@ -36,5 +36,5 @@ def build(vectors: torch.Tensor, settings: Student, classes: int) -> torch.nn.Mo
 
 
 def embed(embedding: torch.nn.Embedding, ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-    """Look pieces up, zero where padded: (rows, pieces) to (rows, width, pieces)."""
+    """Embed ids, zero at padding: (rows, pieces) to (rows, width, pieces)."""
     return (embedding(ids) * mask[..., None]).transpose(1, 2)

@@ -1,0 +1,216 @@
+"""General distillation: pretrain students to predict the encoder's sentence embeddings of general text.
+
+As the first stage of TinyBERT (Jiao et al. 2020), it precedes distillation on a task. The classifier serves as the
+linear map to the embedding, and is dropped afterwards.
+"""
+
+import json
+import logging
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
+from torch.nn import functional
+
+from gendist.config.student import Student
+from gendist.errors import GendistError
+from gendist.io.provenance import KEY, Provenance, hash_file
+from gendist.jobs.progress import Progress
+from gendist.nn import devices
+from gendist.stages.students.architectures import build
+from gendist.stages.students.distil_student import encode_pieces
+from gendist.stages.students.length_batches import apply_token_dropout, epoch_batches
+from gendist.stages.students.piece_ids import PieceIds
+from gendist.stages.students.subwords import load_subwords
+from gendist.stages.students.train_student import predict_student
+from tools.pocket.snippets import read_snippets
+
+log = logging.getLogger(__name__)
+
+FILTER_SCALE = {"kim": 0.25}
+"""Factor for the filters after pretraining, which scales all features equally. Pretrained filters are several times
+larger than freshly initialised ones, too large for the few steps at 1e-3 of a task."""
+HEAD = "classifier."
+"""Prefix of weights that are not saved."""
+
+
+@dataclass(frozen=True)
+class GeneralDistillation:
+    """Settings for pretraining one student."""
+
+    architecture: str = "kim"
+    epochs: int = 6
+    """Epochs over the snippets."""
+    batch: int = 128
+    """Snippets per step."""
+    learning_rate: float = 2e-3
+    """Learning rate of Adam; decays linearly to zero over the last half of the steps."""
+    dropout: float = 0.1
+    """Dropout of the features before the linear map."""
+    token_dropout: float = 0.05
+    """Mean share of dropped pieces."""
+    max_pieces: int = 128
+    """Truncation length."""
+    held_out: int = 2000
+    """Number of held-out snippets, at the start of the first shard."""
+    checkpoint_steps: int = 500
+    """Steps between checkpoints and held-out evaluations."""
+    seed: int = 0
+
+    @property
+    def recipe(self) -> dict[str, int | float | str]:
+        """Settings that affect the weights, without the seed."""
+        return {name: value for name, value in asdict(self).items() if name not in ("seed", "checkpoint_steps")}
+
+
+def distil_general(files: Sequence[Path], embeddings: Path, target: Path, settings: GeneralDistillation) -> Path:
+    """Train or resume a student on embedded snippets; writes float16 weights without the head.
+
+    Args:
+        files: shards of ``embed_snippets``.
+        embeddings: folder with the subword tokenizer and vectors.
+        target: file to write, ``ARCHITECTURE.safetensors``. Its folder also contains the checkpoint and
+            ``ARCHITECTURE.jsonl`` with the mean held-out cosine similarity.
+        settings: training settings.
+
+    Raises:
+        GendistError: if the training diverges, or a checkpoint has other settings or snippets.
+    """
+    if is_finished(target, settings, len(files)):
+        return target
+    torch.manual_seed(settings.seed)
+    texts, vectors = read_snippets(files)
+    subwords = load_subwords(embeddings)
+    pieces = encode_pieces(subwords, texts, settings.max_pieces)
+    student = Student(architecture=settings.architecture, dropout=settings.dropout)
+    network = build(subwords.vectors, student, vectors.shape[1])
+    target.parent.mkdir(parents=True, exist_ok=True)
+    _train(network, pieces, vectors, target=target, shards=len(files), settings=settings)
+    made_from = {
+        "shards": len(files),
+        "snippets": len(texts) - settings.held_out,
+        "filter_scale": FILTER_SCALE.get(settings.architecture, 1.0),
+    }
+    provenance = Provenance(
+        "pocket-student",
+        {file.name: hash_file(file) for file in [*files, *sorted(embeddings.glob("*.*"))]},
+        settings.recipe | made_from,
+        settings.seed,
+    )
+    scale = FILTER_SCALE.get(settings.architecture, 1.0)
+    weights = {
+        name: (value * scale if name.startswith("convolutions.") else value).half()
+        for name, value in network.state_dict().items()
+        if not name.startswith(HEAD)
+    }
+    part = target.with_suffix(".part")
+    save_file(weights, part, metadata={KEY: provenance.to_json()})
+    part.replace(target)
+    return target
+
+
+def is_finished(target: Path, settings: GeneralDistillation, shards: int) -> bool:
+    """Return whether the weights exist and match these settings and number of shards."""
+    if not target.exists():
+        return False
+    with safe_open(target, "pt") as stored:
+        provenance = json.loads((stored.metadata() or {}).get(KEY, "{}"))
+    recipe = provenance.get("settings", {})
+    return {**recipe, **settings.recipe, "shards": shards} == recipe and provenance.get("seed") == settings.seed
+
+
+def embedding_loss(predicted: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+    """Return one minus the mean cosine similarity of predicted and target embeddings (rows, width)."""
+    return 1 - functional.cosine_similarity(predicted, target, dim=1).mean()
+
+
+def _train(
+    network: torch.nn.Module,
+    pieces: PieceIds,
+    vectors: np.ndarray,
+    *,
+    target: Path,
+    shards: int,
+    settings: GeneralDistillation,
+) -> None:
+    """Train in place, resuming from the last checkpoint."""
+    first = settings.held_out
+    trained = PieceIds.of([pieces[i] for i in range(first, len(pieces))])
+    per_epoch = math.ceil(len(trained) / settings.batch)
+    steps = per_epoch * settings.epochs
+    optimizer = torch.optim.Adam(network.parameters(), fused=True)
+    checkpoint = target.with_suffix(".checkpoint")
+    identity = json.dumps(settings.recipe | {"shards": shards, "seed": settings.seed}, sort_keys=True)
+    step = _load_checkpoint(checkpoint, network, optimizer, identity)
+    progress = Progress(f"general distillation of {settings.architecture}", steps, "steps", before=step)
+    while step < steps:
+        rng = np.random.default_rng((settings.seed, step // per_epoch))
+        torch.manual_seed(settings.seed + step)  # for dropout and token dropout
+        for indices in epoch_batches(trained.lengths, settings.batch, rng)[step % per_epoch :]:
+            ids, mask = trained.padded(indices)
+            ids = apply_token_dropout(ids, mask, settings.token_dropout)
+            with devices.mixed_precision(devices.CPU):
+                predicted = network(ids, mask).float()
+            loss = embedding_loss(predicted, torch.from_numpy(vectors[first + indices]).float())
+            loss.backward()
+            for group in optimizer.param_groups:
+                group["lr"] = settings.learning_rate * min(1.0, 2 * (steps - step) / steps)
+            optimizer.step()
+            optimizer.zero_grad()
+            step += 1
+            progress.add(1, f"loss {loss.item():.4f}")
+            if step % settings.checkpoint_steps and step < steps:
+                continue
+            if not math.isfinite(loss.item()):
+                raise GendistError(f"step {step}: the loss is {loss.item()}; lower the learning rate")
+            similarity = held_out_similarity(network, pieces, vectors, first)
+            record = {"step": step, "loss": round(loss.item(), 4), "held_out_cosine": round(similarity, 4)}
+            log.info("%s", record)
+            with target.with_suffix(".jsonl").open("a", encoding="utf-8") as lines:
+                lines.write(json.dumps(record) + "\n")
+            _save_checkpoint(checkpoint, network, optimizer, step=step, identity=identity)
+
+
+def held_out_similarity(network: torch.nn.Module, pieces: PieceIds, vectors: np.ndarray, count: int) -> float:
+    """Return the mean cosine similarity of predicted and encoder embeddings over the first ``count`` texts."""
+    head = PieceIds.of([pieces[i] for i in range(count)])
+    predicted = torch.from_numpy(predict_student(network, head))
+    network.train()
+    return 1 - float(embedding_loss(predicted, torch.from_numpy(vectors[:count]).float()))
+
+
+def _save_checkpoint(
+    file: Path, network: torch.nn.Module, optimizer: torch.optim.Optimizer, *, step: int, identity: str
+) -> None:
+    tensors = {}
+    for name, weight in network.named_parameters():
+        tensors[f"weight {name}"] = weight.detach()
+        tensors |= {f"{key} {name}": value for key, value in optimizer.state[weight].items()}
+    part = file.with_suffix(".part")
+    save_file(tensors, part, metadata={KEY: json.dumps({"step": step, "identity": identity})})
+    part.replace(file)
+
+
+def _load_checkpoint(file: Path, network: torch.nn.Module, optimizer: torch.optim.Optimizer, identity: str) -> int:
+    """Restore a checkpoint and return its step; 0 if none exists."""
+    if not file.exists():
+        return 0
+    with safe_open(file, "pt") as stored:
+        record = json.loads(stored.metadata()[KEY])
+    if record["identity"] != identity:
+        raise GendistError(f"{file}: made with {record['identity']}, not {identity}; delete it to start over")
+    tensors = load_file(file)
+    with torch.no_grad():
+        for name, weight in network.named_parameters():
+            weight.copy_(tensors[f"weight {name}"])
+            optimizer.state[weight] = {
+                key.removesuffix(f" {name}"): value
+                for key, value in tensors.items()
+                if key.endswith(f" {name}") and not key.startswith("weight ")
+            }
+    return int(record["step"])
