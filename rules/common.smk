@@ -9,8 +9,8 @@ sys.path.insert(0, workflow.basedir)  # the package of this checkout, installed 
 
 from gendist.config import Study, study_from
 from gendist.launcher.data_checks import require_data
-from gendist.config.named_files import require_files, rows_file
-from gendist.config.plan import too_many_shards
+from gendist.config.file_checks import require_files, rows_file
+from gendist.config.study_plan import too_many_shards
 from gendist.config.yaml_file import read_config
 from gendist.errors import GendistError
 from gendist.jobs.source_files import PACKAGE, source_files
@@ -19,9 +19,9 @@ from gendist.naming import BASELINES, REGIMES, WITH_SYNTHETIC, WITH_TEACHER, WIT
 from gendist.launcher.typical_times import job_seconds
 from gendist.launcher import clock
 from gendist.launcher.events import EventFile
-from gendist.launcher.leftovers import Leftovers
+from gendist.launcher.work_cleanup_handler import WorkCleanupHandler
 from gendist.launcher.starts import Starts
-from gendist.launcher.study_clock import StudyClock
+from gendist.launcher.progress_lines import ProgressLines
 
 # A study named on the command line stands alone: Snakemake would merge it into config.yaml.
 if not workflow.overwrite_configfiles:
@@ -67,7 +67,7 @@ def typical_seconds(rule, names):
     return job_seconds(STUDY, rule, names, TRAIN_ROWS)
 
 
-StudyClock.attach(workflow, typical_seconds, GPUS)
+ProgressLines.attach(workflow, typical_seconds, GPUS)
 clock.attach()
 EventFile.attach(workflow, typical_seconds, GPUS)
 Starts.attach(workflow, GPUS)
@@ -87,7 +87,7 @@ onsuccess:
 RESULTS = STUDY.results
 LOGS = f"{RESULTS}/logs"
 WORK = f"{RESULTS}/.work"  # what interrupted jobs keep; no outputs, which Snakemake deletes before a rerun
-LEFTOVERS = Leftovers.attach(Path(WORK), workflow)
+LEFTOVERS = WorkCleanupHandler.attach(Path(WORK), workflow)
 SCRIPTS = Path(workflow.basedir) / "workflow_scripts"
 
 

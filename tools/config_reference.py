@@ -12,9 +12,9 @@ from typing import Any
 
 import yaml
 
-from gendist.config.base import Settings
+from gendist.config.base_settings import Settings
 from gendist.config.study import Study
-from gendist.io.files import write_text
+from gendist.io.atomic_files import write_text
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 

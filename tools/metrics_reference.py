@@ -9,10 +9,10 @@ import re
 import textwrap
 from pathlib import Path
 
-from gendist.io.files import write_text
+from gendist.io.atomic_files import write_text
 from gendist.stages.evaluation import metrics
 from gendist.stages.evaluation.collect import OPTIONAL, SCHEMA
-from gendist.stages.evaluation.runs import RunRow
+from gendist.stages.evaluation.runs import RunMetadata
 from tools.study_files import RUNS, STUDY_FILES, StudyFile
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "metrics.md"
@@ -99,7 +99,7 @@ def column_meanings() -> dict[str, str]:
 
     Names and settings are fields of ``RunRow``, scores are functions of ``metrics``.
     """
-    known = field_docs(RunRow)
+    known = field_docs(RunMetadata)
     for name in SCHEMA.names:
         score = getattr(metrics, name, None)
         if score is not None:

@@ -5,7 +5,7 @@ from typing import Any
 
 import yaml
 
-from gendist.io.files import write_text
+from gendist.io.atomic_files import write_text
 
 
 def write_run_config(study: dict[str, Any], target: Path) -> None:

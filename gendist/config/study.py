@@ -7,14 +7,14 @@ from typing import Annotated, Any
 from pydantic import Field, field_validator, model_validator
 
 from gendist.config.architecture_names import unknown_architecture
-from gendist.config.base import Device, Name, Seed, Settings, expanded
-from gendist.config.dataset import Dataset
-from gendist.config.export import Export
-from gendist.config.generator import POCKET, Generator
-from gendist.config.sampling import Sampling
-from gendist.config.student import PAPER, Student, Training
-from gendist.config.teacher import MINILM, Teacher
-from gendist.config.tracking import Tracking
+from gendist.config.base_settings import Device, Name, Seed, Settings, expand_home
+from gendist.config.dataset_settings import Dataset
+from gendist.config.export_settings import Export
+from gendist.config.generator_settings import POCKET, Generator
+from gendist.config.sampling_settings import Sampling
+from gendist.config.student_settings import PAPER_TRAINING, Student, Training
+from gendist.config.teacher_settings import MINILM, Teacher
+from gendist.config.tracking_settings import Tracking
 from gendist.naming import BASELINES, TEACHER, WITH_UNLABELLED, System, parse_system
 
 PAPER_COUNTS = (500, 1000, 2500, 5000, 10_000, 25_000)
@@ -91,7 +91,7 @@ class Study(Settings):
     """Students by name; `bilstm` and `bag` run where `systems` names them."""
     trainings: Annotated[dict[Name, Training], Field(min_length=1)] = {
         "default": Training(),
-        "paper": PAPER,
+        "paper": PAPER_TRAINING,
     }
     """Ways of training the students, by name."""
     systems: Annotated[list[str], Field(min_length=1)] = [*PAPER_SYSTEMS, *GENERAL_SYSTEMS]
@@ -128,7 +128,7 @@ class Study(Settings):
     @field_validator("results")
     @classmethod
     def _usable_path(cls, value: str) -> str:
-        path = expanded(value)
+        path = expand_home(value)
         if not re.fullmatch(r"[^\s{}\x00-\x1f]+", path):
             found = f" (here '{path}')" if path != value else ""
             raise ValueError(

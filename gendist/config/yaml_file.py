@@ -11,12 +11,12 @@ from typing import Any
 import yaml
 
 from gendist.errors import GendistError
-from gendist.io.regular_files import require_regular
+from gendist.io.regular_files import require_regular_file
 
-MOST_BYTES = 1_000_000
-MOST_VALUES = 100_000
+MAX_BYTES = 1_000_000
+MAX_VALUES = 100_000
 """Values of a config with its anchors written out."""
-TEMPLATE = "__use_yte__"
+TEMPLATE_KEY = "__use_yte__"
 """With this key Snakemake takes a config for a template and runs the Python in it."""
 
 # Looks at no more of a value than is shown.
@@ -46,8 +46,8 @@ class _Loader(yaml.SafeLoader):
             total += sum(self._count(part, counted) for pair in node.value for part in pair)
         elif isinstance(node, yaml.SequenceNode):
             total += sum(self._count(part, counted) for part in node.value)
-        if total > MOST_VALUES:
-            raise yaml.constructor.ConstructorError(None, None, f"more than {MOST_VALUES:,} values", node.start_mark)
+        if total > MAX_VALUES:
+            raise yaml.constructor.ConstructorError(None, None, f"more than {MAX_VALUES:,} values", node.start_mark)
         counted[id(node)] = total
         return total
 
@@ -68,8 +68,8 @@ def read_config(path: Path) -> dict[Any, Any]:
     Raises:
         GendistError: if it is no file of UTF-8, no YAML or no mapping, a key stands twice in it, or it is a template.
     """
-    if require_regular(path, what="config file") > MOST_BYTES:
-        raise GendistError(f"{path}: larger than {MOST_BYTES:,} bytes; expected a config")
+    if require_regular_file(path, what="config file") > MAX_BYTES:
+        raise GendistError(f"{path}: larger than {MAX_BYTES:,} bytes; expected a config")
     try:
         content = yaml.load(Path(path).read_text(encoding="utf-8-sig"), _Loader)
     except UnicodeDecodeError as error:
@@ -87,13 +87,13 @@ def read_config(path: Path) -> dict[Any, Any]:
         # What looks like a date or a number and is none, such as 2020-13-45.
         raise GendistError(f"{path}: holds a value that YAML cannot read ({error}); put text in quotes") from None
     if not isinstance(content, dict):
-        raise GendistError(f"{path}: expected a mapping with at least 'datasets', got {shown(content)}")
-    if TEMPLATE in content:
-        raise GendistError(f"{path}: key '{TEMPLATE}' makes a program of a config; only plain YAML is accepted")
+        raise GendistError(f"{path}: expected a mapping with at least 'datasets', got {short_repr(content)}")
+    if TEMPLATE_KEY in content:
+        raise GendistError(f"{path}: key '{TEMPLATE_KEY}' makes a program of a config; only plain YAML is accepted")
     return content
 
 
-def shown(value: object, limit: int = 60) -> str:
+def short_repr(value: object, limit: int = 60) -> str:
     """Return a value as a message shows it."""
     text = _quick.repr(value)
     return text if len(text) <= limit else text[: limit - 1] + "…"

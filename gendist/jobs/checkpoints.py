@@ -11,8 +11,8 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
-from gendist.jobs import stopping
-from gendist.jobs.save_interval import Due
+from gendist.jobs import stop_signals
+from gendist.jobs.save_timer import SaveTimer
 from gendist.jobs.work_folder import WorkFolder
 
 if TYPE_CHECKING:
@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-EVERY = 60.0
+SAVE_INTERVAL = 60.0
 """Seconds between checkpoints; what trains for less than that keeps none."""
 SUFFIX = ".safetensors"
-COURSE = "course"
+STATE_KEY = "course"
 """Key of the plain values among the metadata of a checkpoint."""
-SECONDS = "seconds"
+SECONDS_KEY = "seconds"
 C = TypeVar("C", bound="DataclassInstance")
 
 
@@ -50,17 +50,17 @@ class Checkpoints(Generic[C]):
         self.seconds = 0.0
         """What earlier attempts took up to their last checkpoint."""
         self._began = time.monotonic()
-        self._due = Due(EVERY)
+        self._due = SaveTimer(SAVE_INTERVAL)
         self._found: dict[str, torch.Tensor] = {}
         self._file: Path | None = None
-        found = [file for file in work.pieces(SUFFIX) if file.name.startswith(f"{name}-")]
+        found = [file for file in work.saved_files(SUFFIX) if file.name.startswith(f"{name}-")]
         if found:
             *older, self._file = found
             for file in older:
                 file.unlink()
             with safe_open(self._file, "pt") as stored:
-                values = json.loads(stored.metadata()[COURSE])
-                self.seconds = values.pop(SECONDS)
+                values = json.loads(stored.metadata()[STATE_KEY])
+                self.seconds = values.pop(SECONDS_KEY)
             self._found = load_file(self._file)
             for key, value in values.items():
                 setattr(course, key, value)
@@ -102,12 +102,12 @@ class Checkpoints(Generic[C]):
         Raises:
             Stopped: if the job was asked to stop.
         """
-        if stopping.asked() or self._due.now():
+        if stop_signals.stop_requested() or self._due.is_due():
             with self._due.saving():
                 file = self._save(step)
-            if stopping.asked():
+            if stop_signals.stop_requested():
                 log.info("stopped %s step %d of %d", "after" if file else "and lost", step, steps)
-        stopping.check()
+        stop_signals.raise_if_stopped()
 
     def elapsed(self) -> float:
         """Return the seconds since this was made, and before that in earlier attempts."""
@@ -128,8 +128,8 @@ class Checkpoints(Generic[C]):
         if any(value.is_cuda for value in tensors.values()):
             tensors["random.cuda"] = torch.cuda.get_rng_state()
         tensors = {name: value.contiguous() for name, value in tensors.items()}
-        plain = {COURSE: json.dumps({**asdict(self.course), SECONDS: self.elapsed()})}
-        file = self.work.add(f"{self.name}-{step:08d}", SUFFIX, lambda part: save_file(tensors, part, plain))
+        plain = {STATE_KEY: json.dumps({**asdict(self.course), SECONDS_KEY: self.elapsed()})}
+        file = self.work.save_file(f"{self.name}-{step:08d}", SUFFIX, lambda part: save_file(tensors, part, plain))
         if file is not None and file != self._file:
             self.remove()
             self._file = file

@@ -19,21 +19,21 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from gendist.errors import GendistError
-from gendist.jobs.visible_gpus import VISIBLE, Gpu, assigned, visible_gpus
+from gendist.jobs.visible_gpus import VISIBLE_VARIABLE, Gpu, is_gpu_assigned, visible_gpus
 
 log = logging.getLogger(__name__)
 
-FOLDER = "GENDIST_GPU_LOCKS"
+FOLDER_VARIABLE = "GENDIST_GPU_LOCKS"
 """Environment variable with a folder for the claims in place of ``DEFAULT_FOLDER``."""
 DEFAULT_FOLDER = Path("/tmp/gendist-gpus")
 """Not tempfile.gettempdir(), which differs between users and jobs; never in a home, which may lie on a network."""
-ANOTHER = f"name a folder on a local disk in which every user may write: {FOLDER}=/path"
-POLL = 0.2
+FOLDER_HINT = f"name a folder on a local disk in which every user may write: {FOLDER_VARIABLE}=/path"
+POLL_SECONDS = 0.2
 """Mean seconds between two looks while all devices are taken."""
-REMIND = 600.0
+LOG_SECONDS = 600.0
 """Seconds between two lines that say who is waited for."""
 
-_held: dict[int, tuple[Gpu, FileLock | None]] = {}
+_claims: dict[int, tuple[Gpu, FileLock | None]] = {}
 """This process's device and its lock, by process id: a forked child has neither."""
 
 
@@ -49,23 +49,23 @@ def claim_gpu() -> Gpu | None:
     Raises:
         GendistError: if the folder of the claims cannot be used, or as of ``visible_gpus``.
     """
-    if held := held_gpu():
+    if held := claimed_gpu():
         return held
     gpus = visible_gpus()
     if not gpus:
         return None
-    if assigned():  # as it is, without waiting; the lock, if it is free, keeps others who choose away
+    if is_gpu_assigned():  # as it is, without waiting; the lock, if it is free, keeps others who choose away
         gpu, lock = gpus[0], _try(gpus[0])
     else:
         gpu, lock = _wait_for_one(gpus)
-        os.environ[VISIBLE] = gpu.name
-    _held[os.getpid()] = gpu, lock
+        os.environ[VISIBLE_VARIABLE] = gpu.name
+    _claims[os.getpid()] = gpu, lock
     return gpu
 
 
-def held_gpu() -> Gpu | None:
+def claimed_gpu() -> Gpu | None:
     """Return the device that this process has claimed; None if it has none."""
-    gpu, _ = _held.get(os.getpid(), (None, None))
+    gpu, _ = _claims.get(os.getpid(), (None, None))
     return gpu
 
 
@@ -75,10 +75,10 @@ def _wait_for_one(gpus: Sequence[Gpu]) -> tuple[Gpu, FileLock]:
         for gpu in gpus:
             if lock := _try(gpu):
                 return gpu, lock
-        if time.monotonic() - told > REMIND:
+        if time.monotonic() - told > LOG_SECONDS:
             told = time.monotonic()
-            log.info("waiting for a GPU; %s", "; ".join(f"{gpu.name}: {holder(gpu)}" for gpu in gpus))
-        time.sleep(random.uniform(0.5, 1.5) * POLL)
+            log.info("waiting for a GPU; %s", "; ".join(f"{gpu.name}: {lock_owner(gpu)}" for gpu in gpus))
+        time.sleep(random.uniform(0.5, 1.5) * POLL_SECONDS)
 
 
 def _try(gpu: Gpu) -> FileLock | None:
@@ -94,7 +94,7 @@ def _try(gpu: Gpu) -> FileLock | None:
         return None
     except OSError as error:
         raise GendistError(
-            f"{lock_file(gpu)}: this GPU cannot be claimed ({error.strerror or error}); {ANOTHER}"
+            f"{lock_file(gpu)}: this GPU cannot be claimed ({error.strerror or error}); {FOLDER_HINT}"
         ) from None
     return lock
 
@@ -118,7 +118,7 @@ def _what() -> str:
     return Path(sys.argv[0]).stem.rpartition(".")[2] or "python"
 
 
-def holder(gpu: Gpu) -> str:
+def lock_owner(gpu: Gpu) -> str:
     """Return who has a device, for people."""
     try:
         return lock_file(gpu).read_text(encoding="utf-8", errors="replace").strip()[:200] or "somebody"
@@ -141,16 +141,16 @@ def lock_folder() -> Path:
     Raises:
         GendistError: if it cannot be made, or is something else.
     """
-    folder = Path(os.environ.get(FOLDER) or DEFAULT_FOLDER)
+    folder = Path(os.environ.get(FOLDER_VARIABLE) or DEFAULT_FOLDER)
     before = os.umask(0)
     try:
         folder.mkdir(0o1777)
     except FileExistsError:
         pass
     except OSError as error:
-        raise GendistError(f"{folder}: GPUs cannot be claimed there ({error.strerror}); {ANOTHER}") from None
+        raise GendistError(f"{folder}: GPUs cannot be claimed there ({error.strerror}); {FOLDER_HINT}") from None
     finally:
         os.umask(before)
     if not folder.is_dir() or (folder == DEFAULT_FOLDER and folder.is_symlink()):
-        raise GendistError(f"{folder}: GPUs are claimed in a folder of this name, which this is not; {ANOTHER}")
+        raise GendistError(f"{folder}: GPUs are claimed in a folder of this name, which this is not; {FOLDER_HINT}")
     return folder

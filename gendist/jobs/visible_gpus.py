@@ -18,14 +18,14 @@ from gendist.errors import GendistError
 
 log = logging.getLogger(__name__)
 
-VISIBLE = "CUDA_VISIBLE_DEVICES"
-ORDER = "CUDA_DEVICE_ORDER"
-FAKE = "GENDIST_FAKE_GPUS"
+VISIBLE_VARIABLE = "CUDA_VISIBLE_DEVICES"
+ORDER_VARIABLE = "CUDA_DEVICE_ORDER"
+FAKE_GPUS_VARIABLE = "GENDIST_FAKE_GPUS"
 """Environment variable for tests: so many devices are claimed as if they were there; jobs run on the CPU."""
-SECONDS = 60
+NVIDIA_SMI_TIMEOUT = 60
 """Patience with nvidia-smi, which takes seconds where the driver has to wake and never ends where it is broken."""
-LINE = re.compile(r"^GPU \d+: (?P<model>.*) \(UUID: (?P<uuid>GPU-[^)\s]+)\)$")
-PART = re.compile(r"^\s+MIG .*\(UUID: (?P<uuid>MIG-[^)\s]+)\)$")
+GPU_LINE = re.compile(r"^GPU \d+: (?P<model>.*) \(UUID: (?P<uuid>GPU-[^)\s]+)\)$")
+MIG_LINE = re.compile(r"^\s+MIG .*\(UUID: (?P<uuid>MIG-[^)\s]+)\)$")
 
 
 @dataclass(frozen=True)
@@ -44,17 +44,17 @@ def visible_gpus() -> list[Gpu]:
     Raises:
         GendistError: if ``CUDA_VISIBLE_DEVICES`` counts GPUs of several models in an order that only CUDA knows.
     """
-    return chosen(machine_gpus(), os.environ.get(VISIBLE))
+    return select_gpus(list_gpus(), os.environ.get(VISIBLE_VARIABLE))
 
 
-def assigned() -> bool:
+def is_gpu_assigned() -> bool:
     """Say whether somebody, such as Slurm, has already chosen one device for this process."""
-    return len([name for name in os.environ.get(VISIBLE, "").split(",") if name.strip()]) == 1
+    return len([name for name in os.environ.get(VISIBLE_VARIABLE, "").split(",") if name.strip()]) == 1
 
 
-def machine_gpus() -> list[list[Gpu]]:
+def list_gpus() -> list[list[Gpu]]:
     """Return the GPUs by slot, each as the parts that it is divided in (MIG), most often one."""
-    fake = os.environ.get(FAKE)
+    fake = os.environ.get(FAKE_GPUS_VARIABLE)
     if fake is not None:
         return [[Gpu(f"FAKE-{i}", "fake")] for i in range(int(fake))]
     program = shutil.which("nvidia-smi")
@@ -62,26 +62,31 @@ def machine_gpus() -> list[list[Gpu]]:
         return []
     try:
         listed = subprocess.run(
-            [program, "-L"], capture_output=True, text=True, errors="replace", timeout=SECONDS, stdin=subprocess.DEVNULL
+            [program, "-L"],
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=NVIDIA_SMI_TIMEOUT,
+            stdin=subprocess.DEVNULL,
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         log.warning("nvidia-smi gave no answer (%s): taken as no GPU", type(error).__name__)
         return []
-    return parse_list(listed.stdout)
+    return parse_nvidia_smi(listed.stdout)
 
 
-def parse_list(text: str) -> list[list[Gpu]]:
+def parse_nvidia_smi(text: str) -> list[list[Gpu]]:
     """Read what ``nvidia-smi -L`` prints; a GPU that is divided in MIG parts is not usable as a whole."""
     found: list[tuple[Gpu, list[Gpu]]] = []
     for line in text.splitlines():
-        if whole := LINE.match(line):
+        if whole := GPU_LINE.match(line):
             found.append((Gpu(whole["uuid"], whole["model"]), []))
-        elif (part := PART.match(line)) and found:
+        elif (part := MIG_LINE.match(line)) and found:
             found[-1][1].append(Gpu(part["uuid"], f"{found[-1][0].model} (MIG)"))
     return [parts or [whole] for whole, parts in found]
 
 
-def chosen(slots: list[list[Gpu]], names: str | None) -> list[Gpu]:
+def select_gpus(slots: list[list[Gpu]], names: str | None) -> list[Gpu]:
     """Return the GPUs that ``CUDA_VISIBLE_DEVICES`` leaves.
 
     Args:
@@ -118,13 +123,13 @@ def _numbered(slots: list[list[Gpu]], word: str, alone: bool) -> Gpu | None:
     if int(word) >= len(slots):
         return None
     models = sorted({parts[0].model for parts in slots})
-    if len(models) == 1 or os.environ.get(ORDER) == "PCI_BUS_ID":
+    if len(models) == 1 or os.environ.get(ORDER_VARIABLE) == "PCI_BUS_ID":
         return slots[int(word)][0]
     if alone:  # nothing is to choose: it need not be known which one it is
         return Gpu(word, "number as CUDA counts")
     raise GendistError(
-        f"{VISIBLE} counts GPUs of several models ({', '.join(models)}), which can be meant in two orders: "
-        f"name them by UUID (nvidia-smi -L), or set {ORDER}=PCI_BUS_ID"
+        f"{VISIBLE_VARIABLE} counts GPUs of several models ({', '.join(models)}), which can be meant in two orders: "
+        f"name them by UUID (nvidia-smi -L), or set {ORDER_VARIABLE}=PCI_BUS_ID"
     )
 
 

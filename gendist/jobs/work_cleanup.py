@@ -9,7 +9,7 @@ FINISHED = "finished.json"
 """Lists the files of a finished result, as seen from the folder of results."""
 
 
-def remove_finished(root: Path) -> int:
+def remove_finished_work(root: Path) -> int:
     """Remove the work folders under ``root`` whose results are there; return how many.
 
     Only for the end of a run: until Snakemake has recorded a job, its rerun is spared by what is removed here.

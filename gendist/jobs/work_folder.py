@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from gendist.errors import GendistError
-from gendist.io.files import read_json, write_json
+from gendist.io.json_files import read_json, write_json
 from gendist.io.provenance import hash_file, hash_folder
-from gendist.jobs.stamp import differences
-from gendist.jobs.stopping import unhurried
+from gendist.jobs.stop_signals import suspend_deadline
 from gendist.jobs.work_cleanup import FINISHED
+from gendist.jobs.work_stamp import describe_differences
 
 log = logging.getLogger(__name__)
 
@@ -50,7 +50,9 @@ class WorkFolder:
             return
         try:
             before = read_json(self.folder / STAMP)
-            why = f"made from something else: {differences(before, self.stamp)}" if before != self.stamp else ""
+            why = (
+                f"made from something else: {describe_differences(before, self.stamp)}" if before != self.stamp else ""
+            )
         except GendistError:
             why = f"{STAMP} is missing or damaged"
         if why:
@@ -72,13 +74,13 @@ class WorkFolder:
             return None
         part = self.folder / f".{name}.part"
         try:
-            with unhurried():
+            with suspend_deadline():
                 self._begin(self.folder)
                 write(part)
-                _flush(part)
+                _fsync(part)
                 file = self.folder / f"{name}-{hash_file(part)[:DIGEST]}{suffix}"
                 part.replace(file)
-                _flush(self.folder)
+                _fsync(self.folder)
                 return file
         except OSError as error:  # a full disk must not end work that may yet fit
             log.warning("%s: what is done so far cannot be kept for a restart (%s)", self.folder, error)
@@ -97,7 +99,7 @@ class WorkFolder:
             return
         part = self.folder / f".{name}.part"
         try:
-            with unhurried():
+            with suspend_deadline():
                 self._begin(self.folder)
                 shutil.rmtree(part, ignore_errors=True)
                 _link(source, part)
@@ -165,7 +167,7 @@ def _link(source: Path, target: Path) -> None:
         os.utime(place)  # made now, as far as Snakemake is concerned
 
 
-def _flush(path: Path) -> None:
+def _fsync(path: Path) -> None:
     """Have the disk write what is still in memory: a rename may otherwise outlive its content."""
     handle = os.open(path, os.O_RDONLY)
     try:

@@ -5,18 +5,18 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from gendist.config.dataset import Dataset
-from gendist.config.named_files import given_rows
-from gendist.config.plan import planned_pools
+from gendist.config.dataset_settings import Dataset
+from gendist.config.file_checks import given_rows
 from gendist.config.study import Study
+from gendist.config.study_plan import planned_pools
 from gendist.errors import GendistError
-from gendist.io.delimited import Reading, open_sheet, require_columns
-from gendist.io.encodings import text_file
-from gendist.io.json_lines import json_records
+from gendist.io.delimited_files import ReadOptions, open_delimited, require_columns
+from gendist.io.json_files import read_json_lines
+from gendist.io.text_encodings import text_file
 from gendist.stages.texts.labelled import read_labelled, read_unlabelled_file
 from gendist.stages.texts.sources import reading_of, require_kind
 
-CHECKED = 2**24
+MAX_BYTES_CHECKED = 2**24
 """Bytes of a dataset's two files up to which all rows are checked: about a second. Of larger ones, columns are. The
 same goes for a file of unlabelled rows, and for one of given rows."""
 
@@ -50,7 +50,7 @@ def require_data(study: Study) -> dict[str, int]:
 def _require_rows(dataset: Dataset) -> dict[str, int]:
     """Check labelled files; returns the training rows of each class in their order, none of large files."""
     files = [Path(str(path)) for path in (dataset.train, dataset.test)]
-    if sum(require_kind(file) for file in files) <= CHECKED:
+    if sum(require_kind(file) for file in files) <= MAX_BYTES_CHECKED:
         learnt, _, names = read_labelled(dataset)
         counts = Counter(learnt.labels)
         return {name: counts[number] for number, name in enumerate(names)}
@@ -61,7 +61,7 @@ def _require_rows(dataset: Dataset) -> dict[str, int]:
 
 def _require_unlabelled(name: str, dataset: Dataset) -> None:
     file = Path(str(dataset.unlabelled))
-    if require_kind(file) > CHECKED:
+    if require_kind(file) > MAX_BYTES_CHECKED:
         _require_columns(file, reading_of(dataset), dataset.text)
         return
     found = len(read_unlabelled_file(dataset)[1])
@@ -76,8 +76,8 @@ def _require_unlabelled(name: str, dataset: Dataset) -> None:
 def _require_given(file: Path, classes: Sequence[str], wanted: int, generator: str, key: str) -> None:
     from gendist.stages.synthetic.given import TEXT, given_texts  # loads pyarrow
 
-    if require_kind(file) > CHECKED:
-        _require_columns(file, Reading(), [TEXT])
+    if require_kind(file) > MAX_BYTES_CHECKED:
+        _require_columns(file, ReadOptions(), [TEXT])
         return
     found = len(given_texts(file, classes)[1])
     if found < wanted:
@@ -86,14 +86,14 @@ def _require_given(file: Path, classes: Sequence[str], wanted: int, generator: s
         )
 
 
-def _require_columns(file: Path, reading: Reading, wanted: Sequence[str]) -> None:
+def _require_columns(file: Path, reading: ReadOptions, wanted: Sequence[str]) -> None:
     try:
         require_columns(str(file), _columns(file, reading, wanted), wanted)
     except OSError as error:
         raise GendistError(f"{file}: cannot be read ({error.strerror})") from None
 
 
-def _columns(file: Path, reading: Reading, wanted: Sequence[str]) -> list[str]:
+def _columns(file: Path, reading: ReadOptions, wanted: Sequence[str]) -> list[str]:
     """Return the names of a file's columns from its beginning."""
     kind = file.suffix.lower()
     if kind == ".parquet":
@@ -101,7 +101,9 @@ def _columns(file: Path, reading: Reading, wanted: Sequence[str]) -> list[str]:
 
         return column_names(file)
     if kind == ".jsonl":
-        return list(next(json_records(text_file(file), reading.encoding, wanted), (0, {}))[1])
+        return list(next(read_json_lines(text_file(file), reading.encoding, wanted), (0, {}))[1])
     if reading.quoting == "auto":  # which reads all of it to decide
         reading = replace(reading, quoting="standard")
-    return open_sheet(text_file(file), reading, wanted, tabs=kind == ".tsv").columns(reading.header is not False)
+    return open_delimited(text_file(file), reading, wanted, prefer_tabs=kind == ".tsv").columns(
+        reading.header is not False
+    )

@@ -41,7 +41,7 @@ class Task:
 
 
 @dataclass(frozen=True)
-class Left:
+class TimeLeft:
     """An estimate of the time left, in seconds."""
 
     seconds: float
@@ -52,12 +52,12 @@ class Left:
         """Return it in words: one number, or a range while it is uncertain."""
         low, high = _rounded(self.low), _rounded(self.high)
         if self.high <= self.low * math.exp(2 * SINGLE) or low == high:
-            return f"about {in_words(self.seconds)}"
-        return f"{in_words(low, unit=_unit(low) != _unit(high))} to {in_words(high)}"
+            return f"about {format_duration(self.seconds)}"
+        return f"{format_duration(low, unit=_unit(low) != _unit(high))} to {format_duration(high)}"
 
 
 @dataclass
-class Estimate:
+class TimeEstimate:
     """What jobs of each rule have taken, and what those ahead will take."""
 
     cores: int = 1
@@ -93,7 +93,7 @@ class Estimate:
         """Take note of a job that has ended, and may be tried again."""
         self.started.pop(job, None)
 
-    def left(self, rates: Mapping[int, float] | None = None) -> Left:
+    def left(self, rates: Mapping[int, float] | None = None) -> TimeLeft:
         """Estimate the time left.
 
         Args:
@@ -125,7 +125,7 @@ class Estimate:
         machine = MACHINE / (1 + spent / SOON) * (1 - counted / work)
         spread = math.exp(KNOWN + math.hypot(*doubts.values()) / work + machine)
         seconds = self._schedule(remaining)
-        return Left(seconds, seconds / spread, seconds * spread)
+        return TimeLeft(seconds, seconds / spread, seconds * spread)
 
     def _paces(self, rates: Mapping[int, float], now: float) -> dict[str, tuple[float, float]]:
         """Return by rule what its jobs take over what is typical, and how uncertain (log seconds) that is."""
@@ -209,7 +209,7 @@ class Estimate:
         return self.gpus > 0 and self.tasks[job].gpu
 
 
-def in_words(seconds: float, unit: bool = True) -> str:
+def format_duration(seconds: float, unit: bool = True) -> str:
     """Return a duration as one would say it: ``20 s``, ``12 min``, ``1 h 30 min``; without its last unit on request."""
     seconds = _rounded(seconds)
     if seconds < 60:

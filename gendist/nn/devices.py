@@ -10,10 +10,10 @@ from functools import cache
 
 import torch
 
-from gendist.config.base import Device
+from gendist.config.base_settings import Device
 from gendist.errors import GendistError
-from gendist.jobs.gpu_claims import claim_gpu, held_gpu
-from gendist.jobs.visible_gpus import VISIBLE
+from gendist.jobs.gpu_claims import claim_gpu, claimed_gpu
+from gendist.jobs.visible_gpus import VISIBLE_VARIABLE
 
 log = logging.getLogger(__name__)
 
@@ -56,8 +56,8 @@ def pick_device(choice: Device) -> torch.device:
         GendistError: as of ``prepare``.
     """
     # Where this process has used CUDA before, it is too late to choose.
-    gpu = held_gpu() if torch.cuda.is_initialized() else claim_gpu()
-    seen = f" ({VISIBLE}={os.environ[VISIBLE]})" if VISIBLE in os.environ else ""
+    gpu = claimed_gpu() if torch.cuda.is_initialized() else claim_gpu()
+    seen = f" ({VISIBLE_VARIABLE}={os.environ[VISIBLE_VARIABLE]})" if VISIBLE_VARIABLE in os.environ else ""
     name = f"{gpu.name} ({gpu.model})" if gpu else ""
     if torch.cuda.is_available():
         _tell(f"device: GPU {name or torch.cuda.get_device_name()}{seen}")
@@ -83,7 +83,7 @@ def any_kernels() -> Iterator[None]:
 
 def hide_gpus() -> None:
     """Keep libraries that choose by themselves from GPUs; to be called before CUDA starts in this process."""
-    os.environ[VISIBLE] = ""
+    os.environ[VISIBLE_VARIABLE] = ""
 
 
 @cache

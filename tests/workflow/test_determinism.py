@@ -10,9 +10,10 @@ from study_bytes import differences, fingerprint
 from workflow_fixtures import SMALL_STUDY, Checkout
 
 from gendist.config import study_from
+from gendist.naming import RunKey
 from gendist.stages.logits.score import score
 from gendist.stages.students.data import Synthetic
-from gendist.stages.students.run import distil_seeds, student_row
+from gendist.stages.students.run import distil_seeds, student_metadata
 from gendist.stages.synthetic.shard import generate_shard
 
 
@@ -53,7 +54,7 @@ def require_shards_without_influence(results: Path, embeddings: Path, folder: Pa
     assert pq.read_table(logits).to_pylist() == rows(toy / "logits/bert/tiny/full")
     distil_seeds(
         {0: folder / "run"},
-        student_row("toy", "kim", "gendist", "bert.tiny.full.default", 8, 0),
+        student_metadata(RunKey("toy", "kim", "gendist", "bert.tiny.full.default", 8, 0)),
         toy / "texts/train.parquet",
         toy / "texts/test.parquet",
         embeddings,

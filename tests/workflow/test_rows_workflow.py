@@ -11,9 +11,9 @@ from study_paths import pattern
 from toy_texts import NAMES, sentences
 from workflow_fixtures import POOL, REPORT, SAMPLES, STUDY, Checkout, changed, entry
 
-from gendist.io.files import read_json
+from gendist.io.json_files import read_json
 from gendist.io.parquet import read_metadata
-from gendist.io.provenance import KEY, hash_file
+from gendist.io.provenance import PROVENANCE_KEY, hash_file
 from tools.study_files import STUDY_FILES
 
 UNLABELLED = {"unlabelled": "toy/more.csv", "unlabelled_rows": 6}
@@ -85,9 +85,9 @@ def test_every_file_of_further_rows_is_there(grown: Checkout):
     assert written == sentences(9, 8)[0][:8]
     source = hash_file(grown.folder / "toy/llm.jsonl")
     for path in (toy / "generators/llm/rows.parquet", toy / "synthetic/llm/full/shard-00000.parquet"):
-        assert read_metadata(path)[KEY]["inputs"]["source"] == source
+        assert read_metadata(path)[PROVENANCE_KEY]["inputs"]["source"] == source
     source = hash_file(grown.folder / "toy/more.csv")
-    assert read_metadata(toy / "texts/unlabelled.parquet")[KEY]["inputs"]["source"] == source
+    assert read_metadata(toy / "texts/unlabelled.parquet")[PROVENANCE_KEY]["inputs"]["source"] == source
     runs = {
         f.parent.relative_to(toy / "students").as_posix() for f in toy.glob("students/*/*unlabelled/**/metrics.json")
     }

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from gendist.config.generator import Generator
+from gendist.config.generator_settings import Generator
 from gendist.jobs.checkpoints import Checkpoints
 from gendist.jobs.work_folder import WorkFolder
 from gendist.nn import devices
@@ -64,7 +64,7 @@ def finetuned(model: Any, rows: list[list[int]], settings: Generator) -> float:
     end = model.config.vocab_size - 1
     kept: Checkpoints[Course] = Checkpoints(WorkFolder(None, Path("generator"), {}), Course())
     train_model(model, rows, [], max(map(len, rows)), end, np.random.default_rng(0), settings, kept)
-    return float(kept.course.step * len(rows[0]))
+    return float(kept.state.step * len(rows[0]))
 
 
 def plain_loop(model: Any, rows: Sequence[list[int]], learning_rate: float) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from gendist.config.sampling import Sampling
+from gendist.config.sampling_settings import Sampling
 from gendist.nn import devices
 from gendist.nn.int8.divergence import LIMIT, divergence
 from gendist.nn.int8.fused import decoder_for

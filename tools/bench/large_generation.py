@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from transformers import GenerationConfig
 
-from gendist.config.sampling import Sampling
+from gendist.config.sampling_settings import Sampling
 from gendist.stages.synthetic.sampler import Sampler
 from gendist.stages.synthetic.slots import Row
 from tools.bench.generation import generated, plain_sampling, written

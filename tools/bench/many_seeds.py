@@ -5,7 +5,7 @@ Timed by the clock.
 
 import torch
 
-from gendist.config.student import Training
+from gendist.config.student_settings import Training
 from gendist.nn import devices
 from gendist.stages.students.data import TrainingRows
 from gendist.stages.students.pieces import Pieces

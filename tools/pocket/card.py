@@ -12,7 +12,7 @@ from safetensors import safe_open
 from safetensors.numpy import load_file
 
 from gendist.errors import GendistError
-from gendist.io.provenance import KEY, hash_file
+from gendist.io.provenance import PROVENANCE_KEY, hash_file
 from gendist.nn.pocket.packaged import FILES, GENERATOR, HASHES, MODELS, STUDENTS, SUBWORD_FILES, VECTORS, WEIGHTS
 from gendist.nn.pocket.quantisation import SCALE
 from tools.pocket.settings import HELD_OUT
@@ -147,7 +147,7 @@ def fill_card(card: str, figures: Mapping[str, Any], sizes: Mapping[str, int], h
 def _tensors(file: Path) -> dict[str, Any]:
     """Number of weights, shape where there is one tensor, and what the provenance says."""
     with safe_open(file, "np") as stored:
-        made = json.loads((stored.metadata() or {}).get(KEY, "{}"))
+        made = json.loads((stored.metadata() or {}).get(PROVENANCE_KEY, "{}"))
     shapes = [tensor.shape for name, tensor in load_file(file).items() if not name.endswith(SCALE)]
     return {"weights": sum(map(math.prod, shapes)), "settings": made.get("settings", {}), "seed": made.get("seed")} | (
         {"shape": list(shapes[0])} if len(shapes) == 1 else {}

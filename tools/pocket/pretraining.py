@@ -13,7 +13,7 @@ import torch
 from safetensors import safe_open
 
 from gendist.errors import GendistError
-from gendist.io.provenance import KEY, Provenance, hash_file
+from gendist.io.provenance import PROVENANCE_KEY, Provenance, hash_file
 from gendist.nn.pocket.encoder import PACKAGE, encoder_folder
 from gendist.nn.pocket.tokenizer import generator_tokenizer
 from tools.pocket.checkpoint import TrainingState, load_checkpoint, save_checkpoint
@@ -76,7 +76,7 @@ def is_finished(settings: Pretraining) -> bool:
     if not settings.weights.exists():
         return False
     with safe_open(settings.weights, "pt") as stored:
-        made = json.loads((stored.metadata() or {}).get(KEY, "{}"))
+        made = json.loads((stored.metadata() or {}).get(PROVENANCE_KEY, "{}"))
     return made.get("settings") == settings.recipe and made.get("seed") == settings.seed
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from gendist.io.files import write_text
+from gendist.io.atomic_files import write_text
 from gendist.stages.texts.alike import groups
 from gendist.stages.texts.labelled import label_fault, label_of
 from gendist.stages.texts.sources import Source

@@ -9,7 +9,7 @@ from gendist.nn.pretrained import MINILM, describe
 from gendist.stages.baselines.encoder import MAX_TOKENS, Encoder, encoder_predictor
 from gendist.stages.baselines.head import HEAD, REGRESSION, fit_head, load_head
 from gendist.stages.evaluation.predictor import Predictor
-from gendist.stages.evaluation.runs import RunRow, write_run
+from gendist.stages.evaluation.runs import RunMetadata, write_run
 from gendist.stages.texts.tables import read_texts
 
 
@@ -44,7 +44,7 @@ def fit_encoder_lr(train: Path, test: Path, folder: Path, dataset: str, model: s
     )
     head.save(folder / HEAD, provenance)
     n_parameters = encoder.n_parameters + head.n_parameters
-    row = RunRow(dataset=dataset, system="encoder-lr", n_real=len(rows.texts), n_parameters=n_parameters)
+    row = RunMetadata(dataset=dataset, system="encoder-lr", n_real=len(rows.texts), n_parameters=n_parameters)
     write_run(folder, row, unseen.ids, unseen.labels, logits.argmax(1), logits, provenance, seconds)
 
 

@@ -14,10 +14,10 @@ import floret
 import numpy as np
 
 from gendist.errors import GendistError
-from gendist.io.files import whole_file
+from gendist.io.atomic_files import atomic_write
 from gendist.io.provenance import Provenance, hash_file
 from gendist.stages.evaluation.predictor import Predictor
-from gendist.stages.evaluation.runs import RunRow, write_run
+from gendist.stages.evaluation.runs import RunMetadata, write_run
 from gendist.stages.texts.tables import read_texts
 
 LABEL = "__label__"
@@ -64,11 +64,11 @@ def fit_fasttext(train: Path, test: Path, folder: Path, dataset: str, seed: int)
         model = floret.train_supervised(input=str(source), label=LABEL, seed=seed, verbose=0, **SETTINGS)
         seconds = time.perf_counter() - began
     logits = _log_probabilities(model, unseen.texts, len(rows.label_names))
-    with whole_file(folder / MODEL) as part:
+    with atomic_write(folder / MODEL) as part:
         model.save_model(str(part))
     write_run(
         folder,
-        RunRow(
+        RunMetadata(
             dataset=dataset,
             system="fasttext",
             n_real=len(rows.texts),

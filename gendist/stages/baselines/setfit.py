@@ -8,16 +8,16 @@ from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any
 
-from gendist.config.base import Device
+from gendist.config.base_settings import Device
 from gendist.errors import GendistError
 from gendist.io.provenance import Provenance, hash_file
-from gendist.jobs.progress import Progress
+from gendist.jobs.progress_log import Progress
 from gendist.nn import devices
 from gendist.nn.pretrained import MINILM, describe, load_tokenizer, locate
 from gendist.stages.baselines.encoder import MAX_TOKENS, Encoder, encoder_predictor
 from gendist.stages.baselines.head import HEAD, REGRESSION, expanded, load_head
 from gendist.stages.evaluation.predictor import Predictor
-from gendist.stages.evaluation.runs import RunRow, write_run
+from gendist.stages.evaluation.runs import RunMetadata, write_run
 from gendist.stages.texts.tables import Texts, read_texts
 
 BATCH = 16
@@ -80,7 +80,7 @@ def fit_setfit(
     encoder = Encoder(str(folder))  # what is evaluated is what was saved
     logits = head.logits(encoder.embed(unseen.texts))
     n_parameters = encoder.n_parameters + head.n_parameters
-    row = RunRow(dataset=dataset, system="setfit", n_real=len(rows.texts), seed=seed, n_parameters=n_parameters)
+    row = RunMetadata(dataset=dataset, system="setfit", n_real=len(rows.texts), seed=seed, n_parameters=n_parameters)
     write_run(folder, row, unseen.ids, unseen.labels, logits.argmax(1), logits, provenance, seconds)
 
 
@@ -104,7 +104,7 @@ def _train(rows: Texts, model: str, steps: int, seed: int, place: str) -> Any:
 
     class Report(TrainerCallback):
         def on_step_end(self, *arguments: Any, **named: Any) -> None:
-            progress.add(1)
+            progress.update(1)
 
     transformer = Transformer(locate(model), max_seq_length=MAX_TOKENS)
     pooling = Pooling(transformer.get_embedding_dimension(), "mean")

@@ -8,10 +8,10 @@ import numpy as np
 import pyarrow as pa
 
 from gendist.errors import GendistError
-from gendist.io.files import read_json
+from gendist.io.json_files import read_json
 from gendist.io.parquet import write_parquet
 from gendist.io.provenance import Provenance, hash_file
-from gendist.stages.evaluation.runs import METRICS, TIMING, RunRow, write_run
+from gendist.stages.evaluation.runs import METRICS, TIMING, RunMetadata, write_run
 from gendist.stages.logits.files import read_logits
 from gendist.stages.texts.tables import read_texts
 
@@ -76,7 +76,9 @@ def collect_metrics(folders: Sequence[Path], target: Path) -> None:
     write_parquet(target, table, Provenance("evaluation", inputs=hashes))
 
 
-def evaluate_logits(test_texts: Path, logits: Path, folder: Path, row: RunRow, train_seconds: float) -> dict[str, Any]:
+def evaluate_logits(
+    test_texts: Path, logits: Path, folder: Path, row: RunMetadata, train_seconds: float
+) -> dict[str, Any]:
     """Score logits on the test rows and write the run; the teacher is evaluated so.
 
     Args:

@@ -3,9 +3,9 @@
 from pathlib import Path
 
 from gendist.errors import GendistError
-from gendist.io.files import read_json
+from gendist.io.json_files import read_json
 from gendist.stages.evaluation.collect import evaluate_logits
-from gendist.stages.evaluation.runs import TIMING, RunRow
+from gendist.stages.evaluation.runs import TIMING, RunMetadata
 from gendist.stages.texts.tables import read_texts
 
 
@@ -27,7 +27,7 @@ def evaluate_teacher(
     Raises:
         GendistError: if a file is missing or damaged.
     """
-    row = RunRow(
+    row = RunMetadata(
         dataset=dataset,
         system="teacher",
         n_real=len(read_texts(train).texts),

@@ -9,16 +9,15 @@ from typing import Any
 import numpy as np
 import torch
 
-from gendist.config.base import Device
-from gendist.config.generator import Generator
+from gendist.config.base_settings import Device
+from gendist.config.generator_settings import Generator
 from gendist.errors import GendistError
-from gendist.io.files import write_text
-from gendist.io.folders import model_folder
+from gendist.io.atomic_files import model_folder, write_text
 from gendist.io.provenance import Provenance, hash_file
-from gendist.jobs import stopping
+from gendist.jobs import stop_signals
 from gendist.jobs.checkpoints import Checkpoints
-from gendist.jobs.stamp import stamp_of
 from gendist.jobs.work_folder import WorkFolder
+from gendist.jobs.work_stamp import make_stamp
 from gendist.nn import devices
 from gendist.nn.int8.divergence import LIMIT, layers_in_two_passes
 from gendist.nn.pretrained import content_of, describe, load_causal_lm, load_tokenizer
@@ -68,29 +67,29 @@ def finetune_generator(
         describe(settings.model, settings.revision),
     )
     model = content_of(settings.model, settings.revision)
-    stamp = stamp_of(provenance, __file__, model=model, threads=threads, device=place.type)
+    stamp = make_stamp(provenance, __file__, model=model, threads=threads, device=place.type)
     kept = WorkFolder(work, target, stamp)
-    with model_folder(target, provenance) as folder, stopping.postponed():
+    with model_folder(target, provenance) as folder, stop_signals.defer_stop():
         for member in range(settings.finetunes):
             if settings.finetunes > 1:
                 log.info("model %d of %d", member + 1, settings.finetunes)
-            stopping.check()
+            stop_signals.raise_if_stopped()
             name, own = f"member-{member}", member_folder(folder, member)
-            if kept.take_folder(name, own):
+            if kept.restore_folder(name, own):
                 log.info("going on after its finetuning, which was finished")
                 continue
             seeded = settings.model_copy(update={"seed": settings.seed + member})
             checkpoints = Checkpoints(kept, Course(), name)
             _finetune(texts, own, seeded, threads, device, checkpoints, member)
-            kept.add_folder(name, own)
-            checkpoints.remove()
+            kept.save_folder(name, own)
+            checkpoints.delete()
         names = tuple(texts.label_names) if settings.conditional else ()
         members = [member_folder(folder, member) / "config.json" for member in range(settings.finetunes)]
         records = [record_in(config) for config in members]
         two_pass = tuple(sorted({kind for record in records for kind in record.two_pass}))
         int8 = all(record.int8 for record in records)
         write_record(folder, Record(label_names=names, members=settings.finetunes, int8=int8, two_pass=two_pass))
-    kept.finish()
+    kept.mark_finished()
 
 
 def _finetune(
@@ -133,7 +132,7 @@ def _finetune(
     tokenizer.save_pretrained(folder)
     write_record(folder, Record(int8=two_pass is not None, two_pass=two_pass or ()))
     lines = ["epoch,train_nats_per_token,held_out_nats_per_token\n"]
-    lines += [f"{epoch},{train_loss:.5f},{held:.5f}\n" for epoch, train_loss, held in checkpoints.course.history]
+    lines += [f"{epoch},{train_loss:.5f},{held:.5f}\n" for epoch, train_loss, held in checkpoints.state.history]
     write_text(folder / "history.csv", "".join(lines))
 
 

@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from gendist.config.generator import Generator
+from gendist.config.generator_settings import Generator
 from gendist.errors import GendistError
 from gendist.jobs import out_of_memory
 from gendist.jobs.checkpoints import Checkpoints
-from gendist.jobs.progress import Progress
+from gendist.jobs.progress_log import Progress
 from gendist.nn import devices
 from gendist.nn.padding import padded
 from gendist.nn.pretrained import choose_attention
@@ -109,7 +109,7 @@ def _nats(
             if not out_of_memory.is_out_of_memory(error):
                 raise
         model.zero_grad()
-        out_of_memory.free()
+        out_of_memory.release_memory()
         tried = min(rows or len(batch), _slice_rows(batch, device))
         if tried == 1:
             raise GendistError(
@@ -152,13 +152,13 @@ def train_model(
     optimizer = torch.optim.Adam(trained, lr=settings.learning_rate, fused=True)
     per_epoch = sum(1 for _ in _batches(rows, limit, start, np.random.default_rng(0), settings))
     steps = max(1, round(settings.epochs * per_epoch))
-    course = checkpoints.course
-    if checkpoints.attach(model, optimizer):
+    course = checkpoints.state
+    if checkpoints.restore(model, optimizer):
         log.info("going on from step %d of %d", course.step, steps)
     else:
         _measure_before(model, held_out, steps, checkpoints)
     done = member * steps + course.step  # of all models that are finetuned one after the other
-    progress = Progress("finetuning the generator", settings.finetunes * steps, "steps", before=done)
+    progress = Progress("finetuning the generator", settings.finetunes * steps, "steps", initial=done)
     model.train()
     while course.batch or (course.step < steps and course.worse < settings.patience):
         if course.batch:
@@ -177,21 +177,21 @@ def train_model(
             nats = sum(loss.item() for loss in losses)  # last: until here, a GPU is not waited for
             course.nats, course.tokens = course.nats + nats, course.tokens + predicted
             course.step, course.batch = course.step + 1, course.batch + 1
-            progress.add(1, f"{nats / predicted:.3f} nats per token")
+            progress.update(1, f"{nats / predicted:.3f} nats per token")
             checkpoints.after_step(course.step, steps)
         _end_epoch(model, held_out, settings, checkpoints)
     if not all(torch.isfinite(p).all() for p in trained):
         raise _diverged(course, settings)
     with torch.no_grad():
-        for name, value in checkpoints.weights.items():
+        for name, value in checkpoints.extra_weights.items():
             model.get_parameter(name).copy_(value)
 
 
 def _measure_before(model: Any, held_out: list[list[int]], steps: int, checkpoints: Checkpoints[Course]) -> None:
-    course, before = checkpoints.course, math.nan
+    course, before = checkpoints.state, math.nan
     if held_out:
         before = course.best = nats_per_token(model, held_out)
-        checkpoints.weights = _snapshot(model)
+        checkpoints.extra_weights = _snapshot(model)
     weights = sum(p.numel() for p in model.parameters() if p.requires_grad)
     log.info("%d trainable weights, %d steps, held-out nats per token before: %.3f", weights, steps, course.best)
     course.history.append((0, math.nan, before))
@@ -199,7 +199,7 @@ def _measure_before(model: Any, held_out: list[list[int]], steps: int, checkpoin
 
 def _end_epoch(model: Any, held_out: list[list[int]], settings: Generator, checkpoints: Checkpoints[Course]) -> None:
     """Measure an epoch, and set the weights aside if they are the best so far."""
-    course = checkpoints.course
+    course = checkpoints.state
     if not math.isfinite(course.nats):
         raise _diverged(course, settings)
     held = nats_per_token(model, held_out) if held_out else math.nan
@@ -207,7 +207,7 @@ def _end_epoch(model: Any, held_out: list[list[int]], settings: Generator, check
     log.info("epoch %d: train %.3f, held out %.3f nats per token", *course.history[-1])
     if held_out and held < course.best:
         course.best, course.worse = held, 0
-        checkpoints.weights = _snapshot(model)
+        checkpoints.extra_weights = _snapshot(model)
     elif held_out:
         course.worse += 1
     course.batch, course.nats, course.tokens = 0, 0.0, 0

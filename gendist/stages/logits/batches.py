@@ -9,7 +9,7 @@ import torch
 
 from gendist.errors import GendistError
 from gendist.jobs import out_of_memory
-from gendist.jobs.progress import Progress
+from gendist.jobs.progress_log import Progress
 from gendist.nn.padding import padded
 
 log = logging.getLogger(__name__)
@@ -81,7 +81,7 @@ def encoded_logits(
     model.eval()
     order = sorted(range(len(encoded)), key=lambda i: (len(encoded[i]), i))
     logits = np.empty((len(encoded), model.config.num_labels), np.float32)
-    progress = Progress(what or "scoring", len(encoded), every=10.0 if what else float("inf"))
+    progress = Progress(what or "scoring", len(encoded), interval=10.0 if what else float("inf"))
     waiting: list[tuple[list[int], torch.Tensor]] = []
     first, budget = 0, fixed or TOKEN_BUDGET
     while first < len(order):
@@ -111,7 +111,7 @@ def encoded_logits(
 def _read(scored: tuple[list[int], torch.Tensor], logits: np.ndarray, progress: Progress) -> None:
     picks, scores = scored
     logits[picks] = scores.cpu().numpy()
-    progress.add(len(picks))
+    progress.update(len(picks))
 
 
 def _batch_logits(model: Any, batch: list[list[int]], padding: int, width: int | None) -> torch.Tensor | None:
@@ -125,7 +125,7 @@ def _batch_logits(model: Any, batch: list[list[int]], padding: int, width: int |
     except (RuntimeError, MemoryError) as error:
         if not out_of_memory.is_out_of_memory(error):
             raise
-    out_of_memory.free()
+    out_of_memory.release_memory()
     return None
 
 

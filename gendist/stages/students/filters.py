@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from gendist.config.student import Filters, Training
+from gendist.config.student_settings import RowFilters, Training
 from gendist.errors import GendistError
 from gendist.naming import parse_variant
 from gendist.stages.synthetic.repeat_marks import is_copied, is_repeated, read_marks
@@ -18,14 +18,14 @@ log = logging.getLogger(__name__)
 class Selection:
     """Filters, and what they must leave."""
 
-    keep: Filters
+    keep: RowFilters
     least: int = 1
     """Fewer rows are an error."""
     key: str = "keep"
     """Where the filters stand in the config, for the log and the error."""
 
 
-ALL = Selection(Filters())
+ALL = Selection(RowFilters())
 """Nothing is dropped."""
 
 

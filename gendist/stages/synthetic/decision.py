@@ -14,7 +14,7 @@ import math
 import numpy as np
 import torch
 
-from gendist.config.sampling import Sampling
+from gendist.config.sampling_settings import Sampling
 from gendist.stages.synthetic.fused import FusedWeigher
 from gendist.stages.synthetic.noise import gumbel
 from gendist.stages.synthetic.weights import Weighed, Weigher, margin, reaching

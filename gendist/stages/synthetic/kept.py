@@ -8,8 +8,8 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from gendist.jobs import stopping
-from gendist.jobs.save_interval import Due
+from gendist.jobs import stop_signals
+from gendist.jobs.save_timer import SaveTimer
 from gendist.jobs.work_folder import WorkFolder
 from gendist.stages.synthetic.slots import Row
 
@@ -28,16 +28,16 @@ class KeptRows:
         self.work = work
         self.wanted = set(numbers)
         self.rows: dict[int, Row] = {}
-        for file in work.pieces(SUFFIX):
+        for file in work.saved_files(SUFFIX):
             self.rows.update((row.number, row) for row in _read(file) if row.number in self.wanted)
         self._new: list[Row] = []
-        self._due = Due(EVERY)
+        self._due = SaveTimer(EVERY)
 
     def add(self, row: Row) -> None:
         """Take a generated row; save if it is time."""
         self.rows[row.number] = row
         self._new.append(row)
-        if self._due.now():
+        if self._due.is_due():
             self.save()
 
     def save(self) -> None:
@@ -46,15 +46,15 @@ class KeptRows:
             return
         rows, self._new = sorted(self._new, key=lambda row: row.number), []
         with self._due.saving():
-            self.work.add(f"rows-{rows[0].number:08d}", SUFFIX, lambda part: _write(part, rows))
+            self.work.save_file(f"rows-{rows[0].number:08d}", SUFFIX, lambda part: _write(part, rows))
 
     @contextmanager
     def saved(self) -> Iterator[None]:
         """Save at the end, however it comes, and tell how far a stopped job came."""
         try:
-            with stopping.postponed():
+            with stop_signals.defer_stop():
                 yield
-        except stopping.Stopped:
+        except stop_signals.Stopped:
             log.info("stopped after %d of %d rows", len(self.rows), len(self.wanted))
             raise
         finally:

@@ -10,7 +10,7 @@ import pyarrow as pa
 from gendist.errors import GendistError
 from gendist.io.parquet import read_parquet
 
-COLUMNS = {"row": "whole numbers", "text": "texts", "finish": "texts"}
+COLUMNS = {"row": "integers", "text": "strings", "finish": "strings"}
 BATCH = 5000
 """Rows that stages look at together: a pool may be larger than memory."""
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from gendist.config.sampling import Sampling
+from gendist.config.sampling_settings import Sampling
 from gendist.errors import GendistError
 from gendist.stages.generator.folder import Record, label_prompt
 from gendist.stages.synthetic.noise import picks

@@ -8,9 +8,9 @@ from typing import Any, Literal, Protocol
 
 import torch
 
-from gendist.config.sampling import Sampling
+from gendist.config.sampling_settings import Sampling
 from gendist.errors import GendistError
-from gendist.jobs import out_of_memory, stopping
+from gendist.jobs import out_of_memory, stop_signals
 from gendist.nn.int8.fused import decoder_for
 from gendist.nn.transformer_parts import can_decode
 from gendist.stages.synthetic.batch_size import rows_at_once
@@ -134,7 +134,7 @@ class Sampler:
         """
         waiting = {task.number: task for task in tasks}
         while waiting:
-            stopping.check()
+            stop_signals.raise_if_stopped()
             slots = self.batch_size if self.steps.fixed_slots else min(self.batch_size, len(waiting))
             try:
                 for row in self._write(list(waiting.values()), slots):
@@ -144,7 +144,7 @@ class Sampler:
             except (RuntimeError, MemoryError) as error:
                 if not out_of_memory.is_out_of_memory(error):
                     raise
-            out_of_memory.free()
+            out_of_memory.release_memory()
             if slots == 1:
                 raise GendistError(
                     f"out of memory with one row at a time; lower max_tokens of the sampling (now {self.max_tokens}), "
@@ -163,7 +163,7 @@ class Sampler:
         waiting, slots = deque(tasks), Slots(count, longest, self.end, self.steps.device)
         self.steps.begin(slots)
         while True:
-            if (self.steps.refills or not slots.taken.any()) and not stopping.asked():
+            if (self.steps.refills or not slots.taken.any()) and not stop_signals.stop_requested():
                 slots.put(waiting.popleft() for _ in range(min(len(slots.free), len(waiting))))
             if not slots.taken.any():
                 return

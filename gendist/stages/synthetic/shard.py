@@ -10,13 +10,13 @@ from typing import Any
 import pyarrow as pa
 import torch
 
-from gendist.config.base import Device
-from gendist.config.sampling import Sampling
+from gendist.config.base_settings import Device
+from gendist.config.sampling_settings import Sampling
 from gendist.io.parquet import write_parquet
 from gendist.io.provenance import Provenance, hash_file, hash_folder
-from gendist.jobs.progress import Progress
-from gendist.jobs.stamp import stamp_of
+from gendist.jobs.progress_log import Progress
 from gendist.jobs.work_folder import WorkFolder
+from gendist.jobs.work_stamp import make_stamp
 from gendist.nn import devices
 from gendist.nn.pretrained import load_causal_lm, load_config, load_tokenizer
 from gendist.stages.generator.finetune import boundary_tokens
@@ -85,13 +85,13 @@ def generate_shards(
 
     rows = len(targets) * shard_rows
     kept = KeptRows(
-        WorkFolder(work, targets[0], stamp_of(provenance(first), __file__, shards=len(targets))),
+        WorkFolder(work, targets[0], make_stamp(provenance(first), __file__, shards=len(targets))),
         range(first * shard_rows, first * shard_rows + rows),
     )
     if kept.rows:
         log.info("going on from row %d of %d", len(kept.rows), rows)
     which = f"shard {first}" if len(targets) == 1 else f"shards {first} to {first + len(targets) - 1}"
-    progress = Progress(f"generating {which}", rows, before=len(kept.rows))
+    progress = Progress(f"generating {which}", rows, initial=len(kept.rows))
     tokens, settled = 0, 0
     for member in range(record.members):
         numbers = [n for n in sorted(kept.wanted - kept.rows.keys()) if record.member_of(n) == member]
@@ -106,14 +106,14 @@ def generate_shards(
             for row in sampler.sample(numbers, [prompts[number].tokens for number in numbers]):
                 kept.add(replace(row, tokens=prompts[row.number].words + row.tokens))
                 tokens += len(row.tokens)
-                progress.add(1, f"{tokens:,} tokens")
+                progress.update(1, f"{tokens:,} tokens")
         settled += sampler.settled
     for shard, target in enumerate(targets, first):
         own = range(shard * shard_rows, (shard + 1) * shard_rows)
         table, counts = shard_table([kept.rows[number] for number in own], tokenizer)
         write_parquet(target, table, provenance(shard), {"finish_counts": counts})
         log.info("%s: %s", target, counts)
-    kept.work.finish()
+    kept.work.mark_finished()
     log.info("%d tokens in %s on %s, %d settled in float64", tokens, precision, made_by.get("device", "a CPU"), settled)
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from gendist.config.sampling import Sampling
+from gendist.config.sampling_settings import Sampling
 
 MARGIN = 1e-3
 """Nats. Over 10 times the float32 error of the logits of GPT-2 and BERT shapes (a test measures it);

@@ -10,17 +10,17 @@ from typing import Any
 import numpy as np
 import torch
 
-from gendist.config.base import Device
-from gendist.config.teacher import Teacher
+from gendist.config.base_settings import Device
+from gendist.config.teacher_settings import Teacher
 from gendist.errors import GendistError
-from gendist.io.files import write_json
-from gendist.io.folders import model_folder
+from gendist.io.atomic_files import model_folder
+from gendist.io.json_files import write_json
 from gendist.io.provenance import Provenance, hash_file
-from gendist.jobs import out_of_memory, stopping
+from gendist.jobs import out_of_memory, stop_signals
 from gendist.jobs.checkpoints import Checkpoints
-from gendist.jobs.progress import Progress
-from gendist.jobs.stamp import stamp_of
+from gendist.jobs.progress_log import Progress
 from gendist.jobs.work_folder import WorkFolder
+from gendist.jobs.work_stamp import make_stamp
 from gendist.nn import devices
 from gendist.nn.padding import padded
 from gendist.nn.pooled_classifier import contrastive_loss
@@ -69,25 +69,25 @@ def finetune_teacher(
         describe(settings.model, settings.revision),
     )
     model = content_of(settings.model, settings.revision)
-    stamp = stamp_of(provenance, __file__, model=model, threads=threads, device=place.type)
+    stamp = make_stamp(provenance, __file__, model=model, threads=threads, device=place.type)
     kept = WorkFolder(work, target, stamp)
     with model_folder(target, provenance) as folder:
-        if kept.take_folder("finished", folder):
+        if kept.restore_folder("finished", folder):
             log.info("going on after the finetuning, which was finished")
         else:
             checkpoints = Checkpoints(kept, Course())
-            with stopping.postponed():
+            with stop_signals.defer_stop():
                 _finetune(read_texts(train), folder, settings, threads, device, checkpoints)
-            kept.add_folder("finished", folder)
-            checkpoints.remove()
-    kept.finish()
+            kept.save_folder("finished", folder)
+            checkpoints.delete()
+    kept.mark_finished()
 
 
 def _finetune(
     rows: Texts, folder: Path, settings: Teacher, threads: int, device: Device, checkpoints: Checkpoints[Course]
 ) -> None:
     """Finetune a model and save it, its tokenizer, the course of its training and its time in ``folder``."""
-    course = checkpoints.course
+    course = checkpoints.state
     tokenizer = load_tokenizer(settings.model, settings.revision)
     if tokenizer.pad_token_id is None:
         if tokenizer.eos_token_id is None:
@@ -100,12 +100,12 @@ def _finetune(
     longest = passes(len(rows.texts), settings)
     before = course.epoch + (longest + (course.part - 1) * course.epochs if course.part else 0)
     total = longest * (1 + settings.refit * settings.members)
-    progress = Progress("finetuning the teacher", total, "epochs", before=before)
+    progress = Progress("finetuning the teacher", total, "epochs", initial=before)
     if course.part == 0:
         model = _fresh(rows, settings, threads, tokenizer, device)
         _choose_epochs(model, tokenizer, rows, longest, settings, checkpoints, progress)
         if settings.refit:
-            checkpoints.weights = {}
+            checkpoints.extra_weights = {}
         course.end_part()
     if settings.refit:
         times = settings.members
@@ -117,10 +117,10 @@ def _finetune(
             trained = trained_epochs(model, tokenizer, rows, longest, settings, checkpoints, member)
             for train_loss in islice(trained, course.epochs - course.epoch):
                 log.info("refit %d: train loss %.3f", member, train_loss)
-                progress.add(1)
-            checkpoints.weights = averaged(checkpoints.weights, model, member)
+                progress.update(1)
+            checkpoints.extra_weights = averaged(checkpoints.extra_weights, model, member)
             course.end_part()
-    model.load_state_dict(checkpoints.weights)
+    model.load_state_dict(checkpoints.extra_weights)
     record = {
         "epochs": course.epochs,
         "n_parameters": sum(p.numel() for p in model.parameters()),
@@ -149,7 +149,7 @@ def _choose_epochs(
 ) -> None:
     """Train without the held-out rows; set the weights aside that they find best."""
     kept, held_out = split(rows, settings)
-    course = checkpoints.course
+    course = checkpoints.state
     for train_loss in trained_epochs(model, tokenizer, kept, longest, settings, checkpoints):
         epoch = course.epoch + 1
         loss, accuracy = held_out_scores(model, tokenizer, held_out, settings.max_tokens)
@@ -157,11 +157,11 @@ def _choose_epochs(
             {"epoch": epoch, "train_loss": train_loss, "held_out_loss": loss, "held_out_accuracy": accuracy}
         )
         log.info("epoch %d: train loss %.3f, held out: loss %.3f, accuracy %.3f", epoch, train_loss, loss, accuracy)
-        progress.add(1)
+        progress.update(1)
         if loss < course.best:
             course.best, course.epochs = loss, epoch
-            checkpoints.weights = snapshot(model)
-    if not checkpoints.weights:
+            checkpoints.extra_weights = snapshot(model)
+    if not checkpoints.extra_weights:
         raise GendistError(f"teacher: the loss is not finite; lower learning_rate (now {settings.learning_rate})")
 
 
@@ -219,8 +219,8 @@ def trained_epochs(
     warmup = settings.warmup * steps
     peaks = [group["lr"] for group in optimizer.param_groups]
     rng = np.random.default_rng(settings.seed + member)
-    course = checkpoints.course
-    if checkpoints.attach(model, optimizer):
+    course = checkpoints.state
+    if checkpoints.restore(model, optimizer):
         log.info("going on from epoch %d, step %d of %d", course.epoch + 1, course.batch, per_epoch)
     while course.epoch < epochs:
         model.train()

@@ -5,14 +5,14 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from gendist.config.dataset import Dataset
+from gendist.config.dataset_settings import Dataset
 from gendist.errors import GendistError
-from gendist.io.delimited import Reading, Sheet, looks_like_row, open_sheet, require_columns
-from gendist.io.encodings import COMMAND_OPTION, DATASET_KEY, ROWS_FILE, TextFile, text_file
-from gendist.io.json_lines import json_records
-from gendist.io.regular_files import require_regular
+from gendist.io.delimited_files import DelimitedFile, ReadOptions, first_record_is_data, open_delimited, require_columns
+from gendist.io.json_files import read_json_lines
+from gendist.io.regular_files import require_regular_file
+from gendist.io.text_encodings import COMMAND_OPTION, DATASET_KEY, ROWS_FILE, TextFile, text_file
 
-_AS_USUAL = Reading()
+_AS_USUAL = ReadOptions()
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Source:
     """What the user should know of how the file was read."""
     twice: tuple[str, ...] = ()
     """Names that stand twice in the header; such columns are left out where all are read."""
-    reading: Reading = _AS_USUAL
+    reading: ReadOptions = _AS_USUAL
     """How a text file was read."""
 
 
@@ -51,15 +51,15 @@ def read_source(settings: Dataset, split: str) -> Source:
     return read_file(path, columns, reading_of(settings), f" (key '{split}' of the dataset)")
 
 
-def reading_of(settings: Dataset) -> Reading:
+def reading_of(settings: Dataset) -> ReadOptions:
     """Return how a dataset's text files are to be read."""
-    return Reading(settings.encoding, settings.delimiter, settings.quoting, settings.header)
+    return ReadOptions(settings.encoding, settings.delimiter, settings.quoting, settings.header)
 
 
 def read_file(
     path: Path,
     columns: Sequence[str] | None,
-    reading: Reading = _AS_USUAL,
+    reading: ReadOptions = _AS_USUAL,
     key: str = "",
     option: str = DATASET_KEY,
     expected: Sequence[str] = (),
@@ -95,7 +95,7 @@ def require_kind(path: Path, key: str = "") -> int:
     if path.suffix.lower() not in ACCEPTED:
         hint = "; save the spreadsheet as CSV (UTF-8)" if path.suffix.lower() in SPREADSHEETS else ""
         raise GendistError(f"{path}: unknown file type '{path.suffix}'; accepted: {', '.join(ACCEPTED)}{hint}")
-    size = require_regular(path, key)
+    size = require_regular_file(path, key)
     if size > MOST_BYTES:
         raise GendistError(f"{path}: larger than {MOST_BYTES / 2**30:.0f} GiB; take a sample of its rows")
     return size
@@ -117,9 +117,9 @@ _NO_HEADER = {
 
 
 def _read_delimited(
-    file: TextFile, columns: Sequence[str] | None, reading: Reading, expected: Sequence[str], tabs: bool
+    file: TextFile, columns: Sequence[str] | None, reading: ReadOptions, expected: Sequence[str], tabs: bool
 ) -> Source:
-    sheet = open_sheet(file, reading, expected, tabs)
+    sheet = open_delimited(file, reading, expected, tabs)
     notes = list(sheet.notes)
     header = header_of(sheet, reading, expected)
     if not header and reading.header is None:
@@ -127,7 +127,7 @@ def _read_delimited(
     names = sheet.columns(header)
     if columns is not None:
         hint = ""
-        if header and looks_like_row(sheet):
+        if header and first_record_is_data(sheet):
             hint = _NO_HEADER[file.option]
         require_columns(file.name, names, columns, hint)
     wanted = [name for name in names if names.count(name) == 1] if columns is None else columns
@@ -142,7 +142,7 @@ def _read_delimited(
     return Source(file.name, picked, lines, "line", notes=notes, twice=twice, reading=replace(reading, header=header))
 
 
-def header_of(sheet: Sheet, reading: Reading, wanted: Sequence[str]) -> bool:
+def header_of(sheet: DelimitedFile, reading: ReadOptions, wanted: Sequence[str]) -> bool:
     """Return whether a sheet's first record is its header: as the reading says, else by the wanted columns or rows.
 
     Raises:
@@ -152,7 +152,7 @@ def header_of(sheet: Sheet, reading: Reading, wanted: Sequence[str]) -> bool:
         return reading.header
     if wanted and set(wanted) <= set(sheet.first):
         return True
-    is_row = looks_like_row(sheet)
+    is_row = first_record_is_data(sheet)
     if is_row is None:
         shown = ", ".join(f"'{cell}'" for cell in sheet.first)
         raise GendistError(
@@ -162,10 +162,10 @@ def header_of(sheet: Sheet, reading: Reading, wanted: Sequence[str]) -> bool:
     return not is_row
 
 
-def _read_jsonl(file: TextFile, columns: Sequence[str] | None, reading: Reading) -> Source:
+def _read_jsonl(file: TextFile, columns: Sequence[str] | None, reading: ReadOptions) -> Source:
     records: list[dict[str, Any]] = []
     lines: list[int] = []
-    for number, record in json_records(file, reading.encoding, columns or ()):
+    for number, record in read_json_lines(file, reading.encoding, columns or ()):
         for column in columns or ():
             if column not in record:
                 raise GendistError(f"{file.name}, line {number}: no key '{column}' (has {', '.join(record)})")
@@ -179,9 +179,9 @@ def _read_jsonl(file: TextFile, columns: Sequence[str] | None, reading: Reading)
 def _read_parquet(path: Path, columns: Sequence[str] | None) -> Source:
     import pyarrow as pa
 
-    from gendist.io.parquet import parquet_file
+    from gendist.io.parquet import open_parquet
 
-    with parquet_file(path) as parquet:
+    with open_parquet(path) as parquet:
         present = parquet.schema_arrow.names
         wanted = list(dict.fromkeys(present if columns is None else columns))
         require_columns(str(path), present, wanted)

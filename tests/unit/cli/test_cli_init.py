@@ -24,7 +24,7 @@ from gendist.cli.own_data.size import choose_size
 from gendist.cli.own_data.split import split_rows
 from gendist.config import load_study
 from gendist.errors import GendistError
-from gendist.io.encodings import guess_encoding
+from gendist.io.text_encodings import guess_encoding
 from gendist.stages.texts.alike import normalised
 from gendist.stages.texts.prepare import prepare_texts
 from gendist.stages.texts.tables import Texts, read_texts, read_unlabelled

@@ -16,7 +16,7 @@ from pydantic import BaseModel
 from workflow_fixtures import ROOT
 
 from gendist.config import Study, load_study, study_from
-from gendist.config.named_files import require_files
+from gendist.config.file_checks import require_files
 from gendist.config.yaml_file import read_config
 from gendist.errors import GendistError
 

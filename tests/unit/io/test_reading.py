@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gendist.config.dataset import LATER, Dataset
+from gendist.config.dataset_settings import LATER, Dataset
 from gendist.errors import GendistError
-from gendist.io.delimited import Reading, open_sheet
-from gendist.io.encodings import text_file
+from gendist.io.delimited_files import ReadOptions, open_delimited
+from gendist.io.text_encodings import text_file
 from gendist.predict.read import Source
 from gendist.predict.run import predict_file
 from gendist.stages.texts.labelled import read_labelled
@@ -50,7 +50,11 @@ def predicted(path: Path | str, trained_on: tuple[str, ...] = ("text",), **optio
     echo = Echo()
     reading = {key: options.pop(key) for key in ("encoding", "delimiter", "quoting", "header") if key in options}
     source = Source(
-        str(path), options.pop("columns", None), trained_on, reading=Reading(**{"header": None, **reading}), **options
+        str(path),
+        options.pop("columns", None),
+        trained_on,
+        reading=ReadOptions(**{"header": None, **reading}),
+        **options,
     )
     predict_file(echo, source, str(Path(path).parent / "out.csv"), False, 3)  # type: ignore[arg-type]
     return echo.seen
@@ -131,7 +135,7 @@ def test_another_encoding_is_named_with_the_line_and_what_to_set(tmp_path: Path,
 def test_lines_do_not_depend_on_the_blocks_that_they_come_in(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: int, encoding: str, ending: str
 ):
-    monkeypatch.setattr("gendist.io.encodings.BLOCK", size)
+    monkeypatch.setattr("gendist.io.text_encodings.BLOCK_BYTES", size)
     lines = ["ä", "", "bc\u2028d", "é" * 20, "end"]
     (tmp_path / "a.txt").write_bytes(ending.join(lines).encode(encoding))
     found = list(text_file(tmp_path / "a.txt").lines("utf-8", ""))
@@ -158,7 +162,7 @@ def test_quotes_in_a_file_without_quoting_are_letters(tmp_path: Path, delimiter:
             "as quoting, they would join lines 2-4, 6-8, 10-12, … (the dataset's key 'quoting': standard"
             in found.notes[0]
         )
-        joined = read_file(file, None, Reading(quoting="standard")).columns["text"]
+        joined = read_file(file, None, ReadOptions(quoting="standard")).columns["text"]
         assert len(joined) == 8 and joined[0].count("\n") == 2
 
 
@@ -253,7 +257,7 @@ def test_a_table_without_header_has_numbers_for_names(tmp_path: Path):
     assert studied(file, header=False, text="2", label="3") == TEXTS
     with pytest.raises(GendistError, match=r"no column 'text' .*; if line 1 is a row and no header, set header: false"):
         studied(file)
-    found = read_file(file, None, Reading(header=None))
+    found = read_file(file, None, ReadOptions(header=None))
     assert found.columns["3"] == [label for *_, label in ROWS] and "line 1 is taken for a row" in found.notes[0]
 
 
@@ -261,13 +265,13 @@ def test_a_table_without_header_has_numbers_for_names(tmp_path: Path):
 def test_a_header_is_not_taken_for_a_row(tmp_path: Path, header: tuple[str, ...]):
     file = tmp_path / "a.csv"
     file.write_text(table(",", header))
-    reading = Reading(header=None)
+    reading = ReadOptions(header=None)
     if header[2] != "sport":
         assert list(read_file(file, None, reading).columns) == list(header)
         return
     with pytest.raises(GendistError, match=r"line 1 \('', 'text', 'sport'\) may be a header or a row, .* --header or"):
         read_file(file, None, reading)
-    assert len(read_file(file, None, Reading(header=True)).rows) == 4
+    assert len(read_file(file, None, ReadOptions(header=True)).rows) == 4
     assert len(read_file(file, None, reading, expected=["text", "sport"]).rows) == 4
 
 
@@ -421,6 +425,6 @@ def test_keys_at_their_defaults_leave_what_is_stored_as_it_was():
 
 def test_a_dialect_is_known_before_its_rows(tmp_path: Path):
     (tmp_path / "a.csv").write_text("sep=|\n" + table("|"))
-    sheet = open_sheet(text_file(tmp_path / "a.csv"), Reading())
+    sheet = open_delimited(text_file(tmp_path / "a.csv"), ReadOptions())
     assert (sheet.delimiter, sheet.quoted, sheet.skipped, sheet.first) == ("|", True, 1, ["id", "text", "label"])
     assert [line for line, _ in sheet.rows(True)] == [3, 4, 5, 6]

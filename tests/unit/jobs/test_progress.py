@@ -4,8 +4,8 @@ import logging
 
 import pytest
 
-from gendist.jobs.progress import Progress
-from gendist.launcher.state import PROGRESS
+from gendist.jobs.progress_log import Progress
+from gendist.launcher.study_state import PROGRESS
 
 
 def lines(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, progress: Progress, ends: list[float]):
@@ -13,7 +13,7 @@ def lines(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, pro
     with caplog.at_level(logging.INFO):
         for end in ends:
             monkeypatch.setattr("time.monotonic", lambda end=end: end)
-            progress.add(1)
+            progress.update(1)
     return [record.message for record in caplog.records]
 
 

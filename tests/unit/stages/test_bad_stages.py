@@ -18,9 +18,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 
-from gendist.config.generator import Generator
+from gendist.config.generator_settings import Generator
 from gendist.errors import GendistError
-from gendist.io.files import read_json
+from gendist.io.json_files import read_json
 from gendist.io.parquet import write_parquet
 from gendist.io.provenance import Provenance
 from gendist.nn.pocket import packaged
@@ -49,7 +49,7 @@ def texts(**changed: Any) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("columns", "metadata", "said"),
     [
-        (texts(id=["1", "2", "3"]), NAMES, "column 'id' holds string, expected whole numbers"),
+        (texts(id=["1", "2", "3"]), NAMES, "column 'id' holds string, expected integers"),
         (texts(id=[1.0, 2.0, 3.0]), NAMES, "column 'id' holds double"),
         (texts(id=[1, None, 3]), NAMES, "column 'id' has empty cells (first in row 1)"),
         (texts(id=[1, 2, 1]), NAMES, "id 1 occurs twice"),

@@ -10,11 +10,11 @@ from quality_fixtures import LABELS, MADE, ROWS, write_pool
 
 from gendist.analysis.quality.assess import PoolNames, assess_pool
 from gendist.config import study_from
-from gendist.config.generator import Generator
-from gendist.config.named_files import given_rows
-from gendist.config.plan import planned_pools, planned_runs
+from gendist.config.file_checks import given_rows
+from gendist.config.generator_settings import Generator
+from gendist.config.study_plan import planned_pools, planned_runs
 from gendist.errors import GendistError
-from gendist.io.files import read_json
+from gendist.io.json_files import read_json
 from gendist.io.parquet import read_metadata
 from gendist.io.provenance import hash_file
 from gendist.launcher.data_checks import require_data

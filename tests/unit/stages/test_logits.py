@@ -10,8 +10,8 @@ import torch
 from toy_texts import NAMES, sentences
 from transformers import BertForSequenceClassification
 
-from gendist.config.sampling import Sampling
-from gendist.config.teacher import Teacher
+from gendist.config.sampling_settings import Sampling
+from gendist.config.teacher_settings import Teacher
 from gendist.errors import GendistError
 from gendist.io.parquet import read_metadata, write_parquet
 from gendist.io.provenance import Provenance

@@ -7,7 +7,7 @@ import pyarrow.parquet as pq
 import pytest
 from tiny_stages import write_texts
 
-from gendist.config.dataset import Dataset
+from gendist.config.dataset_settings import Dataset
 from gendist.errors import GendistError
 from gendist.io.parquet import read_metadata
 from gendist.stages.texts.prepare import prepare_texts

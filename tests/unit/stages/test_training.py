@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from gendist.config.student import PAPER, Student, Training
+from gendist.config.student_settings import PAPER_TRAINING, Student, Training
 from gendist.stages.students import data, train
 from gendist.stages.students.data import TrainingRows, batches, hide_pieces, per_batch
 
@@ -58,7 +58,7 @@ def test_pieces_are_hidden_at_the_rate_asked_for():
         (Training(epochs=8), 400, 1200, 400),  # half of each batch is synthetic
         (Training(epochs=8), 400, 14_000, 1500),  # many rows: the most
         (Training(epochs=8, max_steps=None), 400, 10_400, 5000),
-        (PAPER, 400, 1200, 304),
+        (PAPER_TRAINING, 400, 1200, 304),
     ],
 )
 def test_steps_follow_from_the_rows(training, n_real, n_rows, expected, monkeypatch):
@@ -94,7 +94,7 @@ def test_the_paper_trains_on_the_rows_as_they_come(monkeypatch):
 
     rows = TrainingRows([], torch.zeros(64, dtype=torch.long), None, 8)
     encoded = [[3, 4, 5]] * 64
-    train.train_student(Net(), encoded, rows, Student(), PAPER.model_copy(update={"min_steps": 5}), 0)
+    train.train_student(Net(), encoded, rows, Student(), PAPER_TRAINING.model_copy(update={"min_steps": 5}), 0)
     assert len(seen) == 16 and not any(seen)
     train.train_student(Net(), encoded, rows, Student(), Training(min_steps=5), 0)
     assert any(seen[16:])

@@ -24,19 +24,19 @@ from gendist.analysis.report_page.summary import best_student, sentence
 from gendist.analysis.report_page.tables import gains_table
 from gendist.cli.app import app
 from gendist.config import study_from
-from gendist.config.dataset import Dataset
-from gendist.config.plan import export_candidates, planned_runs, timed_runs
-from gendist.config.student import Student, Training
+from gendist.config.dataset_settings import Dataset
+from gendist.config.student_settings import Student, Training
 from gendist.config.study import GENERAL_SYSTEMS, PAPER_SYSTEMS, UNLABELLED_SYSTEMS
+from gendist.config.study_plan import export_candidates, planned_runs, timed_runs
 from gendist.errors import GendistError
 from gendist.io.parquet import read_metadata, write_parquet
 from gendist.io.provenance import Provenance, hash_file
 from gendist.launcher import data_checks
 from gendist.launcher.data_checks import require_data
-from gendist.naming import parse_system, regime_of
+from gendist.naming import RunKey, parse_system, regime_of
 from gendist.stages.evaluation.collect import OPTIONAL, SCHEMA, collect_metrics
 from gendist.stages.students.data import Synthetic, Unlabelled, training_rows
-from gendist.stages.students.run import distil_seeds, student_row
+from gendist.stages.students.run import distil_seeds, student_metadata
 from gendist.stages.texts.tables import read_texts
 from gendist.stages.texts.unlabelled import prepare_unlabelled
 
@@ -152,7 +152,7 @@ def test_unlabelled_rows_are_checked_before_the_first_job(
     with pytest.raises(GendistError) as caught:
         require_data(study)
     assert message in str(caught.value)
-    monkeypatch.setattr(data_checks, "CHECKED", 0)  # of large files, the columns alone
+    monkeypatch.setattr(data_checks, "MAX_BYTES_CHECKED", 0)  # of large files, the columns alone
     if "column" in message:
         with pytest.raises(GendistError, match="no column 'text'"):
             require_data(study)
@@ -305,7 +305,7 @@ def test_a_run_counts_its_rows(
     count: int,
     expected: dict[str, int],
 ):
-    row = student_row("toy", "kim", regime, variant, count, 0)
+    row = student_metadata(RunKey("toy", "kim", regime, variant, count, 0))
     further = files["unlabelled"]
     unlabelled = None
     if regime != "dist":

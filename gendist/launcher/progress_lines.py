@@ -1,0 +1,35 @@
+"""Progress lines of a study that plain Snakemake runs."""
+
+import logging
+import sys
+import time
+from typing import Any
+
+from gendist.launcher.events import Listener, Seconds
+from gendist.launcher.study_state import StudyState
+
+
+class ProgressLines(Listener):
+    """Prints jobs done, time so far and time left when a job ends, at most every ``every`` seconds."""
+
+    every = 5.0
+
+    @classmethod
+    def attach(cls, workflow: Any, seconds: Seconds, gpus: int) -> None:
+        """Listen to this process's Snakemake, if it runs the study; a second call changes nothing."""
+        logger = logging.getLogger("snakemake.logging")
+        if workflow.is_main_process and not any(isinstance(handler, cls) for handler in logger.handlers):
+            listener = cls(workflow, seconds, gpus)
+            listener.state, listener.printed = StudyState(), time.monotonic()
+            logger.addHandler(listener)
+
+    state: StudyState
+    printed: float
+
+    def take(self, event: dict[str, Any]) -> None:
+        """Bring the state up to date, and print it now and then."""
+        self.state.take(event)
+        now = time.monotonic()
+        if event["event"] == "finished" and now - self.printed >= self.every and self.state.running:
+            self.printed = now
+            print(f"[study] {self.state.summary()}", file=sys.stderr, flush=True)
