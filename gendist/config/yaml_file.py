@@ -56,7 +56,7 @@ class _Loader(yaml.SafeLoader):
         for key, _ in node.value:
             if isinstance(key, yaml.ScalarNode) and key.tag != "tag:yaml.org,2002:merge":
                 if (key.tag, key.value) in seen:
-                    problem = f"key '{key.value}' stands twice in one section"
+                    problem = f"key '{key.value}' appears twice in one section"
                     raise yaml.constructor.ConstructorError(None, None, problem, key.start_mark)
                 seen.add((key.tag, key.value))
         return super().construct_mapping(node, deep)
@@ -66,7 +66,7 @@ def read_config(path: Path) -> dict[Any, Any]:
     """Read a config file.
 
     Raises:
-        GendistError: if it is no file of UTF-8, no YAML or no mapping, a key stands twice in it, or it is a template.
+        GendistError: if it is no file of UTF-8, no YAML or no mapping, a key appears twice in it, or it is a template.
     """
     if require_regular_file(path, what="config file") > MAX_BYTES:
         raise GendistError(f"{path}: larger than {MAX_BYTES:,} bytes; expected a config")

@@ -1,4 +1,4 @@
-"""What every workflow script does around its one call into the package."""
+"""Context of every workflow script: logging, stop signals and one-line errors."""
 
 import logging
 import os
@@ -16,16 +16,19 @@ from gendist.jobs import stop_signals
 
 @contextmanager
 def logged(log_file: str, name: str) -> Iterator[None]:
-    """Send log lines to ``log_file`` and, for progress, to the terminal; tell errors in one line.
+    """Log to ``log_file`` and to the terminal, and turn errors into one line.
 
-    A ``GendistError`` ends the script with status 1 and its message; anything else, which
-    would be a fault of ours, with status 1, one line, and its traceback in the log file, and on the
-    terminal where the environment has GENDIST_DEBUG.
-    SIGTERM and Ctrl-C end it with status 143 and 130, once the work that can be kept is saved.
+    A ``GendistError`` or a file system error exits with status 1 and its message. Any other exception is a bug: it
+    exits with status 1 and one line, with its traceback in the log file, and on the terminal if GENDIST_DEBUG is set.
+    SIGTERM and Ctrl-C exit with status 143 and 130, after saving the work.
+
+    Args:
+        log_file: emptied first; its folder is created.
+        name: prefix of the lines on the terminal.
     """
-    logging.raiseExceptions = False  # a log that cannot be written, on a full disk say, is not to drown the cause
+    logging.raiseExceptions = False  # a failed write to the log, as on a full disk, must not hide the cause
     Path(log_file).parent.mkdir(parents=True, exist_ok=True)
-    # Emptied, then appended to: a traceback that is appended apart would be written over otherwise.
+    # Empty the file, then append: the handler would otherwise overwrite the traceback that is appended below.
     Path(log_file).write_bytes(b"")
     to_file = logging.FileHandler(log_file, encoding="utf-8")
     to_file.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
@@ -34,20 +37,20 @@ def logged(log_file: str, name: str) -> Iterator[None]:
     logging.basicConfig(level=logging.INFO, handlers=[to_file, to_terminal], force=True)
     logging.captureWarnings(True)
     warnings.simplefilter("default")
-    for chatty in ("transformers", "huggingface_hub", "httpx", "datasets", "py.warnings"):
-        logging.getLogger(chatty).setLevel(logging.ERROR)
+    for verbose in ("transformers", "huggingface_hub", "httpx", "datasets", "py.warnings"):
+        logging.getLogger(verbose).setLevel(logging.ERROR)
     try:
         with stop_signals.handle_stop_signals():
             yield
     except stop_signals.Stopped as stop:
-        logging.info("stopped by %s; to go on, run the same command again", stop.signal)
+        logging.info("stopped by %s; rerun the same command to resume", stop.signal)
         raise
     except GendistError as error:
         logging.error("error: %s", error)
         raise SystemExit(1) from None
     except Exception as error:
-        if told := explain_os_error(Path(getattr(error, "filename", None) or Path(log_file).parent), error):
-            logging.error("error: %s", told)
+        if explained := explain_os_error(Path(getattr(error, "filename", None) or Path(log_file).parent), error):
+            logging.error("error: %s", explained)
             raise SystemExit(1) from None
         with Path(log_file).open("a", encoding="utf-8") as stream:
             traceback.print_exc(file=stream)

@@ -1,4 +1,4 @@
-"""Progress of long work as log lines: done, total, rate, time left."""
+"""Progress bars as log lines: done, total, rate, time left."""
 
 import logging
 import time
@@ -7,32 +7,43 @@ log = logging.getLogger(__name__)
 
 
 class Progress:
-    """Counts units of work and logs at most one line every ``every`` seconds.
+    """Counts units of work and logs at most one line every ``interval`` seconds.
 
-    The first line comes after ``every`` seconds, so that short work stays silent.
+    The first line appears after ``interval`` seconds, so short work logs nothing.
     """
 
-    def __init__(self, what: str, total: int, unit: str = "rows", every: float = 10.0, before: int = 0) -> None:
-        """Take the whole work, of which ``before`` units were done by an earlier attempt."""
-        self.what, self.total, self.unit, self.every, self.before = what, total, unit, every, before
+    def __init__(
+        self, description: str, total: int, unit: str = "rows", *, interval: float = 10.0, initial: int = 0
+    ) -> None:
+        """Start counting.
+
+        Args:
+            description: start of each line.
+            total: units of the whole work.
+            unit: plural name of a unit.
+            interval: minimum seconds between lines.
+            initial: units done by an earlier attempt.
+        """
+        self.description, self.total, self.unit = description, total, unit
+        self.interval, self.initial = interval, initial
         self.done = 0
         self._began = self._last = time.monotonic()
 
-    def add(self, count: int, note: str = "") -> None:
-        """Report ``count`` more finished units; ``note`` is appended to the line."""
+    def update(self, count: int, note: str = "") -> None:
+        """Add ``count`` finished units; ``note`` is appended to the line."""
         self.done += count
         now = time.monotonic()
-        if now - self._last < self.every:
+        if now - self._last < self.interval:
             return
         self._last = now
         rate = self.done / (now - self._began)
-        done = self.before + self.done
+        done = self.initial + self.done
         left = (self.total - done) / rate if rate else float("inf")
-        text = f"{self.what}: {done:,} of {self.total:,} {self.unit}, {self._speed(rate)}, {format_clock(left)} left"
-        log.info("%s%s", text, f", {note}" if note else "")
+        text = f"{self.description}: {done:,} of {self.total:,} {self.unit}, {self._format_rate(rate)}"
+        log.info("%s, %s left%s", text, format_clock(left), f", {note}" if note else "")
 
-    def _speed(self, rate: float) -> str:
-        """Format units per second, or what a slow one takes."""
+    def _format_rate(self, rate: float) -> str:
+        """Format units per second, or seconds per unit of slow work."""
         if rate >= 1:
             return f"{rate:.3g}/s"
         unit = self.unit.removesuffix("s")

@@ -1,4 +1,4 @@
-"""Ending a job on SIGTERM or Ctrl-C: at once, or, within ``postponed``, at a place where its work is safe."""
+"""Stops a job on SIGTERM or Ctrl-C: at once, or, inside ``defer_stop``, where its work is saved."""
 
 import os
 import signal
@@ -9,43 +9,44 @@ from types import FrameType
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 GRACE_SECONDS = 10.0
-"""Seconds after which a postponed stop no longer waits for ``check``: queues kill half a minute after asking."""
+"""Longest delay of a deferred stop: cluster schedulers send SIGKILL about 30 s after SIGTERM."""
 SAME_STOP_SECONDS = 2.0
-"""Signals within as many seconds count as one: a queue and ``gendist run`` may both pass the same one on."""
+"""Signals within this time count as one: a scheduler and ``gendist run`` may both forward the same one."""
 
 
 class Stopped(SystemExit):
-    """The job was asked to stop; its status is that of a process ended by the signal (143 for SIGTERM)."""
+    """Raised to stop the job; its exit status is that of a process killed by the signal (143 for SIGTERM)."""
 
     def __init__(self, number: int) -> None:
         super().__init__(128 + number)
         self.signal = signal.Signals(number).name
 
 
-class _Request:
-    """The stop that was asked for, if any."""
+class _StopRequest:
+    """The pending stop, if any."""
 
     def __init__(self) -> None:
         self.number: int | None = None
+        """Signal number."""
         self.at = 0.0
-        self.postponed = 0
-        """How many ``postponed`` blocks are open."""
+        self.deferred = 0
+        """Number of open ``defer_stop`` blocks."""
 
 
-_request = _Request()
+_request = _StopRequest()
 
 
 @contextmanager
 def handle_stop_signals() -> Iterator[None]:
-    """Turn the signals into ``Stopped``; what this process was started to ignore stays ignored."""
-    heard = [number for number in SIGNALS if signal.getsignal(number) != signal.SIG_IGN]
-    before = {number: signal.signal(number, _on_signal) for number in heard}
+    """Raise ``Stopped`` on the signals; signals that this process was started to ignore stay ignored."""
+    handled = [number for number in SIGNALS if signal.getsignal(number) != signal.SIG_IGN]
+    before = {number: signal.signal(number, _on_signal) for number in handled}
     if hasattr(signal, "SIGALRM"):
         before[signal.SIGALRM] = signal.signal(signal.SIGALRM, _on_alarm)
     try:
         yield
     finally:
-        _set_deadline(False)
+        _clear_deadline()
         for number, handler in before.items():
             signal.signal(number, handler)
         _request.number = None
@@ -53,25 +54,25 @@ def handle_stop_signals() -> Iterator[None]:
 
 @contextmanager
 def defer_stop() -> Iterator[None]:
-    """Let a stop that is asked for within take effect at the next ``check``, or ``GRACE`` seconds later."""
-    _request.postponed += 1
+    """Delay a stop to the next ``raise_if_stopped``, or to ``GRACE_SECONDS`` after the signal."""
+    _request.deferred += 1
     try:
         yield
     finally:
-        _request.postponed -= 1
+        _request.deferred -= 1
     raise_if_stopped()
 
 
 def stop_requested() -> bool:
-    """Whether the job was asked to stop."""
+    """Whether a stop is pending."""
     return _request.number is not None
 
 
 def raise_if_stopped() -> None:
-    """End the job here if it was asked to stop.
+    """Stop the job here if a stop is pending.
 
     Raises:
-        Stopped: if it was.
+        Stopped: if so.
     """
     if _request.number is not None:
         raise Stopped(_request.number)
@@ -79,19 +80,22 @@ def raise_if_stopped() -> None:
 
 @contextmanager
 def suspend_deadline() -> Iterator[None]:
-    """Keep what is written within from being cut off by the end of ``GRACE``."""
-    _set_deadline(False)
+    """Suspend ``GRACE_SECONDS`` while a file is written."""
+    _clear_deadline()
     try:
         yield
     finally:
         if stop_requested():
-            _set_deadline(True)
+            _set_deadline()
 
 
-def _set_deadline(on: bool) -> None:
-    """Start the clock of ``GRACE``, or stop it."""
-    with suppress(AttributeError, ValueError):  # no timers here, or not the main thread, which has none running
-        signal.setitimer(signal.ITIMER_REAL, GRACE_SECONDS if on else 0.0)
+def _set_deadline(seconds: float | None = None) -> None:
+    with suppress(AttributeError, ValueError):  # a platform without timers, or not the main thread
+        signal.setitimer(signal.ITIMER_REAL, GRACE_SECONDS if seconds is None else seconds)
+
+
+def _clear_deadline() -> None:
+    _set_deadline(0.0)
 
 
 def _on_signal(number: int, frame: FrameType | None) -> None:
@@ -101,9 +105,9 @@ def _on_signal(number: int, frame: FrameType | None) -> None:
             os._exit(128 + number)
         return
     _request.number, _request.at = number, now
-    if not _request.postponed:
+    if not _request.deferred:
         raise Stopped(number)
-    _set_deadline(True)
+    _set_deadline()
 
 
 def _on_alarm(number: int, frame: FrameType | None) -> None:

@@ -1,4 +1,4 @@
-"""What a result depends on, as one record: pieces of it are of use only as long as nothing in there changed."""
+"""Stamp of a work folder: everything the result depends on. Saved work is reused only if the stamp is equal."""
 
 import json
 from collections.abc import Iterator
@@ -10,16 +10,16 @@ from gendist.io.provenance import Provenance, hash_file
 from gendist.jobs.source_files import PACKAGE, source_files
 
 PACKAGES = ("torch", "transformers", "tokenizers", "numpy")
-"""Libraries whose versions may change what is computed."""
+"""Libraries whose version can change the result."""
 
 
-def make_stamp(provenance: Provenance, module: str, **further: Any) -> dict[str, Any]:
-    """Return the record of a result.
+def make_stamp(provenance: Provenance, module: str, **extra: Any) -> dict[str, Any]:
+    """Return the stamp of a result.
 
     Args:
-        provenance: what the result will say of its inputs, settings, seed and models.
-        module: ``__file__`` of the module that computes it; what it imports counts as well.
-        further: what else the computation depends on, such as the number of threads.
+        provenance: the result's provenance: inputs, settings, seed and models.
+        module: ``__file__`` of the module that computes it; the code that it imports is included.
+        extra: further dependencies, such as the number of threads.
     """
     code = {
         file.relative_to(PACKAGE.parent).as_posix(): hash_file(file) for file in source_files(Path(module).resolve())
@@ -28,14 +28,14 @@ def make_stamp(provenance: Provenance, module: str, **further: Any) -> dict[str,
         **provenance.to_record(),
         "code": code,
         "packages": {name: version(name) for name in PACKAGES},
-        "further": further,
+        "extra": extra,
     }
     plain: dict[str, Any] = json.loads(json.dumps(record))
     return plain
 
 
 def describe_differences(before: dict[str, Any], now: dict[str, Any]) -> str:
-    """Say in a few words in what two stamps differ: which settings, inputs, files of code, packages."""
+    """Describe in one line how two stamps differ: settings, inputs, code files, packages."""
     return "; ".join(_differences(before, now))
 
 
@@ -48,7 +48,7 @@ def _differences(before: dict[str, Any], now: dict[str, Any]) -> Iterator[str]:
             yield f"{part} {old} is now {new}"
             continue
         names = [name for name in sorted(old.keys() | new.keys()) if old.get(name) != new.get(name)]
-        if part in ("code", "inputs"):  # hashes tell nobody anything
+        if part in ("code", "inputs"):  # names only: their values are hashes
             more = f" and {len(names) - 3} more" if len(names) > 3 else ""
             yield f"{part} changed: {', '.join(names[:3])}{more}"
         else:

@@ -151,7 +151,7 @@ def command(folder: Path, *arguments: str, **environment: str) -> subprocess.Com
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (("run", "twice.yaml"), "error: twice.yaml, line 3, column 1: not valid YAML (key 'seeds' stands twice"),
+        (("run", "twice.yaml"), "error: twice.yaml, line 3, column 1: not valid YAML (key 'seeds' appears twice"),
         (("run", "template.yaml"), "error: template.yaml: key '__use_yte__' makes a program of a config"),
         (("status", "folder"), "error: folder: is a folder, expected a config file"),
         (("export", "binary.yaml"), "error: binary.yaml: not UTF-8 at byte 0"),

@@ -231,7 +231,7 @@ GOOD = "datasets:\n  d: {train: a.csv, test: b.csv}\n"
         (b"a: !!timestamp x\n", "holds a value that YAML cannot read"),
         (b"a: 2020-13-45\n", "holds a value that YAML cannot read (month must be in 1..12)"),
         (b"a: " + b"9" * 5000 + b"\n", "holds a value that YAML cannot read"),
-        (GOOD.encode() + b"datasets: {}\n", "line 3, column 1: not valid YAML (key 'datasets' stands twice"),
+        (GOOD.encode() + b"datasets: {}\n", "line 3, column 1: not valid YAML (key 'datasets' appears twice"),
         (b"datasets:\n  d: {train: a.csv, train: b.csv}\n", "line 2, column 21: not valid YAML (key 'train' stands"),
         (b"? [a, b]\n: 1\n", "not valid YAML"),
         (b"? {a: b}\n: 1\n", "not valid YAML"),

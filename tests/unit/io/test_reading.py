@@ -279,7 +279,7 @@ def test_a_column_that_stands_twice_is_refused(tmp_path: Path):
     file = tmp_path / "a.csv"
     file.write_text("text,label,text\na,b,c\n")
     for read in (predicted, studied):
-        with pytest.raises(GendistError, match="column 'text' stands twice in the header"):
+        with pytest.raises(GendistError, match="column 'text' appears twice in the header"):
             read(file)
     assert read_file(file, None).twice == ("text",) and list(read_file(file, None).columns) == ["label"]
 
@@ -311,7 +311,7 @@ def test_a_key_that_stands_twice_is_refused_by_all(tmp_path: Path):
     file = tmp_path / "a.jsonl"
     file.write_text('{"text": "one", "label": "a"}\n{"text": "one", "text": "two", "label": "a"}\n')
     for read in (predicted, studied):
-        with pytest.raises(GendistError, match=r"line 2: not valid JSON .key 'text' stands twice"):
+        with pytest.raises(GendistError, match=r"line 2: not valid JSON .key 'text' appears twice"):
             read(file)
 
 

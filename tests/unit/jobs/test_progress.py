@@ -39,5 +39,5 @@ def test_fast_units_are_a_rate_and_short_work_is_silent(monkeypatch, caplog, sta
     rows = Progress("scoring", 1000)
     monkeypatch.setattr("time.monotonic", lambda: 20.0)
     with caplog.at_level(logging.INFO):
-        rows.add(250)
+        rows.update(250)
     assert caplog.records[-1].message == "scoring: 250 of 1,000 rows, 12.5/s, 1:00 left"

@@ -216,10 +216,10 @@ def test_every_change_discards_what_was_kept_and_is_named(generator, shard, whol
     (changed_generator / "history.csv").write_text("")
     generate_shard(changed_generator, shard[0], SETTINGS, 1, 10, work=shard[1])
     place = shard[1] / "toy/synthetic/tiny/full/shard-00001.parquet"
-    said_of = [line.partition(f"left in {place}: ")[2] for line in said(caplog, "discarded")]
+    said_of = [line.partition(f"saved work in {place}: ")[2] for line in said(caplog, "discarded")]
     assert said_of == [
-        "made from something else: temperature 1.0 is now 0.5",
-        "made from something else: inputs changed: generator; temperature 0.5 is now 1.0",
+        "temperature 1.0 is now 0.5",
+        "inputs changed: generator; temperature 0.5 is now 1.0",
     ]
     assert shard[0].read_bytes() != whole and not said(caplog, "going on")
 
@@ -245,7 +245,7 @@ def test_a_stamp_covers_code_and_packages_and_says_what_differs():
     now = json.loads(json.dumps(stamp))
     now["code"]["gendist/stages/synthetic/noise.py"] = "another"
     now["packages"]["torch"] = "99"
-    now["further"]["threads"] = 2
+    now["extra"]["threads"] = 2
     now["seed"] = 4
     told = describe_differences(stamp, now)
     assert told == (
@@ -279,20 +279,20 @@ def test_a_full_disk_is_a_warning_as_long_as_only_the_keeping_fails(generator, s
     monkeypatch.setenv(save_timer.SAVE_SECONDS_VARIABLE, "0")
     monkeypatch.setattr(work_folder, "_fsync", full)
     generate_shard(generator, shard[0], SETTINGS, 1, 10, work=shard[1])
-    assert "cannot be kept for a restart ([Errno 28] No space left on device)" in caplog.text
+    assert "cannot save the work so far ([Errno 28] No space left on device)" in caplog.text
     assert shard[0].read_bytes() == whole and not list(shard[1].rglob(".*.part"))
 
 
 def test_saving_takes_a_small_share_of_the_time(monkeypatch):
     now = [0.0]
     monkeypatch.setattr(save_timer.time, "monotonic", lambda: now[0])
-    clock = save_timer.SaveTimer(60)
-    assert not clock.now()
+    timer = save_timer.SaveTimer(60)
+    assert not timer.is_due()
     now[0] = 60.0
-    assert clock.now()
-    with clock.saving():
+    assert timer.is_due()
+    with timer.saving():
         now[0] += 6.0  # a big model on a slow disk
     now[0] += 190.0
-    assert not clock.now()
+    assert not timer.is_due()
     now[0] += 20.0
-    assert clock.now()
+    assert timer.is_due()

@@ -115,7 +115,7 @@ def test_sigterm_saves_the_rows_and_ends_with_143(generator, tmp_path):
     log = (tmp_path / "results/logs/shard.log").read_text()
     kept = re.search(r"stopped after (\d+) of 3000 rows", log)
     assert kept and 0 < int(kept[1]) < 3000, log
-    assert "stopped by SIGTERM; to go on, run the same command again" in log and "Traceback" not in log
+    assert "stopped by SIGTERM; rerun the same command to resume" in log and "Traceback" not in log
     assert not list(tmp_path.rglob("*.part")) and not (tmp_path / "results/shard-00000.parquet").exists()
 
 

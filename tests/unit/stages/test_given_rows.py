@@ -87,7 +87,7 @@ def test_the_file_is_read_like_other_files(tmp_path: Path, train_texts: Path):
     table = pq.read_table(tmp_path / "rows.parquet")
     assert table["text"].to_pylist() == ["a; wave", "été"] and table["label"].to_pylist() == ["sea", "sky"]
     file.write_text("text,label,label\na,sea,sky\n")
-    with pytest.raises(GendistError, match="column 'label' stands twice"):
+    with pytest.raises(GendistError, match="column 'label' appears twice"):
         read_given(file, train_texts, tmp_path / "rows.parquet")
     file.write_bytes("text\nété\n".encode("cp1252"))
     with pytest.raises(GendistError, match=r"not UTF-8 near line 2; the file's encoding may be cp1252"):

@@ -152,7 +152,7 @@ BROKEN = {
     "empty file": ("csv", b"", r"bad\.csv: no column 'body' \(has none\)"),
     "header only": ("csv", b"body,label\n", r"bad\.csv: no rows"),
     "no column": ("csv", b"text,label\na,x\n", r"bad\.csv: no column 'body' \(has text, label\)"),
-    "twin columns": ("csv", b"body,label,body\na,x,b\n", r"bad\.csv: column 'body' stands twice"),
+    "twin columns": ("csv", b"body,label,body\na,x,b\n", r"bad\.csv: column 'body' appears twice"),
     "empty text": ("csv", b"body,label\na,x\n  ,x\n", r"bad\.csv, line 3: empty text \(column body\)"),
     "empty label": ("csv", b"body,label\na,x\nb, \n", r"bad\.csv, line 3: empty label \(column 'label'\)"),
     "latin-1": ("csv", b"body,label\na,x\ncaf\xe9,x\n", r"bad\.csv: not UTF-8 near line 3; .*'encoding' may be cp1252"),

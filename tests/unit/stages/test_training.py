@@ -68,7 +68,7 @@ def test_steps_follow_from_the_rows(training, n_real, n_rows, expected, monkeypa
         def __init__(self, what, total, unit):
             steps.append(total)
 
-        def add(self, count):
+        def update(self, count):
             raise StopIteration
 
     monkeypatch.setattr(train, "Progress", Counted)
