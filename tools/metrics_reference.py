@@ -72,13 +72,13 @@ print(read_metadata(Path("results/metrics.parquet"))["gendist"]["version"])
 ```
 """
 
-WORDS = {"string": "text", "int64": "whole number", "double": "number"}
+TYPES = {"string": "str", "int64": "int", "double": "float"}
 
 
 def reference_text() -> str:
     """Return the content of ``docs/metrics.md``."""
     meanings = column_meanings()
-    columns = [[f"`{field.name}`", WORDS[str(field.type)], meanings[field.name]] for field in (*SCHEMA, *OPTIONAL)]
+    columns = [[f"`{field.name}`", TYPES[str(field.type)], meanings[field.name]] for field in (*SCHEMA, *OPTIONAL)]
     scores = [f"### {name}\n\n{_prose(getattr(metrics, name))}\n" for name in SCHEMA.names if hasattr(metrics, name)]
     files = [[f"`{file.path}`", _about(file)] for file in STUDY_FILES]
     return "\n".join(

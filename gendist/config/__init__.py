@@ -1,4 +1,4 @@
-"""The study: one validated config made of every stage's settings."""
+"""The study: one validated config with the settings of every stage."""
 
 from gendist.config.study import Study
 from gendist.config.study_loader import load_study, study_from

@@ -1,4 +1,4 @@
-"""Whether the user's files and folders that a study names are there, before anything runs."""
+"""Checks that the files and folders named by a study exist, before anything runs."""
 
 import re
 from collections.abc import Iterator
@@ -13,10 +13,10 @@ HUB_ID = re.compile("[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9][A-Za-z0-9._-]*)?")
 
 
 def require_files(study: Study) -> None:
-    """Look for the data files, the embeddings and the models in folders that a study names.
+    """Require the data files, embeddings and model folders named by a study.
 
     Raises:
-        GendistError: for the first that is missing; one line with the file and the key.
+        GendistError: if one is missing; names the file and the key.
     """
     for path, key in _named_files(study):
         require_regular_file(path, f" (key '{key}')")
@@ -25,7 +25,7 @@ def require_files(study: Study) -> None:
             if not (Path(model) / "config.json").is_file():
                 raise GendistError(f"model {model}: no config.json there; expected a transformers folder (key '{key}')")
         elif not HUB_ID.fullmatch(model):
-            raise GendistError(f"model {model}: no such folder, and no id of the hub (key '{key}')")
+            raise GendistError(f"model {model}: not a folder, and not a valid hub id (key '{key}')")
 
 
 def _named_files(study: Study) -> Iterator[tuple[Path, str]]:
@@ -50,7 +50,7 @@ def _named_models(study: Study) -> Iterator[tuple[str, str]]:
 
 
 def given_rows(study: Study) -> Iterator[tuple[str, str, Path]]:
-    """Yield (generator, dataset, file) for every generator whose rows are given."""
+    """Yield (generator, dataset, file) for every generator with ``rows``."""
     for name, generator in study.generators.items():
         if generator.rows is not None:
             for dataset in study.datasets:
@@ -58,5 +58,5 @@ def given_rows(study: Study) -> Iterator[tuple[str, str, Path]]:
 
 
 def rows_file(rows: str, dataset: str) -> str:
-    """Return the file that ``rows`` of a generator names for a dataset."""
+    """Return the file of a generator's ``rows`` for a dataset."""
     return rows.replace("{dataset}", dataset)

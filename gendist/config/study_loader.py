@@ -1,4 +1,4 @@
-"""Read a YAML config into a validated study, with errors that name the key."""
+"""Loads and validates a study's YAML config; errors name the key."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,19 +13,19 @@ from gendist.errors import GendistError
 
 
 def load_study(path: Path) -> Study:
-    """Read and validate a study config.
+    """Load and validate a study config.
 
     Raises:
-        GendistError: one line naming the file, the key, the value and what is accepted.
+        GendistError: if it is invalid; names the file, the key, the value and what is accepted.
     """
     return study_from(read_config(path), str(path))
 
 
 def study_from(content: Mapping[str, Any], name: str = "config") -> Study:
-    """Validate a config that is already a mapping; ``name`` stands in error messages.
+    """Validate a config given as a mapping; ``name`` is its name in error messages.
 
     Raises:
-        GendistError: one line for the first mistake, and how many more there are.
+        GendistError: if it is invalid; describes the first error and counts the others.
     """
     try:
         return Study.model_validate(dict(content))

@@ -1,4 +1,4 @@
-"""Which runs a study needs: a study is a set of requested files."""
+"""The runs and pools that a study requests."""
 
 from collections.abc import Iterable, Iterator
 
@@ -6,27 +6,28 @@ from gendist.config.study import Study
 from gendist.naming import BASELINES, UNSEEDED, WITH_SYNTHETIC, WITH_UNLABELLED, RunKey, parse_system, variant_name
 
 MANY_SHARDS = 1000
-"""Shards of all pools from which on a study is slow to plan: a shard costs about 6 ms, and 0.1 MB (docs/scale.md)."""
+"""More shards than this are slow to plan: each takes about 6 ms and 0.1 MB (docs/scale.md)."""
 FEW_SHARDS = 300
+"""Shards of a study with the suggested ``shard_rows``, at most."""
 EXPORTED = ("gendist", *WITH_UNLABELLED)
-"""Regimes with rows beside the labelled ones: where the study has such systems, one of them is exported."""
+"""Regimes among which a study exports by default, if it has any."""
 SHARD_SIZES = (1000, 2000, 5000, 10_000, 20_000, 50_000)
-"""Values of ``shard_rows`` that are suggested."""
+"""Values of ``shard_rows`` to suggest."""
 
 
 def planned_runs(study: Study) -> list[RunKey]:
-    """Return every student run of a study once, in a stable order."""
+    """Return every student run of a study, without duplicates, in a stable order."""
     return list(dict.fromkeys(run for dataset in study.datasets for run in _runs(study, dataset)))
 
 
 def baseline_seeds(study: Study) -> dict[str, list[int]]:
-    """Return the baselines of a study, each with its seeds; one in which nothing is random runs once."""
+    """Return the seeds of each baseline of a study; deterministic ones have one."""
     seeds = study.seed_list
     return {name: seeds[:1] if name in UNSEEDED else seeds for name in study.systems if name in BASELINES}
 
 
 def timed_runs(study: Study, dataset: str) -> dict[str, RunKey]:
-    """Return the run whose costs are measured, by student: of its first system, with the first seed."""
+    """Return the run to measure costs on, by student: the first seed of its first system."""
     first: dict[str, RunKey] = {}
     for _, student, regime in study.parsed_systems:
         if student is not None and regime is not None and student not in first:
@@ -40,7 +41,7 @@ def sampling_count(study: Study, dataset: str) -> int:
 
 
 def planned_pools(study: Study) -> dict[tuple[str, str, str], int]:
-    """Return the rows of every pool that a study uses, by (dataset, generator, sampling), the main one first."""
+    """Return the rows of every pool of a study by (dataset, generator, sampling), the main pool of a dataset first."""
     pools: dict[tuple[str, str, str], int] = {}
     for dataset in study.datasets:
         full, compared = study.datasets[dataset].synthetic, sampling_count(study, dataset)
@@ -53,7 +54,7 @@ def planned_pools(study: Study) -> dict[tuple[str, str, str], int]:
 
 
 def too_many_shards(study: Study) -> str | None:
-    """Return a line of advice if the pools of a study have so many shards that planning it takes minutes."""
+    """Return advice on ``shard_rows`` if the study has so many shards that planning takes minutes, else None."""
     pools = planned_pools(study).values()
     shards = sum(-(-rows // study.shard_rows) for rows in pools)
     if shards <= MANY_SHARDS:
@@ -65,7 +66,7 @@ def too_many_shards(study: Study) -> str | None:
 
 
 def named_variants(study: Study) -> dict[str, list[str]]:
-    """Return the names of the teachers, generators and trainings after the main one of each kind."""
+    """Return the teachers, generators and trainings other than the main ones, by kind."""
     kinds: dict[str, Iterable[str]] = {
         "teacher": study.teachers,
         "generator": study.generators,
@@ -75,10 +76,10 @@ def named_variants(study: Study) -> dict[str, list[str]]:
 
 
 def export_candidates(study: Study, dataset: str) -> list[RunKey]:
-    """Return the runs of which the best on held-out rows is exported: main variant, all synthetic rows, first seed.
+    """Return the runs to choose the exported student from: main variant, all synthetic rows, first seed.
 
-    Without a list in the config: the systems of the study with synthetic or unlabelled rows beside the labelled ones,
-    else all its students, else the curve student.
+    Without ``export.systems``: the study's systems with a regime of ``EXPORTED``, else all its students, else the curve
+    student.
     """
     students = [system for system in study.parsed_systems if system.regime is not None]
     if study.export.systems is not None:
@@ -91,18 +92,18 @@ def export_candidates(study: Study, dataset: str) -> list[RunKey]:
 
 
 def can_export(study: Study) -> bool:
-    """Tell whether all students that an export chooses among can be exported: BPEmb's tokenizer cannot."""
+    """Whether all export candidates can be exported; students with BPEmb's tokenizer cannot."""
     students = {run.student for dataset in study.datasets for run in export_candidates(study, dataset)}
     return not any(study.students[name].embeddings.startswith("bpemb:") for name in students)
 
 
 def exported_datasets(study: Study) -> list[str]:
-    """Return the datasets whose best student the study exports: all of them, or none."""
+    """Return the datasets for which the study exports a student: all of them, or none."""
     return list(study.datasets) if study.export.enabled and can_export(study) else []
 
 
 def detailed_runs(study: Study) -> list[RunKey]:
-    """Return the runs that the report may show in detail: gendist with all that is main, and every synthetic row."""
+    """Return the runs that the report can show in detail: gendist, main variant, all synthetic rows."""
     names = {"teacher": study.teacher, "generator": study.generator, "sampling": study.sampling}
     main = variant_name("gendist", **names, training=study.training)
     return [
@@ -116,41 +117,49 @@ def _runs(study: Study, dataset: str) -> Iterator[RunKey]:
     curve = study.curve_student
     for _, student, regime in study.parsed_systems:
         if student is not None and regime is not None:
-            yield from _of_student(study, dataset, student, regime)
+            yield from _student_runs(study, dataset, student=student, regime=regime)
     for count in study.curve_counts(dataset):  # Figure 2, with dist as its reference line
-        yield from _of_student(study, dataset, curve, "synthetic", count)
-    yield from _of_student(study, dataset, curve, "dist")
-    yield from _of_student(study, dataset, curve, "hard")  # Table 2, against gendist
-    yield from _of_student(study, dataset, curve, "gendist")
+        yield from _student_runs(study, dataset, student=curve, regime="synthetic", count=count)
+    yield from _student_runs(study, dataset, student=curve, regime="dist")
+    yield from _student_runs(study, dataset, student=curve, regime="hard")  # Table 2, against gendist
+    yield from _student_runs(study, dataset, student=curve, regime="gendist")
     for sampling in study.compared_samplings:
         count = sampling_count(study, dataset)
-        yield from _of_student(study, dataset, curve, "synthetic", count, sampling=sampling)
+        yield from _student_runs(study, dataset, student=curve, regime="synthetic", count=count, sampling=sampling)
     if study.datasets[dataset].unlabelled is not None:  # the figure of rows
         for regime, counts in rows_counts(study, dataset).items():
             for count in counts:
-                yield from _of_student(study, dataset, curve, regime, count)
+                yield from _student_runs(study, dataset, student=curve, regime=regime, count=count)
     for kind, others in named_variants(study).items():
         for name in others:
-            yield from _of_student(study, dataset, curve, "gendist", None, **{kind: name})
+            yield from _student_runs(study, dataset, student=curve, regime="gendist", **{kind: name})
 
 
 def _first_seed(study: Study, dataset: str, student: str, regime: str) -> list[RunKey]:
-    """Return the run with the first seed; none where the dataset lacks the regime's rows."""
-    return list(_of_student(study, dataset, student, regime))[:1]
+    """Return the run with the first seed; an empty list if the dataset lacks the regime's rows."""
+    return list(_student_runs(study, dataset, student=student, regime=regime))[:1]
 
 
 def rows_counts(study: Study, dataset: str) -> dict[str, list[int]]:
-    """Return the counts along each curve of the figure of rows, by regime; those of both are of synthetic rows."""
+    """Return the counts along each curve of the figure of rows, by regime; ``gendist-unlabelled`` counts synthetic
+    rows.
+    """
     generated, unlabelled = study.curve_counts(dataset), study.unlabelled_counts(dataset)
     return {"gendist": generated, "unlabelled": unlabelled, "gendist-unlabelled": generated}
 
 
-def _of_student(
-    study: Study, dataset: str, student: str, regime: str, count: int | None = None, **changed: str
+def _student_runs(
+    study: Study, dataset: str, *, student: str, regime: str, count: int | None = None, **changed: str
 ) -> Iterator[RunKey]:
-    """Yield a run for each seed: of the main variant but for what is ``changed``, with ``count`` or all rows.
+    """Yield a run for each seed; none if the regime needs unlabelled rows and the dataset has none.
 
-    None of a regime that needs unlabelled rows if the dataset has none.
+    Args:
+        study: the study.
+        dataset: name of the dataset.
+        student: name of the student.
+        regime: the regime.
+        count: synthetic (or unlabelled) rows; all by default.
+        changed: entries that differ from the main variant, by kind.
     """
     entry = study.datasets[dataset]
     if regime in WITH_UNLABELLED and entry.unlabelled is None:

@@ -8,10 +8,10 @@ from gendist.config.base_settings import Seed, Settings
 
 
 class Teacher(Settings):
-    """A sequence classifier and how it is finetuned on the real rows.
+    """A sequence classifier and its finetuning on the real rows.
 
-    The paper (section 3.1) names BERT-large with an added head and nothing more;
-    the schedule is the usual one for few examples.
+    The paper (section 3.1) specifies only BERT-large with an added head; the schedule is the usual one for few
+    examples.
     """
 
     model: str = "bert-large-uncased"
@@ -19,39 +19,40 @@ class Teacher(Settings):
     revision: str | None = None
     """Commit, tag or branch of a hub model."""
     pooling: Literal["first", "mean"] = "first"
-    """What an added head reads: the model's own choice (mostly the first token), or the mean of all states,
-    which suits sentence encoders."""
+    """Input of an added head: the model's default (mostly the first token), or the mean of all token states, which
+    suits sentence encoders."""
     epochs: Annotated[int, Field(ge=1)] = 10
-    """The most passes over the real rows; the held-out rows choose how many are used."""
+    """Maximum epochs over the real rows; the best number is chosen on the held-out rows."""
     max_steps: Annotated[int, Field(ge=1)] | None = None
-    """Take no more whole passes than fit in this many optimiser steps, but at least one."""
+    """Limit the epochs to those that fit into this many optimiser steps, but at least one."""
     contrastive: Annotated[float, Field(ge=0)] = 0.0
-    """Weight of a supervised contrastive loss (Khosla et al. 2020) beside the cross-entropy, which draws texts
-    of one class together, as SetFit's pairs do; needs `pooling: mean`."""
+    """Weight of a supervised contrastive loss (Khosla et al. 2020) added to the cross-entropy; needs `pooling:
+    mean`."""
     learning_rate: Annotated[float, Field(gt=0)] = 2e-5
     """Peak learning rate of AdamW."""
     head_learning_rate: Annotated[float, Field(gt=0)] | None = None
     """Learning rate of an added head; null uses `learning_rate`."""
     warmup: Annotated[float, Field(ge=0, lt=1)] = 0.1
-    """Share of the steps over which the learning rate rises; then it decays linearly to zero."""
+    """Share of the steps in the linear warmup; then the learning rate decays linearly to zero."""
     weight_decay: Annotated[float, Field(ge=0)] = 0.01
     """Weight decay of AdamW."""
     batch_size: Annotated[int, Field(ge=1)] = 16
     """Rows per optimiser step."""
     max_tokens: Annotated[int, Field(ge=4)] = 256
-    """Longer texts are cut."""
+    """Longer texts are truncated."""
     precision: Literal["auto", "float32"] = "auto"
-    """What synthetic rows are scored in: float32, or on a CPU int8 for teachers of BERT's architecture, and float32
-    only where the two best classes are closer than int8 was seen to err on real rows. Real rows: always float32."""
+    """Precision for scoring synthetic rows. `auto` on a CPU scores with int8 for teachers with BERT's architecture, and
+    rescores in float32 the rows whose two best classes are closer than the error of int8 on real rows. Real rows are
+    always scored in float32."""
     held_out: Annotated[float, Field(gt=0, lt=0.5)] = 0.1
-    """Share of the real training rows, drawn by class, on which the number of epochs is decided."""
+    """Share of the real training rows, stratified by class, held out to choose the number of epochs."""
     refit: bool = True
-    """After that decision train again on all real rows."""
+    """Train again on all real rows with the chosen number of epochs."""
     members: Annotated[int, Field(ge=1)] = 1
-    """Finetunes with different orders and dropout whose weights are averaged (Wortsman et al. 2022): most of
-    an ensemble's gain at the cost of one model when scoring. Needs `refit`."""
+    """Number of finetuned models whose weights are averaged (model soup, Wortsman et al. 2022): most of an ensemble's
+    gain at the inference cost of one model. Needs `refit`."""
     seed: Seed = 0
-    """Seed of the held-out rows, an added head, the order of the rows and dropout."""
+    """Seed of the held-out rows, an added head, shuffling and dropout."""
 
     @model_validator(mode="after")
     def _fits_together(self) -> "Teacher":
@@ -73,4 +74,4 @@ MINILM = Teacher(
     max_tokens=128,
     members=3,
 )
-"""What suits the small embedded encoder."""
+"""Settings of the embedded encoder."""

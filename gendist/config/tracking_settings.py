@@ -1,4 +1,4 @@
-"""Settings of the tracking."""
+"""Settings of experiment tracking."""
 
 from typing import Annotated
 from urllib.parse import urlsplit
@@ -9,19 +9,19 @@ from gendist.config.base_settings import Settings
 
 
 class Tracking(Settings):
-    """Nothing is tracked unless `mlflow` says where to. A server that does not answer costs a line, not the study."""
+    """Experiment tracking; off by default. If the server is unreachable, a warning is logged and the study
+    continues.
+    """
 
     mlflow: str | None = None
-    """MLflow (extra `tracking`): address of a server, say `http://localhost:5000`, or a folder; null for nowhere."""
+    """MLflow tracking URI (extra `tracking`), such as `http://localhost:5000`, or a folder; null disables tracking."""
     experiment: Annotated[str, Field(min_length=1)] = "gendist"
-    """Name of the experiment in MLflow."""
+    """Name of the MLflow experiment."""
 
     @field_validator("mlflow")
     @classmethod
     def _no_secret(cls, value: str | None) -> str | None:
-        # The config is written next to the results and shown in the report.
+        # The config is written next to the results and appears in the report.
         if value is not None and urlsplit(value).password:
-            raise ValueError(
-                "holds a password; put it into MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD instead"
-            )
+            raise ValueError("contains a password; set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD instead")
         return value

@@ -1,4 +1,4 @@
-"""Pydantic's findings in one line that a person understands: key, value, and what is accepted."""
+"""Formats pydantic's validation errors as one line: key, value and what is accepted."""
 
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
@@ -8,7 +8,7 @@ from pydantic import BaseModel
 
 from gendist.config.yaml_file import short_repr
 
-WORDS = {
+MESSAGES = {
     "finite_number": "input should be a finite number",
     "dict_type": "input should be entries by name",
     "bool_parsing": "input should be true or false",
@@ -16,34 +16,35 @@ WORDS = {
     "string_type": "input should be a valid string; put it in quotes",
     "frozen_set_type": "input should be a list",
 }
-"""What is clearer than pydantic's own words."""
+"""Messages by pydantic error type, where pydantic's own are unclear."""
 
-NAMES = "use letters, digits, '_' and '-', up to 64, a letter or digit first"
+NAME_RULE = "use letters, digits, '_' and '-', up to 64, a letter or digit first"
 
 
 def explain_errors(errors: Sequence[Any], content: Mapping[Any, Any], study: type[BaseModel]) -> str:
-    """Explain the first mistake, and say how many more there are.
+    """Return one line that describes the first error and counts the others.
 
     Args:
-        errors: what pydantic found.
+        errors: from ``pydantic.ValidationError.errors()``.
         content: the config.
-        study: its model.
+        study: the config's model.
     """
-    # By key: of a union, every branch complains. A misspelt key first: it explains a missing one.
+    # Grouped by key, because every branch of a union reports an error. A misspelt key comes first: it explains a
+    # missing one.
     ranked = sorted(errors, key=lambda e: e["type"] != "extra_forbidden")
     keys: dict[str, list[Any]] = {}
     for error in ranked:
-        keys.setdefault(_place(error, content)[0], []).append(error)
+        keys.setdefault(_locate(error, content)[0], []).append(error)
     (first, *_), *others = keys.values()
-    key, value = _place(first, content)
-    same = keys[key]
+    key, value = _locate(first, content)
+    same_key = keys[key]
     more = f" (and {len(others)} more)" if others else ""
-    return _told(first, same, key, value, study) + more
+    return _describe(first, same_key=same_key, key=key, value=value, study=study) + more
 
 
-def _place(error: Any, content: Any) -> tuple[str, Any]:
-    """Return the key as the user would call it, and its value."""
-    # Union branches and pydantic's '[key]' marks are no part of what the user wrote.
+def _locate(error: Any, content: Any) -> tuple[str, Any]:
+    """Return the dotted key of an error as written in the config, and its value."""
+    # Pydantic's location also contains union branches and '[key]' marks; skip them.
     keys: list[str] = []
     value = content
     for part in error["loc"]:
@@ -58,53 +59,55 @@ def _place(error: Any, content: Any) -> tuple[str, Any]:
     return ".".join(keys) or "top level", value
 
 
-def _told(error: Any, same: Sequence[Any], key: str, value: Any, study: type[BaseModel]) -> str:
-    place, kind = error["loc"], error["type"]
+def _describe(error: Any, *, same_key: Sequence[Any], key: str, value: Any, study: type[BaseModel]) -> str:
+    location, kind = error["loc"], error["type"]
     message = str(error["msg"]).removeprefix("Value error, ")
-    if "[key]" in place or kind == "invalid_key":
-        return _told_name(place, message, kind)
+    if "[key]" in location or kind == "invalid_key":
+        return _describe_name(location, message, kind)
     if kind == "extra_forbidden":
-        known = known_keys(study, place)
-        close = get_close_matches(str(place[-1]), known, 1)
+        known = known_keys(study, location)
+        close = get_close_matches(str(location[-1]), known, 1)
         hint = f" (did you mean '{close[0]}'?)" if close else ""
         return f"unknown key '{key}'{hint}; accepted here: {', '.join(known)}"
     if kind == "missing":
         return f"key '{key}' is missing"
     if kind in ("model_type", "model_attributes_type"):
-        return f"key '{key}' is {short_repr(value)}; input should be keys: {', '.join(known_keys(study, (*place, '')))}"
+        return (
+            f"key '{key}' is {short_repr(value)}; input should be keys: {', '.join(known_keys(study, (*location, '')))}"
+        )
     if kind == "value_error":
         if key == "top level":
             return message
-        # Of an entry, several keys of which do not fit together, the message names them.
-        whole = isinstance(value, Mapping) or short_repr(value).strip("'") in message
-        return f"key '{key}': {message}" if whole else _valued(key, value, message)
-    wanted = dict.fromkeys(WORDS.get(e["type"], str(e["msg"])) for e in same)
-    return _valued(key, value, "; or ".join(map(_lowered, wanted)))
+        # An error of a whole entry already names its keys in the message.
+        is_entry = isinstance(value, Mapping) or short_repr(value).strip("'") in message
+        return f"key '{key}': {message}" if is_entry else _with_value(key, value, message)
+    expected = dict.fromkeys(MESSAGES.get(e["type"], str(e["msg"])) for e in same_key)
+    return _with_value(key, value, "; or ".join(map(_lower_first, expected)))
 
 
-def _valued(key: str, value: Any, message: str) -> str:
-    return f"key '{key}' is {short_repr(value)}; {_lowered(message)}"
+def _with_value(key: str, value: Any, message: str) -> str:
+    return f"key '{key}' is {short_repr(value)}; {_lower_first(message)}"
 
 
-def _lowered(message: str) -> str:
-    """Begin a message in lower case, unless with an abbreviation."""
+def _lower_first(message: str) -> str:
+    """Lower the first letter, unless it begins an abbreviation."""
     return message if message[:2].isupper() else message[:1].lower() + message[1:]
 
 
-def _told_name(place: Sequence[Any], message: str, kind: str) -> str:
-    """Explain a name that cannot be one: of an entry, or of a key that YAML did not read as text."""
-    parts = [part for part in place if part != "[key]"]
+def _describe_name(location: Sequence[Any], message: str, kind: str) -> str:
+    """Describe an invalid name: of an entry, or a key that YAML did not read as text."""
+    parts = [part for part in location if part != "[key]"]
     name, section = parts[-1], parts[0] if len(parts) > 1 else "top level"
-    if kind in ("string_type", "invalid_key"):  # pydantic's place has the key as text
+    if kind in ("string_type", "invalid_key"):  # pydantic's location has the key as text
         return f"name {short_repr(name)} in '{section}' is not text; put it in quotes"
-    why = message if kind == "value_error" else NAMES
-    return f"name {short_repr(name)} in '{section}' is not accepted: {why}"
+    reason = message if kind == "value_error" else NAME_RULE
+    return f"name {short_repr(name)} in '{section}' is not accepted: {reason}"
 
 
-def known_keys(study: type[BaseModel], place: Sequence[Any]) -> list[str]:
-    """Return the keys that are known beside the last one of ``place``."""
+def known_keys(study: type[BaseModel], location: Sequence[Any]) -> list[str]:
+    """Return the valid keys of the section that contains the last key of ``location``."""
     model: Any = study
-    for part in place[:-1]:
+    for part in location[:-1]:
         if not (isinstance(model, type) and issubclass(model, BaseModel)):
             break
         if part in model.model_fields:

@@ -1,4 +1,4 @@
-"""Progress lines of a study that plain Snakemake runs."""
+"""Progress lines of a study run by plain Snakemake."""
 
 import logging
 import sys
@@ -10,13 +10,13 @@ from gendist.launcher.study_state import StudyState
 
 
 class ProgressLines(Listener):
-    """Prints jobs done, time so far and time left when a job ends, at most every ``every`` seconds."""
+    """Prints the jobs done, the elapsed time and the time left when a job ends, at most every ``every`` seconds."""
 
     every = 5.0
 
     @classmethod
     def attach(cls, workflow: Any, seconds: Seconds, gpus: int) -> None:
-        """Listen to this process's Snakemake, if it runs the study; a second call changes nothing."""
+        """Attach to the Snakemake of this process, if it is the main one; further calls have no effect."""
         logger = logging.getLogger("snakemake.logging")
         if workflow.is_main_process and not any(isinstance(handler, cls) for handler in logger.handlers):
             listener = cls(workflow, seconds, gpus)
@@ -27,8 +27,8 @@ class ProgressLines(Listener):
     printed: float
 
     def take(self, event: dict[str, Any]) -> None:
-        """Bring the state up to date, and print it now and then."""
-        self.state.take(event)
+        """Update the state, and print it if due."""
+        self.state.apply(event)
         now = time.monotonic()
         if event["event"] == "finished" and now - self.printed >= self.every and self.state.running:
             self.printed = now

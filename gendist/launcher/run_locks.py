@@ -1,7 +1,7 @@
-"""Locks: which are in use, and which a killed run left behind.
+"""Locks of runs: detects active runs, and removes stale locks of killed ones.
 
-Snakemake's own are files that outlive a crash, and two that start at once may both get theirs. So a run also holds
-its ``run.log`` by ``flock``, which its jobs inherit with it and which ends with the last of them, however they end.
+Snakemake's lock files outlive a crash, and two runs that start at the same time can both create them. A run therefore
+also takes a ``flock`` on its ``run.log``. Its jobs inherit the lock, and the kernel releases it with the last of them.
 """
 
 import getpass
@@ -20,19 +20,16 @@ LOCKS = Path(".snakemake/locks")
 
 
 def processes_here() -> list[int]:
-    """Return the ids of processes that run a workflow in the working directory, ours left out.
-
-    These are Snakemakes, by whatever means they were started, and orphaned jobs of one.
-    """
+    """Return the ids of other processes that run a workflow in the working directory: Snakemakes and orphaned jobs."""
     import psutil  # type: ignore[import-untyped]
 
-    us = [psutil.Process(), *psutil.Process().parents()]
+    own = [psutil.Process(), *psutil.Process().parents()]
     found = []
     for process in psutil.process_iter():
         try:
             words = process.cmdline()
-            named = any(Path(word).name == "snakemake" or "/.snakemake/" in word for word in words)
-            if named and process not in us and Path(process.cwd()) == Path.cwd():
+            is_workflow = any(Path(word).name == "snakemake" or "/.snakemake/" in word for word in words)
+            if is_workflow and process not in own and Path(process.cwd()) == Path.cwd():
                 found.append(process.pid)
         except (psutil.Error, OSError):
             continue
@@ -40,37 +37,37 @@ def processes_here() -> list[int]:
 
 
 def slurm_jobs_here() -> list[str]:
-    """Return the ids of our Slurm jobs, waiting or running, that work in this directory; none without Slurm."""
+    """Return the ids of the user's pending and running Slurm jobs in the working directory; none without Slurm."""
     squeue = ["squeue", "--user", getpass.getuser(), "--noheader", "--format=%i|%Z"]
     try:
-        told = subprocess.run(squeue, capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=60)
+        queue = subprocess.run(squeue, capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=60)
     except (OSError, subprocess.TimeoutExpired):
         return []
-    jobs = [line.partition("|") for line in told.stdout.splitlines()]
+    jobs = [line.partition("|") for line in queue.stdout.splitlines()]
     return [job.strip() for job, _, folder in jobs if Path(folder.strip()) == Path.cwd()]
 
 
 def is_locked() -> bool:
-    """Say whether there is any lock in the working directory."""
+    """Whether the working directory has a Snakemake lock, active or stale."""
     return LOCKS.is_dir() and any(LOCKS.iterdir())
 
 
 def is_in_use(results: str) -> bool:
-    """Say whether another run works on the study with this results folder."""
+    """Whether another run is active on the study with this results folder."""
     if not is_locked() or not processes_here():
         return False
-    held = {line.strip() for file in LOCKS.iterdir() for line in file.read_text().splitlines()}
-    return bool(held & {f"{results}/metrics.parquet", f"{results}/run_config.yaml"})
+    is_locked = {line.strip() for file in LOCKS.iterdir() for line in file.read_text().splitlines()}
+    return bool(is_locked & {f"{results}/metrics.parquet", f"{results}/run_config.yaml"})
 
 
 def remove_stale_locks() -> bool:
-    """Remove what a crash or a power cut left behind: Snakemake's locks without a Snakemake.
+    """Remove Snakemake's locks if no Snakemake is running, as after a crash or a power cut.
 
     Returns:
-        Whether there were any.
+        Whether stale locks were removed.
 
     Raises:
-        GendistError: if they cannot be removed, or jobs of that run are still in a queue.
+        GendistError: if they cannot be removed, or Slurm jobs of that run are still queued.
     """
     if not is_locked() or processes_here():
         return False
@@ -80,41 +77,41 @@ def remove_stale_locks() -> bool:
             f"wait for them (squeue), or cancel them: scancel {' '.join(ids)}"
         )
     try:
-        shutil.rmtree(LOCKS)  # all that `snakemake --unlock` does, without the seconds that it takes to start
+        shutil.rmtree(LOCKS)  # as `snakemake --unlock` does, without its start-up time
     except OSError as error:
-        raise GendistError(f"{LOCKS}: locks of a killed run cannot be removed ({error.strerror})") from None
+        raise GendistError(f"{LOCKS}: cannot remove the locks of a killed run ({error.strerror})") from None
     return True
 
 
 @contextmanager
-def locked_log(output: Path, patience: float = 2.0) -> Iterator[BinaryIO]:
-    """Open a run's log for the one run that may write it; what stood in it is gone.
+def locked_log(output: Path, timeout: float = 2.0) -> Iterator[BinaryIO]:
+    """Open a run's log with an exclusive lock, and truncate it.
 
     Args:
-        output: the log; its folder is made.
-        patience: seconds that the last processes of a killed run are given to end.
+        output: the log; its folder is created.
+        timeout: seconds to wait for the last processes of a killed run.
 
     Raises:
-        GendistError: if it cannot be written, or another run holds it.
+        GendistError: if it is not writable, or another run has the lock.
     """
     try:
         output.parent.mkdir(parents=True, exist_ok=True)
         stream = output.open("ab")
     except OSError as error:
-        told = explain_os_error(output, error)
-        raise (told or GendistError(f"{output}: cannot be written ({error.strerror})")) from None
+        explained = explain_os_error(output, error)
+        raise (explained or GendistError(f"{output}: cannot be written ({error.strerror})")) from None
     with stream:
-        until = time.monotonic() + patience
-        while not _held(stream):
-            if time.monotonic() > until:
+        deadline = time.monotonic() + timeout
+        while not _try_lock(stream):
+            if time.monotonic() > deadline:
                 raise in_use_error()
             time.sleep(0.1)
         stream.truncate(0)
         yield stream
 
 
-def _held(stream: BinaryIO) -> bool:
-    """Take the lock of an open file if it is free; some systems have none, where Snakemake's must do."""
+def _try_lock(stream: BinaryIO) -> bool:
+    """Lock an open file; return whether it succeeded. Without ``flock`` support, only Snakemake's locks apply."""
     with suppress(ImportError):
         import fcntl
 
@@ -128,8 +125,8 @@ def _held(stream: BinaryIO) -> bool:
 
 
 def in_use_error() -> GendistError:
-    """Return the error for a study that another run works on."""
+    """Return the error for a study on which another run is active."""
     ids = ", ".join(map(str, processes_here())) or "unknown"
     return GendistError(
-        f"{Path.cwd()}: another run works on this study (process {ids}); wait for it, or stop it and start again"
+        f"{Path.cwd()}: another run is active on this study (process {ids}); wait for it, or stop it and run again"
     )

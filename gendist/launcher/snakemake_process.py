@@ -1,4 +1,4 @@
-"""Snakemake as a child process: started, followed through its events, interrupted with care."""
+"""Runs Snakemake as a child process, reads its events, and forwards signals to it."""
 
 import os
 import re
@@ -20,47 +20,53 @@ from gendist.launcher.temporary_files import temporary_folder
 
 SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
 LOCKED = "cannot be locked"
-NAMED = re.compile(r"\w*(Exception|Error)\b")
-"""How the line of a Snakemake error begins."""
+"""Part of Snakemake's message if its locks exist."""
+EXCEPTION = re.compile(r"\w*(Exception|Error)\b")
+"""Start of the line of an exception in Snakemake's output."""
 
 
 def run_snakemake(
-    config: Path, arguments: Sequence[str], output: Path, show: Callable[[StudyState], None], every: float = 0.5
+    config: Path,
+    arguments: Sequence[str],
+    output: Path,
+    *,
+    on_update: Callable[[StudyState], None],
+    every: float = 0.5,
 ) -> tuple[StudyState, int, bool]:
     """Run Snakemake in the working directory until it ends.
 
     Args:
         config: the study's config.
-        arguments: for Snakemake.
-        output: file for all that Snakemake and its jobs print.
-        show: called every ``every`` seconds with the state, and once at the end.
-        every: seconds.
+        arguments: arguments of Snakemake.
+        output: file for the output of Snakemake and its jobs.
+        on_update: called with the state every ``every`` seconds, and at the end.
+        every: seconds between calls.
 
     Returns:
-        What became of the jobs, Snakemake's exit status, and whether the user interrupted it.
+        The final state, Snakemake's exit status, and whether the user interrupted it.
 
     Raises:
-        GendistError: if ``output`` cannot be written, or a run that has not ended writes to it.
+        GendistError: if ``output`` is not writable, or another run has locked it.
     """
     with temporary_folder() as folder, locked_log(output) as stream:
         events = EventReader(folder / "events.jsonl")
-        child = _started(snakemake_command(config, *arguments), stream, events.path)
+        child = _start(snakemake_command(config, *arguments), stream, events.path)
         state = StudyState()
-        with _passed_on(child) as received:
+        with _forward_signals(child) as received:
             while True:
                 ended = child.poll() is not None
                 for event in events.new():
-                    state.take(event)
-                show(state)
+                    state.apply(event)
+                on_update(state)
                 if ended:
                     _stop_orphans(child)
                     return state, child.returncode, bool(received)
                 _wait(child, every)
 
 
-def _started(words: list[str], output: BinaryIO, events: Path) -> subprocess.Popen[bytes]:
+def _start(words: list[str], output: BinaryIO, events: Path) -> subprocess.Popen[bytes]:
     environment = {**os.environ, FILE: str(events)}
-    if not {"--profile", "--executor", "-e"} & set(words):  # jobs of a cluster run where this folder is not
+    if not {"--profile", "--executor", "-e"} & set(words):  # cluster jobs run on machines without this folder
         environment["TMPDIR"] = str(events.parent)
     return subprocess.Popen(
         words,
@@ -68,15 +74,12 @@ def _started(words: list[str], output: BinaryIO, events: Path) -> subprocess.Pop
         stdout=output,
         stderr=subprocess.STDOUT,
         env=environment,
-        start_new_session=True,  # signals are passed on by us, once each, to it and its jobs
+        start_new_session=True,  # signals are forwarded, once each, by _forward_signals
     )
 
 
 def _stop_orphans(child: subprocess.Popen[bytes], seconds: float = 15.0) -> None:
-    """End the jobs of a Snakemake that was killed, which else would be in the way of the next run.
-
-    They may take a while to save their work.
-    """
+    """Stop the orphaned jobs of a killed Snakemake, which would block the next run; wait while they save their work."""
     if child.returncode >= 0:
         return
     with suppress(ProcessLookupError):
@@ -88,27 +91,27 @@ def _stop_orphans(child: subprocess.Popen[bytes], seconds: float = 15.0) -> None
 
 
 def _wait(child: subprocess.Popen[bytes], seconds: float) -> None:
-    # Not child.wait(timeout), which polls in ever longer steps.
+    # Not child.wait(timeout), which polls at growing intervals.
     until = time.monotonic() + seconds
     while time.monotonic() < until and child.poll() is None:
         time.sleep(0.05)
 
 
 @contextmanager
-def _passed_on(child: subprocess.Popen[bytes]) -> Iterator[list[int]]:
-    """Pass signals on to a child and its jobs; collects those that came."""
+def _forward_signals(child: subprocess.Popen[bytes]) -> Iterator[list[int]]:
+    """Forward signals to a child and its jobs; yield the list of received signals."""
     received: list[int] = []
 
-    def pass_on(number: int, frame: FrameType | None) -> None:
+    def forward(number: int, frame: FrameType | None) -> None:
         received.append(number)
-        # A third Ctrl-C means it: Snakemake may wait for a job that does not listen.
+        # A third Ctrl-C kills: Snakemake may be waiting for a job that ignores signals.
         sent = signal.SIGKILL if len(received) > 2 else number
         with suppress(ProcessLookupError):
             os.killpg(child.pid, sent)
 
-    # What this process was started to ignore (nohup, a background job of a script), its children ignore as well.
-    heard = [number for number in SIGNALS if signal.getsignal(number) != signal.SIG_IGN]
-    before = {number: signal.signal(number, pass_on) for number in heard}
+    # Signals that this process was started to ignore (nohup, background jobs of a script) stay ignored.
+    handled = [number for number in SIGNALS if signal.getsignal(number) != signal.SIG_IGN]
+    before = {number: signal.signal(number, forward) for number in handled}
     try:
         yield received
     finally:
@@ -117,15 +120,15 @@ def _passed_on(child: subprocess.Popen[bytes]) -> Iterator[list[int]]:
 
 
 def plan_study(config: Path, arguments: Sequence[str] = ()) -> StudyState:
-    """Return what a study would run now, by a dry run.
+    """Return the state of a study, with the jobs that a run would execute, by a dry run.
 
     Raises:
-        GendistError: if the study cannot be planned; one line with the cause.
+        GendistError: if planning fails.
     """
     with temporary_folder() as folder:
         output = folder / "output.log"
         state, status, interrupted = run_snakemake(
-            config, ["--dry-run", "--quiet", "all", "--cores", "1", *arguments], output, lambda _: None
+            config, ["--dry-run", "--quiet", "all", "--cores", "1", *arguments], output, on_update=lambda _: None
         )
         if interrupted:
             raise KeyboardInterrupt
@@ -135,14 +138,14 @@ def plan_study(config: Path, arguments: Sequence[str] = ()) -> StudyState:
 
 
 def startup_error(output: Path, planned: bool = False) -> GendistError:
-    """Return the cause of a Snakemake that ended without any failed job, from what it printed."""
+    """Return the error of a Snakemake that stopped without a failed job, from its output."""
     lines = [line.strip() for line in output.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]
     if any(LOCKED in line for line in lines):
         return in_use_error()
     for line in lines:
-        if line.startswith("error: "):  # one of ours
+        if line.startswith("error: "):  # from gendist
             return GendistError(line.removeprefix("error: "))
-    told = [line for line in lines if not line.startswith("Using ")]
-    start = next((i for i, line in enumerate(told) if NAMED.match(line)), max(0, len(told) - 3))
+    messages = [line for line in lines if not line.startswith("Using ")]
+    start = next((i for i, line in enumerate(messages) if EXCEPTION.match(line)), max(0, len(messages) - 3))
     what = "stopped" if plan_study else "did not start"
-    return GendistError(f"Snakemake {what}: {' '.join(told[start : start + 4]) or 'no message'}")
+    return GendistError(f"Snakemake {what}: {' '.join(messages[start : start + 4]) or 'no message'}")

@@ -1,4 +1,4 @@
-"""A run of a study from the first lock to the last table."""
+"""Runs a study, from taking the lock to printing the results."""
 
 import os
 import shutil
@@ -21,22 +21,22 @@ from gendist.launcher.temporary_files import remove_stale_files
 
 NAME = "gendist"
 MAX_FAILURES_SHOWN = 5
-"""Failed jobs that are shown one by one."""
+"""Failed jobs to print one by one."""
 
 
 def run_study(config: Path, study: Study, arguments: Sequence[str]) -> int:
-    """Run a study in the working directory and say where its results are.
+    """Run a study in the working directory and print the location of its results.
 
     Args:
         config: its config.
-        study: the same, read.
-        arguments: for Snakemake.
+        study: the loaded config.
+        arguments: arguments of Snakemake.
 
     Returns:
-        The exit status, as of ``run_jobs``.
+        The exit status, see ``run_jobs``.
 
     Raises:
-        GendistError: if nothing could be started.
+        GendistError: if the run cannot start.
     """
     status = run_jobs(config, study, arguments)
     if status == 0:
@@ -45,72 +45,72 @@ def run_study(config: Path, study: Study, arguments: Sequence[str]) -> int:
 
 
 def run_jobs(config: Path, study: Study, arguments: Sequence[str]) -> int:
-    """Run what a study lacks in the working directory, showing how far it is.
+    """Run the missing and outdated jobs of a study in the working directory, and display progress.
 
     Args:
         config: its config.
-        study: the same, read.
-        arguments: for Snakemake; files after ``--`` are made in place of the whole study.
+        study: the loaded config.
+        arguments: arguments of Snakemake; files after ``--`` are the targets, instead of the whole study.
 
     Returns:
-        The exit status: 0, 1 if a job failed, 130 if the user interrupted it.
+        The exit status: 0, 1 if a job failed, 130 if the user interrupted the run.
 
     Raises:
-        GendistError: if nothing could be started.
+        GendistError: if the run cannot start, or Snakemake was killed.
     """
     output = Path(study.results) / "logs" / "run.log"
-    if is_in_use(study.results):  # before its run.log is written over
+    if is_in_use(study.results):  # before truncating its run.log
         raise in_use_error()
     if remove_stale_locks():
-        typer.echo("Removed the lock of a run that was killed.")
+        typer.echo("Removed the lock of a killed run.")
     remove_stale_files()
     if advice := too_many_shards(study):
         typer.echo(f"note: {advice}", err=True)
-    with progress_display(Console()) as show:
-        # Everything but the host's name goes to the file; the profile's quietness is meant for terminals.
-        state, status, interrupted = run_snakemake(config, ["--quiet", "host", *arguments], output, show)
+    with progress_display(Console()) as on_update:
+        # Log everything but the host name: the profile's quiet setting is meant for terminals.
+        state, status, interrupted = run_snakemake(config, ["--quiet", "host", *arguments], output, on_update=on_update)
     if interrupted and status:
-        typer.echo(f"Interrupted: {_kept(state)}. Run the same command again to resume.")
+        typer.echo(f"Interrupted: {_count_kept(state)}. Rerun the same command to resume.")
         return 130
     if status < 0:
         raise GendistError(
-            f"Snakemake was killed (signal {-status}; out of memory?); {_kept(state)}. Run the same command again to "
+            f"Snakemake was killed (signal {-status}; out of memory?); {_count_kept(state)}. Rerun the same command to "
             "resume"
         )
-    if status and is_disk_full(output.parent):  # the logs, too, may lack the reason
+    if status and is_disk_full(output.parent):  # a full disk can also truncate the logs
         raise disk_full_error(output.parent.parent)
     if status and not state.failed:
         raise startup_error(output, state.planned)
     if state.failed:
-        _tell_failures(state, output)
+        _print_failures(state, output)
         return 1
     typer.echo(state.summary() if state.todo() else "Everything was up to date.")
     return 0
 
 
-def _kept(state: StudyState) -> str:
-    """Say how many jobs need not run again; jobs that ended with the run did not fail."""
+def _count_kept(state: StudyState) -> str:
+    """Count the jobs that need no rerun; jobs that were interrupted with the run are not failures."""
     return f"{state.done} of {len(state.jobs)} jobs kept"
 
 
-def _tell_failures(state: StudyState, output: Path) -> None:
+def _print_failures(state: StudyState, output: Path) -> None:
     failed = [state.jobs[i] for i in sorted(state.failed)]
     for job in failed[:MAX_FAILURES_SHOWN]:
         typer.echo(f"failed: {job.name}: {error_line(job)}\n  log: {', '.join(job.log) or output}", err=True)
     if len(failed) > MAX_FAILURES_SHOWN:
         typer.echo(f"and {len(failed) - MAX_FAILURES_SHOWN} more", err=True)
-    typer.echo(f"{len(state.failed)} failed, {_kept(state)}. Everything that was printed: {output}", err=True)
-    typer.echo("Fix the problem and run the same command again to resume.", err=True)
+    typer.echo(f"{len(state.failed)} failed, {_count_kept(state)}. Full output: {output}", err=True)
+    typer.echo("Fix the problem and rerun the same command to resume.", err=True)
 
 
 def print_results(study: Study) -> None:
-    """Print Table 1 and where everything is."""
+    """Print Table 1 and the locations of the results."""
     results = Path(study.results)
     table1 = results / "tables" / "table1.md"
     if table1.exists():
         typer.echo("\n" + table1.read_text(encoding="utf-8").strip() + "\n")
-    places = [("Tables", results / "tables"), ("Figures", results / "figures"), ("Report", results / "report.html")]
-    typer.echo("   ".join(f"{name}: {path}{'/' if path.is_dir() else ''}" for name, path in places if path.exists()))
+    locations = [("Tables", results / "tables"), ("Figures", results / "figures"), ("Report", results / "report.html")]
+    typer.echo("   ".join(f"{name}: {path}{'/' if path.is_dir() else ''}" for name, path in locations if path.exists()))
     for model in (results / dataset / "export" / "model" for dataset in study.datasets):
         if model.is_dir():
             typer.echo(f"Classifier: {model}/   Try it:\n  echo 'A text to label' | {program()} predict {model}")
@@ -118,7 +118,7 @@ def print_results(study: Study) -> None:
 
 
 def program() -> str:
-    """Return how the user's shell finds this command: its name if it is on the PATH, else its path."""
+    """Return this command as the user can type it: its name if it is on the PATH, else its path."""
     path = Path(sys.argv[0])
     if path.name != NAME or shutil.which(NAME) is not None:
         return NAME

@@ -1,4 +1,4 @@
-"""A study's jobs as a follower of its events knows them."""
+"""State of a study's jobs, built from the events of a run."""
 
 import json
 import re
@@ -12,18 +12,32 @@ from gendist.jobs.progress_log import format_clock
 from gendist.launcher.time_left import Task, TimeEstimate, TimeLeft
 from gendist.launcher.typical_times import KINDS
 
+STAGES = (
+    "config",
+    "pocket",
+    "texts",
+    "generator",
+    "synthetic",
+    "teacher",
+    "logits",
+    "students",
+    "baselines",
+    "evaluation",
+    "report",
+)
+"""Stages in the order of the data flow."""
 STAGE_TITLES = {"pocket": "embedded models", "Snakefile": ""}
-"""Stages whose name in print differs from that of their file of rules; the target rule has none."""
-PROGRESS = re.compile(r"([^:]+: [\d,]+ of [\d,]+ .*, (\S+) left.*)")
-ERROR = re.compile(r"(?:error: |unexpected )(.*)")
-STAMP = re.compile(r"^\d{4}-\d\d-\d\d [\d:,]+ ")
-TAIL = 4096
-"""Bytes of a log in which its latest line of progress is looked for."""
+"""Displayed names of stages, where they differ from the name of the rules file; the target rule has none."""
+PROGRESS_LINE = re.compile(r"([^:]+: [\d,]+ of [\d,]+ .*, (\S+) left.*)")
+ERROR_LINE = re.compile(r"(?:error: |unexpected )(.*)")
+TIMESTAMP = re.compile(r"^\d{4}-\d\d-\d\d [\d:,]+ ")
+TAIL_BYTES = 4096
+"""Bytes at the end of a log in which to search for the latest progress line."""
 
 
 @dataclass(frozen=True)
 class Job:
-    """One job of the study's plan."""
+    """A job of the study's plan."""
 
     id: int
     rule: str
@@ -33,22 +47,22 @@ class Job:
     needed: bool
     reasons: list[str]
     needs: list[int] = field(default_factory=list)
-    """Jobs whose files it reads."""
+    """Ids of the jobs whose outputs it reads."""
     seconds: float = 0.0
-    """What it typically takes."""
+    """Typical duration."""
     priority: int = 0
     gpu: bool = False
-    """Whether it may occupy a GPU."""
+    """Whether it can use a GPU."""
 
     @property
     def task(self) -> Task:
-        """The job as the estimate of the time left takes it."""
+        """The job as input of the time estimate."""
         kind = KINDS.get(self.rule, self.rule)
         return Task(self.id, kind, self.seconds, tuple(self.needs), self.priority, self.gpu)
 
     @property
     def name(self) -> str:
-        """What the job makes, by the place of its log; short, and the same as its folder in the results."""
+        """Short name, from the path of the log; it matches the output's path in the results."""
         if not self.log:
             return self.rule
         return Path(self.log[0]).with_suffix("").as_posix().partition("/logs/")[2] or self.rule
@@ -56,7 +70,7 @@ class Job:
 
 @dataclass
 class StageCounts:
-    """Numbers of jobs of one stage."""
+    """Job counts of a stage."""
 
     total: int = 0
     done: int = 0
@@ -66,7 +80,7 @@ class StageCounts:
 
 @dataclass
 class StudyState:
-    """Jobs planned, running, finished and failed."""
+    """Planned, running, finished and failed jobs of a run."""
 
     jobs: dict[int, Job] = field(default_factory=dict)
     running: set[int] = field(default_factory=set)
@@ -74,21 +88,21 @@ class StudyState:
     failed: set[int] = field(default_factory=set)
     estimate: TimeEstimate = field(default_factory=TimeEstimate)
     since: float = field(default_factory=time.time)
-    """When the run began: what stands in older logs is no progress of its jobs."""
+    """Start time of the run; logs last written before it belong to earlier runs."""
 
     @property
     def planned(self) -> bool:
-        """Whether the plan has arrived."""
+        """Whether the plan is known."""
         return bool(self.jobs)
 
-    def take(self, event: dict[str, Any]) -> None:
-        """Bring the state up to date with one event."""
+    def apply(self, event: dict[str, Any]) -> None:
+        """Update the state with an event."""
         if event["event"] == "plan":
             self._plan((Job(**job) for job in event["jobs"]), event["cores"], event["gpus"])
         elif event["event"] == "started":
             known = [job for job in event["jobs"] if job in self.jobs]
             self.running |= set(known)
-            self.failed -= set(known)  # a job may be tried again
+            self.failed -= set(known)  # a failed job can be retried
             self.estimate.start(known)
         elif event["event"] == "finished" and event["job"] in self.jobs:
             self.running.discard(event["job"])
@@ -109,31 +123,31 @@ class StudyState:
 
     @property
     def done(self) -> int:
-        """Jobs whose output is there and up to date, those that an earlier run made included."""
+        """Number of jobs with up-to-date output, including those of earlier runs."""
         return sum(map(self.is_done, self.jobs.values()))
 
     def left(self) -> TimeLeft:
-        """Estimate the time left; jobs in progress count by the rates in their logs."""
-        rates = {i: seconds for i in self.running if (seconds := seconds_left(self.jobs[i], self.since)) is not None}
-        return self.estimate.left(rates)
+        """Estimate the time left; running jobs contribute their own estimates from their logs."""
+        reported = {i: seconds for i in self.running if (seconds := seconds_left(self.jobs[i], self.since)) is not None}
+        return self.estimate.left(reported)
 
     def summary(self) -> str:
-        """Return jobs done, time so far and time left in one line."""
+        """Return one line with the jobs done, the elapsed time and the time left."""
         so_far = format_clock(self.estimate.now() - self.estimate.began)
         failed = f", {len(self.failed)} failed" if self.failed else ""
         left = f", {self.left()} left" if self.done < len(self.jobs) else ""
         return f"{self.done} of {len(self.jobs)} jobs done{failed}, {so_far} so far{left}"
 
     def todo(self) -> list[Job]:
-        """Return the jobs that had to run when the study was planned."""
+        """Return the jobs that the plan has to run."""
         return [job for job in self.jobs.values() if job.needed]
 
     def is_done(self, job: Job) -> bool:
-        """Say whether what a job makes is there and up to date."""
+        """Whether a job's output is up to date."""
         return not job.needed or job.id in self.finished
 
     def stages(self) -> dict[str, StageCounts]:
-        """Count the jobs of every stage, in the order that data flows."""
+        """Count the jobs of every stage, in the order of the data flow."""
         counted: dict[str, StageCounts] = {}
         for job in sorted(self.jobs.values(), key=lambda job: stage_position(job.stage)):
             stage = counted.setdefault(STAGE_TITLES.get(job.stage, job.stage), StageCounts())
@@ -144,28 +158,13 @@ class StudyState:
         return counted
 
 
-ORDER = (
-    "config",
-    "pocket",
-    "texts",
-    "generator",
-    "synthetic",
-    "teacher",
-    "logits",
-    "students",
-    "baselines",
-    "evaluation",
-    "report",
-)
-
-
 def stage_position(stage: str) -> int:
-    """Return where a stage stands in the flow of data; unknown ones stand before the report."""
-    return ORDER.index(stage) if stage in ORDER else len(ORDER) - 2
+    """Return the position of a stage in the data flow; unknown stages come before the report."""
+    return STAGES.index(stage) if stage in STAGES else len(STAGES) - 2
 
 
 class EventReader:
-    """Reads an events file as it grows."""
+    """Reads events from a growing file."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -173,7 +172,7 @@ class EventReader:
         self._rest = b""
 
     def new(self) -> list[dict[str, Any]]:
-        """Return the events since the last call; a line that is still being written waits."""
+        """Return the events since the last call, without an incomplete last line."""
         if not self.path.exists():
             return []
         with self.path.open("rb") as stream:
@@ -185,16 +184,16 @@ class EventReader:
 
 
 def progress_line(job: Job, since: float) -> str:
-    """Return the latest line of progress in a job's log written after ``since``; empty if it has none yet."""
+    """Return the latest progress line in a job's log, or "" if there is none since ``since``."""
     if not (job.log and Path(job.log[0]).exists() and Path(job.log[0]).stat().st_mtime >= since):
         return ""
-    found = [match for line in _tail(job) if (match := PROGRESS.fullmatch(line))]
+    found = [match for line in _log_tail(job) if (match := PROGRESS_LINE.fullmatch(line))]
     return found[-1][1] if found else ""
 
 
 def seconds_left(job: Job, since: float) -> float | None:
-    """Return the seconds that a running job still needs by its latest line of progress; None if it has none."""
-    match = PROGRESS.fullmatch(progress_line(job, since))
+    """Return a running job's own estimate of the seconds left, from its latest progress line, or None."""
+    match = PROGRESS_LINE.fullmatch(progress_line(job, since))
     if match is None or "?" in match[2]:
         return None
     left = 0
@@ -205,17 +204,17 @@ def seconds_left(job: Job, since: float) -> float | None:
 
 
 def error_line(job: Job) -> str:
-    """Return a failed job's error in one line."""
-    lines = _tail(job)
-    found = [match[1] for line in lines if (match := ERROR.match(line))]
-    return found[-1] if found else (lines or ["it was killed, or left no message"])[-1]
+    """Return the error of a failed job in one line."""
+    lines = _log_tail(job)
+    found = [match[1] for line in lines if (match := ERROR_LINE.match(line))]
+    return found[-1] if found else (lines or ["killed, or no message in the log"])[-1]
 
 
-def _tail(job: Job) -> list[str]:
+def _log_tail(job: Job) -> list[str]:
     try:
         with Path(job.log[0]).open("rb") as stream:
-            stream.seek(max(0, stream.seek(0, 2) - TAIL))
+            stream.seek(max(0, stream.seek(0, 2) - TAIL_BYTES))
             text = stream.read().decode("utf-8", "replace")
     except (OSError, IndexError):
         return []
-    return [STAMP.sub("", line).strip() for line in text.splitlines() if line.strip()]
+    return [TIMESTAMP.sub("", line).strip() for line in text.splitlines() if line.strip()]

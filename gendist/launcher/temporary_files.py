@@ -1,4 +1,4 @@
-"""Temporary files of a run: in one folder, which a killed run's successor can tell from those of others."""
+"""Temporary folder of a run, named so that the next run can remove it after a kill."""
 
 import hashlib
 import os
@@ -11,12 +11,12 @@ from pathlib import Path
 from gendist.launcher.run_locks import processes_here
 
 SCRIPTS = Path(".snakemake/scripts")
-"""Where Snakemake puts a copy of a job's script until the job ends."""
+"""Where Snakemake copies a job's script while the job runs."""
 
 
 @contextmanager
 def temporary_folder() -> Iterator[Path]:
-    """Give a folder for temporary files; it is named after the working directory and this process."""
+    """Yield a temporary folder, named after the working directory and this process."""
     with tempfile.TemporaryDirectory(prefix=f"{_prefix()}{os.getpid()}-") as folder:
         yield Path(folder)
 
@@ -26,13 +26,13 @@ def _prefix() -> str:
 
 
 def remove_stale_files() -> None:
-    """Remove the temporary files that killed runs of the working directory left, if nothing runs there."""
+    """Remove the temporary files of killed runs in the working directory, if no run is active there."""
     import psutil  # type: ignore[import-untyped]
 
-    left = [*Path(tempfile.gettempdir()).glob(f"{_prefix()}*"), *SCRIPTS.glob("tmp*")]
-    if not left or processes_here():
+    stale = [*Path(tempfile.gettempdir()).glob(f"{_prefix()}*"), *SCRIPTS.glob("tmp*")]
+    if not stale or processes_here():
         return
-    for path in left:
+    for path in stale:
         owner = path.name.removeprefix(_prefix()).partition("-")[0]
         if path.parent == SCRIPTS:
             path.unlink(missing_ok=True)

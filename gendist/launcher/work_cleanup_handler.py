@@ -1,4 +1,4 @@
-"""Removes what finished jobs kept for a rerun, once Snakemake has taken note of them all."""
+"""Removes the work folders of finished results at the end of a run, when Snakemake has recorded all jobs."""
 
 import logging
 from pathlib import Path
@@ -9,10 +9,9 @@ from gendist.launcher.events import NOTHING
 
 
 class WorkCleanupHandler(logging.Handler):
-    """Clears the work folders of finished results at the end of a run.
+    """Log handler that removes work folders when Snakemake logs that there is nothing to run.
 
-    Snakemake's own hook for that is not called where there is nothing to run, as after a run that was killed in its
-    very last moment; that much is only told in the log.
+    Snakemake does not call ``onsuccess`` in this case, which follows a run that was killed after its last job.
     """
 
     def __init__(self, root: Path, workflow: Any) -> None:
@@ -21,17 +20,17 @@ class WorkCleanupHandler(logging.Handler):
 
     @classmethod
     def attach(cls, root: Path, workflow: Any) -> "WorkCleanupHandler":
-        """Listen to this process's Snakemake."""
+        """Add a handler to the Snakemake of this process."""
         handler = cls(root, workflow)
         logging.getLogger("snakemake.logging").addHandler(handler)
         return handler
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Take note that there is nothing to run; ignore all other records."""
+        """Remove the work folders if there is nothing to run; ignore all other records."""
         if str(record.msg).startswith(NOTHING):
             self.clear()
 
     def clear(self) -> None:
-        """Remove them, unless this is a dry run or a job's own Snakemake: theirs is not the end of the run."""
+        """Remove the work folders, except in a dry run or in a job's own Snakemake process."""
         if self.workflow.is_main_process and not self.workflow.dryrun:
             remove_finished_work(self.root)

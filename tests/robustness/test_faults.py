@@ -101,7 +101,7 @@ def test_a_full_disk_is_one_line_and_leaves_what_was_there(small_disk: Path, kin
         target.write_text("old")
     with pytest.raises(GendistError) as caught:
         WRITERS[kind](target)
-    assert str(caught.value) == f"{target}: no space left on the device; make room, then run the same command again"
+    assert str(caught.value) == f"{target}: no space left on the device; free some space, then rerun the same command"
     assert [file.name for file in small_disk.iterdir()] == ["target"]
     assert (target / "old" if kind == "folder" else target).read_text() == "old"
     assert mount("-o", "remount,size=10m", str(small_disk))
@@ -246,7 +246,9 @@ def test_of_two_runs_at_once_one_works_and_the_other_says_so(own: Checkout):
     said = [process.communicate(timeout=600)[0] for process in both]
     assert sorted(process.returncode for process in both) == [0, 1], said
     worked, refused = sorted(said, key=lambda text: text.startswith("error: "))
-    assert re.fullmatch(r"error: .*: another run works on this study \(process [^)]*\); wait for it.*\n", refused), said
+    assert re.fullmatch(
+        r"error: .*: another run is active on this study \(process [^)]*\); wait for it.*\n", refused
+    ), said
     assert "1 of 1 jobs done" in worked
     assert (own.folder / target).is_file()
     assert "Complete log" in (own.folder / "results/logs/run.log").read_text()  # not written over by the other
@@ -254,13 +256,13 @@ def test_of_two_runs_at_once_one_works_and_the_other_says_so(own: Checkout):
 
 def test_a_run_s_log_is_held_until_its_last_process_ends(tmp_path: Path):
     log = tmp_path / "logs/run.log"
-    with locked_log(log, patience=0.0) as stream:
+    with locked_log(log, timeout=0.0) as stream:
         stream.write(b"first\n")
         stream.flush()
-        with pytest.raises(GendistError, match="another run works on this study"), locked_log(log, patience=0.0):
+        with pytest.raises(GendistError, match="another run is active on this study"), locked_log(log, timeout=0.0):
             pass
         job = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE, stdout=stream)
-    with pytest.raises(GendistError, match="another run works on this study"), locked_log(log, patience=0.0):
+    with pytest.raises(GendistError, match="another run is active on this study"), locked_log(log, timeout=0.0):
         pass
     assert log.read_text() == "first\n"
     job.kill()

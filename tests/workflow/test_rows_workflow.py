@@ -184,12 +184,12 @@ def test_a_changed_file_reruns_what_depends_on_it(grown: Checkout, file: str, jo
     [
         (
             entry("datasets", "toy", unlabelled="toy/more.csv", unlabelled_rows=10),
-            "toy/more.csv: 9 rows, fewer than the 10 that datasets.toy.unlabelled_rows asks for; "
+            "toy/more.csv: 9 rows, fewer than the 10 required by datasets.toy.unlabelled_rows; "
             "set datasets.toy.unlabelled_rows to 9 or fewer",
         ),
         (
             {**entry("datasets", "toy", synthetic=10), "generators": GIVEN},
-            "toy/llm.jsonl: 9 rows, fewer than the 10 that datasets.toy.synthetic asks for (key 'generators.llm.rows')",
+            "toy/llm.jsonl: 9 rows, fewer than the 10 required by datasets.toy.synthetic (key 'generators.llm.rows')",
         ),
         (
             {**STUDY, "generators": {"llm": {"rows": "toy/none.csv"}}},

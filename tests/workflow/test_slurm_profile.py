@@ -59,7 +59,7 @@ def test_jobs_in_the_queue_are_known_by_the_folder_they_work_in(tmp_path: Path, 
 
 def test_a_machine_without_slurm_is_told_so_in_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(GendistError, match="no sbatch on this machine"):
+    with pytest.raises(GendistError, match="sbatch not found on this machine"):
         scheduling_arguments(None, "slurm")
     monkeypatch.setattr(extras, "find_spec", lambda _: None)
     with pytest.raises(

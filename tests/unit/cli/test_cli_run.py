@@ -40,7 +40,7 @@ def test_a_run_makes_what_is_missing_and_ends_with_table_1_and_places(done: Chec
     (held / "0.output.lock").write_text("results/metrics.parquet\n")  # what a power cut leaves
     result = gendist(done, "run", "study.yaml", "--cores", "2", "--no-export")
     assert result.returncode == 0, result.stdout
-    assert "Removed the lock of a run that was killed." in result.stdout
+    assert "Removed the lock of a killed run." in result.stdout
     plan = r"^\d+ of 53 jobs to run: 1 students, 1 evaluation, 1 costs, \d report; .*\d (s|min)$"
     assert re.search(plan, result.stdout, re.MULTILINE)
     assert re.search(
@@ -74,7 +74,7 @@ def test_a_failed_job_is_one_line_with_its_log(done: Checkout):
     assert "log: results/logs/toy/texts.log" in result.stdout
     assert "Traceback" not in result.stdout and "Error in rule" not in result.stdout
     assert "Error in rule prepare_texts" in (done.folder / "results/logs/run.log").read_text()
-    assert "Fix the problem and run the same command again to resume." in result.stdout
+    assert "Fix the problem and rerun the same command to resume." in result.stdout
     assert re.search(r"^1 failed, \d+ of 53 jobs kept\. ", result.stdout, re.MULTILINE)
 
 
@@ -110,7 +110,7 @@ def test_ctrl_c_reaches_the_jobs_and_says_how_to_go_on(own: Checkout):
         finally:
             process.kill()
     assert process.returncode == 130, rest
-    assert re.search(r"^Interrupted: \d+ of 53 jobs kept\. Run the same command again to resume\.$", rest, re.MULTILINE)
+    assert re.search(r"^Interrupted: \d+ of 53 jobs kept\. Rerun the same command to resume\.$", rest, re.MULTILINE)
     assert "failed" not in rest and " left" not in rest.splitlines()[-1]
     assert own.planned("study.yaml")["distil_student"] == 12  # no lock, nothing broken
     assert "prepare_texts" not in own.planned("study.yaml")
@@ -137,7 +137,7 @@ def test_a_study_that_another_run_works_on_is_left_alone(tmp_path: Path, monkeyp
         assert run_locks.processes_here() == [other.pid]
         assert run_locks.is_in_use("results/one") and not run_locks.is_in_use("results")
         assert not run_locks.remove_stale_locks()
-        assert f"another run works on this study (process {other.pid})" in str(run_locks.in_use_error())
+        assert f"another run is active on this study (process {other.pid})" in str(run_locks.in_use_error())
     finally:
         other.kill()
         other.wait()
@@ -178,7 +178,7 @@ def followed(*events: dict) -> StudyState:
     state = StudyState(since=0.0)
     plan = [job(1, "texts", needed=False), job(2, "synthetic"), job(3, "students"), job(4, "students")]
     for event in ({"event": "plan", "cores": 1, "gpus": 0, "jobs": plan}, *events):
-        state.take(event)
+        state.apply(event)
     return state
 
 
@@ -190,7 +190,7 @@ def test_stages_count_what_was_there_what_runs_and_what_failed():
     assert list(stages) == ["texts", "synthetic", "students"]
     assert (stages["texts"].done, stages["synthetic"].done, stages["students"].done) == (1, 1, 0)
     assert (stages["students"].total, stages["students"].failed, stages["students"].running) == (2, 1, 0)
-    state.take({"event": "started", "jobs": [3]})  # tried again
+    state.apply({"event": "started", "jobs": [3]})  # tried again
     assert state.failed == set() and state.running == {3}
 
 
@@ -208,7 +208,7 @@ def test_an_event_that_is_half_written_waits(tmp_path: Path):
 def test_progress_and_errors_come_from_the_jobs_logs(tmp_path: Path):
     log = tmp_path / "a.log"
     one = Job(**job(1, "synthetic", log=str(log)))
-    assert progress_line(one, 0.0) == "" and error_line(one) == "it was killed, or left no message"
+    assert progress_line(one, 0.0) == "" and error_line(one) == "killed, or no message in the log"
     log.write_text(
         "2026-01-01 10:00:00,000 generating shard 2: 128 of 500 rows, 12/s, 0:31 left\n"
         "2026-01-01 10:00:10,000 generating shard 2: 1,257 of 5,000 rows, 12.7/s, 0:19 left, loss 3.2\n"
@@ -243,8 +243,8 @@ def test_a_terminal_shows_bars_rates_and_the_time_left(tmp_path: Path):
     log.write_text("2026-01-01 10:00:00,000 generating shard 2: 128 of 500 rows, 12/s, 0:31 left\n")
     state = StudyState(since=0.0)
     jobs = [job(1, "texts", False), {**job(2, "synthetic", log=str(log)), "seconds": 500.0}]
-    state.take({"event": "plan", "cores": 1, "gpus": 0, "jobs": jobs})
-    state.take({"event": "started", "jobs": [2]})
+    state.apply({"event": "plan", "cores": 1, "gpus": 0, "jobs": jobs})
+    state.apply({"event": "started", "jobs": [2]})
     console = Console(width=100, force_terminal=True, record=True, file=(tmp_path / "out").open("w"))
     console.print(render(state))
     shown = console.export_text()
@@ -269,7 +269,10 @@ def test_elsewhere_lines_come_now_and_then(tmp_path: Path):
     ("printed", "message"),
     [
         ("Using x\nerror: config.yaml: key 'seeds' is 0\n", "config.yaml: key 'seeds' is 0"),
-        ("LockException:\nError: Directory cannot be locked. Please make sure\n", "another run works on this study"),
+        (
+            "LockException:\nError: Directory cannot be locked. Please make sure\n",
+            "another run is active on this study",
+        ),
         ("MissingInputException in rule x:\nMissing input files:\na.csv\n", "MissingInputException in rule x: Missing"),
         ("", "Snakemake did not start: no message"),
     ],

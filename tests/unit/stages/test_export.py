@@ -165,7 +165,7 @@ def test_which_students_are_in_question(settings: dict, expected: list[str]):
 
 
 def test_what_is_no_student_cannot_be_exported():
-    with pytest.raises(GendistError, match=r"export\.systems: 'teacher' is no student"):
+    with pytest.raises(GendistError, match=r"export\.systems: 'teacher' is not a student"):
         study_from({**STUDY, "export": {"systems": ["teacher"]}})
 
 

@@ -97,7 +97,7 @@ def test_the_file_is_read_like_other_files(tmp_path: Path, train_texts: Path):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("text\none\ntwo\n", "llm.csv: 2 rows, fewer than the 3 that datasets.news.synthetic asks for"),
+        ("text\none\ntwo\n", "llm.csv: 2 rows, fewer than the 3 required by datasets.news.synthetic"),
         ("text,label\none,x\ntwo,z\n", "llm.csv, line 3: label 'z' is none of the classes x, y"),
         ("body\none\n", "llm.csv: no column 'text' (has body)"),
     ],

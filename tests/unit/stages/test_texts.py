@@ -99,7 +99,7 @@ def test_given_label_names_are_kept_and_integers_mapped(tmp_path):
     train, test = prepare(tmp_path, dataset(*files, label_names=["World", "Art", "Law"]))
     assert train.label_names == ["World", "Art", "Law"] and train.labels.tolist() == [2, 0, 1, 0, 1, 2]
     assert np.array_equal(train.labels, test.labels)
-    with pytest.raises(ValueError, match="names a class twice"):
+    with pytest.raises(ValueError, match="repeats a class"):
         dataset(*files, label_names=["World", "World"])
 
 

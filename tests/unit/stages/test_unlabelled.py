@@ -136,7 +136,7 @@ def test_the_file_is_read_as_the_training_file(tmp_path: Path):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("text\none\ntwo\n", "more.csv: 2 rows, fewer than the 3 that datasets.news.unlabelled_rows asks for; set"),
+        ("text\none\ntwo\n", "more.csv: 2 rows, fewer than the 3 required by datasets.news.unlabelled_rows; set"),
         ("body\none\n", "more.csv: no column 'text' (has body)"),
         ("text,x\none,2\ntwo\n", "more.csv, line 3: 1 fields, the header has 2"),
     ],
