@@ -56,8 +56,8 @@ def is_in_use(results: str) -> bool:
     """Whether another run is active on the study with this results folder."""
     if not is_locked() or not processes_here():
         return False
-    is_locked = {line.strip() for file in LOCKS.iterdir() for line in file.read_text().splitlines()}
-    return bool(is_locked & {f"{results}/metrics.parquet", f"{results}/run_config.yaml"})
+    outputs = {line.strip() for file in LOCKS.iterdir() for line in file.read_text().splitlines()}
+    return bool(outputs & {f"{results}/metrics.parquet", f"{results}/run_config.yaml"})
 
 
 def remove_stale_locks() -> bool:

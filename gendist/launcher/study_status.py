@@ -35,10 +35,8 @@ def status_lines(config: Path, study: Study, state: StudyState) -> list[str]:
     lines += [f"  {name:{width}}  {stage.done:>4} of {stage.total}" for name, stage in stages.items()]
     if not todo:
         return [*lines, "", "Everything is up to date."]
-    lines += [
-        "",
-        f"gendist run {config} would run {_count_jobs(len(todo))} (about {format_duration(state.left().seconds)} on one core):",
-    ]
+    duration = format_duration(state.left().seconds)
+    lines += ["", f"gendist run {config} would run {_count_jobs(len(todo))} (about {duration} on one core):"]
     return [*lines, "", *(f"  {line}" for line in reason_lines(todo))]
 
 

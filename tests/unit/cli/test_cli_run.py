@@ -257,9 +257,9 @@ def test_a_terminal_shows_bars_rates_and_the_time_left(tmp_path: Path):
 def test_elsewhere_lines_come_now_and_then(tmp_path: Path):
     with (tmp_path / "out").open("w") as stream:
         lines = LinePrinter(Console(file=stream, width=40), every=1000)
-        lines.show(StudyState())
+        lines.update(StudyState())
         for state in (followed(), followed(), followed({"event": "finished", "job": 2})):
-            lines.show(state)
+            lines.update(state)
     first, second = (tmp_path / "out").read_text().splitlines()
     assert first.startswith("3 of 4 jobs to run: 1 synthetic, 2 students; ")
     assert second.startswith("synthetic done (1 of 1); 2 of 4 jobs done")
