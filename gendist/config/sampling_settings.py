@@ -15,7 +15,7 @@ class Sampling(Settings):
     top_k: Annotated[int, Field(ge=0)] = 0
     """Keep the k most probable tokens; 0 keeps all."""
     top_p: Annotated[float, Field(gt=0, le=1)] = 1.0
-    """Nucleus sampling: keep the most probable tokens that together reach this probability; 1 keeps all."""
+    """Keep the most probable tokens that together reach this probability; 1 keeps all."""
     max_tokens: Annotated[int, Field(ge=1)] = 128
     """Longest row; longer rows are truncated. Limited by the model's context."""
     prompt_words: Annotated[int, Field(ge=0)] = 0

@@ -27,7 +27,7 @@ def require_regular_file(path: Path, key: str = "", what: str = "file") -> int:
     except OSError as error:
         raise GendistError(f"{path}: cannot be read ({error.strerror}){key}") from None
     if stat.S_ISDIR(found.st_mode):
-        raise GendistError(f"{path}: is a folder; expected a {what}{key}")
+        raise GendistError(f"{path}: is a folder, expected a {what}{key}")
     if not stat.S_ISREG(found.st_mode):
-        raise GendistError(f"{path}: is a pipe, a socket or a device; expected a {what}{key}")
+        raise GendistError(f"{path}: is a pipe, a socket or a device, expected a {what}{key}")
     return found.st_size

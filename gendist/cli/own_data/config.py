@@ -10,7 +10,7 @@ import yaml
 
 from gendist.cli.own_data.size import Size
 from gendist.config.base_settings import WINDOWS_DEVICES
-from gendist.config.study import FOLDERS
+from gendist.config.study import RESERVED_FOLDERS
 from gendist.io.delimited_files import ReadOptions
 from gendist.io.escape import collapse_whitespace, shorten
 
@@ -40,7 +40,7 @@ def dataset_name(path: Path) -> str:
 
 def may_be_name(name: str) -> bool:
     """Whether a study takes a dataset of this name."""
-    free = name.lower() not in WINDOWS_DEVICES and name.lower() not in FOLDERS
+    free = name.lower() not in WINDOWS_DEVICES and name.lower() not in RESERVED_FOLDERS
     return free and bool(re.fullmatch("[A-Za-z0-9][A-Za-z0-9_-]{0,63}", name))
 
 

@@ -122,8 +122,11 @@ def test_names_that_are_no_safe_part_of_a_path_are_refused(section: str, tmp_pat
 @pytest.mark.parametrize(
     ("study", "named"),
     [
-        ({"datasets": {"tables": {"train": "a", "test": "b"}}}, "datasets: 'tables' is a folder of the results"),
-        ({"datasets": {"Logs": {"train": "a", "test": "b"}}}, "datasets: 'Logs' is a folder of the results"),
+        (
+            {"datasets": {"tables": {"train": "a", "test": "b"}}},
+            "datasets: 'tables' is a reserved folder of the results",
+        ),
+        ({"datasets": {"Logs": {"train": "a", "test": "b"}}}, "datasets: 'Logs' is a reserved folder of the results"),
         ({"datasets": {n: {"train": "a", "test": "b"} for n in ("a", "A")}}, "'a' and 'A' differ only in case"),
         ({"students": {"kim": {}, "KIM": {}}}, "students: 'kim' and 'KIM' differ only in case"),
         ({"students": {"kim": {}, "fasttext": {}}}, "students: 'fasttext' is the name of another system"),
@@ -175,7 +178,7 @@ def test_names_that_are_no_safe_part_of_a_path_are_refused(section: str, tmp_pat
             "expected the name of a column (a number in quotes)",
         ),
         ({"datasets": {"d": {"train": "a", "test": "b", "delimiter": "::"}}}, "key 'datasets.d.delimiter' is '::'"),
-        ({"datasets": {"d": {"train": "a", "test": "b", "delimiter": '"'}}}, "expected one character, no quote"),
+        ({"datasets": {"d": {"train": "a", "test": "b", "delimiter": '"'}}}, "expected one character, not a quote"),
         ({"datasets": {"d": {"train": "a", "test": "b", "quoting": "maybe"}}}, "'auto', 'standard' or 'none'"),
         ({"datasets": {"d": {"train": "a", "test": "b", "header": False}}}, "header is false: "),
         ({"datasets": {"d": {"train": "a", "test": "b", "labels": {"a": 1}}}}, "key 'datasets.d.labels.a' is 1"),
@@ -232,7 +235,7 @@ GOOD = "datasets:\n  d: {train: a.csv, test: b.csv}\n"
         (b"a: 2020-13-45\n", "contains a value that YAML cannot read (month must be in 1..12)"),
         (b"a: " + b"9" * 5000 + b"\n", "contains a value that YAML cannot read"),
         (GOOD.encode() + b"datasets: {}\n", "line 3, column 1: not valid YAML (key 'datasets' appears twice"),
-        (b"datasets:\n  d: {train: a.csv, train: b.csv}\n", "line 2, column 21: not valid YAML (key 'train' stands"),
+        (b"datasets:\n  d: {train: a.csv, train: b.csv}\n", "line 2, column 21: not valid YAML (key 'train' appears"),
         (b"? [a, b]\n: 1\n", "not valid YAML"),
         (b"? {a: b}\n: 1\n", "not valid YAML"),
         (LAUGHS.encode(), "more than 100,000 values"),

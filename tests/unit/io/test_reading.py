@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gendist.config.dataset_settings import LATER, Dataset
+from gendist.config.dataset_settings import OMITTED_DEFAULTS, Dataset
 from gendist.errors import GendistError
 from gendist.io.delimited_files import ReadOptions, open_delimited
 from gendist.io.text_encodings import text_file
@@ -417,7 +417,7 @@ def test_labels_are_merged_by_the_config(tmp_path: Path):
 
 def test_keys_at_their_defaults_leave_what_is_stored_as_it_was():
     values = {"train": "a.csv", "test": "b.csv"}
-    assert not set(LATER) & Dataset(**values).model_dump(mode="json").keys()
+    assert not set(OMITTED_DEFAULTS) & Dataset(**values).model_dump(mode="json").keys()
     described = Dataset(**values, delimiter=";", header=False, text="1", label="2").model_dump(mode="json")
     assert described["delimiter"] == ";" and described["header"] is False and "quoting" not in described
     assert Dataset(**described) == Dataset(**values, delimiter=";", header=False, text="1", label="2")

@@ -5,7 +5,7 @@ import logging
 import pytest
 
 from gendist.jobs.progress_log import Progress
-from gendist.launcher.study_state import PROGRESS
+from gendist.launcher.study_state import PROGRESS_LINE
 
 
 def lines(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, progress: Progress, ends: list[float]):
@@ -29,7 +29,7 @@ def test_slow_units_are_seconds_of_one(monkeypatch, caplog, started):
         "finetuning the teacher: 1 of 16 epochs, 110 s per epoch, 27:30 left",
         "finetuning the teacher: 2 of 16 epochs, 110 s per epoch, 25:40 left",
     ]
-    assert all(PROGRESS.fullmatch(line) for line in found)
+    assert all(PROGRESS_LINE.fullmatch(line) for line in found)
 
 
 def test_fast_units_are_a_rate_and_short_work_is_silent(monkeypatch, caplog, started):
