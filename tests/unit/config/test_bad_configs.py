@@ -124,7 +124,7 @@ def test_names_that_are_no_safe_part_of_a_path_are_refused(section: str, tmp_pat
     [
         (
             {"datasets": {"tables": {"train": "a", "test": "b"}}},
-            "datasets: 'tables' is a reserved folder of the results",
+            "'tables' is a reserved folder of the results",
         ),
         ({"datasets": {"Logs": {"train": "a", "test": "b"}}}, "datasets: 'Logs' is a reserved folder of the results"),
         ({"datasets": {n: {"train": "a", "test": "b"} for n in ("a", "A")}}, "'a' and 'A' differ only in case"),
@@ -306,7 +306,7 @@ def test_files_and_models_that_a_config_names_are_looked_for(tmp_path: Path, mon
             {"teachers": {"t": {"model": "a b"}}},
             "model a b: not a folder, and not a valid hub id (key 'teachers.t.model')",
         ),
-        ({"teachers": {"t": {"model": "../../etc"}}}, "model ../../etc: no "),
+        ({"teachers": {"t": {"model": "../../etc"}}}, "model ../../etc: no"),
         ({"teachers": {"t": {"model": ""}}}, "(key 'teachers.t.model')"),
     ):
         refused(lambda study=study: require_files(study_from({**PLAIN, **study})), tmp_path, named)

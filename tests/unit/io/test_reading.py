@@ -156,10 +156,10 @@ def test_quotes_in_a_file_without_quoting_are_letters(tmp_path: Path, delimiter:
     wanted = [text for text, _ in rows]
     found = read_file(file, None)
     assert found.columns["text"] == predicted(file) == studied(file) == wanted
-    assert found.notes[0].startswith("quotes are taken for letters, since every line has 2 fields as it stands")
+    assert found.notes[0].startswith("quotes are read literally: every line then has 2 fields")
     if count > 1:
         assert (
-            "as quoting, they would join lines 2-4, 6-8, 10-12, … (the dataset's key 'quoting': standard"
+            "as enclosing quotes, they would join lines 2-4, 6-8, 10-12, … (the dataset's key 'quoting': standard"
             in found.notes[0]
         )
         joined = read_file(file, None, ReadOptions(quoting="standard")).columns["text"]
@@ -180,13 +180,11 @@ def test_quoting_that_is_proven_joins_lines_and_says_which(tmp_path: Path, lines
     found = read_file(file, None)
     assert len(found.rows) == 2 and "\n" in found.columns["text"][1]
     assert found.notes == [
-        "1 row runs over several lines within quotes (lines 3-4); the dataset's key 'quoting': none takes quotes for "
-        "letters"
+        "1 row spans several lines within quotes (lines 3-4); the dataset's key 'quoting': none reads quotes literally"
     ]
     assert predicted(file) == found.columns["text"]
     assert (
-        f"note: {file}: 1 row runs over several lines within quotes (lines 3-4); --quoting: none"
-        in capsys.readouterr().err
+        f"note: {file}: 1 row spans several lines within quotes (lines 3-4); --quoting: none" in capsys.readouterr().err
     )
 
 
@@ -194,7 +192,7 @@ def test_a_file_of_one_column_whose_quotes_prove_nothing_is_asked_about(tmp_path
     file = tmp_path / "a.csv"
     file.write_text('text\n"Wonderful opening\nDull middle\nGreat last act"\n')
     with pytest.raises(
-        GendistError, match="quotes may join lines 2-4 to one text each, or be letters; say which with --quoting"
+        GendistError, match="ambiguous quotes: they may join lines 2-4 into one text each, or be literal; set --quoting"
     ):
         predicted(file)
     assert predicted(file, quoting="none") == ['"Wonderful opening', "Dull middle", 'Great last act"']
@@ -212,9 +210,7 @@ def test_well_formed_quotes_give_no_note(tmp_path: Path):
 
 def test_broken_quotes_name_the_way_out(tmp_path: Path):
     (tmp_path / "a.csv").write_text('text,label\n"a" b, c,x\n')
-    with pytest.raises(
-        GendistError, match=r"a\.csv, line 2: broken quoting .*; --quoting none takes quotes for letters"
-    ):
+    with pytest.raises(GendistError, match=r"a\.csv, line 2: broken quoting .*; --quoting none reads quotes literally"):
         predicted(tmp_path / "a.csv")
 
 
@@ -311,7 +307,7 @@ def test_a_key_that_stands_twice_is_refused_by_all(tmp_path: Path):
     file = tmp_path / "a.jsonl"
     file.write_text('{"text": "one", "label": "a"}\n{"text": "one", "text": "two", "label": "a"}\n')
     for read in (predicted, studied):
-        with pytest.raises(GendistError, match=r"line 2: not valid JSON .key 'text' appears twice"):
+        with pytest.raises(GendistError, match=r"line 2: not valid JSON .key 'text' is repeated"):
             read(file)
 
 

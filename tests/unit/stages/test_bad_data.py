@@ -99,7 +99,7 @@ BAD: dict[str, tuple[str, bytes, tuple[str, ...]]] = {
     "unclosed quote": (
         ".csv",
         line(7, b'"a wave, high,sea\n'),
-        ("line 7: broken quoting", "opened there is not closed"),
+        ("line 7: broken quoting", "its opening quote is never closed"),
     ),
     "unclosed quote at the end": (".csv", line(25, b'"a wave, high,sea\n'), ("line 25: broken quoting",)),
     "quote within": (".csv", line(4, b'"a "wave", here",sea\n'), ("line 4: broken quoting",)),
