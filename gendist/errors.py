@@ -1,34 +1,32 @@
-"""The one exception that users are meant to see, and how any error is told in one line."""
+"""``GendistError``, the one exception meant for users, and one-line formatting of any error."""
 
-LONGEST = 1000
-"""Characters of a message; a name in it may come from a damaged file and be of any length."""
-
-
-DEBUG = "GENDIST_DEBUG"
-"""With this variable set, errors come with their tracebacks."""
+MAX_CHARACTERS = 1000
+"""Longest message; a name quoted from a damaged file can be of any length."""
+DEBUG_VARIABLE = "GENDIST_DEBUG"
+"""Environment variable that adds tracebacks to errors."""
 
 
 class GendistError(Exception):
-    """A mistake in the input or the config, told in one line.
+    """An error in the user's input or config, as a one-line message.
 
-    The message names what is wrong, where (file, row, column or config key)
-    and what is accepted instead. Scripts print it without a traceback.
+    The message states what is wrong, where (file, row, column or config key) and what is accepted. Commands and
+    workflow scripts print it without a traceback.
     """
 
     def __init__(self, message: str) -> None:
-        """Take a message; what it quotes of a file cannot break its line or steer a terminal."""
-        super().__init__(told(message))
+        """Escape the message with ``one_line``."""
+        super().__init__(one_line(message))
 
 
-def told(message: str) -> str:
-    """Put a message on one line: what cannot be printed becomes an escape, and the middle of a long one goes."""
-    shown = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in message)
-    if len(shown) <= LONGEST:
-        return shown
-    return f"{shown[: LONGEST * 2 // 3]} … {shown[-LONGEST // 4 :]}"
+def one_line(message: str) -> str:
+    """Return a message as one printable line: escape control characters and shorten it in the middle."""
+    printable = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in message)
+    if len(printable) <= MAX_CHARACTERS:
+        return printable
+    return f"{printable[: MAX_CHARACTERS * 2 // 3]} … {printable[-MAX_CHARACTERS // 4 :]}"
 
 
-def unexpected(error: BaseException) -> str:
-    """Tell an error that is no ``GendistError``, and so a fault of ours or of the machine."""
+def describe_unexpected(error: BaseException) -> str:
+    """Describe an error other than ``GendistError`` in one line: a bug, or a fault of the machine."""
     first = next((line for line in str(error).splitlines() if line.strip()), "")
-    return told(f"unexpected {type(error).__name__}" + (f": {first.strip()}" if first else ""))
+    return one_line(f"unexpected {type(error).__name__}" + (f": {first.strip()}" if first else ""))

@@ -1,23 +1,24 @@
-"""Names of the compared systems (the rows of the paper's tables) and of their variants (components of paths)."""
+"""Names of the compared systems (rows of the paper's tables) and of their runs and variants (components of paths)."""
 
 from collections.abc import Container
+from pathlib import PurePath
 from typing import NamedTuple
 
 BASELINES = ("tfidf-svm", "fasttext", "encoder-lr", "model2vec", "setfit")
 UNSEEDED = ("tfidf-svm", "encoder-lr", "model2vec")
-"""Baselines in which nothing is random."""
+"""Deterministic baselines."""
 TEACHER = "teacher"
 REGIMES = ("scratch", "dist", "gendist", "synthetic", "hard", "unlabelled", "gendist-unlabelled")
 WITH_TEACHER = REGIMES[1:]
-"""Regimes that read the teacher's logits."""
+"""Regimes that train on the teacher's logits."""
 WITH_SYNTHETIC = ("gendist", "synthetic", "hard", "gendist-unlabelled")
-"""Regimes that read synthetic rows."""
+"""Regimes that train on synthetic rows."""
 WITH_UNLABELLED = ("unlabelled", "gendist-unlabelled")
-"""Regimes that read real rows without labels; only for datasets that have such."""
+"""Regimes that train on unlabelled real rows; only for datasets with such rows."""
 
 
 class System(NamedTuple):
-    """A row of Table 1; baselines and the teacher have neither student nor regime."""
+    """A row of Table 1; ``student`` and ``regime`` are None for baselines and the teacher."""
 
     name: str
     student: str | None
@@ -25,43 +26,29 @@ class System(NamedTuple):
 
 
 def system_name(student: str, regime: str) -> str:
-    """Return the row's name: ``kim`` for scratch, ``kim+dist``, ``kim+gendist+unlabelled`` and so on."""
+    """Return the name of a student's system: ``kim`` for scratch, ``kim+dist``, ``kim+gendist+unlabelled`` ..."""
     return student if regime == "scratch" else f"{student}+{regime.replace('-', '+')}"
 
 
 def regime_of(system: str) -> str:
-    """Return the regime in the name of a student's system; empty for scratch, baselines and the teacher."""
+    """Return the regime in a system's name; empty for scratch, baselines and the teacher."""
     return system.partition("+")[2].replace("+", "-")
 
 
-class Run(NamedTuple):
-    """One student run; the fields are the wildcards of its path.
-
-    ``n_synthetic`` counts the synthetic rows, or, under the regime ``unlabelled``, the unlabelled rows.
-    """
-
-    dataset: str
-    student: str
-    regime: str
-    variant: str
-    n_synthetic: int
-    seed: int
-
-    @property
-    def system(self) -> str:
-        """The row of Table 1 that it belongs to."""
-        return system_name(self.student, self.regime)
+def student_of(system: str) -> str:
+    """Return the student in the name of a student's system."""
+    return system.partition("+")[0]
 
 
 def parse_system(name: str, students: Container[str]) -> System:
-    """Take a row's name apart.
+    """Parse a system's name.
 
     Raises:
-        ValueError: if it is no baseline, student or student + regime.
+        ValueError: if it is not a baseline, the teacher, a student or student + regime.
     """
     if name in BASELINES or name == TEACHER:
         return System(name, None, None)
-    student, regime = name.partition("+")[0], regime_of(name) or "scratch"
+    student, regime = student_of(name), regime_of(name) or "scratch"
     if student in students and regime in REGIMES and system_name(student, regime) == name:
         return System(name, student, regime)
     known = ", ".join([*BASELINES, TEACHER, *(system_name("STUDENT", r) for r in REGIMES)])
@@ -69,7 +56,7 @@ def parse_system(name: str, students: Container[str]) -> System:
 
 
 class Variant(NamedTuple):
-    """What a path's variant names; None where the regime does not use it."""
+    """The config entries in a variant's name; None where the regime does not depend on one."""
 
     teacher: str | None
     generator: str | None
@@ -77,8 +64,8 @@ class Variant(NamedTuple):
     training: str
 
 
-def variant_name(regime: str, teacher: str, generator: str, sampling: str, training: str) -> str:
-    """Join the names that a regime depends on: ``default``, ``minilm.default`` or ``minilm.pocket.full.default``."""
+def variant_name(regime: str, *, teacher: str, generator: str, sampling: str, training: str) -> str:
+    """Join the entries that a regime depends on: ``default``, ``minilm.default`` or ``minilm.pocket.full.default``."""
     names = [training]
     if regime in WITH_SYNTHETIC:
         names = [generator, sampling, *names]
@@ -88,10 +75,60 @@ def variant_name(regime: str, teacher: str, generator: str, sampling: str, train
 
 
 def parse_variant(name: str) -> Variant:
-    """Take a variant's name apart again."""
-    parts = name.split(".")
-    if len(parts) == 1:
-        return Variant(None, None, None, parts[0])
-    if len(parts) == 2:
-        return Variant(parts[0], None, None, parts[1])
-    return Variant(parts[0], parts[1], parts[2], parts[3])
+    """Parse the result of ``variant_name``.
+
+    Raises:
+        ValueError: if it does not have one, two or four parts.
+    """
+    match name.split("."):
+        case [training]:
+            return Variant(None, None, None, training)
+        case [teacher, training]:
+            return Variant(teacher, None, None, training)
+        case [teacher, generator, sampling, training]:
+            return Variant(teacher, generator, sampling, training)
+    raise ValueError(
+        f"variant '{name}' is unknown; accepted: TRAINING, TEACHER.TRAINING, TEACHER.GENERATOR.SAMPLING.TRAINING"
+    )
+
+
+class RunKey(NamedTuple):
+    """Identifies one training of a student; the fields are the wildcards of its path."""
+
+    dataset: str
+    student: str
+    regime: str
+    variant: str
+    n_synthetic: int
+    """Synthetic rows; under the regime ``unlabelled``, unlabelled rows."""
+    seed: int
+
+    @property
+    def system(self) -> str:
+        """The row of Table 1 that the run belongs to."""
+        return system_name(self.student, self.regime)
+
+    @property
+    def names(self) -> Variant:
+        """The parsed variant."""
+        return parse_variant(self.variant)
+
+    @property
+    def folder(self) -> PurePath:
+        """The run's folder, relative to the folder of results."""
+        run = ("students", self.student, self.regime, self.variant, f"n{self.n_synthetic}", f"seed{self.seed}")
+        return PurePath(self.dataset, *run)
+
+    @classmethod
+    def from_folder(cls, folder: PurePath) -> "RunKey":
+        """Parse the result of ``folder``; leading components are ignored.
+
+        Raises:
+            ValueError: if it is not the folder of a run.
+        """
+        match folder.parts:
+            case [*_, dataset, "students", student, regime, variant, rows, seed] if rows[:1] == "n" and seed.startswith(
+                "seed"
+            ):
+                return cls(dataset, student, regime, variant, int(rows[1:]), int(seed[4:]))
+        raise ValueError(f"{folder}: not the folder of a run (DATASET/students/STUDENT/REGIME/VARIANT/nROWS/seedSEED)")

@@ -11,8 +11,8 @@ sys.path.insert(0, str(CHECKOUT))  # the package of this checkout, installed or 
 
 from gendist.config import Study, study_from
 from gendist.launcher.data_checks import require_data
-from gendist.config.named_files import require_files, rows_file
-from gendist.config.plan import too_many_shards
+from gendist.config.file_checks import require_files, rows_file
+from gendist.config.study_plan import too_many_shards
 from gendist.config.yaml_file import read_config
 from gendist.errors import GendistError
 from gendist.jobs.source_files import PACKAGE, code_version
@@ -20,8 +20,8 @@ from gendist.jobs.visible_gpus import visible_gpus
 from gendist.naming import BASELINES, REGIMES, WITH_SYNTHETIC, WITH_TEACHER, WITH_UNLABELLED, parse_variant
 from gendist.launcher.typical_times import job_seconds
 from gendist.launcher.events import EventFile
-from gendist.launcher.leftovers import Leftovers
-from gendist.launcher.study_clock import StudyClock
+from gendist.launcher.work_cleanup_handler import WorkCleanupHandler
+from gendist.launcher.progress_lines import ProgressLines
 
 # A study named on the command line stands alone: Snakemake would merge it into config.yaml.
 if not workflow.overwrite_configfiles:
@@ -68,7 +68,7 @@ def typical_seconds(rule, names):
     return job_seconds(STUDY, rule, names, TRAIN_ROWS)
 
 
-StudyClock.attach(workflow, typical_seconds, GPUS)
+ProgressLines.attach(workflow, typical_seconds, GPUS)
 EventFile.attach(workflow, typical_seconds, GPUS)
 
 
@@ -79,7 +79,7 @@ onsuccess:
 RESULTS = STUDY.results
 LOGS = f"{RESULTS}/logs"
 WORK = f"{RESULTS}/.work"  # what interrupted jobs keep; no outputs, which Snakemake deletes before a rerun
-LEFTOVERS = Leftovers.attach(Path(WORK), workflow)
+LEFTOVERS = WorkCleanupHandler.attach(Path(WORK), workflow)
 SCRIPTS = CHECKOUT / "workflow_scripts"
 
 

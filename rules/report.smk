@@ -1,6 +1,6 @@
 """Report: the tidy table, texts and logits to tables and figures, and all of them to one page, report.html."""
 
-from gendist.config.plan import detailed_runs, named_variants
+from gendist.config.study_plan import detailed_runs, named_variants
 
 
 rule write_table1:

@@ -1,6 +1,6 @@
 """Helpers of the rules that read finished pools and runs: which files they ask for."""
 
-from gendist.config.plan import (
+from gendist.config.study_plan import (
     baseline_seeds,
     export_candidates,
     exported_datasets,

@@ -19,9 +19,9 @@ from transformers import (
 )
 from workflow_fixtures import CHECKOUT, ROOT, STUDY, Checkout, write_csv
 
-from gendist.config.student import Student, Training
-from gendist.io.files import write_tensors
-from gendist.naming import Run
+from gendist.config.student_settings import Student, Training
+from gendist.io.atomic_files import write_tensors
+from gendist.naming import RunKey
 from gendist.stages.generator.finetune_generator import finetune_generator
 
 CLS, SEP, PAD, UNK, END = "[CLS]", "[SEP]", "[PAD]", "[UNK]", "<|endoftext|>"
@@ -180,11 +180,11 @@ def exported(train_texts: Path, test_texts: Path, subwords: Path, tmp_path_facto
     from gendist.stages.export.choose_student import choose_student
     from gendist.stages.export.cross_fit import cross_fit
     from gendist.stages.export.export_student import export_student
-    from gendist.stages.students.distil_student import distil_seeds, student_row
+    from gendist.stages.students.distil_student import distil_seeds, student_metadata
 
     folder = tmp_path_factory.mktemp("export")
     student, training = Student(filters=16), Training(epochs=2, min_steps=150, batch_size=8)
-    row = student_row("toy", "kim", "scratch", "default", 0, 0)
+    row = student_metadata(RunKey("toy", "kim", "scratch", "default", 0, 0))
     distil_seeds(
         {0: folder / "run"},
         row,
@@ -205,7 +205,7 @@ def exported(train_texts: Path, test_texts: Path, subwords: Path, tmp_path_facto
         folds=3,
         seed=0,
     )
-    candidate = Run("toy", "kim", "scratch", "default", 0, 0)
+    candidate = RunKey("toy", "kim", "scratch", "default", 0, 0)
     choose_student([candidate], [folder / "held_out.parquet"], folder / "choice.json")
     text = {"columns": ["text"], "separator": " "}
     export_student(

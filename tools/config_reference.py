@@ -1,4 +1,4 @@
-"""The config's reference page and JSON schema, made from the typed models.
+"""Generates the config's reference page and JSON schema from the typed models.
 
 ``python -m tools.config_reference`` writes ``docs/config.md`` and ``docs/config.schema.json``.
 """
@@ -12,9 +12,9 @@ from typing import Any
 
 import yaml
 
-from gendist.config.base import Settings
+from gendist.config.base_settings import Settings
 from gendist.config.study import Study
-from gendist.io.files import write_text
+from gendist.io.atomic_files import write_text
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 
@@ -34,13 +34,13 @@ For completion and checks in an editor, begin a config with
 """
 
 PRESETS = {
-    "generators": "Without `generators`, a study has the embedded one:",
-    "samplings": "Without `samplings`, a study has these:",
-    "teachers": "Without `teachers`, a study has the embedded one:",
-    "students": "Without `students`, a study has these:",
-    "trainings": "Without `trainings`, a study has one, `default`, with the defaults above.",
+    "generators": "Default `generators` (the embedded one):",
+    "samplings": "Default `samplings`:",
+    "teachers": "Default `teachers` (the embedded one):",
+    "students": "Default `students`:",
+    "trainings": "Default `trainings`:",
 }
-"""What a study has in place of a section that is left out."""
+"""Heading of the default entries of each section."""
 
 
 def schema() -> dict[str, Any]:
@@ -54,8 +54,8 @@ def schema() -> dict[str, Any]:
             field["description"] = explained[key]
             model["properties"][key] = field = dict(sorted(field.items()))
             if "patternProperties" in field:
-                field["additionalProperties"] = False  # a name that does not match
-    # A validator takes a single column too, which pydantic's schema does not know of.
+                field["additionalProperties"] = False  # names that do not match the pattern
+    # A validator also accepts a single column, which is not in pydantic's schema.
     text = made["$defs"]["Dataset"]["properties"]["text"]
     several = {key: text.pop(key) for key in ("type", "items", "minItems")}
     text["anyOf"] = [{"type": "string"}, several]
@@ -99,13 +99,13 @@ def _about(model: dict[str, Any]) -> str:
 
 
 def _entry_of(field: dict[str, Any]) -> str:
-    """Return the model of a section: of its entries, where they have names."""
+    """Return the name of a section's model, or of its entries' model."""
     (model,) = field["patternProperties"].values() if "patternProperties" in field else [field]
     return str(model["$ref"].rsplit("/", 1)[1])
 
 
 def _unfolded(model: dict[str, Any], made: dict[str, Any]) -> dict[str, Any]:
-    """Return a model with the keys of the models within it in their place, as ``keep.balance``."""
+    """Return a model with nested models flattened to dotted keys, such as ``keep.balance``."""
     properties: dict[str, Any] = {}
     for name, field in model["properties"].items():
         if "$ref" in field:
@@ -135,29 +135,28 @@ def _default(name: str, field: dict[str, Any], model: dict[str, Any]) -> str:
 
 
 def _type(field: dict[str, Any]) -> str:
-    """Say in words what a field accepts."""
+    """Return the type of a field in Python's notation, with its bounds."""
     if "anyOf" in field:
         return " or ".join(_type(branch) for branch in field["anyOf"])
     if "patternProperties" in field:
-        return "entries by name"
+        return "dict of entries"
     if "$ref" in field:
-        return "keys"
+        return "section"
     if "const" in field:
         return f"`{field['const']}`"
     if "enum" in field:
         return " or ".join(f"`{choice}`" for choice in field["enum"])
     if field["type"] == "array":
-        return "list of texts" if field["items"]["type"] == "string" else f"list of ({_type(field['items'])})"
-    words = {"string": "text", "integer": "whole number", "number": "number", "boolean": "`true` or `false`"}
-    words["object"] = "texts by name"
-    name = words.get(field["type"], field["type"])
+        return f"list[{_type(field['items'])}]"
+    names = {"string": "str", "integer": "int", "number": "float", "boolean": "bool", "object": "dict[str, str]"}
+    name = names.get(field["type"], field["type"])
     signs = {"minimum": "≥", "exclusiveMinimum": ">", "maximum": "≤", "exclusiveMaximum": "<"}
     bounds = [f"{sign} {field[key]:,g}" for key, sign in signs.items() if key in field]
     return " ".join([name, ", ".join(bounds)]).strip()
 
 
 def _presets(section: str) -> list[str]:
-    """Show the entries that a study has by default, as far as they differ from the defaults of an entry."""
+    """Return the default entries of a section, without values that are an entry's defaults."""
     if section not in PRESETS:
         return []
     entries = Study.model_fields[section].default

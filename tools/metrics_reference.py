@@ -9,10 +9,10 @@ import re
 import textwrap
 from pathlib import Path
 
-from gendist.io.files import write_text
+from gendist.io.atomic_files import write_text
 from gendist.stages.evaluation import metrics
 from gendist.stages.evaluation.collect_metrics import OPTIONAL_SCHEMA, SCHEMA
-from gendist.stages.evaluation.run_folder import RunRow
+from gendist.stages.evaluation.run_folder import RunMetadata
 from tools.study_files import RUNS, STUDY_FILES
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "metrics.md"
@@ -88,9 +88,9 @@ def reference_text() -> str:
 def column_meanings() -> dict[str, str]:
     """Return what each column of the tidy table holds, as the code that fills it says.
 
-    Names and settings are fields of ``RunRow``, scores are functions of ``metrics``.
+    Names and settings are fields of ``RunMetadata``, scores are functions of ``metrics``.
     """
-    known = field_docs(RunRow)
+    known = field_docs(RunMetadata)
     for name in SCHEMA.names:
         score = getattr(metrics, name, None)
         if score is not None:

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from gendist.analysis.quality.assess import PoolFiles, PoolNames, assess_pool, by_teacher
-from gendist.jobs.script import logged
+from gendist.jobs.job_script import logged
 
 names = snakemake.wildcards
 teacher, *others = snakemake.params.teachers

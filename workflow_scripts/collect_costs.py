@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from gendist.analysis.costs.collect import collect_costs
-from gendist.jobs.script import logged
+from gendist.jobs.job_script import logged
 from gendist.naming import parse_system
 
 with logged(snakemake.log[0], "costs"):

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from gendist.jobs.script import logged
+from gendist.jobs.job_script import logged
 from gendist.stages.evaluation.collect_metrics import collect_metrics
 
 with logged(snakemake.log[0], "metrics"):

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from gendist.config.student import Student, Training
-from gendist.jobs.script import logged
+from gendist.config.student_settings import Student, Training
+from gendist.jobs.job_script import logged
 from gendist.stages.export.cross_fit import cross_fit
 from gendist.stages.students.training_rows import SyntheticFiles, UnlabelledFiles
 

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from gendist.jobs.script import logged
+from gendist.jobs.job_script import logged
 from gendist.stages.synthetic.given_rows import cut_shard
 
 names = snakemake.wildcards

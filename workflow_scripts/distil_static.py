@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from gendist.jobs.script import logged
+from gendist.jobs.job_script import logged
 from gendist.stages.baselines.model2vec import distil_static
 
 with logged(snakemake.log[0], "model2vec"):

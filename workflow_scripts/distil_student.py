@@ -2,14 +2,16 @@
 
 from pathlib import Path
 
-from gendist.config.student import Student, Training
-from gendist.jobs.script import logged
-from gendist.stages.students.distil_student import distil_seeds, student_row
+from gendist.config.student_settings import Student, Training
+from gendist.jobs.job_script import logged
+from gendist.naming import RunKey
+from gendist.stages.students.distil_student import distil_seeds, student_metadata
 from gendist.stages.students.training_rows import SyntheticFiles, UnlabelledFiles
 
 names = snakemake.wildcards
-folders = {int(folder.name.removeprefix("seed")): folder for folder in (Path(p).parent for p in snakemake.output)}
-row = student_row(names.dataset, names.student, names.regime, names.variant, int(names.n_synthetic), min(folders))
+keys = {RunKey.from_folder(folder): folder for folder in (Path(p).parent for p in snakemake.output)}
+folders = {key.seed: folder for key, folder in keys.items()}
+row = student_metadata(min(keys))
 seeds = f"seed{'s' if len(folders) > 1 else ''} {' '.join(map(str, folders))}"
 unlabelled = None
 if snakemake.input.unlabelled:

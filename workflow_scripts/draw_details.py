@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from gendist.analysis.report.details import by_system, ranked_temperatures, write_details
-from gendist.jobs.script import logged
+from gendist.jobs.job_script import logged
 
 with logged(snakemake.log[0], "details"):
     found = by_system(snakemake.params.runs, snakemake.input.predictions)

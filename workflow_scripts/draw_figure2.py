@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from gendist.analysis.report.figure2 import draw_figure2
-from gendist.jobs.script import logged
+from gendist.jobs.job_script import logged
 
 with logged(snakemake.log[0], "figure2"):
     draw_figure2(

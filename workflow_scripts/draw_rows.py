@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from gendist.analysis.report.rows import draw_rows
-from gendist.jobs.script import logged
+from gendist.jobs.job_script import logged
 
 with logged(snakemake.log[0], "rows"):
     draw_rows(

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from gendist.analysis.report.sampling import draw_sampling
-from gendist.jobs.script import logged
+from gendist.jobs.job_script import logged
 
 with logged(snakemake.log[0], "sampling"):
     draw_sampling(

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from gendist.jobs.script import logged
+from gendist.jobs.job_script import logged
 from gendist.stages.evaluation.evaluate_teacher import evaluate_teacher
 
 with logged(snakemake.log[0], f"{snakemake.wildcards.dataset} evaluation {snakemake.wildcards.teacher}"):

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from gendist.jobs.script import logged
+from gendist.jobs.job_script import logged
 from gendist.stages.export.export_student import chosen_index, export_student
 
 with logged(snakemake.log[0], f"{snakemake.wildcards.dataset} export"):

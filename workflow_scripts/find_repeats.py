@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from gendist.analysis.quality.repeats import find_repeats
-from gendist.jobs.script import logged
+from gendist.jobs.job_script import logged
 
 names = snakemake.wildcards
 with logged(snakemake.log[0], f"{names.dataset} {names.generator} {names.sampling} repeats"):

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from gendist.config.generator import Generator
-from gendist.jobs.script import logged
+from gendist.config.generator_settings import Generator
+from gendist.jobs.job_script import logged
 from gendist.stages.generator.finetune_generator import finetune_generator
 
 with logged(snakemake.log[0], f"{snakemake.wildcards.dataset} generator {snakemake.wildcards.generator}"):

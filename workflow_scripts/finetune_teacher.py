@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from gendist.config.teacher import Teacher
-from gendist.jobs.script import logged
+from gendist.config.teacher_settings import Teacher
+from gendist.jobs.job_script import logged
 from gendist.stages.teacher.finetune_teacher import finetune_teacher
 
 with logged(snakemake.log[0], f"{snakemake.wildcards.dataset} teacher {snakemake.wildcards.teacher}"):

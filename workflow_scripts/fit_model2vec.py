@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from gendist.jobs.script import logged
+from gendist.jobs.job_script import logged
 from gendist.stages.baselines.model2vec import fit_model2vec
 
 with logged(snakemake.log[0], f"{snakemake.wildcards.dataset} model2vec"):

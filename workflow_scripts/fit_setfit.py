@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from gendist.jobs.script import logged
+from gendist.jobs.job_script import logged
 from gendist.stages.baselines.setfit import fit_setfit
 
 with logged(snakemake.log[0], f"{snakemake.wildcards.dataset} setfit"):

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from gendist.config.sampling import Sampling
-from gendist.jobs.script import logged
+from gendist.config.sampling_settings import Sampling
+from gendist.jobs.job_script import logged
 from gendist.stages.synthetic.generate_shards import generate_shards
 
 names, shards = snakemake.wildcards, [Path(shard) for shard in snakemake.output]

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from gendist.analysis.costs.load_baseline import load_baseline
 from gendist.analysis.costs.measure import measure_costs
-from gendist.jobs.script import logged
+from gendist.jobs.job_script import logged
 
 names = snakemake.wildcards
 test = Path(snakemake.input.test)

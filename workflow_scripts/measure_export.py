@@ -5,8 +5,8 @@ from pathlib import Path
 from gendist.analysis.costs.collect import EXPORT
 from gendist.analysis.costs.load_export import load_export
 from gendist.analysis.costs.measure import measure_costs
-from gendist.io.files import read_json
-from gendist.jobs.script import logged
+from gendist.io.json_files import read_json
+from gendist.jobs.job_script import logged
 
 dataset, description = snakemake.wildcards.dataset, Path(snakemake.input.model)
 with logged(snakemake.log[0], f"{dataset} costs of the exported model"):

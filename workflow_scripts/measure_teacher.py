@@ -4,7 +4,7 @@ from pathlib import Path
 
 from gendist.analysis.costs.load_teacher import load_teacher
 from gendist.analysis.costs.measure import measure_costs
-from gendist.jobs.script import logged
+from gendist.jobs.job_script import logged
 
 names = snakemake.wildcards
 with logged(snakemake.log[0], f"{names.dataset} costs of {names.teacher}"):

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from gendist.config.dataset import Dataset
-from gendist.jobs.script import logged
+from gendist.config.dataset_settings import Dataset
+from gendist.jobs.job_script import logged
 from gendist.stages.texts.prepare_texts import prepare_texts
 
 with logged(snakemake.log[0], f"{snakemake.wildcards.dataset} texts"):

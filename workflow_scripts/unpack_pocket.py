@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from gendist.jobs.script import logged
+from gendist.jobs.job_script import logged
 from gendist.nn.pocket.unpack_generator import unpack_generator
 
 with logged(snakemake.log[0], "pocket"):

@@ -2,7 +2,7 @@
 
 from gendist.analysis.cards.write import write_cards
 from gendist.config import study_from
-from gendist.jobs.script import logged
+from gendist.jobs.job_script import logged
 
 with logged(snakemake.log[0], "cards"):
     study = study_from(snakemake.params.study)

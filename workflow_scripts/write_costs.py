@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from gendist.analysis.report.costs import write_costs
-from gendist.jobs.script import logged
+from gendist.jobs.job_script import logged
 
 with logged(snakemake.log[0], "costs"):
     write_costs(Path(snakemake.input.costs), Path(snakemake.output.csv), Path(snakemake.output.md))

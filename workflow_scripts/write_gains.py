@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from gendist.analysis.report.gains import write_gains
-from gendist.jobs.script import logged
+from gendist.jobs.job_script import logged
 
 with logged(snakemake.log[0], "gains"):
     write_gains(

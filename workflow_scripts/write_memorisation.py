@@ -4,7 +4,7 @@ from pathlib import Path
 
 from gendist.analysis.generated_rows import generated_by_dataset
 from gendist.analysis.quality.memorisation import write_memorisation
-from gendist.jobs.script import logged
+from gendist.jobs.job_script import logged
 
 with logged(snakemake.log[0], "memorisation"):
     write_memorisation(

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from gendist.analysis.quality.table import Students, write_quality
-from gendist.jobs.script import logged
+from gendist.jobs.job_script import logged
 
 with logged(snakemake.log[0], "quality"):
     seeds = snakemake.params.seeds

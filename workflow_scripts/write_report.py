@@ -4,7 +4,7 @@ from pathlib import Path
 
 from gendist.analysis.report_page.sources import Sources, details_files, table_files
 from gendist.analysis.report_page.write import write_report
-from gendist.jobs.script import logged
+from gendist.jobs.job_script import logged
 
 with logged(snakemake.log[0], "report"):
     datasets = snakemake.params.datasets

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from gendist.analysis.report.table1 import write_table1
-from gendist.jobs.script import logged
+from gendist.jobs.job_script import logged
 
 with logged(snakemake.log[0], "table1"):
     write_table1(

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from gendist.analysis.report.table2 import write_table2
-from gendist.jobs.script import logged
+from gendist.jobs.job_script import logged
 
 with logged(snakemake.log[0], "table2"):
     write_table2(

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from gendist.analysis.generated_rows import generated_by_dataset
 from gendist.analysis.report.table3 import write_table3
-from gendist.jobs.script import logged
+from gendist.jobs.job_script import logged
 
 with logged(snakemake.log[0], "table3"):
     write_table3(

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from gendist.analysis.generated_rows import generated_by_dataset
 from gendist.analysis.report.table4 import write_table4
-from gendist.jobs.script import logged
+from gendist.jobs.job_script import logged
 
 with logged(snakemake.log[0], "table4"):
     write_table4(

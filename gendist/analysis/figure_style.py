@@ -17,7 +17,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from gendist.io.files import write_bytes
+from gendist.io.atomic_files import write_bytes
 
 BLUE, SKY, ORANGE, GREEN, GREY = "#0072b2", "#56b4e9", "#d55e00", "#009e73", "#5f5f5f"
 """Colours that colour-blind readers can tell apart (Okabe and Ito, 2008)."""

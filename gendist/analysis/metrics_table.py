@@ -11,7 +11,7 @@ import numpy as np
 
 from gendist.errors import GendistError
 from gendist.io.parquet import column_names, read_parquet
-from gendist.naming import WITH_SYNTHETIC, WITH_UNLABELLED, regime_of
+from gendist.naming import WITH_SYNTHETIC, WITH_UNLABELLED, parse_variant, regime_of
 from gendist.stages.evaluation.collect_metrics import OPTIONAL_SCHEMA, SCHEMA
 
 Run = Mapping[str, Any]
@@ -66,8 +66,7 @@ def is_variant(run: Run, main: Mapping[str, str]) -> bool:
     for kind in ("teacher", "generator", "sampling"):
         if kind in main and run[kind] not in (None, main[kind]):
             return False
-    # The name of the training stands last in the variant, which only students have.
-    training = (run["variant"] or "").rpartition(".")[2] if run["student"] else ""
+    training = parse_variant(run["variant"]).training if run["student"] else ""
     return "training" not in main or training in ("", main["training"])
 
 

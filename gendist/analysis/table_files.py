@@ -8,7 +8,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from gendist.io import escape
-from gendist.io.files import write_text
+from gendist.io.atomic_files import write_text
 from gendist.io.parquet import write_parquet
 from gendist.io.provenance import Provenance
 

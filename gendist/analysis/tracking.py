@@ -13,7 +13,8 @@ import yaml
 
 from gendist import __version__
 from gendist.analysis.metrics_table import Run, read_runs
-from gendist.io.files import write_json
+from gendist.io.json_files import write_json
+from gendist.naming import parse_variant
 
 log = logging.getLogger(__name__)
 
@@ -77,7 +78,7 @@ def track_runs(metrics: Path, run_config: Path, uri: str, experiment: str, targe
 def entry_of(run: Run, config: Mapping[str, Any]) -> Entry:
     """Turn a row of the tidy table into an entry, with the settings that its names stand for."""
     params = {name: str(run[name]) for name in (*NAMES, *COUNTS) if run.get(name) is not None}
-    training = (run["variant"] or "").rpartition(".")[2] if run["student"] else None
+    training = parse_variant(run["variant"]).training if run["student"] else None
     named = [(kind, section, run[kind]) for kind, section in SECTIONS.items()]
     for kind, section, name in [*named, ("training", "trainings", training)]:
         for key, value in config[section].get(name, {}).items() if name else ():

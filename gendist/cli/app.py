@@ -19,7 +19,7 @@ from gendist.cli.predict import predict
 from gendist.cli.push import push
 from gendist.cli.run import run
 from gendist.cli.status import status
-from gendist.errors import DEBUG, GendistError, unexpected
+from gendist.errors import DEBUG_VARIABLE, GendistError, describe_unexpected
 
 app = typer.Typer(
     help="Distil a one-megabyte text classifier from about 100 labelled texts per class.",
@@ -61,7 +61,7 @@ app.command()(push)
 
 def main() -> None:
     """Run the command; an error is one line and status 1, unless a traceback is asked for."""
-    debug = "--debug" in sys.argv or bool(os.environ.get(DEBUG))
+    debug = "--debug" in sys.argv or bool(os.environ.get(DEBUG_VARIABLE))
     try:
         app()
     except GendistError as error:
@@ -71,4 +71,4 @@ def main() -> None:
     except Exception as error:
         if debug:
             raise
-        sys.exit(f"error: {unexpected(error)} (gendist --debug … shows where)")
+        sys.exit(f"error: {describe_unexpected(error)} (gendist --debug … shows where)")

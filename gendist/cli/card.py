@@ -24,7 +24,7 @@ def card(
     require_extra("study")
     from gendist.analysis.cards.write import write_cards
     from gendist.config import load_study
-    from gendist.launcher.checkout import require_config
+    from gendist.launcher.snakemake_command import require_config
 
     study = load_study(require_config(config))
     for name in study.datasets if dataset is None else [dataset]:

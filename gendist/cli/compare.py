@@ -47,13 +47,13 @@ def _show(header: list[str], rows: list[list[str]], below: str) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    from gendist.io.escape import one_line
+    from gendist.io.escape import collapse_whitespace
 
     table = Table(box=box.SIMPLE_HEAD)
     for place, name in enumerate(header):
         table.add_column(Text(name), justify="right" if place > 2 else "left", overflow="fold")
     for row in rows:
-        table.add_row(*(Text(one_line(cell)) for cell in row))
+        table.add_row(*(Text(collapse_whitespace(cell)) for cell in row))
     console = Console()
     # A table in a file or pipe is as wide as it needs to be; a terminal folds it.
     console = console if console.is_terminal else Console(width=max(200, console.width))

@@ -9,7 +9,7 @@ import typer
 
 from gendist.cli.extras import require_extra
 from gendist.errors import GendistError
-from gendist.io.atomic import whole_folder
+from gendist.io.atomic_files import atomic_folder
 
 
 def export(
@@ -30,8 +30,8 @@ def export(
     """
     require_extra("study")
     from gendist.config import load_study
-    from gendist.launcher.checkout import require_config, ways_to_run
-    from gendist.launcher.run import run_jobs
+    from gendist.launcher.snakemake_command import require_config, scheduling_arguments
+    from gendist.launcher.study_run import run_jobs
 
     path = require_config(config)
     study = load_study(path)
@@ -43,11 +43,11 @@ def export(
     for copy in copies:
         _require_replaceable(copy)
     targets = [str(folder / "gendist-model.json") for folder in folders]
-    status = run_jobs(path, study, [*ways_to_run(cores, None), "--", *targets])
+    status = run_jobs(path, study, [*scheduling_arguments(cores, None), "--", *targets])
     if status:
         raise typer.Exit(status)
     for copy, folder in copies.items():
-        with whole_folder(copy) as part:
+        with atomic_folder(copy) as part:
             shutil.copytree(folder, part, dirs_exist_ok=True)
     for folder in copies or folders:
         typer.echo(_summary(folder))

@@ -62,15 +62,15 @@ def init(
         write_study,
     )
     from gendist.cli.own_data.unlabelled import FEWEST
-    from gendist.config.dataset import Dataset
-    from gendist.io.delimited import Reading
+    from gendist.config.dataset_settings import Dataset
+    from gendist.io.delimited_files import ReadOptions
 
     if encoding is not None:
         try:
             Dataset(train="a", test="b", encoding=encoding)
         except ValueError:
             raise GendistError(f"--encoding '{encoding}' is not known; accepted: utf-8, utf-16, cp1252, …") from None
-    reading = Reading(encoding or "utf-8", delimiter_of(delimiter), quoting.value, header)
+    reading = ReadOptions(encoding or "utf-8", delimiter_of(delimiter), quoting.value, header)
     chosen = dataset_name(out or data) if name is None else name
     if not may_be_name(chosen):
         raise GendistError(

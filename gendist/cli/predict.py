@@ -58,13 +58,13 @@ def predict(
     Example: `gendist predict model/ reviews.csv -o labels.csv`
     """
     require_extra("predict")
-    from gendist.io.delimited import Reading
+    from gendist.io.delimited_files import ReadOptions
     from gendist.predict.classifier import TextClassifier
     from gendist.predict.read import Source
     from gendist.predict.run import predict_file
 
     classifier = TextClassifier.load(model, int8, threads)
-    reading = Reading(encoding, delimiter_of(delimiter), quoting.value, header)
+    reading = ReadOptions(encoding, delimiter_of(delimiter), quoting.value, header)
     kept = None if keep == ["all"] else keep or []
     trained_on, separator = classifier.text_columns, classifier.separator
     source = Source(file, text or None, trained_on, separator, reading, file_format, kept)

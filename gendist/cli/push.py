@@ -36,7 +36,7 @@ def push(
     from gendist.analysis.cards import push as parcels
     from gendist.config import load_study
     from gendist.errors import GendistError
-    from gendist.launcher.checkout import require_config
+    from gendist.launcher.snakemake_command import require_config
 
     parcel = parcels.pack(load_study(require_config(config)), dataset, kind.value)
     folder = parcels.as_folder(to) if to else None

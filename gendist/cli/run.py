@@ -28,9 +28,9 @@ def run(
     if profile in NEEDED:  # the extra of a cluster has its profile's name
         require_extra(profile)
     from gendist.config import load_study
-    from gendist.launcher.checkout import NO_EXPORT, require_config, ways_to_run
-    from gendist.launcher.run import run_study
-    from gendist.launcher.status import show_status
+    from gendist.launcher.snakemake_command import NO_EXPORT, require_config, scheduling_arguments
+    from gendist.launcher.study_run import run_study
+    from gendist.launcher.study_status import show_status
 
     further = [argument for argument in context.args if argument != "--"]
     if config is not None and str(config).startswith("-"):  # gendist run -- --forceall: no config was named
@@ -42,4 +42,4 @@ def run(
     if dry_run:
         show_status(path, study, further)
         return
-    raise typer.Exit(run_study(path, study, ways_to_run(cores, profile, further)))
+    raise typer.Exit(run_study(path, study, scheduling_arguments(cores, profile, further)))

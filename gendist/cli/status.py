@@ -19,8 +19,8 @@ def status(
     """
     require_extra("study")
     from gendist.config import load_study
-    from gendist.launcher.checkout import require_config
-    from gendist.launcher.status import show_status
+    from gendist.launcher.snakemake_command import require_config
+    from gendist.launcher.study_status import show_status
 
     path = require_config(config)
     show_status(path, load_study(path))

@@ -1,4 +1,4 @@
-"""Which architectures there are, found without loading one: a config is checked before PyTorch is wanted."""
+"""Names of the registered student architectures, found without importing PyTorch."""
 
 import re
 import sys
@@ -10,14 +10,14 @@ REGISTERED = re.compile(r"""^@register\(\s*["']([^"']+)["']""", re.MULTILINE)
 
 
 def architectures() -> list[str]:
-    """Return the names that modules of the folder register, and those registered by running code."""
-    named = {name for file in FOLDER.glob("*.py") for name in REGISTERED.findall(file.read_text(encoding="utf-8"))}
+    """Return the names registered by the modules in ``FOLDER``, and at run time."""
+    declared = {name for file in FOLDER.glob("*.py") for name in REGISTERED.findall(file.read_text(encoding="utf-8"))}
     registry = sys.modules.get("gendist.stages.students.architectures.registry")
-    return sorted(named | set(getattr(registry, "ARCHITECTURES", ())))
+    return sorted(declared | set(getattr(registry, "ARCHITECTURES", ())))
 
 
 def unknown_architecture(name: str) -> str | None:
-    """Say what is wrong with a name, or return None."""
+    """Return an error message for an unknown architecture, or None."""
     known = architectures()
     if name in known:
         return None

@@ -1,4 +1,4 @@
-"""The whole config as one typed model."""
+"""The study: the whole config as one typed model."""
 
 import re
 from collections.abc import Mapping
@@ -7,15 +7,15 @@ from typing import Annotated, Any
 from pydantic import Field, StrictBool, field_validator, model_validator
 
 from gendist.config.architecture_names import unknown_architecture
-from gendist.config.base import Device, Name, Seed, Settings, expanded
-from gendist.config.dataset import Dataset
-from gendist.config.export import Export
-from gendist.config.generator import POCKET, Generator
-from gendist.config.sampling import Sampling
-from gendist.config.student import PAPER, Student, Training
-from gendist.config.teacher import MINILM, Teacher
-from gendist.config.tracking import Tracking
-from gendist.naming import BASELINES, TEACHER, WITH_UNLABELLED, System, parse_system
+from gendist.config.base_settings import Device, Name, Seed, Settings, expand_home
+from gendist.config.dataset_settings import Dataset
+from gendist.config.export_settings import Export
+from gendist.config.generator_settings import POCKET, Generator
+from gendist.config.sampling_settings import Sampling
+from gendist.config.student_settings import PAPER_TRAINING, Student, Training
+from gendist.config.teacher_settings import MINILM, Teacher
+from gendist.config.tracking_settings import Tracking
+from gendist.naming import BASELINES, TEACHER, WITH_UNLABELLED, System, parse_system, student_of
 
 PAPER_COUNTS = (500, 1000, 2500, 5000, 10_000, 25_000)
 PAPER_SYSTEMS = (
@@ -41,7 +41,7 @@ GENERAL_SYSTEMS = (
     "kim-general+gendist",
     "res-general+gendist",
 )
-"""Further rows of Table 1 by default: students that start from general distillation."""
+"""Default rows of Table 1 after the paper's: students initialised by general distillation."""
 
 UNLABELLED_SYSTEMS = (
     "kim+unlabelled",
@@ -51,34 +51,35 @@ UNLABELLED_SYSTEMS = (
     "res+gendist+unlabelled",
     "kim-general+gendist+unlabelled",
 )
-"""Further rows of Table 1 by default, where a dataset has unlabelled rows."""
+"""Default rows of Table 1 if a dataset has unlabelled rows."""
 
-SHARDS = 100_000
-"""Shards have numbers of five digits."""
-SEEDS = 1000
-FOLDERS = ("costs", "embeddings", "figures", "logs", "pocket", "tables", "tracking")
-"""Folders of the results that belong to no dataset."""
+MAX_SHARDS = 100_000
+"""Shard numbers have five digits."""
+MAX_SEEDS = 1000
+"""Maximum number of seeds."""
+RESERVED_FOLDERS = ("costs", "embeddings", "figures", "logs", "pocket", "tables", "tracking")
+"""Folders of the results that are not datasets."""
 
 
 class Study(Settings):
-    """A study: datasets, models, and the systems that are compared.
+    """A study: datasets, models, and the systems to compare.
 
-    The first entry of `generators`, `samplings`, `teachers` and `trainings` is the one
-    that Tables 1 and 2 and Figure 2 use; further ones are named variants.
+    The first entry of `generators`, `samplings`, `teachers` and `trainings` is the main one, used by Tables 1 and 2 and
+    Figure 2; further entries are variants.
     """
 
     datasets: Annotated[dict[Name, Dataset], Field(min_length=1)]
     """Datasets by name."""
     generators: Annotated[dict[Name, Generator], Field(min_length=1)] = {"pocket": POCKET}
-    """Generators by name; by default the embedded one."""
+    """Generators by name; by default, the embedded one."""
     samplings: Annotated[dict[Name, Sampling], Field(min_length=1)] = {
         "nucleus": Sampling(top_p=0.95),
         "full": Sampling(),
         "cool": Sampling(temperature=0.7),
     }
-    """Sampling strategies by name; those after the first appear in the sampling comparison. `full` is the paper's."""
+    """Sampling strategies by name; the sampling comparison compares all of them. `full` is the paper's."""
     teachers: Annotated[dict[Name, Teacher], Field(min_length=1)] = {"minilm": MINILM}
-    """Teachers by name; by default the embedded one."""
+    """Teachers by name; by default, the embedded one."""
     students: Annotated[dict[Name, Student], Field(min_length=1)] = {
         "kim": Student(),
         "res": Student(architecture="res"),
@@ -88,26 +89,26 @@ class Study(Settings):
         "kim-general": Student(init="general"),
         "res-general": Student(architecture="res", init="general"),
     }
-    """Students by name; `bilstm` and `bag` run where `systems` names them."""
+    """Students by name; `bilstm` and `bag` run only if `systems` lists them."""
     trainings: Annotated[dict[Name, Training], Field(min_length=1)] = {
         "default": Training(),
-        "paper": PAPER,
+        "paper": PAPER_TRAINING,
     }
-    """Ways of training the students, by name."""
+    """Training settings of the students, by name."""
     systems: Annotated[list[str], Field(min_length=1)] = [*PAPER_SYSTEMS, *GENERAL_SYSTEMS]
-    """Rows of Table 1: `tfidf-svm`, `fasttext`, `teacher`, a student, or a student + a regime; off by default are
-    `encoder-lr` and, with the extras of these names installed, `model2vec` and `setfit` (docs/baselines.md). Where a
-    dataset has `unlabelled` rows, `kim` and `res` with `+unlabelled` and `+gendist+unlabelled` follow by default."""
+    """Rows of Table 1: `tfidf-svm`, `fasttext`, `teacher`, a student, or a student + a regime. Optional: `encoder-lr`,
+    and `model2vec` and `setfit` with the extras of these names (docs/baselines.md). If a dataset has `unlabelled` rows,
+    the default includes students with `+unlabelled` and `+gendist+unlabelled`."""
     curve_student: Name = "kim"
     """Student of Figure 2, Table 2 and the sampling comparison."""
     counts: list[Annotated[int, Field(ge=1)]] = list(PAPER_COUNTS)
-    """Synthetic rows along Figure 2; those above a dataset's `synthetic` are left out, which is itself added."""
+    """Synthetic row counts of Figure 2. A dataset's `synthetic` is added, and larger counts are omitted."""
     sampling_rows: Annotated[int, Field(ge=1)] = 1000
     """Synthetic rows of the sampling comparison, at most a dataset's `synthetic`."""
-    seeds: Annotated[list[Seed], Field(min_length=1)] | Annotated[int, Field(ge=1, le=SEEDS)] = 5
-    """Seeds of the students: a number of them, or a list."""
+    seeds: Annotated[list[Seed], Field(min_length=1)] | Annotated[int, Field(ge=1, le=MAX_SEEDS)] = 5
+    """Seeds of the students: their number, or a list."""
     shard_rows: Annotated[int, Field(ge=1)] = 500
-    """Rows in a shard: the unit of generation and scoring jobs."""
+    """Rows per shard, the unit of generation and scoring jobs."""
     device: Device = "auto"
     """Where language models are finetuned, generate and score: on a GPU if the machine has one, each job on a free one
     of its own; `cpu` never; `gpu` or not at all. Changing it reruns nothing that is finished."""
@@ -119,42 +120,42 @@ class Study(Settings):
     """Whether one job generates ten shards, and another scores them: enough rows to fill a GPU, whose start-up is paid
     once. Rows and files stay as they are; a pool is filled up to a multiple of ten shards (docs/clusters.md)."""
     export: Export = Export()
-    """The student to deploy: whether it is exported, and how it is chosen."""
+    """Export of the student to deploy."""
     tracking: Tracking = Tracking()
-    """Where finished runs are entered besides the results."""
+    """Experiment tracking of finished runs."""
     results: Annotated[str, Field(max_length=1000, json_schema_extra={"pattern": r"^[^\s{}\x00-\x1f]+$"})] = "results"
-    """Folder of everything that the study writes; `~` is the home folder."""
+    """Output folder; `~` is the home folder."""
 
     @field_validator("results")
     @classmethod
-    def _usable_path(cls, value: str) -> str:
-        path = expanded(value)
+    def _check_results_path(cls, value: str) -> str:
+        path = expand_home(value)
         if not re.fullmatch(r"[^\s{}\x00-\x1f]+", path):
             found = f" (here '{path}')" if path != value else ""
             raise ValueError(
-                f"expected a path without spaces, braces and control characters{found}, which Snakemake and shells "
-                "would take for something else"
+                f"expected a path without spaces, braces and control characters{found}, which are special in Snakemake "
+                "and shells"
             )
         return path
 
     @model_validator(mode="before")
     @classmethod
     def _default_systems(cls, content: Any) -> Any:
-        """Take the default rows of Table 1 that the config's students and datasets allow."""
+        """Set the default rows of Table 1 that the config's students and datasets allow."""
         if not isinstance(content, Mapping) or "systems" in content:
             return content
         datasets = content.get("datasets")
         entries = datasets.values() if isinstance(datasets, Mapping) else ()
         with_unlabelled = any(_value(entry, "unlabelled") is not None for entry in entries)
-        further = [*GENERAL_SYSTEMS, *(UNLABELLED_SYSTEMS if with_unlabelled else ())]
+        extra = [*GENERAL_SYSTEMS, *(UNLABELLED_SYSTEMS if with_unlabelled else ())]
         students = content.get("students")
         if isinstance(students, Mapping):
-            further = [name for name in further if name.partition("+")[0] in (*students, "kim", "res")]
-        return {**content, "systems": [*PAPER_SYSTEMS, *further]}
+            extra = [name for name in extra if student_of(name) in (*students, "kim", "res")]
+        return {**content, "systems": [*PAPER_SYSTEMS, *extra]}
 
     @model_validator(mode="after")
-    def _known_names(self) -> "Study":
-        self._require_apart()
+    def _check_names(self) -> "Study":
+        self._check_name_collisions()
         for name, student in self.students.items():
             if problem := unknown_architecture(student.architecture):
                 raise ValueError(f"students.{name}.architecture: {problem}")
@@ -166,64 +167,68 @@ class Study(Settings):
             except ValueError as error:
                 raise ValueError(f"export.systems: {error}") from None
             if chosen.student is None:
-                raise ValueError(f"export.systems: '{system}' is no student; name some such as kim+gendist")
-        self._require_unlabelled()
-        self._require_rows_apart()
+                raise ValueError(f"export.systems: '{system}' is not a student; use names such as kim+gendist")
+        self._check_unlabelled()
+        self._check_rows_files()
         if self.curve_student not in self.students:
             raise ValueError(f"curve_student '{self.curve_student}' is not one of students: {', '.join(self.students)}")
-        for names, what in (
+        for names, key in (
             (self.systems, "systems"),
             (self.counts, "counts"),
             (self.seed_list, "seeds"),
             (self.export.systems or [], "export.systems"),
         ):
             if len(set(names)) < len(names):
-                raise ValueError(f"{what} names an entry twice: {', '.join(map(str, names))}")
+                raise ValueError(f"{key} repeats an entry: {', '.join(map(str, names))}")
         for name, dataset in self.datasets.items():
-            if dataset.synthetic > SHARDS * self.shard_rows:
+            if dataset.synthetic > MAX_SHARDS * self.shard_rows:
                 raise ValueError(
-                    f"datasets.{name}.synthetic is {dataset.synthetic}, which is more than {SHARDS:,} shards of "
+                    f"datasets.{name}.synthetic is {dataset.synthetic}, which is more than {MAX_SHARDS:,} shards of "
                     f"{self.shard_rows} rows; raise shard_rows"
                 )
         return self
 
-    def _require_apart(self) -> None:
-        """Refuse names that would mean two things, or share a folder where case does not count."""
+    def _check_name_collisions(self) -> None:
+        """Reject names that are ambiguous, or that would share a folder on a case-insensitive file system."""
         for section in ("datasets", "generators", "samplings", "teachers", "students", "trainings"):
             seen: dict[str, str] = {}
             for name in getattr(self, section):
                 other = seen.setdefault(name.lower(), name)
                 if other != name:
-                    raise ValueError(f"{section}: '{other}' and '{name}' differ in case alone, which some disks ignore")
+                    raise ValueError(
+                        f"{section}: '{other}' and '{name}' differ only in case, which some file systems ignore"
+                    )
         for name in self.datasets:
-            if name.lower() in FOLDERS:
-                raise ValueError(f"datasets: '{name}' is a folder of the results that belongs to no dataset; rename it")
+            if name.lower() in RESERVED_FOLDERS:
+                raise ValueError(f"datasets: '{name}' is a reserved folder of the results; rename it")
         for name in self.students:
             if name in (*BASELINES, TEACHER):
                 raise ValueError(f"students: '{name}' is the name of another system; rename the student")
 
-    def _require_unlabelled(self) -> None:
-        """Refuse systems of unlabelled rows where no dataset has any, and exports that leave a dataset without one."""
-        lacking = [name for name, dataset in self.datasets.items() if dataset.unlabelled is None]
+    def _check_unlabelled(self) -> None:
+        """Reject systems that need unlabelled rows if no dataset has any, and exports without a candidate for a
+        dataset.
+        """
+        without = [name for name, dataset in self.datasets.items() if dataset.unlabelled is None]
         for key, systems in (("systems", self.systems), ("export.systems", self.export.systems or [])):
             parsed = [parse_system(name, self.students) for name in systems]
-            wanting = [system.name for system in parsed if system.regime in WITH_UNLABELLED]
-            nowhere = len(lacking) == len(self.datasets)
-            if wanting and lacking and (nowhere or (key == "export.systems" and len(wanting) == len(parsed))):
-                raise ValueError(f"{key}: '{wanting[0]}' needs 'unlabelled' (a file), not set in datasets.{lacking[0]}")
+            needing = [system.name for system in parsed if system.regime in WITH_UNLABELLED]
+            none_has = len(without) == len(self.datasets)
+            if needing and without and (none_has or (key == "export.systems" and len(needing) == len(parsed))):
+                raise ValueError(f"{key}: '{needing[0]}' needs 'unlabelled' (a file), not set in datasets.{without[0]}")
 
-    def _require_rows_apart(self) -> None:
-        """Refuse one file of given rows for several datasets."""
+    def _check_rows_files(self) -> None:
+        """Reject one file of given rows for several datasets."""
         for name, generator in self.generators.items():
             if generator.rows is not None and len(self.datasets) > 1 and "{dataset}" not in generator.rows:
                 raise ValueError(
                     f"generators.{name}.rows: one file for {len(self.datasets)} datasets; put {{dataset}} into its "
-                    "name, which stands for the dataset's"
+                    "name, which is replaced by the dataset's name"
                 )
 
     @property
     def seed_list(self) -> list[int]:
-        """The seeds, one by one."""
+        """The seeds as a list."""
         return list(range(self.seeds)) if isinstance(self.seeds, int) else list(self.seeds)
 
     @property
@@ -256,32 +261,32 @@ class Study(Settings):
 
     @property
     def training(self) -> str:
-        """Name of the main way of training."""
+        """Name of the main training."""
         return next(iter(self.trainings))
 
     @property
     def compared_samplings(self) -> list[str]:
-        """Names of the samplings that are compared; none of a single one, or where the main generator has `rows`."""
+        """Names of the samplings in the comparison; empty for a single one, or if the main generator has `rows`."""
         given = self.generators[self.generator].rows is not None
         return [] if given or len(self.samplings) == 1 else list(self.samplings)
 
     @property
     def with_unlabelled(self) -> list[str]:
-        """Names of the datasets that have unlabelled rows."""
+        """Names of the datasets with unlabelled rows."""
         return [name for name, dataset in self.datasets.items() if dataset.unlabelled is not None]
 
     def curve_counts(self, dataset: str) -> list[int]:
         """Synthetic counts of Figure 2 for one dataset, ascending, its full count last."""
-        return self._counts_to(self.datasets[dataset].synthetic)
+        return self._counts_up_to(self.datasets[dataset].synthetic)
 
     def unlabelled_counts(self, dataset: str) -> list[int]:
         """Unlabelled counts of the figure of rows for one dataset, ascending, its full count last."""
-        return self._counts_to(self.datasets[dataset].n_unlabelled)
+        return self._counts_up_to(self.datasets[dataset].n_unlabelled)
 
-    def _counts_to(self, full: int) -> list[int]:
+    def _counts_up_to(self, full: int) -> list[int]:
         return sorted({c for c in self.counts if c < full} | {full})
 
 
 def _value(entry: Any, key: str) -> Any:
-    """Return a value of an entry that is a mapping or a model already."""
+    """Return a value of an entry, which is a mapping or a model."""
     return entry.get(key) if isinstance(entry, Mapping) else getattr(entry, key, None)

@@ -1,7 +1,6 @@
-"""A config file read with care: one mapping of plain values, and nothing that is left to guess.
+"""Strict reader of YAML configs: one mapping of plain values.
 
-PyYAML's safe loader makes no objects, but takes the last of two equal keys without a word, and lets
-a few lines of anchors stand for gigabytes.
+PyYAML's safe loader creates no objects, but silently accepts repeated keys and anchors that expand to gigabytes.
 """
 
 import reprlib
@@ -11,22 +10,22 @@ from typing import Any
 import yaml
 
 from gendist.errors import GendistError
-from gendist.io.regular_files import require_regular
+from gendist.io.regular_files import require_regular_file
 
-MOST_BYTES = 1_000_000
-MOST_VALUES = 100_000
-"""Values of a config with its anchors written out."""
-TEMPLATE = "__use_yte__"
-"""With this key Snakemake takes a config for a template and runs the Python in it."""
+MAX_BYTES = 1_000_000
+MAX_VALUES = 100_000
+"""Most values in a config, with anchors expanded."""
+TEMPLATE_KEY = "__use_yte__"
+"""Key that makes Snakemake execute the Python code in a config (YTE template)."""
 
-# Looks at no more of a value than is shown.
-_quick = reprlib.Repr()
-_quick.maxstring = _quick.maxother = 80
-_quick.maxlist = _quick.maxdict = 8
+# Bounded, so that a huge value is not formatted in full.
+_repr = reprlib.Repr()
+_repr.maxstring = _repr.maxother = 80
+_repr.maxlist = _repr.maxdict = 8
 
 
 class _Loader(yaml.SafeLoader):
-    """The safe loader, without keys that stand twice and without anchors that multiply."""
+    """Safe loader that rejects repeated keys and anchors that expand without bound."""
 
     def get_single_node(self) -> Any:
         node = super().get_single_node()
@@ -35,10 +34,10 @@ class _Loader(yaml.SafeLoader):
         return node
 
     def _count(self, node: yaml.Node, counted: dict[int, int]) -> int:
-        """Return the values that a node stands for, those behind anchors each time."""
+        """Return the number of values in a node, with anchors expanded."""
         if id(node) in counted:
             if not counted[id(node)]:
-                raise yaml.constructor.ConstructorError(None, None, "an anchor holds itself", node.start_mark)
+                raise yaml.constructor.ConstructorError(None, None, "an anchor contains itself", node.start_mark)
             return counted[id(node)]
         counted[id(node)] = 0
         total = 1
@@ -46,8 +45,8 @@ class _Loader(yaml.SafeLoader):
             total += sum(self._count(part, counted) for pair in node.value for part in pair)
         elif isinstance(node, yaml.SequenceNode):
             total += sum(self._count(part, counted) for part in node.value)
-        if total > MOST_VALUES:
-            raise yaml.constructor.ConstructorError(None, None, f"more than {MOST_VALUES:,} values", node.start_mark)
+        if total > MAX_VALUES:
+            raise yaml.constructor.ConstructorError(None, None, f"more than {MAX_VALUES:,} values", node.start_mark)
         counted[id(node)] = total
         return total
 
@@ -56,7 +55,7 @@ class _Loader(yaml.SafeLoader):
         for key, _ in node.value:
             if isinstance(key, yaml.ScalarNode) and key.tag != "tag:yaml.org,2002:merge":
                 if (key.tag, key.value) in seen:
-                    problem = f"key '{key.value}' stands twice in one section"
+                    problem = f"key '{key.value}' appears twice in one section"
                     raise yaml.constructor.ConstructorError(None, None, problem, key.start_mark)
                 seen.add((key.tag, key.value))
         return super().construct_mapping(node, deep)
@@ -66,10 +65,10 @@ def read_config(path: Path) -> dict[Any, Any]:
     """Read a config file.
 
     Raises:
-        GendistError: if it is no file of UTF-8, no YAML or no mapping, a key stands twice in it, or it is a template.
+        GendistError: if it is not a UTF-8 YAML file with one mapping, repeats a key, or is a template.
     """
-    if require_regular(path, what="config file") > MOST_BYTES:
-        raise GendistError(f"{path}: larger than {MOST_BYTES:,} bytes; expected a config")
+    if require_regular_file(path, what="config file") > MAX_BYTES:
+        raise GendistError(f"{path}: larger than {MAX_BYTES:,} bytes, the limit of a config")
     try:
         content = yaml.load(Path(path).read_text(encoding="utf-8-sig"), _Loader)
     except UnicodeDecodeError as error:
@@ -84,16 +83,16 @@ def read_config(path: Path) -> dict[Any, Any]:
         problem = getattr(error, "problem", None) or str(error).splitlines()[0]
         raise GendistError(f"{path}{where}: not valid YAML ({problem})") from None
     except (ValueError, TypeError, AttributeError, OverflowError, KeyError) as error:
-        # What looks like a date or a number and is none, such as 2020-13-45.
-        raise GendistError(f"{path}: holds a value that YAML cannot read ({error}); put text in quotes") from None
+        # An invalid date or number, such as 2020-13-45.
+        raise GendistError(f"{path}: contains a value that YAML cannot read ({error}); put text in quotes") from None
     if not isinstance(content, dict):
-        raise GendistError(f"{path}: expected a mapping with at least 'datasets', got {shown(content)}")
-    if TEMPLATE in content:
-        raise GendistError(f"{path}: key '{TEMPLATE}' makes a program of a config; only plain YAML is accepted")
+        raise GendistError(f"{path}: expected a mapping with at least 'datasets', got {short_repr(content)}")
+    if TEMPLATE_KEY in content:
+        raise GendistError(f"{path}: key '{TEMPLATE_KEY}' makes the config a program; only plain YAML is accepted")
     return content
 
 
-def shown(value: object, limit: int = 60) -> str:
-    """Return a value as a message shows it."""
-    text = _quick.repr(value)
+def short_repr(value: object, limit: int = 60) -> str:
+    """Return a shortened ``repr`` for messages."""
+    text = _repr.repr(value)
     return text if len(text) <= limit else text[: limit - 1] + "…"

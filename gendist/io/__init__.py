@@ -1,1 +1,1 @@
-"""Files: written whole or not at all, with provenance; read by one reader per format. Neither torch nor Snakemake."""
+"""File formats, atomic writes, checksums and provenance; imports neither torch nor Snakemake."""

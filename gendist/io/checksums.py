@@ -1,4 +1,4 @@
-"""Content hashes kept beside weights, and compared before they are used: a flipped bit would else go unnoticed."""
+"""Checksums stored with model weights and verified before use: a flipped bit would otherwise go unnoticed."""
 
 import hashlib
 import json
@@ -6,70 +6,81 @@ from functools import lru_cache
 from pathlib import Path
 
 from gendist.errors import GendistError
-from gendist.io.provenance import FILE, file_hashes
+from gendist.io.provenance import PROVENANCE_FILE, file_hashes
 
 CONTENT = "content"
-"""Key of the hash of all tensors in the JSON record of a safetensors header."""
+"""Key of the checksum of all tensors, in the JSON record of a safetensors header."""
 
 
-def sealed(tensors: bytes, record: str) -> str:
-    """Add the hash of tensors (as a safetensors file) to a JSON record that goes into the header of such a file."""
-    return json.dumps({**json.loads(record), CONTENT: _hash(_data(tensors)[1])}, sort_keys=True, ensure_ascii=False)
+def with_checksum(tensors: bytes, record: str) -> str:
+    """Return the JSON record of a safetensors header with the checksum of the tensors added.
+
+    Args:
+        tensors: a serialised safetensors file.
+        record: a JSON object.
+    """
+    checksum = _sha256(_split(tensors)[1])
+    return json.dumps({**json.loads(record), CONTENT: checksum}, sort_keys=True, ensure_ascii=False)
 
 
-def require_intact_tensors(path: Path) -> None:
-    """Compare the tensors of a safetensors file with the hash in its header; one without a hash passes.
+def verify_tensors(path: Path) -> None:
+    """Verify the tensors of a safetensors file against the checksum in its header; a file without one passes.
 
     Raises:
-        GendistError: if the file is missing, cut short, or not what was written.
+        GendistError: if the file is missing, truncated, or does not match.
     """
     try:
-        header, data = _data(Path(path).read_bytes())
+        header, tensors = _split(Path(path).read_bytes())
         records = [json.loads(value) for value in header.get("__metadata__", {}).values() if value.startswith("{")]
     except FileNotFoundError:
         raise GendistError(f"{path}: no such file") from None
     except (OSError, ValueError, AttributeError) as error:
         raise GendistError(f"{path}: damaged ({str(error).splitlines()[0]}); delete it and run again") from None
-    found = _hash(data)
+    found = _sha256(tensors)
     if any(record.get(CONTENT, found) != found for record in records):
-        raise GendistError(f"{path}: damaged (not the weights that its header names); delete it and run again")
+        raise GendistError(f"{path}: damaged (checksum mismatch); delete it and run again")
 
 
-def _data(tensors: bytes) -> tuple[dict[str, dict[str, str]], bytes]:
-    start = 8 + int.from_bytes(tensors[:8], "little")
-    if not 8 < start <= len(tensors):
-        raise ValueError("it is cut short")
-    return json.loads(tensors[8:start]), tensors[start:]
+def _split(content: bytes) -> tuple[dict[str, dict[str, str]], bytes]:
+    """Return the header and the tensors' bytes of a safetensors file."""
+    start = 8 + int.from_bytes(content[:8], "little")
+    if not 8 < start <= len(content):
+        raise ValueError("truncated")
+    return json.loads(content[8:start]), content[start:]
 
 
-def _hash(content: bytes) -> str:
+def _sha256(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-def require_intact_folder(folder: Path) -> None:
-    """Compare the files of a model folder with the hashes in its ``gendist.json``; one without any passes.
+def verify_folder(folder: Path) -> None:
+    """Verify the files of a model folder against its ``gendist.json``; a folder without checksums passes.
 
     Raises:
-        GendistError: if a file is missing or not what was written.
+        GendistError: if a file is missing or does not match.
     """
     files = sorted(file for file in Path(folder).rglob("*") if file.is_file())
-    # A job loads tokenizer and weights one after the other, and hashes them once.
-    _compare(Path(folder), tuple((file, file.stat().st_size, file.stat().st_mtime_ns) for file in files))
+    # Cached: a job loads the tokenizer and the weights separately, but hashes the folder once.
+    _verify(Path(folder), tuple((file, file.stat().st_size, file.stat().st_mtime_ns) for file in files))
 
 
 @lru_cache
-def _compare(folder: Path, state: tuple[tuple[Path, int, int], ...]) -> None:
+def _verify(folder: Path, state: tuple[tuple[Path, int, int], ...]) -> None:
     try:
-        recorded = json.loads((folder / FILE).read_text(encoding="utf-8")).get("files", {})
+        recorded = json.loads((folder / PROVENANCE_FILE).read_text(encoding="utf-8")).get("files", {})
     except FileNotFoundError:
         return
     except (OSError, ValueError, AttributeError) as error:
         raise GendistError(
-            f"{folder / FILE}: damaged ({str(error).splitlines()[0]}); delete its folder and run again"
+            f"{folder / PROVENANCE_FILE}: damaged ({str(error).splitlines()[0]}); delete its folder and run again"
         ) from None
     found = file_hashes(folder)
     for name, content in recorded.items():
         if name not in found:
-            raise GendistError(f"{folder / name}: no such file, but {FILE} names it; delete its folder and run again")
+            raise GendistError(
+                f"{folder / name}: no such file, but {PROVENANCE_FILE} names it; delete its folder and run again"
+            )
         if found[name] != content:
-            raise GendistError(f"{folder / name}: damaged (not what {FILE} records); delete it and run again")
+            raise GendistError(
+                f"{folder / name}: damaged (checksum differs from {PROVENANCE_FILE}); delete it and run again"
+            )

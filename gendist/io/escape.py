@@ -1,17 +1,16 @@
-"""Escapes for text that nobody has vetted: generated rows, labels, names.
+"""Escapes untrusted text (generated rows, labels, names) for Markdown, CSV and LaTeX.
 
-A generated text may hold anything that its training rows taught, so every table treats
-it as data of the format that it is put into.
+A generated text can contain anything its training rows contained, so every output format escapes it.
 """
 
 import re
 import unicodedata
 
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
-"""What makes a spreadsheet take a cell for a formula, full-width forms included (OWASP, CSV Injection)."""
+"""Characters that make a spreadsheet evaluate a cell as a formula, with full-width forms (OWASP, CSV Injection)."""
 
 BIDI = "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
-"""Marks that can show text in another order than it has."""
+"""Bidirectional control characters, which can change the displayed order of a text."""
 
 _MARKDOWN = str.maketrans(
     {
@@ -35,41 +34,41 @@ _LATEX = str.maketrans(
 )
 
 
-def one_line(text: str) -> str:
-    """Put text on one line: white space becomes single spaces, control and direction marks go."""
+def collapse_whitespace(text: str) -> str:
+    """Replace each run of white space and control characters by a space, and remove bidirectional controls."""
     kept = "".join(" " if unicodedata.category(c) == "Cc" else c for c in text if c not in BIDI)
     return " ".join(kept.split())
 
 
 def markdown(text: str) -> str:
-    """Escape text for a cell of a Markdown table: no markup, HTML, link or further cell comes of it."""
-    escaped = one_line(text).translate(_MARKDOWN)
-    # Bare addresses would become links.
+    """Escape text for a cell of a Markdown table: it cannot add markup, HTML, links or cells."""
+    escaped = collapse_whitespace(text).translate(_MARKDOWN)
+    # Markdown renderers turn bare URLs into links.
     escaped = escaped.replace("://", "&#58;//")
     return re.sub(r"(?i)\b(www)\.", r"\1&#46;", escaped)
 
 
 def csv(text: str) -> str:
-    """Put a single quote before text that a spreadsheet would take for a formula; ``from_csv`` takes it off again."""
+    """Prefix text that a spreadsheet would evaluate with a single quote; ``from_csv`` removes it."""
     return f"'{text}" if _is_formula(text) else text
 
 
 def latex(text: str) -> str:
     """Escape text for LaTeX."""
-    return one_line(text).translate(_LATEX)
+    return collapse_whitespace(text).translate(_LATEX)
 
 
 def from_csv(cell: str) -> str:
-    """Take the quote off again that ``csv`` put before a text."""
+    """Remove the quote that ``csv`` added."""
     return cell[1:] if cell.startswith("'") and _is_formula(cell[1:]) else cell
 
 
 def _is_formula(text: str) -> bool:
-    # Some programs trim the spaces first. Quotes count as spaces, so that a text with one of its own comes back whole.
+    # Some programs strip spaces first. Quotes are stripped too, so that a text with its own leading quote round-trips.
     return text.startswith(FORMULA_STARTS) or text.lstrip(" '\u00a0\u3000").startswith(FORMULA_STARTS)
 
 
 def shorten(text: str, characters: int) -> str:
-    """Cut one-line text to so many characters, an ellipsis included."""
-    text = one_line(text)
+    """Collapse white space, and truncate to at most ``characters``, including the ellipsis."""
+    text = collapse_whitespace(text)
     return text if len(text) <= characters else text[: characters - 1].rstrip() + "…"

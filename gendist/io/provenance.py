@@ -1,7 +1,6 @@
-"""What made a file: input hashes, settings, seed, version and source models.
+"""Provenance of a file: input hashes, settings, seed, package version and source models.
 
-Nothing in it depends on the clock or on where the project lies, so that equal
-inputs give equal bytes.
+It is independent of the clock and of the project's location, so equal inputs give equal bytes.
 """
 
 import hashlib
@@ -13,10 +12,12 @@ from typing import Any
 
 from gendist import __version__
 
-KEY = "gendist"
-FILE = "gendist.json"
-UNHASHED = {FILE, "timing.json"}
-"""Files of a model folder that are no part of the model; a measured time differs from run to run."""
+PROVENANCE_KEY = "gendist"
+"""Metadata key of the record in Parquet and safetensors files."""
+PROVENANCE_FILE = "gendist.json"
+"""File of the record in a model folder."""
+UNHASHED = {PROVENANCE_FILE, "timing.json"}
+"""Files of a model folder that are not part of the model; measured times differ between runs."""
 
 
 def hash_file(path: Path) -> str:
@@ -26,7 +27,7 @@ def hash_file(path: Path) -> str:
 
 
 def hash_folder(path: Path) -> str:
-    """Return one SHA-256 over the names and contents of a folder's files, provenance and times left out."""
+    """Return one SHA-256 over the names and contents of a folder's files, as listed by ``file_hashes``."""
     digest = hashlib.sha256()
     for name, content in file_hashes(path).items():
         digest.update(f"{name} {content}\n".encode())
@@ -34,26 +35,26 @@ def hash_folder(path: Path) -> str:
 
 
 def file_hashes(folder: Path) -> dict[str, str]:
-    """Return the SHA-256 of each file in a folder and those below, provenance, times and hidden files left out."""
+    """Return the SHA-256 of each file below a folder, by relative path; ``UNHASHED`` and hidden files are excluded."""
     files = (file for file in sorted(Path(folder).rglob("*")) if file.is_file() and file.name not in UNHASHED)
     return {file.relative_to(folder).as_posix(): hash_file(file) for file in files if not file.name.startswith(".")}
 
 
 @dataclass(frozen=True)
 class Provenance:
-    """The record that every Parquet file and model folder carries."""
+    """The record stored in every Parquet file and model folder."""
 
     stage: str
     inputs: Mapping[str, str] = field(default_factory=dict)
-    """Name of each input and the hash of its content."""
+    """SHA-256 of each input, by name."""
     settings: Mapping[str, Any] = field(default_factory=dict)
-    """The slice of the config that the stage read."""
+    """The config values that the stage read."""
     seed: int | None = None
     source_models: Mapping[str, str] = field(default_factory=dict)
-    """Name or path of each pretrained model and the hash of its weights, or its hub revision."""
+    """Hash of the weights, or hub revision, of each pretrained model, by name or path."""
 
     def to_record(self) -> dict[str, Any]:
-        """Return the record as plain values."""
+        """Return the record as JSON-compatible values."""
         return {
             "stage": self.stage,
             "version": __version__,
@@ -64,11 +65,11 @@ class Provenance:
         }
 
     def to_json(self) -> str:
-        """Serialise with sorted keys."""
+        """Return the record as JSON with sorted keys."""
         return json.dumps(self.to_record(), sort_keys=True, ensure_ascii=False)
 
     def to_file(self, folder: Path, files: Mapping[str, str] | None = None) -> None:
-        """Write the record as ``gendist.json`` into a model folder, with the hashes of the folder's ``files``."""
+        """Write the record to ``gendist.json`` in a model folder; ``files`` are checksums by relative path."""
         record = self.to_record() | ({"files": dict(files)} if files else {})
         text = json.dumps(record, sort_keys=True, ensure_ascii=False)
-        (Path(folder) / FILE).write_text(text + "\n", encoding="utf-8")
+        (Path(folder) / PROVENANCE_FILE).write_text(text + "\n", encoding="utf-8")

@@ -1,4 +1,4 @@
-"""Whether a path is a file that can be read to its end, told before anything opens it."""
+"""Rejects paths that are not regular files, before anything opens them."""
 
 import stat
 from pathlib import Path
@@ -6,19 +6,19 @@ from pathlib import Path
 from gendist.errors import GendistError
 
 
-def require_regular(path: Path, key: str = "", what: str = "file") -> int:
-    """Refuse what is no regular file: a pipe would be waited for, and a device has no end.
+def require_regular_file(path: Path, key: str = "", what: str = "file") -> int:
+    """Reject folders, FIFOs, sockets and devices: reading a FIFO blocks, and a device may have no end.
 
     Args:
-        path: file of the user's.
-        key: what of the config or the command line named it, for the message.
-        what: what it should be.
+        path: a file named by the user.
+        key: the config key or option that named it, appended to the message.
+        what: the expected kind of file, for the message.
 
     Returns:
-        Its size in bytes.
+        The size in bytes.
 
     Raises:
-        GendistError: if it is missing, a folder, a pipe, a device, or cannot be looked at.
+        GendistError: if it is missing, not a regular file, or not accessible.
     """
     try:
         found = Path(path).stat()

@@ -1,1 +1,1 @@
-"""What surrounds a job: logging, signals, checkpoints, claims of GPUs, running out of memory."""
+"""Services around a job: logging, stop signals, checkpoints, GPU claims, memory."""

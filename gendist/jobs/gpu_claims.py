@@ -1,9 +1,8 @@
-"""One GPU for this process alone, until it ends.
+"""Exclusive claim of one GPU for the lifetime of this process.
 
-A claim is an exclusive `flock` on a file that stands for the device, in a folder common to all
-users and studies of the machine. The kernel drops it when the process dies, however it dies;
-so a file that lies there means nothing, only its lock does, and none is ever removed.
-What is written in the file tells people who holds, or last held, the device.
+A claim is an exclusive `flock` on the GPU's lock file, in a folder shared by all users and studies of the machine.
+The kernel releases it when the process dies, so an unlocked file has no meaning, and lock files are never removed.
+Their content names the current or last owner, for people.
 """
 
 import getpass
@@ -19,74 +18,74 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from gendist.errors import GendistError
-from gendist.jobs.visible_gpus import VISIBLE, Gpu, assigned, visible_gpus
+from gendist.jobs.visible_gpus import VISIBLE_VARIABLE, Gpu, is_gpu_assigned, visible_gpus
 
 log = logging.getLogger(__name__)
 
-FOLDER = "GENDIST_GPU_LOCKS"
-"""Environment variable with a folder for the claims in place of ``DEFAULT_FOLDER``."""
+FOLDER_VARIABLE = "GENDIST_GPU_LOCKS"
+"""Environment variable that overrides ``DEFAULT_FOLDER``."""
 DEFAULT_FOLDER = Path("/tmp/gendist-gpus")
-"""Not tempfile.gettempdir(), which differs between users and jobs; never in a home, which may lie on a network."""
-ANOTHER = f"name a folder on a local disk in which every user may write: {FOLDER}=/path"
-POLL = 0.2
-"""Mean seconds between two looks while all devices are taken."""
-REMIND = 600.0
-"""Seconds between two lines that say who is waited for."""
+"""Not tempfile.gettempdir(), which differs between users and jobs, nor a home folder, which may be on a network."""
+FOLDER_HINT = f"set a folder on a local disk that is writable for every user: {FOLDER_VARIABLE}=/path"
+POLL_SECONDS = 0.2
+"""Mean seconds between two attempts while all GPUs are claimed."""
+LOG_SECONDS = 600.0
+"""Seconds between two log lines while waiting."""
 
-_held: dict[int, tuple[Gpu, FileLock | None]] = {}
-"""This process's device and its lock, by process id: a forked child has neither."""
+_claims: dict[int, tuple[Gpu, FileLock | None]] = {}
+"""The claimed GPU and its lock by process id: a forked child inherits no claim."""
 
 
 def claim_gpu() -> Gpu | None:
-    """Take a free GPU and make it the only one that CUDA sees here; wait while all are taken.
+    """Claim a free GPU and make it the only one visible to CUDA; wait while all are claimed.
 
-    To be called before CUDA starts in this process. The claim ends with the process; asking
-    again gives the same device. Among those who wait for a device, chance decides.
+    Call it before CUDA is initialised. The claim lasts until the process ends; further calls return the same GPU.
+    Waiting processes are served in random order.
 
     Returns:
-        The device; None if there is none.
+        The claimed GPU; None if the machine has none.
 
     Raises:
-        GendistError: if the folder of the claims cannot be used, or as of ``visible_gpus``.
+        GendistError: if the folder of the lock files is not usable; see also ``visible_gpus``.
     """
-    if held := held_gpu():
-        return held
+    if gpu := claimed_gpu():
+        return gpu
     gpus = visible_gpus()
     if not gpus:
         return None
-    if assigned():  # as it is, without waiting; the lock, if it is free, keeps others who choose away
-        gpu, lock = gpus[0], _try(gpus[0])
+    if is_gpu_assigned():  # use it without waiting; the lock, if free, keeps other processes off it
+        gpu, lock = gpus[0], _try_lock(gpus[0])
     else:
-        gpu, lock = _wait_for_one(gpus)
-        os.environ[VISIBLE] = gpu.name
-    _held[os.getpid()] = gpu, lock
+        gpu, lock = _wait_for_gpu(gpus)
+        os.environ[VISIBLE_VARIABLE] = gpu.name
+    _claims[os.getpid()] = gpu, lock
     return gpu
 
 
-def held_gpu() -> Gpu | None:
-    """Return the device that this process has claimed; None if it has none."""
-    gpu, _ = _held.get(os.getpid(), (None, None))
+def claimed_gpu() -> Gpu | None:
+    """Return the GPU that this process has claimed, or None."""
+    gpu, _ = _claims.get(os.getpid(), (None, None))
     return gpu
 
 
-def _wait_for_one(gpus: Sequence[Gpu]) -> tuple[Gpu, FileLock]:
-    told = float("-inf")
+def _wait_for_gpu(gpus: Sequence[Gpu]) -> tuple[Gpu, FileLock]:
+    logged = float("-inf")
     while True:
         for gpu in gpus:
-            if lock := _try(gpu):
+            if lock := _try_lock(gpu):
                 return gpu, lock
-        if time.monotonic() - told > REMIND:
-            told = time.monotonic()
-            log.info("waiting for a GPU; %s", "; ".join(f"{gpu.name}: {holder(gpu)}" for gpu in gpus))
-        time.sleep(random.uniform(0.5, 1.5) * POLL)
+        if time.monotonic() - logged > LOG_SECONDS:
+            logged = time.monotonic()
+            log.info("waiting for a GPU; %s", "; ".join(f"{gpu.name}: {lock_owner(gpu)}" for gpu in gpus))
+        time.sleep(random.uniform(0.5, 1.5) * POLL_SECONDS)
 
 
-def _try(gpu: Gpu) -> FileLock | None:
-    """Take a device's lock, or None if somebody has it."""
-    # Children that are forked close their copy (filelock sees to it), those that are started never get one: a
-    # process that outlives this one holds no device. A soft lock would survive a crash, so there is none.
+def _try_lock(gpu: Gpu) -> FileLock | None:
+    """Acquire a GPU's lock; None if another process has it."""
+    # Forked children close their copy (by filelock), spawned ones never inherit it: a child that outlives this process
+    # does not extend the claim. No fallback to a soft lock, which would survive a crash.
     lock = FileLock(
-        lock_file(gpu), timeout=0, mode=0o666, thread_local=False, fallback_to_soft=False, on_acquired=_sign
+        lock_file(gpu), timeout=0, mode=0o666, thread_local=False, fallback_to_soft=False, on_acquired=_write_owner
     )
     try:
         lock.acquire()
@@ -94,63 +93,65 @@ def _try(gpu: Gpu) -> FileLock | None:
         return None
     except OSError as error:
         raise GendistError(
-            f"{lock_file(gpu)}: this GPU cannot be claimed ({error.strerror or error}); {ANOTHER}"
+            f"{lock_file(gpu)}: this GPU cannot be claimed ({error.strerror or error}); {FOLDER_HINT}"
         ) from None
     return lock
 
 
-def _sign(file: int) -> None:
-    """Write down who has the device; that it cannot be written is no reason not to compute."""
+def _write_owner(file: int) -> None:
+    """Write the owner into the lock file; a failed write is ignored."""
     with suppress(OSError):
         os.ftruncate(file, 0)
-        os.pwrite(file, f"process {os.getpid()} of {_user()} on {os.uname().nodename}: {_what()}\n".encode(), 0)
+        os.pwrite(file, f"process {os.getpid()} of {_user()} on {os.uname().nodename}: {_script_name()}\n".encode(), 0)
 
 
 def _user() -> str:
     try:
         return getpass.getuser()
-    except (OSError, KeyError):  # a container's user without a name
+    except (OSError, KeyError):  # a container user without a name
         return f"user {os.getuid()}"
 
 
-def _what() -> str:
-    # Snakemake runs a copy under a name such as tmpabcdef12.generate_shard.py.
+def _script_name() -> str:
+    # Snakemake runs a copy with a name such as tmpabcdef12.generate_shard.py.
     return Path(sys.argv[0]).stem.rpartition(".")[2] or "python"
 
 
-def holder(gpu: Gpu) -> str:
-    """Return who has a device, for people."""
+def lock_owner(gpu: Gpu) -> str:
+    """Return the owner of a GPU's lock file as text."""
     try:
-        return lock_file(gpu).read_text(encoding="utf-8", errors="replace").strip()[:200] or "somebody"
+        return lock_file(gpu).read_text(encoding="utf-8", errors="replace").strip()[:200] or "unknown process"
     except OSError:
-        return "somebody"
+        return "unknown process"
 
 
 def lock_file(gpu: Gpu) -> Path:
-    """Return the file that stands for a device; its folder is made.
+    """Return the lock file of a GPU; its folder is created.
 
     Raises:
-        GendistError: if the folder cannot be used.
+        GendistError: if the folder is not usable.
     """
     return lock_folder() / f"{gpu.name}.lock"
 
 
 def lock_folder() -> Path:
-    """Make the folder of the claims, in which everybody may make files and nobody remove another's.
+    """Create the folder of the lock files: writable for everybody, with the sticky bit.
 
     Raises:
-        GendistError: if it cannot be made, or is something else.
+        GendistError: if it cannot be created, or is not a folder.
     """
-    folder = Path(os.environ.get(FOLDER) or DEFAULT_FOLDER)
+    folder = Path(os.environ.get(FOLDER_VARIABLE) or DEFAULT_FOLDER)
     before = os.umask(0)
     try:
         folder.mkdir(0o1777)
     except FileExistsError:
         pass
     except OSError as error:
-        raise GendistError(f"{folder}: GPUs cannot be claimed there ({error.strerror}); {ANOTHER}") from None
+        raise GendistError(
+            f"{folder}: cannot create the folder for GPU locks ({error.strerror}); {FOLDER_HINT}"
+        ) from None
     finally:
         os.umask(before)
     if not folder.is_dir() or (folder == DEFAULT_FOLDER and folder.is_symlink()):
-        raise GendistError(f"{folder}: GPUs are claimed in a folder of this name, which this is not; {ANOTHER}")
+        raise GendistError(f"{folder}: not a folder, required for GPU locks; {FOLDER_HINT}")
     return folder

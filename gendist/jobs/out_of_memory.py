@@ -1,22 +1,22 @@
-"""Running out of memory: recognised whichever library says so."""
+"""Detection of out-of-memory errors, and release of memory before a retry."""
 
 import gc
 
 import torch
 
-SAID = ("not enough memory", "DefaultCPUAllocator", "out of memory", "CUBLAS_STATUS_ALLOC_FAILED")
-"""What torch's RuntimeErrors say when an allocation failed."""
+MESSAGES = ("not enough memory", "DefaultCPUAllocator", "out of memory", "CUBLAS_STATUS_ALLOC_FAILED")
+"""Parts of the messages of torch's RuntimeError when an allocation fails."""
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an error means that there was too little memory, on a GPU or a CPU."""
+    """Whether an error means that a GPU or the CPU ran out of memory."""
     if isinstance(error, MemoryError | torch.OutOfMemoryError):
         return True
-    return isinstance(error, RuntimeError) and any(words in str(error) for words in SAID)
+    return isinstance(error, RuntimeError) and any(words in str(error) for words in MESSAGES)
 
 
-def free() -> None:
-    """Give back what a failed attempt held; to be called outside its ``except``, which still refers to it."""
+def release_memory() -> None:
+    """Free the memory of a failed attempt; call it after the ``except`` block, which still references the tensors."""
     gc.collect()
     if torch.cuda.is_available():
         torch.cuda.empty_cache()

@@ -16,17 +16,17 @@ CODE = "code of "
 
 
 def source_files(script: Path) -> list[Path]:
-    """Return a script and the files of this package that it imports, directly or not.
+    """Return a script and the files of this package that it imports, directly or indirectly, sorted.
 
-    Import statements are read, not run; the whole closure within the package is returned, sorted.
+    Import statements are parsed, not executed.
     """
     found: set[Path] = set()
-    waiting = [Path(script)]
-    while waiting:
-        file = waiting.pop()
+    pending = [Path(script)]
+    while pending:
+        file = pending.pop()
         if file not in found:
             found.add(file)
-            waiting += _imports(file)
+            pending += _imports(file)
     return sorted(found)
 
 
@@ -50,17 +50,17 @@ def _content_hash(file: Path) -> str:
 @cache
 def _imports(file: Path) -> list[Path]:
     names: set[str] = set()
-    # Every start of Snakemake reads a hundred files: only statements are looked at, never the expressions in them.
-    waiting: list[ast.AST] = [ast.parse(file.read_text(encoding="utf-8"))]
-    while waiting:
-        node = waiting.pop()
+    # Snakemake parses a hundred files at every start: visiting statements only, without expressions, is much faster.
+    pending: list[ast.AST] = [ast.parse(file.read_text(encoding="utf-8"))]
+    while pending:
+        node = pending.pop()
         if isinstance(node, ast.Import):
             names.update(alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module:
             names.add(node.module)
             names.update(f"{node.module}.{alias.name}" for alias in node.names)
         for block in BLOCKS:
-            waiting += getattr(node, block, ())
+            pending += getattr(node, block, ())
     return [path for name in names for path in _files(name)]
 
 
@@ -69,6 +69,6 @@ def _files(module: str) -> list[Path]:
     first, *parts = module.split(".")
     if first != PACKAGE.name:
         return []
-    # Importing a module runs the __init__ of every package above it.
-    above = [PACKAGE.joinpath(*parts[:i], "__init__.py") for i in range(len(parts) + 1)]
-    return [path for path in (*above, PACKAGE.joinpath(*parts).with_suffix(".py")) if path.is_file()]
+    # Importing a module executes the __init__ of all its parent packages.
+    parents = [PACKAGE.joinpath(*parts[:i], "__init__.py") for i in range(len(parts) + 1)]
+    return [path for path in (*parents, PACKAGE.joinpath(*parts).with_suffix(".py")) if path.is_file()]

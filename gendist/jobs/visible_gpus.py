@@ -1,7 +1,7 @@
-"""Which NVIDIA GPUs this process may use, told without PyTorch and without starting CUDA.
+"""The NVIDIA GPUs that this process can use, found without importing PyTorch or initialising CUDA.
 
-`nvidia-smi -L` lists them; `CUDA_VISIBLE_DEVICES` chooses among them as CUDA itself does: by
-number or by the beginning of a UUID, and nothing after the first name that is none.
+`nvidia-smi -L` lists the GPUs; `CUDA_VISIBLE_DEVICES` selects among them with CUDA's rules: by index or UUID prefix,
+up to the first invalid entry.
 """
 
 import importlib.util
@@ -18,43 +18,43 @@ from gendist.errors import GendistError
 
 log = logging.getLogger(__name__)
 
-VISIBLE = "CUDA_VISIBLE_DEVICES"
-ORDER = "CUDA_DEVICE_ORDER"
-FAKE = "GENDIST_FAKE_GPUS"
-"""Environment variable for tests: so many devices are claimed as if they were there; jobs run on the CPU."""
-SECONDS = 60
-"""Patience with nvidia-smi, which takes seconds where the driver has to wake and never ends where it is broken."""
-LINE = re.compile(r"^GPU \d+: (?P<model>.*) \(UUID: (?P<uuid>GPU-[^)\s]+)\)$")
-PART = re.compile(r"^\s+MIG .*\(UUID: (?P<uuid>MIG-[^)\s]+)\)$")
+VISIBLE_VARIABLE = "CUDA_VISIBLE_DEVICES"
+ORDER_VARIABLE = "CUDA_DEVICE_ORDER"
+FAKE_GPUS_VARIABLE = "GENDIST_FAKE_GPUS"
+"""Environment variable for tests: number of simulated GPUs to claim; jobs run on the CPU."""
+NVIDIA_SMI_TIMEOUT = 60
+"""Seconds; nvidia-smi takes a few to initialise the driver, and hangs if the driver is broken."""
+GPU_LINE = re.compile(r"^GPU \d+: (?P<model>.*) \(UUID: (?P<uuid>GPU-[^)\s]+)\)$")
+MIG_LINE = re.compile(r"^\s+MIG .*\(UUID: (?P<uuid>MIG-[^)\s]+)\)$")
 
 
 @dataclass(frozen=True)
 class Gpu:
-    """A device that CUDA can be confined to."""
+    """A GPU, or a MIG partition of one."""
 
     name: str
-    """UUID: what ``CUDA_VISIBLE_DEVICES`` takes, and the same for every process of the machine."""
+    """UUID, as in ``CUDA_VISIBLE_DEVICES``; the same for every process on the machine."""
     model: str
-    """As NVIDIA calls it."""
+    """Product name."""
 
 
 def visible_gpus() -> list[Gpu]:
-    """Return the GPUs that this process may use, in CUDA's order of preference; none if PyTorch cannot use any.
+    """Return the GPUs that this process can use, in CUDA's order; none if PyTorch has no CUDA support.
 
     Raises:
-        GendistError: if ``CUDA_VISIBLE_DEVICES`` counts GPUs of several models in an order that only CUDA knows.
+        GendistError: if ``CUDA_VISIBLE_DEVICES`` has indices, but GPUs of several models make their order ambiguous.
     """
-    return chosen(machine_gpus(), os.environ.get(VISIBLE))
+    return select_gpus(list_gpus(), os.environ.get(VISIBLE_VARIABLE))
 
 
-def assigned() -> bool:
-    """Say whether somebody, such as Slurm, has already chosen one device for this process."""
-    return len([name for name in os.environ.get(VISIBLE, "").split(",") if name.strip()]) == 1
+def is_gpu_assigned() -> bool:
+    """Whether a scheduler such as Slurm has already assigned one GPU to this process."""
+    return len([name for name in os.environ.get(VISIBLE_VARIABLE, "").split(",") if name.strip()]) == 1
 
 
-def machine_gpus() -> list[list[Gpu]]:
-    """Return the GPUs by slot, each as the parts that it is divided in (MIG), most often one."""
-    fake = os.environ.get(FAKE)
+def list_gpus() -> list[list[Gpu]]:
+    """Return the machine's GPUs by index, each as a list of its MIG partitions, or of itself without MIG."""
+    fake = os.environ.get(FAKE_GPUS_VARIABLE)
     if fake is not None:
         return [[Gpu(f"FAKE-{i}", "fake")] for i in range(int(fake))]
     program = shutil.which("nvidia-smi")
@@ -62,75 +62,80 @@ def machine_gpus() -> list[list[Gpu]]:
         return []
     try:
         listed = subprocess.run(
-            [program, "-L"], capture_output=True, text=True, errors="replace", timeout=SECONDS, stdin=subprocess.DEVNULL
+            [program, "-L"],
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=NVIDIA_SMI_TIMEOUT,
+            stdin=subprocess.DEVNULL,
         )
     except (OSError, subprocess.TimeoutExpired) as error:
-        log.warning("nvidia-smi gave no answer (%s): taken as no GPU", type(error).__name__)
+        log.warning("nvidia-smi failed (%s): no GPU is used", type(error).__name__)
         return []
-    return parse_list(listed.stdout)
+    return parse_nvidia_smi(listed.stdout)
 
 
-def parse_list(text: str) -> list[list[Gpu]]:
-    """Read what ``nvidia-smi -L`` prints; a GPU that is divided in MIG parts is not usable as a whole."""
+def parse_nvidia_smi(text: str) -> list[list[Gpu]]:
+    """Parse the output of ``nvidia-smi -L``; a GPU with MIG partitions is not usable as a whole."""
     found: list[tuple[Gpu, list[Gpu]]] = []
     for line in text.splitlines():
-        if whole := LINE.match(line):
-            found.append((Gpu(whole["uuid"], whole["model"]), []))
-        elif (part := PART.match(line)) and found:
-            found[-1][1].append(Gpu(part["uuid"], f"{found[-1][0].model} (MIG)"))
-    return [parts or [whole] for whole, parts in found]
+        if gpu := GPU_LINE.match(line):
+            found.append((Gpu(gpu["uuid"], gpu["model"]), []))
+        elif (partition := MIG_LINE.match(line)) and found:
+            found[-1][1].append(Gpu(partition["uuid"], f"{found[-1][0].model} (MIG)"))
+    return [partitions or [gpu] for gpu, partitions in found]
 
 
-def chosen(slots: list[list[Gpu]], names: str | None) -> list[Gpu]:
-    """Return the GPUs that ``CUDA_VISIBLE_DEVICES`` leaves.
+def select_gpus(gpus: list[list[Gpu]], value: str | None) -> list[Gpu]:
+    """Return the GPUs that a value of ``CUDA_VISIBLE_DEVICES`` selects.
 
     Args:
-        slots: what the machine has, from ``machine_gpus``.
-        names: the variable's value; None if it is not set.
+        gpus: the machine's GPUs, from ``list_gpus``.
+        value: the variable's value; None if unset.
 
     Raises:
-        GendistError: as of ``visible_gpus``.
+        GendistError: see ``visible_gpus``.
     """
-    if names is None:
-        return [gpu for parts in slots for gpu in parts]
-    words = [name.strip() for name in names.split(",") if name.strip()]
-    left: list[Gpu] = []
-    for word in words:
-        gpu = _named(slots, word, alone=len(words) == 1)
+    if value is None:
+        return [gpu for partitions in gpus for gpu in partitions]
+    entries = [entry.strip() for entry in value.split(",") if entry.strip()]
+    selected: list[Gpu] = []
+    for entry in entries:
+        gpu = _find_gpu(gpus, entry, single=len(entries) == 1)
         if gpu is None:
             break
-        if gpu not in left:
-            left.append(gpu)
-    return left
+        if gpu not in selected:
+            selected.append(gpu)
+    return selected
 
 
-def _named(slots: list[list[Gpu]], word: str, alone: bool) -> Gpu | None:
-    if word.isdigit():
-        return _numbered(slots, word, alone)
-    if not word.upper().startswith(("GPU-", "MIG-", "FAKE-")):  # -1, NoDevFiles
+def _find_gpu(gpus: list[list[Gpu]], entry: str, single: bool) -> Gpu | None:
+    if entry.isdigit():
+        return _find_by_index(gpus, entry, single)
+    if not entry.upper().startswith(("GPU-", "MIG-", "FAKE-")):  # -1, NoDevFiles
         return None
-    found = [gpu for parts in slots for gpu in parts if gpu.name.lower().startswith(word.lower())]
+    found = [gpu for partitions in gpus for gpu in partitions if gpu.name.lower().startswith(entry.lower())]
     return found[0] if len(found) == 1 else None
 
 
-def _numbered(slots: list[list[Gpu]], word: str, alone: bool) -> Gpu | None:
-    """CUDA counts the fastest GPU first, nvidia-smi by slot; equal ones both count by slot."""
-    if int(word) >= len(slots):
+def _find_by_index(gpus: list[list[Gpu]], entry: str, single: bool) -> Gpu | None:
+    """Resolve an index: CUDA orders GPUs by speed, nvidia-smi by PCI bus; the orders agree for equal models."""
+    if int(entry) >= len(gpus):
         return None
-    models = sorted({parts[0].model for parts in slots})
-    if len(models) == 1 or os.environ.get(ORDER) == "PCI_BUS_ID":
-        return slots[int(word)][0]
-    if alone:  # nothing is to choose: it need not be known which one it is
-        return Gpu(word, "number as CUDA counts")
+    models = sorted({partitions[0].model for partitions in gpus})
+    if len(models) == 1 or os.environ.get(ORDER_VARIABLE) == "PCI_BUS_ID":
+        return gpus[int(entry)][0]
+    if single:  # a single entry needs no order: CUDA resolves it
+        return Gpu(entry, "CUDA index")
     raise GendistError(
-        f"{VISIBLE} counts GPUs of several models ({', '.join(models)}), which can be meant in two orders: "
-        f"name them by UUID (nvidia-smi -L), or set {ORDER}=PCI_BUS_ID"
+        f"{VISIBLE_VARIABLE} has indices of GPUs of several models ({', '.join(models)}), whose order is ambiguous: "
+        f"use UUIDs (nvidia-smi -L), or set {ORDER_VARIABLE}=PCI_BUS_ID"
     )
 
 
 def _torch_has_no_cuda() -> bool:
-    """Say whether the PyTorch installed here was built without CUDA; one that is not here may have it."""
-    found = importlib.util.find_spec("torch")  # looks for it, does not load it
+    """Whether the installed PyTorch was built without CUDA; False if PyTorch is not installed."""
+    found = importlib.util.find_spec("torch")  # does not import it
     version = Path(found.origin).with_name("version.py") if found and found.origin else None
     if version is None or not version.is_file():
         return False

@@ -1,4 +1,4 @@
-"""Removal of what was kept for results that are finished; light, because the workflow itself imports it."""
+"""Removes the work folders of finished results; the workflow imports it, so its imports are light."""
 
 import json
 import shutil
@@ -6,13 +6,13 @@ from contextlib import suppress
 from pathlib import Path
 
 FINISHED = "finished.json"
-"""Lists the files of a finished result, as seen from the folder of results."""
+"""Lists the files of a finished result, relative to the folder of results."""
 
 
-def remove_finished(root: Path) -> int:
-    """Remove the work folders under ``root`` whose results are there; return how many.
+def remove_finished_work(root: Path) -> int:
+    """Remove the work folders under ``root`` whose results exist; return their number.
 
-    Only for the end of a run: until Snakemake has recorded a job, its rerun is spared by what is removed here.
+    Call it at the end of a run only: until Snakemake has recorded a job, its rerun reuses the work folder.
     """
     removed = 0
     for record in sorted(Path(root).rglob(FINISHED)):
@@ -25,7 +25,7 @@ def remove_finished(root: Path) -> int:
 
 
 def _remove(record: Path, root: Path) -> None:
-    """Remove a work folder, the record last: a kill in between must leave something to find it by."""
+    """Remove a work folder, ``record`` last, so that the folder is found again after a kill."""
     for entry in list(record.parent.iterdir()):
         if entry != record:
             shutil.rmtree(entry) if entry.is_dir() else entry.unlink()

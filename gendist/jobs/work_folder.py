@@ -1,4 +1,4 @@
-"""The work folder of a result: durable pieces of it, kept beside the results until it is finished."""
+"""Work folder of an unfinished result: saved intermediate files, from which the next attempt resumes."""
 
 import logging
 import os
@@ -9,33 +9,33 @@ from pathlib import Path
 from typing import Any
 
 from gendist.errors import GendistError
-from gendist.io.files import read_json, write_json
+from gendist.io.json_files import read_json, write_json
 from gendist.io.provenance import hash_file, hash_folder
-from gendist.jobs.stamp import differences
-from gendist.jobs.stopping import unhurried
+from gendist.jobs.stop_signals import suspend_deadline
 from gendist.jobs.work_cleanup import FINISHED
+from gendist.jobs.work_stamp import describe_differences
 
 log = logging.getLogger(__name__)
 
 STAMP = "stamp.json"
 DIGEST = 32
-"""Hexadecimal digits of its content's hash in the name of a piece: a damaged piece no longer fits its name."""
+"""Hex digits of the checksum in the name of each saved file, which reveals damage."""
 NAME = re.compile(r"(?P<name>.+)-(?P<digest>[0-9a-f]{32})(?P<suffix>\.[a-z]+)?")
 
 
 class WorkFolder:
-    """Pieces of one result, of use to the next attempt as long as its stamp is the same.
+    """Saved files of one result, reused by the next attempt if its stamp is equal.
 
-    Two attempts at one result must not run at once; Snakemake sees to that.
+    Two attempts at one result must not run at the same time; Snakemake ensures this.
     """
 
     def __init__(self, root: Path | None, target: Path, stamp: dict[str, Any]) -> None:
-        """Find what an earlier attempt left, and discard it, saying why, if it was made from something else.
+        """Open the work folder; discard it, with a log line, if its stamp differs.
 
         Args:
-            root: folder of all work folders, ``results/.work``; None keeps nothing.
-            target: the result, a file or a folder, within the folder that ``root`` lies in.
-            stamp: what the result depends on.
+            root: folder of all work folders, ``results/.work``; None saves nothing.
+            target: the result, a file or a folder.
+            stamp: what the result depends on, from ``make_stamp``.
         """
         self.target = Path(target)
         self.stamp = stamp
@@ -50,73 +50,73 @@ class WorkFolder:
             return
         try:
             before = read_json(self.folder / STAMP)
-            why = f"made from something else: {differences(before, self.stamp)}" if before != self.stamp else ""
+            reason = describe_differences(before, self.stamp) if before != self.stamp else ""
         except GendistError:
-            why = f"{STAMP} is missing or damaged"
-        if why:
-            log.info("discarded what an interrupted job left in %s: %s", self.folder, why)
+            reason = f"{STAMP} is missing or damaged"
+        if reason:
+            log.info("discarded saved work in %s: %s", self.folder, reason)
             shutil.rmtree(self.folder)
 
-    def add(self, name: str, suffix: str, write: Callable[[Path], object]) -> Path | None:
-        """Write a piece, whole or not at all, and make it durable; what cannot be kept is a warning, no error.
+    def save_file(self, name: str, suffix: str, write: Callable[[Path], object]) -> Path | None:
+        """Save a file atomically and flush it to disk; a failed write is logged as a warning.
 
         Args:
-            name: of the piece.
-            suffix: of its file, such as ``.parquet``.
-            write: writes the file that it is given.
+            name: name of the file; its checksum is appended.
+            suffix: such as ``.parquet``.
+            write: writes the content to a given path.
 
         Returns:
-            The file, or None if nothing is kept.
+            The file; None if it was not saved.
         """
         if self.folder is None:
             return None
         part = self.folder / f".{name}.part"
         try:
-            with unhurried():
-                self._begin(self.folder)
+            with suspend_deadline():
+                self._create(self.folder)
                 write(part)
-                _flush(part)
+                _fsync(part)
                 file = self.folder / f"{name}-{hash_file(part)[:DIGEST]}{suffix}"
                 part.replace(file)
-                _flush(self.folder)
+                _fsync(self.folder)
                 return file
-        except OSError as error:  # a full disk must not end work that may yet fit
-            log.warning("%s: what is done so far cannot be kept for a restart (%s)", self.folder, error)
+        except OSError as error:  # a full disk must not stop a job whose result may still fit
+            log.warning("%s: cannot save the work so far (%s)", self.folder, error)
             return None
         finally:
             part.unlink(missing_ok=True)
 
-    def pieces(self, suffix: str) -> list[Path]:
-        """Return the intact pieces with this suffix, by name; damaged ones are discarded, saying so."""
+    def saved_files(self, suffix: str) -> list[Path]:
+        """Return the intact files with this suffix, sorted by name; damaged files are deleted, with a log line."""
         files = [] if self.folder is None else sorted(self.folder.glob(f"*{suffix}"))
-        return [file for file in files if self._intact(file)]
+        return [file for file in files if self._is_intact(file)]
 
-    def add_folder(self, name: str, source: Path) -> None:
-        """Keep a finished folder, by links where the file system has them."""
+    def save_folder(self, name: str, source: Path) -> None:
+        """Save a finished folder, with hard links where the file system supports them."""
         if self.folder is None:
             return
         part = self.folder / f".{name}.part"
         try:
-            with unhurried():
-                self._begin(self.folder)
+            with suspend_deadline():
+                self._create(self.folder)
                 shutil.rmtree(part, ignore_errors=True)
                 _link(source, part)
                 part.rename(self.folder / f"{name}-{hash_folder(part)[:DIGEST]}")
         except OSError as error:
-            log.warning("%s: %s cannot be kept for a restart (%s)", self.folder, name, error)
+            log.warning("%s: cannot save %s (%s)", self.folder, name, error)
             shutil.rmtree(part, ignore_errors=True)
 
-    def take_folder(self, name: str, target: Path) -> bool:
-        """Fill ``target`` with a folder that was kept; return whether there was one."""
+    def restore_folder(self, name: str, target: Path) -> bool:
+        """Restore a saved folder to ``target``; return whether there was one."""
         found = [] if self.folder is None else sorted(self.folder.glob(f"{name}-*"))
-        kept = next((folder for folder in found if folder.is_dir() and self._intact(folder)), None)
-        if kept is None:
+        saved = next((folder for folder in found if folder.is_dir() and self._is_intact(folder)), None)
+        if saved is None:
             return False
-        _link(kept, target)
+        _link(saved, target)
         return True
 
-    def finish(self) -> None:
-        """Say that the result is there: at the end of the run, its work folder may go."""
+    def mark_finished(self) -> None:
+        """Mark the result as finished: ``remove_finished_work`` removes the work folder at the end of the run."""
         if self.folder is None or not self.folder.is_dir():
             return
         files = [self.target] if self.target.is_file() else _files(self.target)
@@ -124,29 +124,29 @@ class WorkFolder:
         try:
             write_json(self.folder / FINISHED, {"files": names})
         except OSError as error:
-            log.warning("%s: will not be removed by itself (%s)", self.folder, error)
+            log.warning("%s: cannot be marked as finished and will not be removed (%s)", self.folder, error)
 
-    def _begin(self, folder: Path) -> None:
+    def _create(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / FINISHED).unlink(missing_ok=True)
         if not (folder / STAMP).exists():
             write_json(folder / STAMP, self.stamp)
 
-    def _intact(self, piece: Path) -> bool:
-        match = NAME.fullmatch(piece.name)
-        digest = hash_folder(piece) if piece.is_dir() else hash_file(piece)
+    def _is_intact(self, path: Path) -> bool:
+        match = NAME.fullmatch(path.name)
+        digest = hash_folder(path) if path.is_dir() else hash_file(path)
         if match and digest.startswith(match["digest"]):
             return True
-        log.info("discarded %s: damaged", piece)
-        if piece.is_dir():
-            shutil.rmtree(piece)
+        log.info("discarded %s: damaged", path)
+        if path.is_dir():
+            shutil.rmtree(path)
         else:
-            piece.unlink()
+            path.unlink()
         return False
 
 
 def _relative(target: Path, results: Path) -> Path:
-    """Where a result lies in the folder of results; one that lies elsewhere (remote storage) by its whole path."""
+    """Return the path of a result relative to the folder of results; outside of it, relative to the root directory."""
     return target.relative_to(results if target.is_relative_to(results) else target.anchor)
 
 
@@ -156,17 +156,17 @@ def _files(folder: Path) -> Iterator[Path]:
 
 def _link(source: Path, target: Path) -> None:
     for file in _files(source):
-        place = target / file.relative_to(source)
-        place.parent.mkdir(parents=True, exist_ok=True)
+        copy = target / file.relative_to(source)
+        copy.parent.mkdir(parents=True, exist_ok=True)
         try:
-            os.link(file, place)
+            os.link(file, copy)
         except OSError:
-            shutil.copyfile(file, place)
-        os.utime(place)  # made now, as far as Snakemake is concerned
+            shutil.copyfile(file, copy)
+        os.utime(copy)  # Snakemake compares modification times
 
 
-def _flush(path: Path) -> None:
-    """Have the disk write what is still in memory: a rename may otherwise outlive its content."""
+def _fsync(path: Path) -> None:
+    """Flush a file or a folder to disk: without this, a power cut can leave the renamed file empty."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)

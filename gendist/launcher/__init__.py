@@ -1,1 +1,1 @@
-"""The workflow from outside: starting it, following it, and saying what it would do and why."""
+"""Runs the workflow with Snakemake, displays its progress, and reports its status."""

@@ -1,107 +1,109 @@
-"""Whether a study's own files have the columns and rows that it needs, before anything runs."""
+"""Checks the columns and rows of a study's data files, before anything runs."""
 
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from gendist.config.dataset import Dataset
-from gendist.config.named_files import given_rows
-from gendist.config.plan import planned_pools
+from gendist.config.dataset_settings import Dataset
+from gendist.config.file_checks import given_rows
 from gendist.config.study import Study
+from gendist.config.study_plan import planned_pools
 from gendist.errors import GendistError
-from gendist.io.delimited import Reading, open_sheet, require_columns
-from gendist.io.encodings import text_file
-from gendist.io.json_lines import json_records
+from gendist.io.delimited_files import ReadOptions, open_delimited, require_columns
+from gendist.io.json_files import read_json_lines
+from gendist.io.text_encodings import text_file
 from gendist.stages.texts.labelled_rows import read_labelled_rows, read_unlabelled_rows
 from gendist.stages.texts.raw_rows import reading_options, require_file_type
 
-CHECKED = 2**24
-"""Bytes of a dataset's two files up to which all rows are checked: about a second. Of larger ones, columns are. The
-same goes for a file of unlabelled rows, and for one of given rows."""
+MAX_BYTES_CHECKED = 2**24
+"""Files up to this size are checked in full, in about a second; of larger files, only the columns are. The limit
+applies to a dataset's two files together, to its unlabelled file, and to a generator's rows file."""
 
 
 def require_data(study: Study) -> dict[str, int]:
-    """Read a study's own files as its first jobs would; of large ones, the columns alone.
+    """Check a study's data files as its first jobs do; of large files, only the columns.
 
     Returns:
-        The training rows that the study uses, by dataset; none of large files and of the hub's.
+        Number of training rows by dataset, without datasets of large files or the hub.
 
     Raises:
-        GendistError: what those jobs would end with, or too few unlabelled or given rows.
+        GendistError: if a file is invalid, or has too few unlabelled or given rows.
     """
     classes: dict[str, list[str]] = {}
     rows: dict[str, int] = {}
     for name, dataset in study.datasets.items():
         if dataset.hub is None:
-            counts = _require_rows(dataset)
+            counts = _check_labelled(dataset)
             classes[name] = list(counts)
             if counts:
                 rows[name] = sum(min(count, dataset.train_per_class or count) for count in counts.values())
         if dataset.unlabelled is not None:
-            _require_unlabelled(name, dataset)
+            _check_unlabelled(name, dataset)
     pools = planned_pools(study)
     for generator, name, file in given_rows(study):
         wanted = pools[name, generator, study.sampling]
-        _require_given(file, classes.get(name, []), wanted, generator, f"datasets.{name}.synthetic")
+        _check_given_rows(file, classes.get(name, []), wanted, generator=generator, key=f"datasets.{name}.synthetic")
     return rows
 
 
-def _require_rows(dataset: Dataset) -> dict[str, int]:
-    """Check labelled files; returns the training rows of each class in their order, none of large files."""
+def _check_labelled(dataset: Dataset) -> dict[str, int]:
+    """Check labelled files; return the training rows per class, in order, or an empty dict for large files."""
     files = [Path(str(path)) for path in (dataset.train, dataset.test)]
-    if sum(require_file_type(file) for file in files) <= CHECKED:
-        learnt, _, names = read_labelled_rows(dataset)
-        counts = Counter(learnt.labels)
+    if sum(require_file_type(file) for file in files) <= MAX_BYTES_CHECKED:
+        training, _, names = read_labelled_rows(dataset)
+        counts = Counter(training.labels)
         return {name: counts[number] for number, name in enumerate(names)}
     for file in files:
-        _require_columns(file, reading_options(dataset), [*dataset.text, dataset.label])
+        _check_columns(file, reading_options(dataset), [*dataset.text, dataset.label])
     return {}
 
 
-def _require_unlabelled(name: str, dataset: Dataset) -> None:
+def _check_unlabelled(name: str, dataset: Dataset) -> None:
     file = Path(str(dataset.unlabelled))
-    if require_file_type(file) > CHECKED:
-        _require_columns(file, reading_options(dataset), dataset.text)
+    if require_file_type(file) > MAX_BYTES_CHECKED:
+        _check_columns(file, reading_options(dataset), dataset.text)
         return
     found = len(read_unlabelled_rows(dataset)[1])
     if found < dataset.n_unlabelled:
         key = "unlabelled_rows" if dataset.unlabelled_rows else "synthetic"
         raise GendistError(
-            f"{file}: {found:,} rows, fewer than the {dataset.n_unlabelled:,} that datasets.{name}.{key} asks for; "
+            f"{file}: {found:,} rows, fewer than the {dataset.n_unlabelled:,} required by datasets.{name}.{key}; "
             f"set datasets.{name}.unlabelled_rows to {found} or fewer"
         )
 
 
-def _require_given(file: Path, classes: Sequence[str], wanted: int, generator: str, key: str) -> None:
-    from gendist.stages.synthetic.given_rows import TEXT, given_texts  # loads pyarrow
+def _check_given_rows(file: Path, classes: Sequence[str], wanted: int, *, generator: str, key: str) -> None:
+    from gendist.stages.synthetic.given_rows import TEXT, given_texts  # imports pyarrow
 
-    if require_file_type(file) > CHECKED:
-        _require_columns(file, Reading(), [TEXT])
+    if require_file_type(file) > MAX_BYTES_CHECKED:
+        _check_columns(file, ReadOptions(), [TEXT])
         return
     found = len(given_texts(file, classes)[1])
     if found < wanted:
         raise GendistError(
-            f"{file}: {found:,} rows, fewer than the {wanted:,} that {key} asks for (key 'generators.{generator}.rows')"
+            f"{file}: {found:,} rows, fewer than the {wanted:,} required by {key} (key 'generators.{generator}.rows')"
         )
 
 
-def _require_columns(file: Path, reading: Reading, wanted: Sequence[str]) -> None:
+def _check_columns(file: Path, reading: ReadOptions, wanted: Sequence[str]) -> None:
     try:
         require_columns(str(file), _columns(file, reading, wanted), wanted)
     except OSError as error:
         raise GendistError(f"{file}: cannot be read ({error.strerror})") from None
 
 
-def _columns(file: Path, reading: Reading, wanted: Sequence[str]) -> list[str]:
-    """Return the names of a file's columns from its beginning."""
+def _columns(file: Path, reading: ReadOptions, wanted: Sequence[str]) -> list[str]:
+    """Return a file's column names, from its start."""
     kind = file.suffix.lower()
     if kind == ".parquet":
         from gendist.io.parquet import column_names
 
         return column_names(file)
     if kind == ".jsonl":
-        return list(next(json_records(text_file(file), reading.encoding, wanted), (0, {}))[1])
-    if reading.quoting == "auto":  # which reads all of it to decide
+        return list(next(read_json_lines(text_file(file), reading.encoding, wanted), (0, {}))[1])
+    if reading.quoting == "auto":  # which would read the whole file
         reading = replace(reading, quoting="standard")
-    return open_sheet(text_file(file), reading, wanted, tabs=kind == ".tsv").columns(reading.header is not False)
+    return open_delimited(text_file(file), reading, wanted, prefer_tabs=kind == ".tsv").columns(
+        reading.header is not False
+    )

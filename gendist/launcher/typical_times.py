@@ -1,6 +1,6 @@
-"""What jobs of each kind typically take: a guess before anything has run, relative costs of stages during a run.
+"""Typical durations of jobs, from which a run's duration is estimated before any job has finished.
 
-Measured on one idle core of a laptop of 2023 with the embedded models, texts of ``LENGTH`` subword pieces.
+Measured on one idle core of a 2023 laptop with the embedded models and texts of ``LENGTH`` subword pieces.
 """
 
 import math
@@ -9,21 +9,21 @@ from collections.abc import Mapping
 from gendist.config.study import Study
 
 LENGTH = 54.0
-"""Mean pieces of the texts on which the times were taken."""
+"""Mean subword pieces of the measured texts."""
 TEACHER_STEP = 0.6
-"""Seconds of a step of the teacher's finetuning."""
+"""Seconds per step of the teacher's finetuning."""
 GENERATOR_ROW = 0.06
-"""Seconds of a row in one pass of the generator's finetuning."""
+"""Seconds per row and epoch of the generator's finetuning."""
 SYNTHETIC_ROW = 0.15
-"""Seconds of a generated row."""
+"""Seconds per generated row."""
 SCORED_ROW = 0.015
-"""Seconds of a row that the teacher scores."""
+"""Seconds per row scored by the teacher."""
 STUDENT = 12.0
-"""Seconds of a student's training and test."""
+"""Seconds per student, training and evaluation."""
 TRAIN_ROWS, TEST_ROWS = 600, 1500
-"""Rows of a dataset that has not been counted."""
-LARGER = 8.0
-"""How much longer a model that is not embedded takes: by this alone, unlike all else here, a guess."""
+"""Assumed rows of a dataset whose files were not counted."""
+LARGER_MODEL = 8.0
+"""Slowdown of a model that is not embedded: an assumption, not a measurement."""
 SECONDS = {
     "fit_setfit": 300.0,
     "distil_static": 60.0,
@@ -45,10 +45,10 @@ SECONDS = {
     "draw_tradeoff": 5.0,
     "draw_quality": 5.0,
 }
-"""Seconds of jobs whose settings change little."""
-OTHERS = 3.0
+"""Seconds of rules with a nearly constant duration."""
+DEFAULT_SECONDS = 3.0
 SHARDS_TOGETHER = 10
-"""Shards in a job of a study with ``shards_together``."""
+"""Shards per job with ``shards_together``."""
 
 
 KINDS = {
@@ -58,7 +58,7 @@ KINDS = {
     "generate_shards": "generate_shard",
     "score_shards": "score_shard",
 }
-"""Rules whose jobs do the same work as those of another."""
+"""Rules that share their pace with another rule."""
 
 
 def job_seconds(study: Study, rule: str, names: Mapping[str, str], rows: Mapping[str, int]) -> float:
@@ -66,9 +66,9 @@ def job_seconds(study: Study, rule: str, names: Mapping[str, str], rows: Mapping
 
     Args:
         study: the study.
-        rule: name of its rule.
+        rule: name of the job's rule.
         names: its wildcards.
-        rows: training rows in use by dataset, as far as they are known.
+        rows: number of training rows by dataset; assumed if missing.
     """
     train = rows.get(names.get("dataset", ""), TRAIN_ROWS)
     if rule == "finetune_generator":
@@ -77,22 +77,22 @@ def job_seconds(study: Study, rule: str, names: Mapping[str, str], rows: Mapping
         return teacher_seconds(study, names["teacher"], train)
     shards = SHARDS_TOGETHER if rule in ("generate_shards", "score_shards") else 1
     if rule in ("generate_shard", "generate_shards"):
-        larger = _larger(study.generators[names["generator"]].model != "pocket")
+        larger = _slowdown(study.generators[names["generator"]].model != "pocket")
         return SYNTHETIC_ROW * study.shard_rows * shards * larger
     if rule in ("score_shard", "score_shards", "score_texts"):
         scored = train + TEST_ROWS if rule == "score_texts" else study.shard_rows * shards
-        return SCORED_ROW * scored * _larger(study.teachers[names["teacher"]].model != "minilm")
+        return SCORED_ROW * scored * _slowdown(study.teachers[names["teacher"]].model != "minilm")
     if rule in ("distil_student", "distil_seeds", "cross_fit"):
         times = {"distil_student": 1, "distil_seeds": len(study.joint_seeds), "cross_fit": study.export.folds}
         return STUDENT * times[rule]
-    return SECONDS.get(rule, OTHERS)
+    return SECONDS.get(rule, DEFAULT_SECONDS)
 
 
 def generator_seconds(study: Study, name: str, train_rows: int) -> float:
     """Return the typical seconds of a generator's finetuning."""
     generator = study.generators[name]
     passes = generator.epochs * generator.finetunes
-    return GENERATOR_ROW * train_rows * passes * _larger(generator.model != "pocket")
+    return GENERATOR_ROW * train_rows * passes * _slowdown(generator.model != "pocket")
 
 
 def teacher_seconds(study: Study, name: str, train_rows: int) -> float:
@@ -101,8 +101,8 @@ def teacher_seconds(study: Study, name: str, train_rows: int) -> float:
     steps = math.ceil(train_rows / teacher.batch_size)
     passes = teacher.epochs if teacher.max_steps is None else max(1, min(teacher.epochs, teacher.max_steps // steps))
     times = 1 + teacher.members * teacher.refit
-    return TEACHER_STEP * steps * passes * times * _larger(teacher.model != "minilm")
+    return TEACHER_STEP * steps * passes * times * _slowdown(teacher.model != "minilm")
 
 
-def _larger(is_larger: bool) -> float:
-    return LARGER if is_larger else 1.0
+def _slowdown(is_larger: bool) -> float:
+    return LARGER_MODEL if is_larger else 1.0

@@ -10,10 +10,10 @@ from functools import cache
 
 import torch
 
-from gendist.config.base import Device
+from gendist.config.base_settings import Device
 from gendist.errors import GendistError
-from gendist.jobs.gpu_claims import claim_gpu, held_gpu
-from gendist.jobs.visible_gpus import VISIBLE
+from gendist.jobs.gpu_claims import claim_gpu, claimed_gpu
+from gendist.jobs.visible_gpus import VISIBLE_VARIABLE
 
 log = logging.getLogger(__name__)
 
@@ -56,8 +56,8 @@ def select_device(choice: Device) -> torch.device:
         GendistError: as ``prepare``.
     """
     # Once CUDA is initialised, the process is bound to its GPU.
-    gpu = held_gpu() if torch.cuda.is_initialized() else claim_gpu()
-    visible = f" ({VISIBLE}={os.environ[VISIBLE]})" if VISIBLE in os.environ else ""
+    gpu = claimed_gpu() if torch.cuda.is_initialized() else claim_gpu()
+    visible = f" ({VISIBLE_VARIABLE}={os.environ[VISIBLE_VARIABLE]})" if VISIBLE_VARIABLE in os.environ else ""
     name = f"{gpu.name} ({gpu.model})" if gpu else ""
     if torch.cuda.is_available():
         _log_once(f"device: GPU {name or torch.cuda.get_device_name()}{visible}")
@@ -83,7 +83,7 @@ def allow_nondeterministic() -> Iterator[None]:
 
 def hide_gpus() -> None:
     """Hide all GPUs from libraries that select a device themselves; call before CUDA is initialised."""
-    os.environ[VISIBLE] = ""
+    os.environ[VISIBLE_VARIABLE] = ""
 
 
 @cache

@@ -9,7 +9,7 @@ from transformers import AutoConfig, AutoModel, AutoModelForCausalLM, AutoModelF
 from transformers.utils.logging import disable_progress_bar
 
 from gendist.errors import GendistError
-from gendist.io.checksums import require_intact_folder
+from gendist.io.checksums import verify_folder
 from gendist.io.provenance import hash_file, hash_folder
 from gendist.nn.pocket.minilm import encoder_folder
 from gendist.nn.pooled_classifier import HEAD_FILE, PooledClassifier
@@ -130,7 +130,7 @@ def load_encoder(model: str, revision: str | None = None) -> PooledClassifier:
 def _load(auto: Any, model: str, revision: str | None, **options: Any) -> Any:
     path = resolve_model_path(model)
     if Path(path).is_dir():
-        require_intact_folder(Path(path))
+        verify_folder(Path(path))
     if auto not in (AutoConfig, AutoTokenizer):
         options["use_safetensors"] = True  # never unpickle weights
     try:

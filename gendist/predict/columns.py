@@ -7,7 +7,7 @@ from itertools import chain, islice
 from typing import Any
 
 from gendist.errors import GendistError
-from gendist.io.delimited import Reading, Sheet, is_prose, looks_like_row, require_columns
+from gendist.io.delimited_files import DelimitedFile, ReadOptions, first_record_is_data, is_prose, require_columns
 
 AHEAD = 1000
 """JSON objects that are looked at before their text's key is decided, where the first one lacks it."""
@@ -30,7 +30,12 @@ def named_columns(name: str, present: Sequence[str], wanted: Sequence[str] | Non
 
 
 def delimited_columns(
-    name: str, sheet: Sheet, reading: Reading, chosen: Sequence[str] | None, wanted: Sequence[str], tell: Tell
+    name: str,
+    sheet: DelimitedFile,
+    reading: ReadOptions,
+    chosen: Sequence[str] | None,
+    wanted: Sequence[str],
+    tell: Tell,
 ) -> tuple[bool, list[str]]:
     """Decide whether a delimited file has a header, and which columns make the text.
 
@@ -59,12 +64,12 @@ def delimited_columns(
             tell(f"{name}: column '{first[0]}' is taken for the text")
         return header, present
     hint = "; name the text's with --text"
-    if header and reading.header is None and looks_like_row(sheet) is not False:
+    if header and reading.header is None and first_record_is_data(sheet) is not False:
         hint = "; if line 1 is a row and no header: --no-header, and --text with the column's number from 1"
     return header, named_columns(name, present, wanted, hint)
 
 
-def _names_the_only_column(name: str, sheet: Sheet) -> bool:
+def _names_the_only_column(name: str, sheet: DelimitedFile) -> bool:
     """Whether the first line of a file of one column is its header."""
     cell, others = sheet.first[0].strip(), [record[0] for record in sheet.sample if len(record) == 1]
     if NAME.fullmatch(cell) and (not others or is_prose(others, 2)) and cell not in others:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from gendist.errors import GendistError
-from gendist.io.regular_files import require_regular
+from gendist.io.regular_files import require_regular_file
 
 FLOAT32, INT8, TOKENIZER, DESCRIPTION = "model.onnx", "model.int8.onnx", "tokenizer.json", "gendist-model.json"
 LOOK_UP = "look-up.safetensors"
@@ -119,7 +119,7 @@ def _description(folder: Path) -> dict[str, Any]:
 
 
 def _content(file: Path, most: int) -> bytes:
-    if require_regular(file) > most:
+    if require_regular_file(file) > most:
         raise GendistError(f"{file}: larger than {most:,} bytes, which no exported model is")
     return file.read_bytes()
 

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from gendist.errors import GendistError
-from gendist.io.delimited import Reading, open_sheet
-from gendist.io.encodings import TextFile
-from gendist.io.json_lines import json_records
-from gendist.io.regular_files import require_regular
+from gendist.io.delimited_files import ReadOptions, open_delimited
+from gendist.io.json_files import read_json_lines
+from gendist.io.regular_files import require_regular_file
+from gendist.io.text_encodings import TextFile
 from gendist.predict.columns import Columns, delimited_columns, json_columns, named_columns
 from gendist.predict.standard_input import STDIN, opened_text
 
@@ -21,7 +21,7 @@ CHUNK = 4096
 RECORD = re.compile(r'\{\s*".*"\s*:.*\}')
 TABLE = re.compile(r"[A-Za-z_]\w*([,;\t|])[A-Za-z_]\w*(\1[A-Za-z_]\w*)*")
 """First lines of .jsonl and .csv files: an object; names without spaces, a delimiter between them."""
-UNKNOWN_HEADER = Reading(header=None)
+UNKNOWN_HEADER = ReadOptions(header=None)
 
 
 class Row(NamedTuple):
@@ -47,7 +47,7 @@ class Source:
     """Columns that the training texts were made of."""
     separator: str = " "
     """What stands between joined columns."""
-    reading: Reading = UNKNOWN_HEADER
+    reading: ReadOptions = UNKNOWN_HEADER
     """How a text file is to be read."""
     format: str | None = None
     """One of ``FORMATS``; None goes by the file's suffix, and takes the standard input for lines of text unless its
@@ -194,7 +194,7 @@ def _lines(source: Source, file: TextFile, kind: str, tell: Callable[[str], None
 
 def _delimited(source: Source, file: TextFile, kind: str, tell: Callable[[str], None]) -> _Read:
     wanted = list(source.columns or source.trained_on)
-    sheet = open_sheet(file, source.reading, wanted, tabs=kind == "tsv")
+    sheet = open_delimited(file, source.reading, wanted, prefer_tabs=kind == "tsv")
     for note in sheet.notes:
         tell(f"{source.name}: {note}")
     header, columns = delimited_columns(source.name, sheet, source.reading, source.columns, wanted, tell)
@@ -211,11 +211,11 @@ def _delimited(source: Source, file: TextFile, kind: str, tell: Callable[[str], 
 
 
 def _json(source: Source, file: TextFile, kind: str, tell: Callable[[str], None]) -> _Read:
-    records = json_records(file, source.reading.encoding)
+    records = read_json_lines(file, source.reading.encoding)
     kept = [] if source.keep is None else list(source.keep)
     if source.keep is None:
         kept = list(dict.fromkeys(key for _, record in records for key in record))
-        records = json_records(file, source.reading.encoding)
+        records = read_json_lines(file, source.reading.encoding)
     found: Columns = json_columns(source.name, records, source.columns, source.trained_on, kept, tell)
 
     def rows() -> Iterator[tuple[str | None, Sequence[Any]]]:
@@ -247,7 +247,7 @@ def _parquet_rows(source: Source, size: int, tell: Callable[[str], None]) -> _Re
         import pyarrow.parquet as pq
     except ImportError:
         raise GendistError("Parquet needs pyarrow: pip install 'gendist[predict]'") from None
-    require_regular(Path(source.path))
+    require_regular_file(Path(source.path))
     unreadable = (pa.ArrowException, OSError, ValueError, OverflowError)
 
     def broken(error: Exception) -> GendistError:

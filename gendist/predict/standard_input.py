@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from gendist.errors import GendistError
-from gendist.io.delimited import DELIMITERS, SEPARATOR_LINE
-from gendist.io.encodings import BLOCK, COMMAND_OPTION, TextFile, text_file
+from gendist.io.delimited_files import DELIMITERS, SEPARATOR_LINE
+from gendist.io.text_encodings import BLOCK_BYTES, COMMAND_OPTION, TextFile, text_file
 
 STDIN = "-"
 WAITING = 2**16
@@ -90,7 +90,7 @@ def _kept(file: TextFile) -> Iterator[TextFile]:
             place = 0
             while True:
                 copy.seek(place)
-                block = copy.read(BLOCK)
+                block = copy.read(BLOCK_BYTES)
                 if not block:
                     return
                 place += len(block)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Protocol, TextIO
 
 from gendist.errors import GendistError
-from gendist.io.atomic import whole_file
+from gendist.io.atomic_files import atomic_write
 
 STDOUT = "-"
 FIRST = ("row", "label", "probability")
@@ -100,7 +100,7 @@ def writer(target: str, header: Header) -> Iterator[Writer]:
     if suffix not in (".csv", ".tsv", ".jsonl", ".parquet"):
         raise GendistError(f"{target}: unknown file type '{suffix}'; accepted: .csv, .tsv, .jsonl, .parquet")
     try:
-        with whole_file(Path(target)) as part:
+        with atomic_write(Path(target)) as part:
             if suffix == ".parquet":
                 with _parquet(part, header) as parquet:
                     yield parquet

@@ -18,16 +18,16 @@ from safetensors import SafetensorError
 from safetensors.torch import save_file
 from workflow_fixtures import STUDY, Checkout
 
-from gendist.config.sampling import Sampling
+from gendist.config.sampling_settings import Sampling
 from gendist.errors import GendistError
-from gendist.io.checksums import require_intact_tensors
-from gendist.io.files import write_json, write_tensors
-from gendist.io.folders import model_folder
+from gendist.io.atomic_files import model_folder, write_tensors
+from gendist.io.checksums import verify_tensors
+from gendist.io.json_files import write_json
+from gendist.io.os_errors import explain_os_error
 from gendist.io.parquet import read_parquet, write_parquet
 from gendist.io.provenance import Provenance
-from gendist.io.storage_errors import storage_error
-from gendist.launcher.locks import claimed
-from gendist.launcher.scratch import remove_leftovers, scratch_folder
+from gendist.launcher.run_locks import locked_log
+from gendist.launcher.temporary_files import remove_stale_files, temporary_folder
 from gendist.nn.pretrained import load_causal_lm
 from gendist.stages.synthetic.generate_shards import generate_shards
 
@@ -101,7 +101,7 @@ def test_a_full_disk_is_one_line_and_leaves_what_was_there(small_disk: Path, kin
         target.write_text("old")
     with pytest.raises(GendistError) as caught:
         WRITERS[kind](target)
-    assert str(caught.value) == f"{target}: no space left on the device; make room, then run the same command again"
+    assert str(caught.value) == f"{target}: no space left on the device; free some space, then rerun the same command"
     assert [file.name for file in small_disk.iterdir()] == ["target"]
     assert (target / "old" if kind == "folder" else target).read_text() == "old"
     assert mount("-o", "remount,size=10m", str(small_disk))
@@ -129,9 +129,9 @@ def test_a_limit_on_the_size_of_files_is_one_line(tmp_path: Path):
 
 
 def test_other_errors_are_not_mistaken_for_the_disk_s(tmp_path: Path):
-    assert storage_error(tmp_path, ValueError("28 rows")) is None
-    assert storage_error(tmp_path, FileNotFoundError(2, "No such file")) is None
-    assert storage_error(tmp_path, SafetensorError("I/O error: No space left on device (os error 28)")) is not None
+    assert explain_os_error(tmp_path, ValueError("28 rows")) is None
+    assert explain_os_error(tmp_path, FileNotFoundError(2, "No such file")) is None
+    assert explain_os_error(tmp_path, SafetensorError("I/O error: No space left on device (os error 28)")) is not None
 
 
 @pytest.mark.slow
@@ -191,16 +191,16 @@ def test_no_flipped_bit_in_a_table_s_rows_goes_unnoticed(tmp_path: Path):
 def test_no_flipped_bit_in_weights_goes_unnoticed(tmp_path: Path):
     path = tmp_path / "model.safetensors"
     write_tensors(path, {"b": torch.randn(30), "a": torch.randn(4, 5)}, ("gendist", RECORD.to_json()))
-    require_intact_tensors(path)
+    verify_tensors(path)
     content = path.read_bytes()
     start = 8 + int.from_bytes(content[:8], "little")
     for damaged in [flipped(content, i) for i in range(start, len(content), 3)] + [content[:-4], content[:20], b""]:
         path.write_bytes(damaged)
         with pytest.raises(GendistError, match=r"model\.safetensors: damaged .*; delete it and run again"):
-            require_intact_tensors(path)
+            verify_tensors(path)
     path.unlink()
     with pytest.raises(GendistError, match=r"model\.safetensors: no such file"):
-        require_intact_tensors(path)
+        verify_tensors(path)
 
 
 @pytest.mark.parametrize("name", ["model.safetensors", "config.json", "tokenizer.json", "history.csv"])
@@ -246,7 +246,9 @@ def test_of_two_runs_at_once_one_works_and_the_other_says_so(own: Checkout):
     said = [process.communicate(timeout=600)[0] for process in both]
     assert sorted(process.returncode for process in both) == [0, 1], said
     worked, refused = sorted(said, key=lambda text: text.startswith("error: "))
-    assert re.fullmatch(r"error: .*: another run works on this study \(process [^)]*\); wait for it.*\n", refused), said
+    assert re.fullmatch(
+        r"error: .*: another run is active on this study \(process [^)]*\); wait for it.*\n", refused
+    ), said
     assert "1 of 1 jobs done" in worked
     assert (own.folder / target).is_file()
     assert "Complete log" in (own.folder / "results/logs/run.log").read_text()  # not written over by the other
@@ -254,18 +256,18 @@ def test_of_two_runs_at_once_one_works_and_the_other_says_so(own: Checkout):
 
 def test_a_run_s_log_is_held_until_its_last_process_ends(tmp_path: Path):
     log = tmp_path / "logs/run.log"
-    with claimed(log, patience=0.0) as stream:
+    with locked_log(log, timeout=0.0) as stream:
         stream.write(b"first\n")
         stream.flush()
-        with pytest.raises(GendistError, match="another run works on this study"), claimed(log, patience=0.0):
+        with pytest.raises(GendistError, match="another run is active on this study"), locked_log(log, timeout=0.0):
             pass
         job = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE, stdout=stream)
-    with pytest.raises(GendistError, match="another run works on this study"), claimed(log, patience=0.0):
+    with pytest.raises(GendistError, match="another run is active on this study"), locked_log(log, timeout=0.0):
         pass
     assert log.read_text() == "first\n"
     job.kill()
     job.communicate()
-    with claimed(log) as stream:
+    with locked_log(log) as stream:
         assert log.read_text() == ""
 
 
@@ -276,11 +278,11 @@ def test_the_next_run_removes_what_a_killed_one_left(tmp_path: Path, monkeypatch
     scripts = tmp_path / ".snakemake/scripts"
     scripts.mkdir(parents=True)
     (scripts / "tmpabc.score.py").write_text("")
-    with scratch_folder() as mine:
+    with temporary_folder() as mine:
         killed = mine.with_name(mine.name.replace(f"-{os.getpid()}-", "-4194305-"))  # no process has that number
         other = tmp_path / "gendist-0123456789ab-4194305-x"  # of another working directory
         for folder in (killed, other):
             folder.mkdir()
             (folder / "events.jsonl").write_text("")
-        remove_leftovers()
+        remove_stale_files()
         assert mine.is_dir() and other.is_dir() and not killed.exists() and list(scripts.iterdir()) == []

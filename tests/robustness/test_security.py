@@ -151,8 +151,8 @@ def command(folder: Path, *arguments: str, **environment: str) -> subprocess.Com
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (("run", "twice.yaml"), "error: twice.yaml, line 3, column 1: not valid YAML (key 'seeds' stands twice"),
-        (("run", "template.yaml"), "error: template.yaml: key '__use_yte__' makes a program of a config"),
+        (("run", "twice.yaml"), "error: twice.yaml, line 3, column 1: not valid YAML (key 'seeds' appears twice"),
+        (("run", "template.yaml"), "error: template.yaml: key '__use_yte__' makes the config a program"),
         (("status", "folder"), "error: folder: is a folder, expected a config file"),
         (("export", "binary.yaml"), "error: binary.yaml: not UTF-8 at byte 0"),
         (("card", "good.yaml", "--dataset", "../x"), "error: dataset '../x' is not in the study"),
@@ -195,7 +195,7 @@ def test_tracebacks_are_for_those_who_ask(tmp_path: Path):
 
 def test_a_job_shows_its_traceback_to_those_who_ask(tmp_path: Path):
     program = f"""
-from gendist.jobs.script import logged
+from gendist.jobs.job_script import logged
 with logged({str(tmp_path / "job.log")!r}, "job"):
     raise KeyError("first\\nsecond")
 """
@@ -286,8 +286,8 @@ def every_writer(folder: Path, payload: str, other: str, monkeypatch: pytest.Mon
     """A finished study whose texts begin with the payload, and whose labels are made of it."""
     monkeypatch.setattr(study_fixtures, "HOSTILE", payload)
     study = study_in(folder / "results")
-    label = escape.one_line(payload)[:80] or "x"
-    finish(study, [label, f"{escape.one_line(other)[:80]} too"])
+    label = escape.collapse_whitespace(payload)[:80] or "x"
+    finish(study, [label, f"{escape.collapse_whitespace(other)[:80]} too"])
     results = folder / "results"
     test = results / "news/texts/test.parquet"
     write_details(predictions(results), test, results / "figures/news", results / "tables/news/errors.csv")

@@ -10,8 +10,9 @@ from study_bytes import differences, fingerprint
 from workflow_fixtures import SMALL_STUDY, Checkout
 
 from gendist.config import study_from
+from gendist.naming import RunKey
 from gendist.stages.logits.score_texts import score_file
-from gendist.stages.students.distil_student import distil_seeds, student_row
+from gendist.stages.students.distil_student import distil_seeds, student_metadata
 from gendist.stages.students.training_rows import SyntheticFiles
 from gendist.stages.synthetic.generate_shards import generate_shards
 
@@ -53,7 +54,7 @@ def require_shards_without_influence(results: Path, embeddings: Path, folder: Pa
     assert pq.read_table(logits).to_pylist() == rows(toy / "logits/bert/tiny/full")
     distil_seeds(
         {0: folder / "run"},
-        student_row("toy", "kim", "gendist", "bert.tiny.full.default", 8, 0),
+        student_metadata(RunKey("toy", "kim", "gendist", "bert.tiny.full.default", 8, 0)),
         train=toy / "texts/train.parquet",
         test=toy / "texts/test.parquet",
         embeddings=embeddings,

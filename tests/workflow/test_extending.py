@@ -11,8 +11,8 @@ import yaml
 from workflow_fixtures import ROOT, STUDY, Checkout, changed
 
 from gendist.config import study_from
-from gendist.config.generator import Generator
-from gendist.config.teacher import Teacher
+from gendist.config.generator_settings import Generator
+from gendist.config.teacher_settings import Teacher
 from gendist.errors import GendistError
 from gendist.stages.generator.finetune_generator import finetune_generator
 from gendist.stages.teacher.finetune_teacher import finetune_teacher
@@ -85,11 +85,12 @@ from pathlib import Path
 import numpy as np, torch
 from gendist.nn.padding import padded
 from gendist.stages.students.architectures import build
-from gendist.stages.students.distil_student import distil_seeds, student_row
-from gendist.config.student import Student, Training
+from gendist.naming import RunKey
+from gendist.stages.students.distil_student import distil_seeds, student_metadata
+from gendist.config.student_settings import Student, Training
 from gendist.stages.students.train_student import predict_student
 folder, train, test, subwords = map(Path, sys.argv[1:])
-row = student_row("toy", "attention", "scratch", "default", 0, 0)
+row = student_metadata(RunKey("toy", "attention", "scratch", "default", 0, 0))
 student = Student(architecture="attention", filters=24)
 training = Training(learning_rate=1e-2, min_steps=200, batch_size=8)
 files = {"train": train, "test": test, "embeddings": subwords}
@@ -112,7 +113,7 @@ import torch
 from gendist.stages.students.architectures import build
 from gendist.stages.students.training_rows import TrainingRows
 from gendist.stages.students.loss import distillation_loss
-from gendist.config.student import Student, Training
+from gendist.config.student_settings import Student, Training
 from gendist.stages.students.train_student import predict_student, train_student
 ones = torch.tensor([[1.0, -2.0], [0.0, 3.0]])
 assert distillation_loss(ones, torch.zeros(2, 2), "mse", 1.0).item() == 3.5
@@ -137,7 +138,7 @@ from gendist.stages.generator.finetune_generator import boundary_tokens
 from gendist.nn.pretrained import load_causal_lm, load_tokenizer
 from gendist.stages.synthetic.gumbel_sampler import GumbelSampler
 from gendist.stages.synthetic.sampler import Sampler
-from gendist.config.sampling import Sampling
+from gendist.config.sampling_settings import Sampling
 n, vocabulary = 20_000, 30
 logits = np.random.default_rng(0).normal(0, 1.5, vocabulary)
 for settings in (Sampling(min_p=0.2), Sampling(min_p=0.2, top_k=3), Sampling(min_p=0.01, temperature=0.7)):

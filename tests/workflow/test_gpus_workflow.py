@@ -16,9 +16,9 @@ STAMP = re.compile(r"^(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3}) ", re.MULTILINE)
 
 @pytest.fixture
 def two_gpus(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    monkeypatch.setenv(visible_gpus.FAKE, "2")
-    monkeypatch.setenv(gpu_claims.FOLDER, str(tmp_path / "locks"))
-    monkeypatch.delenv(visible_gpus.VISIBLE, raising=False)
+    monkeypatch.setenv(visible_gpus.FAKE_GPUS_VARIABLE, "2")
+    monkeypatch.setenv(gpu_claims.FOLDER_VARIABLE, str(tmp_path / "locks"))
+    monkeypatch.delenv(visible_gpus.VISIBLE_VARIABLE, raising=False)
     return tmp_path / "locks"
 
 
@@ -43,9 +43,9 @@ def test_snakemake_is_told_how_many_gpus_there_are(bare: Checkout, monkeypatch: 
     assert "gpu=1" in most(bare, STUDY, "--cores", "4", "--resources", "gpu=1")  # the user's word
     # A cluster has more than the machine that the run is started on.
     assert "gpu=9" in most(bare, STUDY, "--executor", "slurm", "--jobs", "5")
-    monkeypatch.setenv(visible_gpus.VISIBLE, "1")
+    monkeypatch.setenv(visible_gpus.VISIBLE_VARIABLE, "1")
     assert "gpu=1" in most(bare, STUDY, "--cores", "4")
-    monkeypatch.setenv(visible_gpus.FAKE, "0")  # a machine without: as many jobs as cores
+    monkeypatch.setenv(visible_gpus.FAKE_GPUS_VARIABLE, "0")  # a machine without: as many jobs as cores
     assert "gpu=9" in most(bare, STUDY, "--cores", "4")
 
 

@@ -11,9 +11,9 @@ from study_paths import pattern
 from toy_texts import NAMES, sentences
 from workflow_fixtures import POOL, REPORT, SAMPLES, STUDY, Checkout, changed, entry
 
-from gendist.io.files import read_json
+from gendist.io.json_files import read_json
 from gendist.io.parquet import read_metadata
-from gendist.io.provenance import KEY, hash_file
+from gendist.io.provenance import PROVENANCE_KEY, hash_file
 from tools.study_files import STUDY_FILES
 
 UNLABELLED = {"unlabelled": "toy/more.csv", "unlabelled_rows": 6}
@@ -85,9 +85,9 @@ def test_every_file_of_further_rows_is_there(grown: Checkout):
     assert written == sentences(9, 8)[0][:8]
     source = hash_file(grown.folder / "toy/llm.jsonl")
     for path in (toy / "generators/llm/rows.parquet", toy / "synthetic/llm/full/shard-00000.parquet"):
-        assert read_metadata(path)[KEY]["inputs"]["source"] == source
+        assert read_metadata(path)[PROVENANCE_KEY]["inputs"]["source"] == source
     source = hash_file(grown.folder / "toy/more.csv")
-    assert read_metadata(toy / "texts/unlabelled.parquet")[KEY]["inputs"]["source"] == source
+    assert read_metadata(toy / "texts/unlabelled.parquet")[PROVENANCE_KEY]["inputs"]["source"] == source
     runs = {
         f.parent.relative_to(toy / "students").as_posix() for f in toy.glob("students/*/*unlabelled/**/metrics.json")
     }
@@ -184,12 +184,12 @@ def test_a_changed_file_reruns_what_depends_on_it(grown: Checkout, file: str, jo
     [
         (
             entry("datasets", "toy", unlabelled="toy/more.csv", unlabelled_rows=10),
-            "toy/more.csv: 9 rows, fewer than the 10 that datasets.toy.unlabelled_rows asks for; "
+            "toy/more.csv: 9 rows, fewer than the 10 required by datasets.toy.unlabelled_rows; "
             "set datasets.toy.unlabelled_rows to 9 or fewer",
         ),
         (
             {**entry("datasets", "toy", synthetic=10), "generators": GIVEN},
-            "toy/llm.jsonl: 9 rows, fewer than the 10 that datasets.toy.synthetic asks for (key 'generators.llm.rows')",
+            "toy/llm.jsonl: 9 rows, fewer than the 10 required by datasets.toy.synthetic (key 'generators.llm.rows')",
         ),
         (
             {**STUDY, "generators": {"llm": {"rows": "toy/none.csv"}}},

@@ -13,9 +13,9 @@ from quality_fixtures import write_shards
 from workflow_fixtures import STUDY, Checkout
 
 from gendist.config import study_from
-from gendist.config.plan import too_many_shards
+from gendist.config.study_plan import too_many_shards
 from gendist.errors import GendistError
-from gendist.io.parquet import GROUP, write_parquet, write_parquet_parts
+from gendist.io.parquet import ROW_GROUP_SIZE, write_parquet, write_parquet_parts
 from gendist.io.provenance import Provenance
 from gendist.stages.students.piece_ids import PieceIds
 from gendist.stages.synthetic.pool_reader import iter_pool_batches, read_pool, row_numbers_with_text, texts_at
@@ -80,9 +80,9 @@ def test_a_table_in_parts_is_the_same_file(tmp_path: Path):
     write_parquet(tmp_path / "whole", table, provenance, names)
     write_parquet_parts(tmp_path / "parts", iter([table[:300], table[300:999], table[999:]]), provenance, names)
     assert (tmp_path / "whole").read_bytes() == (tmp_path / "parts").read_bytes()
-    large = pa.table({"row": range(2 * GROUP + 5)})
+    large = pa.table({"row": range(2 * ROW_GROUP_SIZE + 5)})
     write_parquet_parts(tmp_path / "large", (large[i : i + 70_000] for i in (0, 70_000)), provenance)
-    assert pq.read_table(tmp_path / "large")["row"].to_pylist() == list(range(2 * GROUP + 5))
+    assert pq.read_table(tmp_path / "large")["row"].to_pylist() == list(range(2 * ROW_GROUP_SIZE + 5))
     assert pq.ParquetFile(tmp_path / "large").num_row_groups == 3
 
 

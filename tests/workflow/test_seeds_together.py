@@ -12,12 +12,13 @@ from study_bytes import differences, fingerprint
 from workflow_fixtures import Checkout, changed
 
 from gendist.config import study_from
-from gendist.config.student import Student, Training
+from gendist.config.student_settings import Student, Training
 from gendist.errors import GendistError
+from gendist.naming import RunKey
 from gendist.nn import devices
 from gendist.stages.students import distil_student as run
 from gendist.stages.students import train_seeds as seeds
-from gendist.stages.students.distil_student import distil_seeds, load_student, student_row
+from gendist.stages.students.distil_student import distil_seeds, load_student, student_metadata
 from gendist.stages.students.subwords import load_subwords
 from gendist.stages.texts.text_tables import read_texts
 
@@ -30,7 +31,7 @@ RUNS = [f"results/toy/students/{student}/scratch/default/n0/seed{seed}" for stud
 @pytest.fixture
 def distil(train_texts, test_texts, subwords):
     def both(folder, architecture="kim", **given):
-        row = student_row("toy", "kim", "scratch", "default", 0, 0)
+        row = student_metadata(RunKey("toy", "kim", "scratch", "default", 0, 0))
         folders = {seed: folder / f"seed{seed}" for seed in SEEDS}
         student = Student(architecture=architecture, filters=16)
         distil_seeds(
@@ -63,7 +64,7 @@ def gpu(monkeypatch):
 
 def test_on_a_cpu_each_seed_has_the_bytes_that_it_has_alone(distil, train_texts, test_texts, subwords, tmp_path):
     for seed, folder in distil(tmp_path / "together").items():
-        row = student_row("toy", "kim", "scratch", "default", 0, seed)
+        row = student_metadata(RunKey("toy", "kim", "scratch", "default", 0, seed))
         student = Student(filters=16)
         distil_seeds(
             {seed: tmp_path / "alone"},

@@ -9,7 +9,7 @@ import torch
 from toy_texts import sentences
 from workflow_fixtures import Checkout, changed
 
-from gendist.config.sampling import Sampling
+from gendist.config.sampling_settings import Sampling
 from gendist.io.parquet import read_metadata
 from gendist.nn.pretrained import load_classifier, load_tokenizer
 from gendist.stages.logits.batched_logits import predict_logits

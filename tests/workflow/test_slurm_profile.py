@@ -9,8 +9,8 @@ from workflow_fixtures import ROOT, STUDY, Checkout
 
 from gendist.cli import extras
 from gendist.errors import GendistError
-from gendist.launcher.checkout import ways_to_run
-from gendist.launcher.locks import queued_here
+from gendist.launcher.run_locks import slurm_jobs_here
+from gendist.launcher.snakemake_command import scheduling_arguments
 
 SLURM = yaml.safe_load((ROOT / "profiles/slurm/profile.yaml").read_text())
 DEFAULT = yaml.safe_load((ROOT / "profiles/default/profile.yaml").read_text())
@@ -52,15 +52,15 @@ def test_jobs_in_the_queue_are_known_by_the_folder_they_work_in(tmp_path: Path, 
     squeue.write_text(f"#!/bin/sh\necho '7|{tmp_path}'\necho '8|{tmp_path}/other'\necho '9_[2-3]|{tmp_path}'\n")
     squeue.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert queued_here() == ["7", "9_[2-3]"]
+    assert slurm_jobs_here() == ["7", "9_[2-3]"]
     squeue.unlink()
-    assert queued_here() == []  # a machine without Slurm
+    assert slurm_jobs_here() == []  # a machine without Slurm
 
 
 def test_a_machine_without_slurm_is_told_so_in_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(GendistError, match="no sbatch on this machine"):
-        ways_to_run(None, "slurm")
+    with pytest.raises(GendistError, match="sbatch not found on this machine"):
+        scheduling_arguments(None, "slurm")
     monkeypatch.setattr(extras, "find_spec", lambda _: None)
     with pytest.raises(
         GendistError, match=r"snakemake_executor_plugin_slurm not installed: pip install -e '.\[slurm\]'"
@@ -71,4 +71,4 @@ def test_a_machine_without_slurm_is_told_so_in_one_line(tmp_path: Path, monkeypa
 def test_the_profile_brings_its_own_number_of_jobs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     (tmp_path / "sbatch").touch(mode=0o755)
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert ways_to_run(None, "slurm") == ["--profile", str(ROOT / "profiles/slurm")]
+    assert scheduling_arguments(None, "slurm") == ["--profile", str(ROOT / "profiles/slurm")]

@@ -16,7 +16,7 @@ from workflow_fixtures import ROOT, SAMPLES, STUDY, TABLES, Checkout, changed, e
 from gendist.config import load_study, study_from
 from gendist.config.study import PAPER_SYSTEMS
 from gendist.io.parquet import read_metadata
-from gendist.io.provenance import KEY
+from gendist.io.provenance import PROVENANCE_KEY
 
 # --- what the run leaves behind ---
 
@@ -107,12 +107,12 @@ def test_everything_says_what_made_it(finished: Checkout):
     results = finished.folder / "results"
     parquet = list(results.rglob("*.parquet"))
     assert len(parquet) > 20
-    assert [p for p in parquet if KEY not in read_metadata(p)] == []
+    assert [p for p in parquet if PROVENANCE_KEY not in read_metadata(p)] == []
     weights = list(results.rglob("model.safetensors"))
     silent = []
     for path in weights:
         with safe_open(path, "np") as file:
-            if KEY not in (file.metadata() or {}) and not (path.parent / "gendist.json").is_file():
+            if PROVENANCE_KEY not in (file.metadata() or {}) and not (path.parent / "gendist.json").is_file():
                 silent.append(path)
     assert len(weights) == 2 + 12
     assert silent == []

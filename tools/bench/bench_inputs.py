@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from transformers import BertConfig, BertForSequenceClassification, GPT2Config, GPT2LMHeadModel
 
-from gendist.config.dataset import Dataset
+from gendist.config.dataset_settings import Dataset
 from gendist.nn import devices
 from gendist.stages.texts.prepare_texts import prepare_texts
 from gendist.stages.texts.text_tables import Texts, read_texts

@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from gendist.analysis.figure_style import BLUE, GREY, save, styled
 from gendist.analysis.report.plots import new_figure
-from gendist.io.files import write_text
+from gendist.io.atomic_files import write_text
 from gendist.io.parquet import write_parquet
 from gendist.io.provenance import Provenance
 from tools.bench.timed_pairs import Outcome

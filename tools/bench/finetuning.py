@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from gendist.config.generator import Generator
+from gendist.config.generator_settings import Generator
 from gendist.jobs.checkpoints import Checkpoints
 from gendist.jobs.work_folder import WorkFolder
 from gendist.nn import devices
@@ -73,7 +73,7 @@ def finetune_one_epoch(model: Any, rows: list[list[int]], settings: Generator) -
         settings=settings,
         checkpoints=checkpoints,
     )
-    return float(checkpoints.course.step * len(rows[0]))
+    return float(checkpoints.state.step * len(rows[0]))
 
 
 def plain_loop(model: Any, rows: Sequence[list[int]], learning_rate: float) -> None:

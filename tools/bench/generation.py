@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from gendist.config.sampling import Sampling
+from gendist.config.sampling_settings import Sampling
 from gendist.nn import devices
 from gendist.nn.int8_calibration import MAX_DIVERGENCE, int8_divergence
 from gendist.nn.int8_decoder_numba import create_int8_decoder

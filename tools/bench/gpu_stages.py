@@ -12,8 +12,8 @@ import numpy as np
 import torch
 from transformers import BertConfig, BertForSequenceClassification, GPT2Config, GPT2LMHeadModel
 
-from gendist.config.generator import Generator
-from gendist.config.sampling import Sampling
+from gendist.config.generator_settings import Generator
+from gendist.config.sampling_settings import Sampling
 from gendist.jobs import out_of_memory
 from gendist.nn import devices
 from gendist.nn.pretrained import load_causal_lm, load_classifier
@@ -73,7 +73,7 @@ SMALL = Shapes(_small_gpt2, _small_bert, 24, 48, 12, (4, 8), (16, 32), 30, 2, (2
 
 def release_memory(device: torch.device) -> None:
     """Release the memory of a stage."""
-    out_of_memory.free()
+    out_of_memory.release_memory()
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
 

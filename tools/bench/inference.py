@@ -12,7 +12,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.svm import LinearSVC
 
-from gendist.config.student import Training
+from gendist.config.student_settings import Training
 from gendist.nn import devices
 from gendist.nn.pocket.packaged_files import packaged_subwords
 from gendist.predict.classifier import TextClassifier

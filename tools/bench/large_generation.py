@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from transformers import GenerationConfig
 
-from gendist.config.sampling import Sampling
+from gendist.config.sampling_settings import Sampling
 from gendist.stages.synthetic.batch_slots import GeneratedRow
 from gendist.stages.synthetic.sampler import Sampler
 from tools.bench.bench_inputs import gpt2, gpu

@@ -5,7 +5,7 @@ Timed by wall clock.
 
 import torch
 
-from gendist.config.student import Training
+from gendist.config.student_settings import Training
 from gendist.nn import devices
 from gendist.stages.students.piece_ids import PieceIds
 from gendist.stages.students.train_stacked import train_stacked

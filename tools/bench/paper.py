@@ -18,17 +18,17 @@ import numpy as np
 import pyarrow as pa
 import torch
 
-from gendist.config.generator import Generator
-from gendist.config.load import load_study
-from gendist.config.plan import planned_pools, planned_runs
-from gendist.config.sampling import Sampling
+from gendist.config.generator_settings import Generator
+from gendist.config.sampling_settings import Sampling
 from gendist.config.study import Study
+from gendist.config.study_loader import load_study
+from gendist.config.study_plan import planned_pools, planned_runs
 from gendist.io.parquet import write_parquet
 from gendist.io.provenance import Provenance
 from gendist.jobs.checkpoints import Checkpoints
-from gendist.jobs.progress import clock
+from gendist.jobs.progress_log import format_clock
 from gendist.jobs.work_folder import WorkFolder
-from gendist.naming import WITH_SYNTHETIC, Run
+from gendist.naming import WITH_SYNTHETIC, RunKey
 from gendist.nn import devices
 from gendist.nn.packed_linear import pack_linear_layers
 from gendist.nn.pretrained import load_tokenizer
@@ -113,7 +113,7 @@ def amounts(study: Study, sizes: Mapping[str, tuple[int, int]]) -> dict[str, flo
     return found
 
 
-def _schedule(study: Study, run: Run, n_real: int) -> TrainingSchedule:
+def _schedule(study: Study, run: RunKey, n_real: int) -> TrainingSchedule:
     kept = 0 if run.regime == "synthetic" else n_real
     count = run.n_synthetic if run.regime in WITH_SYNTHETIC else 0
     return TrainingSchedule.of(kept + count, kept, study.trainings[study.training])
@@ -247,8 +247,8 @@ def stages(
 def table(made: Sequence[Stage]) -> str:
     """Return a Markdown table of the stages and their sum."""
     lines = ["| stage | amount | rate, 1/s | h:mm:ss |", "| --- | ---: | ---: | ---: |"]
-    lines += [f"| {s.stage} | {s.amount:,.0f} {s.unit} | {s.rate:,.4g} | {clock(s.seconds)} |" for s in made]
-    return "\n".join([*lines, f"| one after the other | | | {clock(sum(s.seconds for s in made))} |"]) + "\n"
+    lines += [f"| {s.stage} | {s.amount:,.0f} {s.unit} | {s.rate:,.4g} | {format_clock(s.seconds)} |" for s in made]
+    return "\n".join([*lines, f"| one after the other | | | {format_clock(sum(s.seconds for s in made))} |"]) + "\n"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from gendist.config.generator import POCKET, Generator
+from gendist.config.generator_settings import POCKET, Generator
 from gendist.nn import devices
 from gendist.nn.padding import pad_batch
 from gendist.nn.pocket.unpack_generator import unpack_generator

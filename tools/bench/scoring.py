@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from transformers import TextClassificationPipeline
 
-from gendist.config.teacher import Teacher
+from gendist.config.teacher_settings import Teacher
 from gendist.nn import devices
 from gendist.nn.packed_linear import pack_linear_layers
 from gendist.nn.pretrained import class_names, load_classifier, load_tokenizer

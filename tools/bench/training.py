@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from gendist.config.student import Student, Training
+from gendist.config.student_settings import Student, Training
 from gendist.nn import devices
 from gendist.nn.padding import pad_batch
 from gendist.nn.pocket.packaged_files import packaged_subwords

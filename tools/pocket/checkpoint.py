@@ -9,7 +9,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 
 from gendist.errors import GendistError
-from gendist.io.provenance import KEY
+from gendist.io.provenance import PROVENANCE_KEY
 from tools.pocket.pretraining_settings import Pretraining
 
 
@@ -54,7 +54,7 @@ def save_checkpoint(settings: Pretraining, state: PretrainingState, corpus: str)
         **settings.identity,
     }
     part = settings.checkpoint.with_suffix(".part")
-    save_file(tensors, part, metadata={KEY: json.dumps(record, sort_keys=True)})
+    save_file(tensors, part, metadata={PROVENANCE_KEY: json.dumps(record, sort_keys=True)})
     part.replace(settings.checkpoint)
 
 
@@ -67,7 +67,7 @@ def load_checkpoint(settings: Pretraining, state: PretrainingState, corpus: str)
     if not settings.checkpoint.exists():
         return
     with safe_open(settings.checkpoint, "pt") as stored, torch.no_grad():
-        record = json.loads(stored.metadata()[KEY])
+        record = json.loads(stored.metadata()[PROVENANCE_KEY])
         for name, value in {"corpus": corpus, **settings.identity}.items():
             if record[name] != value:
                 raise GendistError(

@@ -17,10 +17,10 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch.nn import functional
 
-from gendist.config.student import Student
+from gendist.config.student_settings import Student
 from gendist.errors import GendistError
-from gendist.io.provenance import KEY, Provenance, hash_file
-from gendist.jobs.progress import Progress
+from gendist.io.provenance import PROVENANCE_KEY, Provenance, hash_file
+from gendist.jobs.progress_log import Progress
 from gendist.nn import devices
 from gendist.stages.students.architectures import build
 from gendist.stages.students.distil_student import encode_pieces
@@ -109,7 +109,7 @@ def distil_general(files: Sequence[Path], embeddings: Path, target: Path, settin
         if not name.startswith(HEAD)
     }
     part = target.with_suffix(".part")
-    save_file(weights, part, metadata={KEY: provenance.to_json()})
+    save_file(weights, part, metadata={PROVENANCE_KEY: provenance.to_json()})
     part.replace(target)
     return target
 
@@ -119,7 +119,7 @@ def is_finished(target: Path, settings: GeneralDistillation, shards: int) -> boo
     if not target.exists():
         return False
     with safe_open(target, "pt") as stored:
-        provenance = json.loads((stored.metadata() or {}).get(KEY, "{}"))
+        provenance = json.loads((stored.metadata() or {}).get(PROVENANCE_KEY, "{}"))
     recipe = provenance.get("settings", {})
     return {**recipe, **settings.recipe, "shards": shards} == recipe and provenance.get("seed") == settings.seed
 
@@ -147,7 +147,7 @@ def _train(
     checkpoint = target.with_suffix(".checkpoint")
     identity = json.dumps(settings.recipe | {"shards": shards, "seed": settings.seed}, sort_keys=True)
     step = _load_checkpoint(checkpoint, network, optimizer, identity)
-    progress = Progress(f"general distillation of {settings.architecture}", steps, "steps", before=step)
+    progress = Progress(f"general distillation of {settings.architecture}", steps, "steps", initial=step)
     while step < steps:
         rng = np.random.default_rng((settings.seed, step // per_epoch))
         torch.manual_seed(settings.seed + step)  # for dropout and token dropout
@@ -163,7 +163,7 @@ def _train(
             optimizer.step()
             optimizer.zero_grad()
             step += 1
-            progress.add(1, f"loss {loss.item():.4f}")
+            progress.update(1, f"loss {loss.item():.4f}")
             if step % settings.checkpoint_steps and step < steps:
                 continue
             if not math.isfinite(loss.item()):
@@ -192,7 +192,7 @@ def _save_checkpoint(
         tensors[f"weight {name}"] = weight.detach()
         tensors |= {f"{key} {name}": value for key, value in optimizer.state[weight].items()}
     part = file.with_suffix(".part")
-    save_file(tensors, part, metadata={KEY: json.dumps({"step": step, "identity": identity})})
+    save_file(tensors, part, metadata={PROVENANCE_KEY: json.dumps({"step": step, "identity": identity})})
     part.replace(file)
 
 
@@ -201,7 +201,7 @@ def _load_checkpoint(file: Path, network: torch.nn.Module, optimizer: torch.opti
     if not file.exists():
         return 0
     with safe_open(file, "pt") as stored:
-        record = json.loads(stored.metadata()[KEY])
+        record = json.loads(stored.metadata()[PROVENANCE_KEY])
     if record["identity"] != identity:
         raise GendistError(f"{file}: made with {record['identity']}, not {identity}; delete it to start over")
     tensors = load_file(file)

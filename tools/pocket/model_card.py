@@ -12,7 +12,7 @@ from safetensors import safe_open
 from safetensors.numpy import load_file
 
 from gendist.errors import GendistError
-from gendist.io.provenance import KEY, hash_file
+from gendist.io.provenance import PROVENANCE_KEY, hash_file
 from gendist.nn.pocket.packaged_files import FILES, GENERATOR, HASHES, MODELS, STUDENTS, SUBWORD_FILES, VECTORS, WEIGHTS
 from gendist.nn.pocket.weight_quantisation import SCALE
 from tools.pocket.pretraining_settings import HELD_OUT
@@ -155,7 +155,7 @@ def fill_card(card: str, figures: Mapping[str, Any], sizes: Mapping[str, int], h
 def _describe_tensors(file: Path) -> dict[str, Any]:
     """Return the number of weights, the shape of a single tensor, and the settings and seed of the provenance."""
     with safe_open(file, "np") as stored:
-        provenance = json.loads((stored.metadata() or {}).get(KEY, "{}"))
+        provenance = json.loads((stored.metadata() or {}).get(PROVENANCE_KEY, "{}"))
     shapes = [tensor.shape for name, tensor in load_file(file).items() if not name.endswith(SCALE)]
     return {
         "weights": sum(map(math.prod, shapes)),

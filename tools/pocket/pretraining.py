@@ -13,7 +13,7 @@ import torch
 from safetensors import safe_open
 
 from gendist.errors import GendistError
-from gendist.io.provenance import KEY, Provenance, hash_file
+from gendist.io.provenance import PROVENANCE_KEY, Provenance, hash_file
 from gendist.nn.pocket.minilm import PACKAGE, encoder_folder
 from gendist.nn.pocket.pocket_tokenizer import generator_tokenizer
 from tools.pocket.checkpoint import PretrainingState, load_checkpoint, save_checkpoint
@@ -76,7 +76,7 @@ def is_finished(settings: Pretraining) -> bool:
     if not settings.weights.exists():
         return False
     with safe_open(settings.weights, "pt") as stored:
-        provenance = json.loads((stored.metadata() or {}).get(KEY, "{}"))
+        provenance = json.loads((stored.metadata() or {}).get(PROVENANCE_KEY, "{}"))
     return provenance.get("settings") == settings.recipe and provenance.get("seed") == settings.seed
 
 

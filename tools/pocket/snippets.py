@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from gendist.errors import GendistError
-from gendist.jobs.progress import Progress
+from gendist.jobs.progress_log import Progress
 from gendist.nn import devices
 from gendist.nn.pretrained import MINILM
 from gendist.stages.baselines.sentence_encoder import SentenceEncoder
@@ -86,7 +86,7 @@ def embed_snippets(texts: Sequence[str], folder: Path, part: int = 0, parts: int
     numbers = range(part, -(-len(texts) // SHARD_ROWS), parts)
     files = [folder / f"{number:05d}.parquet" for number in numbers]
     missing = [(number, file) for number, file in zip(numbers, files, strict=True) if not file.exists()]
-    progress = Progress("embedding snippets", len(files), "shards", before=len(files) - len(missing))
+    progress = Progress("embedding snippets", len(files), "shards", initial=len(files) - len(missing))
     if not missing:
         return files
     encoder = SentenceEncoder(MINILM)
@@ -97,7 +97,7 @@ def embed_snippets(texts: Sequence[str], folder: Path, part: int = 0, parts: int
         temporary = file.with_suffix(".part")
         pq.write_table(pa.table({"text": rows, "embedding": column}), temporary)
         temporary.replace(file)
-        progress.add(1)
+        progress.update(1)
     return files
 
 

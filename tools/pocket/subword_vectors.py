@@ -14,7 +14,7 @@ from safetensors.torch import save_file
 from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, trainers
 
 from gendist.errors import GendistError
-from gendist.io.provenance import KEY, Provenance, hash_file
+from gendist.io.provenance import PROVENANCE_KEY, Provenance, hash_file
 from tools.pocket.cooccurrence import count_cooccurrences, factorise_pmi, positive_pmi, subsample_frequent
 from tools.pocket.corpus import articles, paragraphs, token_stream
 
@@ -97,7 +97,7 @@ def save_vectors(folder: Path, vectors: np.ndarray, provenance: Provenance) -> N
         provenance: provenance for the file metadata.
     """
     part = folder / "vectors.part"
-    save_file({"vectors": torch.from_numpy(vectors).half()}, part, metadata={KEY: provenance.to_json()})
+    save_file({"vectors": torch.from_numpy(vectors).half()}, part, metadata={PROVENANCE_KEY: provenance.to_json()})
     part.replace(folder / "vectors.safetensors")
 
 

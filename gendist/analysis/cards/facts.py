@@ -121,7 +121,7 @@ def collect_facts(study: Study, dataset: str) -> Facts:
     mine = [row for row in subject.seeds if row["seed"] == subject.run.seed]
     if accuracy is None or not mine:
         raise GendistError(f"{results / 'metrics.parquet'}: lacks {subject.system} on {dataset}; run the study again")
-    logits = _logits(folder / subject.folder / "predictions.parquet", texts)
+    logits = _logits(results / subject.run.folder / "predictions.parquet", texts)
     temperature = float(subject.export["temperature"]) if subject.export else None
     config = _config(study, dataset, subject)
     return Facts(
@@ -139,7 +139,7 @@ def collect_facts(study: Study, dataset: str) -> Facts:
         ece_calibrated=ece(texts.labels, logits / temperature) * 100 if temperature else None,
         temperature=temperature,
         memorisation=read_rows(results / "tables/memorisation.csv", dataset),
-        sources=list(_sources(results, dataset, study, folder / subject.folder, config)),
+        sources=list(_sources(results, dataset, study, results / subject.run.folder, config)),
         hashes=data_hashes(train, test),
         costs=stage_costs(results, results / "logs", dataset, rows),
     )
@@ -160,7 +160,7 @@ def probabilities(logits: np.ndarray) -> np.ndarray:
 
 
 def _config(study: Study, dataset: str, subject: Subject) -> dict[str, Any]:
-    training = subject.run.variant.rpartition(".")[2]
+    training = subject.run.names.training
     chosen = {
         "dataset": study.datasets[dataset],
         "generator": study.generators[study.generator],

@@ -14,7 +14,7 @@ from gendist.analysis.cards.subject import DESCRIPTION, EXPORTED
 from gendist.analysis.cards.write import LICENCE, ROWS
 from gendist.config.study import Study
 from gendist.errors import GendistError
-from gendist.io.files import whole_file
+from gendist.io.atomic_files import atomic_write
 
 Kind = Literal["model", "dataset"]
 CARD = "README.md"
@@ -87,7 +87,7 @@ def as_folder(to: str) -> Path | None:
 def copy(parcel: Parcel, folder: Path) -> None:
     """Copy a parcel into a folder, each file whole or not at all; other files there stay."""
     for name, path in parcel.files.items():
-        with whole_file(folder / name) as part:
+        with atomic_write(folder / name) as part:
             shutil.copyfile(path, part)
 
 

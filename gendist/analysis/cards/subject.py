@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from gendist.analysis.metrics_table import Run as Row
-from gendist.config.plan import Run, detailed_runs
 from gendist.config.study import Study
+from gendist.config.study_plan import detailed_runs
 from gendist.errors import GendistError
-from gendist.io.files import read_json
-from gendist.naming import system_name
+from gendist.io.json_files import read_json
+from gendist.naming import RunKey
 
 EXPORTED = "export/model"
 """Folder of the exported model, under the dataset's results."""
@@ -21,7 +21,7 @@ DESCRIPTION = "gendist-model.json"
 class Subject:
     """A run, and the rows of the tidy table of the same system with every seed."""
 
-    run: Run
+    run: RunKey
     seeds: list[Row]
     export: Mapping[str, Any] | None
     """``gendist-model.json`` of the exported model; None before an export."""
@@ -29,13 +29,7 @@ class Subject:
     @property
     def system(self) -> str:
         """The row of Table 1."""
-        return system_name(self.run.student, self.run.regime)
-
-    @property
-    def folder(self) -> Path:
-        """The run's folder, under the dataset's results."""
-        run = self.run
-        return Path("students", run.student, run.regime, run.variant, f"n{run.n_synthetic}", f"seed{run.seed}")
+        return self.run.system
 
 
 def find_subject(study: Study, dataset: str, rows: list[Row]) -> Subject:
@@ -53,9 +47,9 @@ def find_subject(study: Study, dataset: str, rows: list[Row]) -> Subject:
     if description.is_file():
         export = read_json(description)
         chosen = export.get("chosen")
-        if not isinstance(chosen, dict) or not set(Run._fields) <= set(chosen):
+        if not isinstance(chosen, dict) or not set(RunKey._fields) <= set(chosen):
             raise GendistError(f"{description}: damaged (no 'chosen' run); run gendist export again")
-        run = Run(**{name: chosen[name] for name in Run._fields})
+        run = RunKey(**{name: chosen[name] for name in RunKey._fields})
         return Subject(run, _seeds(run, rows), export)
     candidates = [Subject(run, _seeds(run, rows), None) for run in detailed_runs(study) if run.dataset == dataset]
     found = [subject for subject in candidates if subject.seeds]
@@ -66,9 +60,9 @@ def find_subject(study: Study, dataset: str, rows: list[Row]) -> Subject:
     return max(found, key=lambda s: sum(row["accuracy"] for row in s.seeds) / len(s.seeds))
 
 
-def _seeds(run: Run, rows: list[Row]) -> list[Row]:
+def _seeds(run: RunKey, rows: list[Row]) -> list[Row]:
     """Return the rows of the same run but for its seed."""
-    same = [name for name in Run._fields if name not in ("seed", "n_synthetic")]
+    same = [name for name in RunKey._fields if name not in ("seed", "n_synthetic")]
     counted = "n_unlabelled" if run.regime == "unlabelled" else "n_synthetic"
     return [
         row for row in rows if row[counted] == run.n_synthetic and all(row[name] == getattr(run, name) for name in same)

@@ -13,7 +13,7 @@ from gendist.analysis.report_page.cost import duration
 from gendist.analysis.table_files import NONE, markdown_table, mean_and_spread
 from gendist.config.study import Study
 from gendist.io import escape
-from gendist.io.files import write_text
+from gendist.io.atomic_files import write_text
 from gendist.io.parquet import write_parquet
 from gendist.io.provenance import Provenance, hash_file
 from gendist.stages.synthetic.detokenize import detokenize

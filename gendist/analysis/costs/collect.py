@@ -9,7 +9,7 @@ import pyarrow as pa
 from gendist.analysis.metrics_table import choose, read_runs
 from gendist.analysis.report.costs import SCHEMA
 from gendist.errors import GendistError
-from gendist.io.files import read_json
+from gendist.io.json_files import read_json
 from gendist.io.parquet import write_parquet
 from gendist.io.provenance import Provenance
 from gendist.naming import TEACHER, System

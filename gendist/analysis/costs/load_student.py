@@ -4,9 +4,9 @@ from pathlib import Path
 
 from safetensors.torch import load_file
 
-from gendist.config.student import Student
-from gendist.io.checksums import require_intact_tensors
-from gendist.io.files import read_json
+from gendist.config.student_settings import Student
+from gendist.io.checksums import verify_tensors
+from gendist.io.json_files import read_json
 from gendist.nn import devices
 from gendist.stages.evaluation.predictor import Predictor
 from gendist.stages.students.architectures import build
@@ -27,7 +27,7 @@ def load_student(folder: Path, embeddings: Path) -> Predictor:
     """
     devices.prepare(1, 0)
     description = read_json(folder / "student.json")
-    require_intact_tensors(folder / "model.safetensors")
+    verify_tensors(folder / "model.safetensors")
     weights = load_file(folder / "model.safetensors")
     subwords = load_subwords(embeddings)
     network = build(weights["embedding.weight"], Student(**description["student"]), len(description["label_names"]))

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from gendist.io.files import write_json
+from gendist.io.json_files import write_json
 from gendist.stages.evaluation.predictor import Predictor
 from gendist.stages.texts.text_tables import read_texts
 

@@ -16,7 +16,8 @@ from gendist.analysis.quality.page import Row, choose_rows, samples_page
 from gendist.analysis.quality.scores import Scores, agreement, agreement_with_request, describe_scores
 from gendist.analysis.quality.wording import Listed, Pooled, describe_texts, quantiles
 from gendist.errors import GendistError
-from gendist.io.files import write_json, write_text
+from gendist.io.atomic_files import write_text
+from gendist.io.json_files import write_json
 from gendist.io.parquet import read_parquet, write_parquet_parts
 from gendist.io.provenance import Provenance, hash_file
 from gendist.stages.generator.generator_folder import read_record_file

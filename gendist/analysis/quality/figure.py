@@ -14,7 +14,7 @@ from gendist.analysis.quality.table import REAL, Record, by_dataset, pool_name
 from gendist.analysis.quality.wording import QUANTILES
 from gendist.analysis.table_files import write_columns
 from gendist.io.escape import shorten
-from gendist.io.files import read_json
+from gendist.io.json_files import read_json
 from gendist.io.provenance import Provenance, hash_file
 
 SCHEMA = pa.schema(

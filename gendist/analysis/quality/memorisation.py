@@ -12,7 +12,7 @@ from gendist.analysis.quality.overlap import Nearness, longest_runs, normalised
 from gendist.analysis.table_files import Cell, markdown_table, write_csv
 from gendist.errors import GendistError
 from gendist.io import escape
-from gendist.io.files import write_text
+from gendist.io.atomic_files import write_text
 from gendist.io.parquet import read_parquet
 from gendist.stages.synthetic.pool_reader import iter_pool_batches
 from gendist.stages.synthetic.repeats_table import GRAM

@@ -14,7 +14,7 @@ from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
 from gendist.analysis.quality.page_parts import PAGE, SCRIPT, STYLE
-from gendist.io.escape import one_line, shorten
+from gendist.io.escape import collapse_whitespace, shorten
 from gendist.stages.synthetic.detokenize import detokenize
 
 MOST = 1000
@@ -53,8 +53,8 @@ def samples_page(rows: Sequence[Row], total: int, names: Mapping[str, str], labe
         policy=Markup(policy + "; base-uri 'none'; form-action 'none'"),
         style=Markup(STYLE),
         script=Markup(SCRIPT),
-        names={kind: one_line(name) for kind, name in names.items()},
-        classes=[one_line(name) for name in label_names],
+        names={kind: collapse_whitespace(name) for kind, name in names.items()},
+        classes=[collapse_whitespace(name) for name in label_names],
         total=total,
         marked=sum(bool(_marks(row)) for row in shown),
         conditional=any(row["asked"] is not None for row in shown),
@@ -91,7 +91,8 @@ def _marks(row: Row) -> list[tuple[str, int]]:
 def _shown(row: Row) -> dict[str, Any]:
     texts = {"text": shorten(detokenize(row["text"]), LONG), "nearest_text": shorten(row["nearest_text"], LONG)}
     labels = {
-        name: None if row[name] is None else one_line(row[name]) for name in ("predicted", "asked", "nearest_label")
+        name: None if row[name] is None else collapse_whitespace(row[name])
+        for name in ("predicted", "asked", "nearest_label")
     }
     kinds = " ".join(mark.replace(" ", "-") for mark, _ in _marks(row))
     numbers = {name: row[name] for name in ("row", "confidence", "entropy", "n_words", "nearest_similarity")}

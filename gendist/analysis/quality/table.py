@@ -12,7 +12,8 @@ from gendist.analysis.quality.scores import Scores, agreement
 from gendist.analysis.table_files import NONE, Cell, markdown_table, write_csv
 from gendist.errors import GendistError
 from gendist.io import escape
-from gendist.io.files import read_json, write_text
+from gendist.io.atomic_files import write_text
+from gendist.io.json_files import read_json
 from gendist.io.parquet import read_parquet
 from gendist.stages.logits.logits_files import read_logits
 

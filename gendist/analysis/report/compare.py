@@ -9,7 +9,7 @@ from gendist.analysis.report.paired import Paired, paired
 from gendist.analysis.table_files import NONE, Cell, markdown_table, mean_and_spread, write_csv
 from gendist.errors import GendistError
 from gendist.io import escape
-from gendist.io.files import write_text
+from gendist.io.atomic_files import write_text
 
 METRICS = "metrics.parquet"
 SCORES = ("accuracy", "macro_f1")

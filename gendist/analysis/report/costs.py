@@ -9,7 +9,7 @@ import pyarrow as pa
 from gendist.analysis.table_files import NONE, markdown_table, write_csv
 from gendist.errors import GendistError
 from gendist.io import escape
-from gendist.io.files import write_text
+from gendist.io.atomic_files import write_text
 from gendist.io.parquet import read_parquet
 
 Cost = Mapping[str, Any]

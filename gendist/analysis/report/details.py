@@ -13,7 +13,7 @@ from gendist.analysis.metrics_table import rounded
 from gendist.analysis.report.plots import confusion_plot, per_class_plot, reliability_plot
 from gendist.analysis.table_files import Cell, write_csv
 from gendist.errors import GendistError
-from gendist.io.files import read_json
+from gendist.io.json_files import read_json
 from gendist.io.parquet import read_parquet
 from gendist.stages.evaluation.class_scores import (
     SCORES,

@@ -9,7 +9,7 @@ from gendist.analysis.report import paper
 from gendist.analysis.table_files import NONE, Cell, markdown_table, mean_and_spread, write_csv
 from gendist.errors import GendistError
 from gendist.io import escape
-from gendist.io.files import write_text
+from gendist.io.atomic_files import write_text
 from gendist.naming import WITH_SYNTHETIC, WITH_UNLABELLED, regime_of
 
 

@@ -9,7 +9,7 @@ from gendist.analysis.generated_rows import Generated, draw
 from gendist.analysis.quality.overlap import similarities
 from gendist.analysis.table_files import Cell, markdown_table, write_csv
 from gendist.io import escape
-from gendist.io.files import write_text
+from gendist.io.atomic_files import write_text
 from gendist.stages.synthetic.detokenize import detokenize
 from gendist.stages.texts.text_tables import Texts, read_texts
 

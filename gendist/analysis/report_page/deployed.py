@@ -7,7 +7,7 @@ from typing import Any
 
 from gendist.analysis.report_page.sources import Sources
 from gendist.errors import GendistError
-from gendist.io.files import read_json
+from gendist.io.json_files import read_json
 from gendist.naming import TEACHER
 
 TABLES, NETWORK, TOKENIZER = "look-up.safetensors", "model.int8.onnx", "tokenizer.json"

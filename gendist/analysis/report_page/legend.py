@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 
 from gendist.analysis.report_page.sources import Table
-from gendist.naming import BASELINES, TEACHER, regime_of
+from gendist.naming import BASELINES, TEACHER, regime_of, student_of
 
 NETWORKS = {
     "kim": "small convolutional network of one layer (Kim 2014)",
@@ -43,7 +43,7 @@ def in_plain_words(system: str, students: Mapping[str, Mapping[str, object]]) ->
     """
     if system == TEACHER or system in BASELINES:
         return OTHERS[system]
-    student = system.partition("+")[0]
+    student = student_of(system)
     architecture = str(students.get(student, {}).get("architecture", student))
     network = NETWORKS.get(architecture, f"small network '{architecture}'")
     return f"{network}, {TRAININGS[regime_of(system) or 'scratch']}"

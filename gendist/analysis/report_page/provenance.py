@@ -8,9 +8,9 @@ from typing import Any
 
 from gendist import __version__
 from gendist.analysis.report_page.sources import Table
-from gendist.io.files import read_json
+from gendist.io.json_files import read_json
 from gendist.io.parquet import read_metadata
-from gendist.io.provenance import FILE, KEY, hash_file
+from gendist.io.provenance import PROVENANCE_FILE, PROVENANCE_KEY, hash_file
 
 PACKAGES = (
     "torch",
@@ -34,7 +34,7 @@ def source_models(results: Path, dataset: str, config: Mapping[str, Any]) -> lis
     found = []
     for role, section in (("generator", "generators"), ("teacher", "teachers")):
         name, settings = next(iter(config[section].items()))
-        record = results / dataset / section / name / FILE
+        record = results / dataset / section / name / PROVENANCE_FILE
         if record.is_file():
             models = read_json(record).get("source_models", {})
             found += [(role, str(settings["model"]), str(origin)) for origin in models.values()]
@@ -45,7 +45,7 @@ def data_hashes(train: Path, test: Path) -> list[tuple[str, str]]:
     """Return (file, SHA-256) of a dataset's rows, and of the files that they came from."""
     found = []
     for name, path in (("train", train), ("test", test)):
-        record = read_metadata(path).get(KEY, {})
+        record = read_metadata(path).get(PROVENANCE_KEY, {})
         found += [(f"source of {name}, {key}", str(value)) for key, value in record.get("inputs", {}).items()]
         found.append((f"{name} rows", hash_file(path)))
     return found

@@ -20,7 +20,7 @@ from gendist.analysis.report_page.sources import COSTS, Row, Sources, Table, rea
 from gendist.analysis.report_page.summary import best_student, facts, sampling_note, sentence
 from gendist.analysis.report_page.tables import Sample
 from gendist.errors import GendistError
-from gendist.io.files import write_text
+from gendist.io.atomic_files import write_text
 from gendist.io.parquet import read_parquet
 from gendist.stages.texts.text_tables import read_texts
 

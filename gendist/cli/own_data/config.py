@@ -9,12 +9,12 @@ from pathlib import Path
 import yaml
 
 from gendist.cli.own_data.size import Size
-from gendist.config.base import DEVICES
-from gendist.config.study import FOLDERS
-from gendist.io.delimited import Reading
-from gendist.io.escape import one_line, shorten
+from gendist.config.base_settings import WINDOWS_DEVICES
+from gendist.config.study import RESERVED_FOLDERS
+from gendist.io.delimited_files import ReadOptions
+from gendist.io.escape import collapse_whitespace, shorten
 
-USUAL = Reading()
+USUAL = ReadOptions()
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Named:
     test: str
     text: Sequence[str]
     label: str
-    reading: Reading = USUAL
+    reading: ReadOptions = USUAL
     """How both files are read."""
     unlabelled: str | None = None
     unlabelled_rows: int = 0
@@ -40,7 +40,7 @@ def dataset_name(path: Path) -> str:
 
 def may_be_name(name: str) -> bool:
     """Whether a study takes a dataset of this name."""
-    free = name.lower() not in DEVICES and name.lower() not in FOLDERS
+    free = name.lower() not in WINDOWS_DEVICES and name.lower() not in RESERVED_FOLDERS
     return free and bool(re.fullmatch("[A-Za-z0-9][A-Za-z0-9_-]{0,63}", name))
 
 
@@ -58,7 +58,7 @@ def config_text(named: Named, size: Size, source: str, train_rows: int, labels: 
     text = _yaml(named.text[0]) if len(named.text) == 1 else f"[{', '.join(map(_yaml, named.text))}]"
     half, quarter = size.synthetic // 2, size.synthetic // 4
     lines = [
-        ("", f"Made by `gendist init` from {one_line(source)}. Run it with: gendist run"),
+        ("", f"Made by `gendist init` from {collapse_whitespace(source)}. Run it with: gendist run"),
         ("", f"Time with two cores: {time} (estimated). Every key: docs/config.md."),
         ("", ""),
         (f"results: results/{named.name}", "folder of everything that the study writes"),
@@ -90,7 +90,7 @@ def _unlabelled(named: Named) -> list[tuple[str, str]]:
     ]
 
 
-def _reading(reading: Reading) -> list[tuple[str, str]]:
+def _reading(reading: ReadOptions) -> list[tuple[str, str]]:
     """Return the lines of what is not as usual."""
     lines = []
     if reading.encoding != USUAL.encoding:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from gendist.io.files import write_text
+from gendist.io.atomic_files import write_text
 from gendist.stages.texts.labelled_rows import label_error, read_label
 from gendist.stages.texts.raw_rows import RawRows
 from gendist.stages.texts.similar_labels import group_similar_labels

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from gendist.cli.own_data.checks import CUT
 from gendist.config import Study
-from gendist.config.plan import export_candidates, planned_runs, sampling_count
+from gendist.config.study_plan import export_candidates, planned_runs, sampling_count
 from gendist.launcher.typical_times import (
     LENGTH,
     SCORED_ROW,

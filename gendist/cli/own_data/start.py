@@ -23,9 +23,9 @@ from gendist.cli.own_data.split import split_rows
 from gendist.cli.own_data.unlabelled import MOST, count_empty_labels, drop_known, rows_without_labels
 from gendist.config import study_from
 from gendist.errors import GendistError
-from gendist.io.delimited import Reading
-from gendist.io.encodings import COMMAND_OPTION, guess_encoding
-from gendist.io.files import write_text
+from gendist.io.atomic_files import write_text
+from gendist.io.delimited_files import ReadOptions
+from gendist.io.text_encodings import COMMAND_OPTION, guess_encoding
 from gendist.stages.texts.raw_rows import TEXT_SUFFIXES, RawRows, read_rows, require_file_type
 
 CORES = 2
@@ -67,7 +67,7 @@ class Prepared:
     """Rows without labels for the study; None for none."""
 
 
-def read_table(path: Path, reading: Reading, guess: bool, wanted: Sequence[str] = ()) -> Table:
+def read_table(path: Path, reading: ReadOptions, guess: bool, wanted: Sequence[str] = ()) -> Table:
     """Read a file of any accepted kind with all its columns.
 
     Args:

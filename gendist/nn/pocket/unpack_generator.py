@@ -8,8 +8,7 @@ from safetensors.torch import load_file
 from tokenizers import Tokenizer
 from transformers import BertConfig, GenerationConfig
 
-from gendist.io.files import write_tensors
-from gendist.io.folders import model_folder
+from gendist.io.atomic_files import model_folder, write_tensors
 from gendist.io.provenance import Provenance, hash_file
 from gendist.nn.pocket.packaged_files import CONFIG, GENERATOR, MODELS, TOKENIZER, WEIGHTS, verified_file
 from gendist.nn.pocket.pocket_tokenizer import END, PADDING, START, UNKNOWN, boundary_ids

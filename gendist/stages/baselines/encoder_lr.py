@@ -9,7 +9,7 @@ from gendist.nn.pretrained import MINILM, describe
 from gendist.stages.baselines.linear_head import HEAD_FILE, LOGISTIC_REGRESSION, fit_head, load_head
 from gendist.stages.baselines.sentence_encoder import MAX_TOKENS, SentenceEncoder, encoder_predictor
 from gendist.stages.evaluation.predictor import Predictor
-from gendist.stages.evaluation.run_folder import RunRow, write_run
+from gendist.stages.evaluation.run_folder import RunMetadata, write_run
 from gendist.stages.texts.text_tables import read_texts
 
 
@@ -46,7 +46,7 @@ def fit_encoder_lr(
     )
     head.save(folder / HEAD_FILE, provenance)
     n_parameters = encoder.n_parameters + head.n_parameters
-    row = RunRow(dataset=dataset, system="encoder-lr", n_real=len(rows.texts), n_parameters=n_parameters)
+    row = RunMetadata(dataset=dataset, system="encoder-lr", n_real=len(rows.texts), n_parameters=n_parameters)
     write_run(
         folder,
         row,

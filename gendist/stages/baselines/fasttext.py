@@ -14,10 +14,10 @@ import floret
 import numpy as np
 
 from gendist.errors import GendistError
-from gendist.io.files import whole_file
+from gendist.io.atomic_files import atomic_write
 from gendist.io.provenance import Provenance, hash_file
 from gendist.stages.evaluation.predictor import Predictor
-from gendist.stages.evaluation.run_folder import RunRow, write_run
+from gendist.stages.evaluation.run_folder import RunMetadata, write_run
 from gendist.stages.texts.text_tables import read_texts
 
 LABEL_PREFIX = "__label__"
@@ -63,11 +63,11 @@ def fit_fasttext(train: Path, test: Path, folder: Path, dataset: str, *, seed: i
         model = floret.train_supervised(input=str(source), label=LABEL_PREFIX, seed=seed, verbose=0, **SETTINGS)
         seconds = time.perf_counter() - start
     logits = _log_probabilities(model, test_rows.texts, len(rows.label_names))
-    with whole_file(folder / MODEL_FILE) as part:
+    with atomic_write(folder / MODEL_FILE) as part:
         model.save_model(str(part))
     write_run(
         folder,
-        RunRow(
+        RunMetadata(
             dataset=dataset,
             system="fasttext",
             n_real=len(rows.texts),

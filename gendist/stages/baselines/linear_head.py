@@ -11,9 +11,9 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from gendist.errors import GendistError
-from gendist.io.checksums import require_intact_tensors
-from gendist.io.files import write_tensors
-from gendist.io.provenance import KEY, Provenance
+from gendist.io.atomic_files import write_tensors
+from gendist.io.checksums import verify_tensors
+from gendist.io.provenance import PROVENANCE_KEY, Provenance
 
 HEAD_FILE = "head.safetensors"
 LOGISTIC_REGRESSION: Mapping[str, Any] = {"C": 1.0, "max_iter": 1000}
@@ -42,7 +42,7 @@ class LinearHead:
         """Write the two arrays as safetensors."""
         arrays = {"weight": self.weight, "bias": self.bias}
         tensors = {name: torch.from_numpy(array) for name, array in arrays.items()}
-        write_tensors(path, tensors, (KEY, provenance.to_json()))
+        write_tensors(path, tensors, (PROVENANCE_KEY, provenance.to_json()))
 
 
 def fit_head(features: np.ndarray, labels: np.ndarray, classes: int, train: Path) -> LinearHead:
@@ -78,7 +78,7 @@ def load_head(path: Path) -> LinearHead:
     Raises:
         GendistError: if the file is missing or damaged.
     """
-    require_intact_tensors(path)
+    verify_tensors(path)
     try:
         tensors = load_file(path)
         return LinearHead(tensors["weight"].numpy(), tensors["bias"].numpy())

@@ -17,13 +17,13 @@ from safetensors.numpy import load_file
 from tokenizers import Tokenizer
 
 from gendist.errors import GendistError
-from gendist.io.files import read_json, write_json, write_tensors
-from gendist.io.folders import model_folder
+from gendist.io.atomic_files import model_folder, write_tensors
+from gendist.io.json_files import read_json, write_json
 from gendist.io.provenance import Provenance, hash_file, hash_folder
 from gendist.nn import devices
 from gendist.stages.baselines.linear_head import HEAD_FILE, LOGISTIC_REGRESSION, fit_head, load_head
 from gendist.stages.evaluation.predictor import Predictor
-from gendist.stages.evaluation.run_folder import RunRow, write_run
+from gendist.stages.evaluation.run_folder import RunMetadata, write_run
 from gendist.stages.texts.text_tables import read_texts
 
 PCA_DIMENSIONS = 256
@@ -98,7 +98,7 @@ def fit_model2vec(train: Path, test: Path, *, static: Path, folder: Path, datase
     )
     head.save(folder / HEAD_FILE, provenance)
     n_parameters = int(embeddings.embedding.size) + head.n_parameters
-    row = RunRow(dataset=dataset, system="model2vec", n_real=len(rows.texts), n_parameters=n_parameters)
+    row = RunMetadata(dataset=dataset, system="model2vec", n_real=len(rows.texts), n_parameters=n_parameters)
     write_run(
         folder,
         row,

@@ -8,16 +8,16 @@ from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any
 
-from gendist.config.base import Device
+from gendist.config.base_settings import Device
 from gendist.errors import GendistError
 from gendist.io.provenance import Provenance, hash_file
-from gendist.jobs.progress import Progress
+from gendist.jobs.progress_log import Progress
 from gendist.nn import devices
 from gendist.nn.pretrained import MINILM, describe, load_tokenizer, resolve_model_path
 from gendist.stages.baselines.linear_head import HEAD_FILE, LOGISTIC_REGRESSION, head_from_regression, load_head
 from gendist.stages.baselines.sentence_encoder import MAX_TOKENS, SentenceEncoder, encoder_predictor
 from gendist.stages.evaluation.predictor import Predictor
-from gendist.stages.evaluation.run_folder import RunRow, write_run
+from gendist.stages.evaluation.run_folder import RunMetadata, write_run
 from gendist.stages.texts.text_tables import Texts, read_texts
 
 BATCH_SIZE = 16
@@ -86,7 +86,7 @@ def fit_setfit(
     encoder = SentenceEncoder(str(folder))  # evaluate the saved model
     logits = head.logits(encoder.embed(test_rows.texts))
     n_parameters = encoder.n_parameters + head.n_parameters
-    row = RunRow(dataset=dataset, system="setfit", n_real=len(rows.texts), seed=seed, n_parameters=n_parameters)
+    row = RunMetadata(dataset=dataset, system="setfit", n_real=len(rows.texts), seed=seed, n_parameters=n_parameters)
     write_run(
         folder,
         row,
@@ -119,7 +119,7 @@ def _train(rows: Texts, *, model: str, steps: int, seed: int, device: str) -> An
 
     class ReportProgress(TrainerCallback):
         def on_step_end(self, *arguments: Any, **named: Any) -> None:
-            progress.add(1)
+            progress.update(1)
 
     transformer = Transformer(resolve_model_path(model), max_seq_length=MAX_TOKENS)
     pooling = Pooling(transformer.get_embedding_dimension(), "mean")

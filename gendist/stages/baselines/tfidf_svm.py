@@ -11,11 +11,12 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.svm import LinearSVC
 
 from gendist.errors import GendistError
-from gendist.io.checksums import require_intact_tensors, sealed
-from gendist.io.files import read_json, write_bytes, write_json
-from gendist.io.provenance import KEY, Provenance, hash_file
+from gendist.io.atomic_files import write_bytes
+from gendist.io.checksums import verify_tensors, with_checksum
+from gendist.io.json_files import read_json, write_json
+from gendist.io.provenance import PROVENANCE_KEY, Provenance, hash_file
 from gendist.stages.evaluation.predictor import Predictor
-from gendist.stages.evaluation.run_folder import RunRow, write_run
+from gendist.stages.evaluation.run_folder import RunMetadata, write_run
 from gendist.stages.texts.text_tables import read_texts
 
 # Common defaults, not tuned on test rows. Unigrams only: most bigrams occur once in 100 rows per class.
@@ -55,7 +56,7 @@ def fit_tfidf_svm(train: Path, test: Path, folder: Path, dataset: str) -> None:
     _save(folder, vectorizer, svm, provenance)
     write_run(
         folder,
-        RunRow(
+        RunMetadata(
             dataset=dataset,
             system="tfidf-svm",
             n_real=len(rows.texts),
@@ -77,7 +78,7 @@ def load_tfidf_svm(folder: Path) -> Predictor:
         GendistError: if a file is missing or damaged.
     """
     vocabulary = read_json(folder / VOCABULARY_FILE)
-    require_intact_tensors(folder / WEIGHTS_FILE)
+    verify_tensors(folder / WEIGHTS_FILE)
     try:
         stored = load_file(folder / WEIGHTS_FILE)
         arrays = {name: stored[name] for name in ("idf", "coef", "intercept", "classes")}
@@ -101,5 +102,7 @@ def _save(folder: Path, vectorizer: TfidfVectorizer, svm: LinearSVC, provenance:
     arrays = {"idf": vectorizer.idf_, "coef": svm.coef_, "intercept": svm.intercept_, "classes": svm.classes_}
     # safetensors ignores memory order; the coefficients are Fortran-ordered.
     arrays = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
-    write_bytes(folder / WEIGHTS_FILE, save(arrays, {KEY: sealed(save(arrays), provenance.to_json())}))
+    write_bytes(
+        folder / WEIGHTS_FILE, save(arrays, {PROVENANCE_KEY: with_checksum(save(arrays), provenance.to_json())})
+    )
     write_json(folder / VOCABULARY_FILE, {word: int(index) for word, index in vectorizer.vocabulary_.items()})

@@ -7,7 +7,7 @@ from typing import Any
 import pyarrow as pa
 
 from gendist.errors import GendistError
-from gendist.io.files import read_json
+from gendist.io.json_files import read_json
 from gendist.io.parquet import write_parquet
 from gendist.io.provenance import Provenance, hash_file
 from gendist.stages.evaluation.run_folder import METRICS, TIMING

@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 
 from gendist.errors import GendistError
-from gendist.io.files import read_json
+from gendist.io.json_files import read_json
 from gendist.io.provenance import Provenance, hash_file
-from gendist.stages.evaluation.run_folder import TIMING, RunRow, write_run
+from gendist.stages.evaluation.run_folder import TIMING, RunMetadata, write_run
 from gendist.stages.logits.logits_files import read_logits
 from gendist.stages.texts.text_tables import read_texts
 
@@ -31,7 +31,7 @@ def evaluate_teacher(
     Raises:
         GendistError: if a file is missing or damaged.
     """
-    row = RunRow(
+    row = RunMetadata(
         dataset=dataset,
         system="teacher",
         n_real=len(read_texts(train).texts),
@@ -44,7 +44,7 @@ def evaluate_teacher(
 
 
 def evaluate_logits(
-    test_texts: Path, logits: Path, folder: Path, *, row: RunRow, train_seconds: float
+    test_texts: Path, logits: Path, folder: Path, *, row: RunMetadata, train_seconds: float
 ) -> dict[str, Any]:
     """Evaluate logits on the test rows and write the run folder.
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from gendist.io.files import write_json
+from gendist.io.json_files import write_json
 from gendist.io.parquet import write_parquet
 from gendist.io.provenance import Provenance
 from gendist.stages.evaluation.metrics import classification_metrics
@@ -22,7 +22,7 @@ TIMING = "timing.json"
 
 
 @dataclass(frozen=True)
-class RunRow:
+class RunMetadata:
     """The columns of a tidy row that are known before evaluation."""
 
     dataset: str
@@ -57,7 +57,7 @@ class RunRow:
 
 def write_run(
     folder: Path,
-    row: RunRow,
+    row: RunMetadata,
     *,
     ids: np.ndarray,
     labels: np.ndarray,

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 
 from gendist.errors import GendistError
-from gendist.io.files import write_json
+from gendist.io.json_files import write_json
 from gendist.io.parquet import read_parquet
 from gendist.io.provenance import Provenance, hash_file
-from gendist.naming import Run
+from gendist.naming import RunKey
 from gendist.stages.evaluation.metrics import accuracy, ece, nll
 from gendist.stages.export.temperature_scaling import fit_temperature
 from gendist.stages.logits.logits_files import read_logits
@@ -19,7 +19,7 @@ from gendist.stages.logits.logits_files import read_logits
 log = logging.getLogger(__name__)
 
 
-def choose_student(candidates: Sequence[Run], held_out: Sequence[Path], target: Path) -> None:
+def choose_student(candidates: Sequence[RunKey], held_out: Sequence[Path], target: Path) -> None:
     """Rank students by their accuracy on held-out rows, ties by nll, and write the choice as JSON.
 
     Args:

@@ -11,10 +11,10 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from gendist.config.student import Student, Training
+from gendist.config.student_settings import Student, Training
 from gendist.io.parquet import write_parquet
 from gendist.io.provenance import Provenance
-from gendist.jobs.progress import Progress
+from gendist.jobs.progress_log import Progress
 from gendist.nn import devices
 from gendist.stages.export.require_tokenizer import require_tokenizer
 from gendist.stages.logits.logits_files import logits_column

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from gendist import __version__
-from gendist.io.files import read_json, write_bytes, write_json
-from gendist.io.folders import model_folder
+from gendist.io.atomic_files import model_folder, write_bytes
+from gendist.io.json_files import read_json, write_json
 from gendist.io.provenance import Provenance, hash_file
 from gendist.nn import devices
 from gendist.predict.model import DESCRIPTION, FLOAT32, FORMAT, INT8, LOOK_UP, TOKENIZER

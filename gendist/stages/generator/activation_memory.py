@@ -4,7 +4,7 @@ from typing import Any
 
 import torch
 
-from gendist.config.generator import Generator
+from gendist.config.generator_settings import Generator
 
 ACTIVATION_BYTES = 68
 """Bytes of activations per token, layer and unit of width: 34 in half precision with fused attention (Korthikanti et

@@ -9,16 +9,15 @@ from typing import Any
 import numpy as np
 import torch
 
-from gendist.config.base import Device
-from gendist.config.generator import Generator
+from gendist.config.base_settings import Device
+from gendist.config.generator_settings import Generator
 from gendist.errors import GendistError
-from gendist.io.files import write_text
-from gendist.io.folders import model_folder
+from gendist.io.atomic_files import model_folder, write_text
 from gendist.io.provenance import Provenance, hash_file
-from gendist.jobs import stopping
+from gendist.jobs import stop_signals
 from gendist.jobs.checkpoints import Checkpoints
-from gendist.jobs.stamp import stamp_of
 from gendist.jobs.work_folder import WorkFolder
+from gendist.jobs.work_stamp import make_stamp
 from gendist.nn import devices
 from gendist.nn.int8_calibration import MAX_DIVERGENCE, calibrate_int8
 from gendist.nn.pretrained import content_hash, describe, load_causal_lm, load_tokenizer
@@ -74,23 +73,23 @@ def finetune_generator(
         describe(settings.model, settings.revision),
     )
     model = content_hash(settings.model, settings.revision)
-    stamp = stamp_of(provenance, __file__, model=model, threads=threads, device=torch_device.type)
+    stamp = make_stamp(provenance, __file__, model=model, threads=threads, device=torch_device.type)
     work_folder = WorkFolder(work, target, stamp)
-    with model_folder(target, provenance) as folder, stopping.postponed():
+    with model_folder(target, provenance) as folder, stop_signals.defer_stop():
         for member in range(settings.finetunes):
             if settings.finetunes > 1:
                 log.info("model %d of %d", member + 1, settings.finetunes)
-            stopping.check()
+            stop_signals.raise_if_stopped()
             name, model_target = f"member-{member}", member_folder(folder, member)
-            if work_folder.take_folder(name, model_target):
+            if work_folder.restore_folder(name, model_target):
                 log.info("resuming: finetuning already complete")
                 continue
             seeded = settings.model_copy(update={"seed": settings.seed + member})
             checkpoints = Checkpoints(work_folder, TrainingState(), name)
             devices.prepare(threads, seeded.seed, device)
             _finetune(texts, model_target, seeded, torch_device, checkpoints=checkpoints, member=member)
-            work_folder.add_folder(name, model_target)
-            checkpoints.remove()
+            work_folder.save_folder(name, model_target)
+            checkpoints.delete()
         names = tuple(texts.label_names) if settings.conditional else ()
         members = [member_folder(folder, member) / "config.json" for member in range(settings.finetunes)]
         records = [read_record_file(config) for config in members]
@@ -99,7 +98,7 @@ def finetune_generator(
         write_record(
             folder, GeneratorRecord(label_names=names, members=settings.finetunes, int8=int8, two_pass=two_pass)
         )
-    work_folder.finish()
+    work_folder.mark_finished()
 
 
 def _finetune(
@@ -155,7 +154,7 @@ def _finetune(
     tokenizer.save_pretrained(folder)
     write_record(folder, GeneratorRecord(int8=two_pass is not None, two_pass=two_pass or ()))
     lines = ["epoch,train_nats_per_token,held_out_nats_per_token\n"]
-    lines += [f"{epoch},{train_loss:.5f},{held:.5f}\n" for epoch, train_loss, held in checkpoints.course.history]
+    lines += [f"{epoch},{train_loss:.5f},{held:.5f}\n" for epoch, train_loss, held in checkpoints.state.history]
     write_text(folder / "history.csv", "".join(lines))
 
 

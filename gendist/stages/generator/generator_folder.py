@@ -5,9 +5,9 @@ from typing import Annotated
 
 from pydantic import Field, ValidationError
 
-from gendist.config.base import Settings
+from gendist.config.base_settings import Settings
 from gendist.errors import GendistError
-from gendist.io.files import read_json, write_json
+from gendist.io.json_files import read_json, write_json
 
 KEY = "gendist"
 """Key of the record in ``config.json``, a declared output of the rules: a changed record reruns what depends on it."""

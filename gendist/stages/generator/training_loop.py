@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from gendist.config.generator import Generator
+from gendist.config.generator_settings import Generator
 from gendist.errors import GendistError
 from gendist.jobs import out_of_memory
 from gendist.jobs.checkpoints import Checkpoints
-from gendist.jobs.progress import Progress
+from gendist.jobs.progress_log import Progress
 from gendist.nn import devices
 from gendist.nn.padding import pad_batch
 from gendist.nn.pretrained import choose_attention
@@ -106,7 +106,7 @@ def _batch_losses(
             if not out_of_memory.is_out_of_memory(error):
                 raise
         model.zero_grad()
-        out_of_memory.free()
+        out_of_memory.release_memory()
         tried = min(rows or len(batch), _micro_batch_rows(batch, device))
         if tried == 1:
             raise GendistError(
@@ -166,13 +166,13 @@ def train_model(
     optimizer = torch.optim.Adam(trained, lr=settings.learning_rate, fused=True)
     per_epoch = sum(1 for _ in _batches(rows, limit, start, np.random.default_rng(0), settings=settings))
     steps = max(1, round(settings.epochs * per_epoch))
-    state = checkpoints.course
-    if checkpoints.attach(model, optimizer):
+    state = checkpoints.state
+    if checkpoints.restore(model, optimizer):
         log.info("resuming from step %d of %d", state.step, steps)
     else:
         _start_history(model, held_out, steps, checkpoints)
     done = member * steps + state.step
-    progress = Progress("finetuning the generator", settings.finetunes * steps, "steps", before=done)
+    progress = Progress("finetuning the generator", settings.finetunes * steps, "steps", initial=done)
     model.train()
     while state.batch or (state.step < steps and state.worse < settings.patience):
         if state.batch:
@@ -191,22 +191,22 @@ def train_model(
             nats = sum(loss.item() for loss in losses)  # last, because it synchronises a GPU
             state.nats, state.tokens = state.nats + nats, state.tokens + predicted
             state.step, state.batch = state.step + 1, state.batch + 1
-            progress.add(1, f"{nats / predicted:.3f} nats per token")
+            progress.update(1, f"{nats / predicted:.3f} nats per token")
             checkpoints.after_step(state.step, steps)
         _end_epoch(model, held_out, settings, checkpoints)
     if not all(torch.isfinite(p).all() for p in trained):
         raise _diverged(state, settings)
     with torch.no_grad():
-        for name, value in checkpoints.weights.items():
+        for name, value in checkpoints.extra_weights.items():
             model.get_parameter(name).copy_(value)
 
 
 def _start_history(model: Any, held_out: list[list[int]], steps: int, checkpoints: Checkpoints[TrainingState]) -> None:
     """Record the held-out loss before training; the initial weights are the best so far."""
-    state, before = checkpoints.course, math.nan
+    state, before = checkpoints.state, math.nan
     if held_out:
         before = state.best = nats_per_token(model, held_out)
-        checkpoints.weights = _snapshot(model)
+        checkpoints.extra_weights = _snapshot(model)
     weights = sum(p.numel() for p in model.parameters() if p.requires_grad)
     log.info("%d trainable weights, %d steps, held-out nats per token before: %.3f", weights, steps, state.best)
     state.history.append((0, math.nan, before))
@@ -216,7 +216,7 @@ def _end_epoch(
     model: Any, held_out: list[list[int]], settings: Generator, checkpoints: Checkpoints[TrainingState]
 ) -> None:
     """Record the losses of an epoch; keep a snapshot of the weights if they are the best so far."""
-    state = checkpoints.course
+    state = checkpoints.state
     if not math.isfinite(state.nats):
         raise _diverged(state, settings)
     held_out_loss = nats_per_token(model, held_out) if held_out else math.nan
@@ -224,7 +224,7 @@ def _end_epoch(
     log.info("epoch %d: train %.3f, held out %.3f nats per token", *state.history[-1])
     if held_out and held_out_loss < state.best:
         state.best, state.worse = held_out_loss, 0
-        checkpoints.weights = _snapshot(model)
+        checkpoints.extra_weights = _snapshot(model)
     elif held_out:
         state.worse += 1
     state.batch, state.nats, state.tokens = 0, 0.0, 0

@@ -9,7 +9,7 @@ import torch
 
 from gendist.errors import GendistError
 from gendist.jobs import out_of_memory
-from gendist.jobs.progress import Progress
+from gendist.jobs.progress_log import Progress
 from gendist.nn.padding import pad_batch
 
 log = logging.getLogger(__name__)
@@ -94,7 +94,7 @@ def predict_encoded(
     model.eval()
     order = sorted(range(len(encoded)), key=lambda i: (len(encoded[i]), i))
     logits = np.empty((len(encoded), model.config.num_labels), np.float32)
-    progress = Progress(description or "scoring", len(encoded), every=10.0 if description else float("inf"))
+    progress = Progress(description or "scoring", len(encoded), interval=10.0 if description else float("inf"))
     pending: list[tuple[list[int], torch.Tensor]] = []
     first, budget = 0, batch_tokens or TOKEN_BUDGET
     while first < len(order):
@@ -128,7 +128,7 @@ def predict_encoded(
 def _store(scored: tuple[list[int], torch.Tensor], logits: np.ndarray, progress: Progress) -> None:
     indices, scores = scored
     logits[indices] = scores.cpu().numpy()
-    progress.add(len(indices))
+    progress.update(len(indices))
 
 
 def _predict_batch(model: Any, batch: list[list[int]], pad_id: int, width: int | None) -> torch.Tensor | None:
@@ -142,7 +142,7 @@ def _predict_batch(model: Any, batch: list[list[int]], pad_id: int, width: int |
     except (RuntimeError, MemoryError) as error:
         if not out_of_memory.is_out_of_memory(error):
             raise
-    out_of_memory.free()
+    out_of_memory.release_memory()
     return None
 
 

@@ -64,7 +64,7 @@ def iter_logits_files(
 
 
 def _read_file(file: Path, key: str) -> tuple[np.ndarray, np.ndarray]:
-    table = read_parquet(file, {key: "whole numbers", "logits": "lists of numbers"})
+    table = read_parquet(file, {key: "integers", "logits": "lists of numbers"})
     column = table["logits"].combine_chunks()
     widths = pc.list_value_length(column).to_pylist()
     wrong = next((row for row, width in enumerate(widths) if not width or width != widths[0]), None)

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import torch
 
-from gendist.config.base import Device
+from gendist.config.base_settings import Device
 from gendist.io.parquet import column_names, read_parquet, write_parquet
 from gendist.io.provenance import Provenance, hash_file, hash_folder
 from gendist.nn import devices
@@ -58,9 +58,7 @@ def score_files(
     torch_device = devices.prepare(threads, 0, device)
     column_sets = [column_names(file) for file in files]
     keys = ["row" if "row" in present else "id" for present in column_sets]
-    tables = [
-        read_parquet(file, {key: "whole numbers", "text": "texts"}) for file, key in zip(files, keys, strict=True)
-    ]
+    tables = [read_parquet(file, {key: "integers", "text": "strings"}) for file, key in zip(files, keys, strict=True)]
     texts = [text for table in tables for text in table["text"].to_pylist()]
     labelled = any("label" in present for present in column_sets)
     names = class_names(teacher)

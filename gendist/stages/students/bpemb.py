@@ -13,8 +13,7 @@ import numpy as np
 import torch
 
 from gendist.errors import GendistError
-from gendist.io.files import write_tensors
-from gendist.io.folders import model_folder
+from gendist.io.atomic_files import model_folder, write_tensors
 from gendist.io.provenance import Provenance
 from gendist.stages.students.subwords import SENTENCEPIECE, VECTORS
 

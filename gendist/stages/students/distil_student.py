@@ -12,15 +12,16 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
-from gendist.config.base import Device
-from gendist.config.student import Student, Training
+from gendist.config.base_settings import Device
+from gendist.config.student_settings import Student, Training
 from gendist.errors import GendistError
-from gendist.io.checksums import require_intact_tensors
-from gendist.io.files import read_json, write_json, write_tensors
-from gendist.io.provenance import KEY, Provenance, hash_file, hash_folder
-from gendist.naming import WITH_UNLABELLED, parse_variant, system_name
+from gendist.io.atomic_files import write_tensors
+from gendist.io.checksums import verify_tensors
+from gendist.io.json_files import read_json, write_json
+from gendist.io.provenance import PROVENANCE_KEY, Provenance, hash_file, hash_folder
+from gendist.naming import WITH_UNLABELLED, RunKey
 from gendist.nn import devices
-from gendist.stages.evaluation.run_folder import RunRow, write_run
+from gendist.stages.evaluation.run_folder import RunMetadata, write_run
 from gendist.stages.students.architectures import build
 from gendist.stages.students.initial_weights import build_initialised, initial_weight_files
 from gendist.stages.students.piece_ids import PieceIds
@@ -34,28 +35,28 @@ from gendist.stages.texts.text_tables import read_texts, read_unlabelled
 log = logging.getLogger(__name__)
 
 
-def student_row(dataset: str, student: str, regime: str, variant: str, count: int, seed: int) -> RunRow:
+def student_metadata(key: RunKey) -> RunMetadata:
     """Return the tidy row of a run from the names in its path."""
-    names = parse_variant(variant)
-    return RunRow(
-        dataset=dataset,
-        system=system_name(student, regime),
+    names, count = key.names, key.n_synthetic
+    return RunMetadata(
+        dataset=key.dataset,
+        system=key.system,
         n_real=0,
-        student=student,
-        regime=regime,
+        student=key.student,
+        regime=key.regime,
         generator=names.generator,
         sampling=names.sampling,
         teacher=names.teacher,
-        n_synthetic=0 if regime == "unlabelled" else count,
-        n_unlabelled=count if regime == "unlabelled" else None,
-        seed=seed,
-        variant=variant,
+        n_synthetic=0 if key.regime == "unlabelled" else count,
+        n_unlabelled=count if key.regime == "unlabelled" else None,
+        seed=key.seed,
+        variant=key.variant,
     )
 
 
 def distil_seeds(
     folders: Mapping[int, Path],
-    row: RunRow,
+    row: RunMetadata,
     *,
     train: Path,
     test: Path,
@@ -75,7 +76,7 @@ def distil_seeds(
 
     Args:
         folders: run folder of each seed.
-        row: from ``student_row``; seed and the numbers of real rows and parameters are filled in.
+        row: from ``student_metadata``; seed and the numbers of real rows and parameters are filled in.
         train: labelled rows.
         test: test rows.
         embeddings: folder with the subword tokenizer and vectors.
@@ -166,7 +167,7 @@ def save_student(
     provenance: Provenance,
 ) -> None:
     """Write ``model.safetensors`` and ``student.json`` (settings, label names, truncation length, row counts)."""
-    write_tensors(folder / "model.safetensors", network.state_dict(), (KEY, provenance.to_json()))
+    write_tensors(folder / "model.safetensors", network.state_dict(), (PROVENANCE_KEY, provenance.to_json()))
     description = {
         "student": student.model_dump(mode="json"),
         "label_names": label_names,
@@ -193,7 +194,7 @@ def load_student(folder: Path, subwords: Subwords) -> tuple[torch.nn.Module, dic
         ) from None
     network = build(subwords.vectors, student, classes)
     file = folder / "model.safetensors"
-    require_intact_tensors(file)
+    verify_tensors(file)
     try:
         network.load_state_dict(load_file(file))
     except (OSError, SafetensorError, RuntimeError) as error:

@@ -6,7 +6,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
-from gendist.config.student import Student
+from gendist.config.student_settings import Student
 from gendist.errors import GendistError
 from gendist.nn.pocket.packaged_files import MODELS, STUDENTS, verified_file
 from gendist.stages.students.architectures import build

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from gendist.config.student import Filters, Training
+from gendist.config.student_settings import RowFilters, Training
 from gendist.errors import GendistError
 from gendist.naming import parse_variant
 from gendist.stages.synthetic.repeats_table import is_copy, is_duplicate, read_repeats
@@ -18,14 +18,14 @@ log = logging.getLogger(__name__)
 class RowFilter:
     """Filters of a training, and the number of rows that must remain."""
 
-    keep: Filters
+    keep: RowFilters
     min_rows: int = 1
     """Minimum number of rows; fewer raise an error."""
     key: str = "keep"
     """Config key of the filters, for log and error messages."""
 
 
-KEEP_ALL = RowFilter(Filters())
+KEEP_ALL = RowFilter(RowFilters())
 """Keeps all rows."""
 
 

@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import torch
 
-from gendist.config.student import Student, Training
-from gendist.jobs.progress import Progress
+from gendist.config.student_settings import Student, Training
+from gendist.jobs.progress_log import Progress
 from gendist.nn import devices
 from gendist.stages.students.piece_ids import PieceIds
 from gendist.stages.students.stacked_networks import StackedNetworks, can_stack

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from gendist.config.student import Student, Training
-from gendist.jobs.progress import Progress
+from gendist.config.student_settings import Student, Training
+from gendist.jobs.progress_log import Progress
 from gendist.nn import devices
 from gendist.stages.students.adam import Adam
 from gendist.stages.students.length_batches import apply_token_dropout, epoch_batches
@@ -84,7 +84,7 @@ def train_stacked(
             losses.sum().backward()
             optimizer.step(schedule.learning_rate(step))
             step += 1
-            progress.add(1)
+            progress.update(1)
         require_finite(losses.sum().item(), training)
     stack.copy_weights_to(networks)
     last_losses = ", ".join(f"{loss:.4f}" for loss in losses.tolist())

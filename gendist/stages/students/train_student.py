@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from gendist.config.student import Student, Training
+from gendist.config.student_settings import Student, Training
 from gendist.errors import GendistError
-from gendist.jobs.progress import Progress
+from gendist.jobs.progress_log import Progress
 from gendist.nn import devices
 from gendist.stages.students.adam import Adam
 from gendist.stages.students.length_batches import apply_token_dropout, iter_batches, real_rows_per_batch
@@ -99,7 +99,7 @@ def train_student(
             loss.backward()
             optimizer.step(schedule.learning_rate(step))
             step += 1
-            progress.add(1)
+            progress.update(1)
             if step == schedule.steps:
                 break
         require_finite(loss.item(), training)

@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 import torch
 
-from gendist.config.sampling import Sampling
+from gendist.config.sampling_settings import Sampling
 from gendist.nn.int8_decoder_numba import create_int8_decoder
 from gendist.nn.transformer_parts import supports_decoding
 from gendist.stages.synthetic.device_gumbel_sampler import DeviceGumbelSampler

@@ -4,7 +4,7 @@ from typing import Any
 
 import torch
 
-from gendist.config.sampling import Sampling
+from gendist.config.sampling_settings import Sampling
 from gendist.stages.synthetic.backend_selection import Precision
 
 ON_CPU = 128

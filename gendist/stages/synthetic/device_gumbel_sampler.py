@@ -2,7 +2,7 @@
 
 import torch
 
-from gendist.config.sampling import Sampling
+from gendist.config.sampling_settings import Sampling
 from gendist.stages.synthetic.logits_filter import vocabulary_blocks
 from gendist.stages.synthetic.philox import KEY_INCREMENTS, MULTIPLIERS, ROUNDS
 

@@ -10,13 +10,13 @@ from typing import Any
 import pyarrow as pa
 import torch
 
-from gendist.config.base import Device
-from gendist.config.sampling import Sampling
+from gendist.config.base_settings import Device
+from gendist.config.sampling_settings import Sampling
 from gendist.io.parquet import write_parquet
 from gendist.io.provenance import Provenance, hash_file, hash_folder
-from gendist.jobs.progress import Progress
-from gendist.jobs.stamp import stamp_of
+from gendist.jobs.progress_log import Progress
 from gendist.jobs.work_folder import WorkFolder
+from gendist.jobs.work_stamp import make_stamp
 from gendist.nn import devices
 from gendist.nn.pretrained import load_causal_lm, load_config, load_tokenizer
 from gendist.stages.generator.finetune_generator import boundary_tokens
@@ -84,14 +84,14 @@ def generate_shards(
 
     total = len(targets) * shard_rows
     saved = SavedRows(
-        WorkFolder(work, targets[0], stamp_of(provenance(first_shard), __file__, shards=len(targets))),
+        WorkFolder(work, targets[0], make_stamp(provenance(first_shard), __file__, shards=len(targets))),
         range(first_shard * shard_rows, first_shard * shard_rows + total),
     )
     if saved.rows:
         log.info("resuming from row %d of %d", len(saved.rows), total)
     last_shard = first_shard + len(targets) - 1
     name = f"shard {first_shard}" if len(targets) == 1 else f"shards {first_shard} to {last_shard}"
-    progress = Progress(f"generating {name}", total, before=len(saved.rows))
+    progress = Progress(f"generating {name}", total, initial=len(saved.rows))
     tokens, redrawn = 0, 0
     for member in range(record.members):
         numbers = [n for n in sorted(saved.numbers - saved.rows.keys()) if record.member_of(n) == member]
@@ -114,14 +114,14 @@ def generate_shards(
             for row in sampler.sample(numbers, [prompts[number].tokens for number in numbers]):
                 saved.add(replace(row, tokens=prompts[row.number].words + row.tokens))
                 tokens += len(row.tokens)
-                progress.add(1, f"{tokens:,} tokens")
+                progress.update(1, f"{tokens:,} tokens")
         redrawn += sampler.redrawn
     for shard, target in enumerate(targets, first_shard):
         shard_numbers = range(shard * shard_rows, (shard + 1) * shard_rows)
         table, counts = shard_table([saved.rows[number] for number in shard_numbers], tokenizer)
         write_parquet(target, table, provenance(shard), {"finish_counts": counts})
         log.info("%s: %s", target, counts)
-    saved.work.finish()
+    saved.work.mark_finished()
     hardware = recorded.get("device", "CPU")
     log.info("%d tokens in %s on %s, %d redrawn in float64", tokens, precision, hardware, redrawn)
 

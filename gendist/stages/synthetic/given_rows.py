@@ -7,10 +7,10 @@ from pathlib import Path
 import pyarrow as pa
 
 from gendist.errors import GendistError
-from gendist.io.delimited import Reading
-from gendist.io.encodings import ROWS_FILE
+from gendist.io.delimited_files import ReadOptions
 from gendist.io.parquet import read_metadata, read_parquet, write_parquet
 from gendist.io.provenance import Provenance, hash_file
+from gendist.io.text_encodings import ROWS_FILE
 from gendist.stages.texts.labelled_rows import join_text, read_label
 from gendist.stages.texts.raw_rows import RawRows, read_rows
 from gendist.stages.texts.text_tables import read_texts
@@ -78,7 +78,7 @@ def given_texts(file: Path, classes: Sequence[str]) -> tuple[RawRows, list[str],
 
 
 def _read(file: Path, columns: Sequence[str] | None) -> RawRows:
-    return read_rows(file, columns, reading=Reading(), option=ROWS_FILE)
+    return read_rows(file, columns, reading=ReadOptions(), option=ROWS_FILE)
 
 
 def cut_shard(rows: Path, target: Path, shard: int, shard_rows: int) -> None:
@@ -95,7 +95,7 @@ def cut_shard(rows: Path, target: Path, shard: int, shard_rows: int) -> None:
     Raises:
         GendistError: if ``rows`` is missing or damaged, or has too few rows for this shard.
     """
-    table = read_parquet(rows, {"row": "whole numbers", "text": "texts"})[shard * shard_rows :][:shard_rows]
+    table = read_parquet(rows, {"row": "integers", "text": "strings"})[shard * shard_rows :][:shard_rows]
     if table.num_rows == 0:
         raise GendistError(f"{rows}: no row {shard * shard_rows}; the generator's file has too few rows")
     texts = table["text"].to_pylist()

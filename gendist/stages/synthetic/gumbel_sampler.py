@@ -10,7 +10,7 @@ Logits differ in the last digits with batch size, thread count and device. A dra
 import numpy as np
 import torch
 
-from gendist.config.sampling import Sampling
+from gendist.config.sampling_settings import Sampling
 from gendist.stages.synthetic.logits_filter import FilteredLogits, LogitsFilter, mask_below, score_margin
 from gendist.stages.synthetic.numba_logits_filter import NumbaLogitsFilter
 from gendist.stages.synthetic.philox import gumbel_noise

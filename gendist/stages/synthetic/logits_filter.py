@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from gendist.config.sampling import Sampling
+from gendist.config.sampling_settings import Sampling
 
 MARGIN = 1e-3
 """Nats. Over 10 times the float32 error of GPT-2 and BERT logits (measured by a test); the lead of about one token in

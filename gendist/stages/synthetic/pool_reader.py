@@ -10,7 +10,7 @@ import pyarrow as pa
 from gendist.errors import GendistError
 from gendist.io.parquet import read_parquet
 
-COLUMNS = {"row": "whole numbers", "text": "texts", "finish": "texts"}
+COLUMNS = {"row": "integers", "text": "strings", "finish": "strings"}
 POOL_BATCH_ROWS = 5000
 """Rows per batch: a pool may be larger than memory."""
 

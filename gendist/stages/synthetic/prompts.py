@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from gendist.config.sampling import Sampling
+from gendist.config.sampling_settings import Sampling
 from gendist.errors import GendistError
 from gendist.stages.generator.generator_folder import GeneratorRecord, label_prompt
 from gendist.stages.synthetic.philox import random_indices

@@ -8,9 +8,9 @@ from typing import Any
 
 import torch
 
-from gendist.config.sampling import Sampling
+from gendist.config.sampling_settings import Sampling
 from gendist.errors import GendistError
-from gendist.jobs import out_of_memory, stopping
+from gendist.jobs import out_of_memory, stop_signals
 from gendist.stages.synthetic.backend_selection import Precision, create_backend, resolve_precision
 from gendist.stages.synthetic.batch_size import resolve_batch_size
 from gendist.stages.synthetic.batch_slots import GeneratedRow, RowRequest, Slots
@@ -90,7 +90,7 @@ class Sampler:
         """
         waiting = {request.number: request for request in requests}
         while waiting:
-            stopping.check()
+            stop_signals.raise_if_stopped()
             slots = self.batch_size if self.backend.fixed_batch_size else min(self.batch_size, len(waiting))
             try:
                 for row in self._sample_in_slots(list(waiting.values()), slots):
@@ -100,7 +100,7 @@ class Sampler:
             except (RuntimeError, MemoryError) as error:
                 if not out_of_memory.is_out_of_memory(error):
                     raise
-            out_of_memory.free()
+            out_of_memory.release_memory()
             if slots == 1:
                 raise GendistError(
                     f"out of memory with one row at a time; lower max_tokens of the sampling (now {self.max_tokens}), "
@@ -119,7 +119,7 @@ class Sampler:
         waiting, slots = deque(requests), Slots(count, longest, self.end, self.backend.device)
         self.backend.allocate(slots)
         while True:
-            if (self.backend.continuous_batching or not slots.occupied.any()) and not stopping.asked():
+            if (self.backend.continuous_batching or not slots.occupied.any()) and not stop_signals.stop_requested():
                 slots.start(waiting.popleft() for _ in range(min(len(slots.free), len(waiting))))
             if not slots.occupied.any():
                 return

@@ -8,8 +8,8 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from gendist.jobs import stopping
-from gendist.jobs.save_interval import Due
+from gendist.jobs import stop_signals
+from gendist.jobs.save_timer import SaveTimer
 from gendist.jobs.work_folder import WorkFolder
 from gendist.stages.synthetic.batch_slots import GeneratedRow
 
@@ -28,16 +28,16 @@ class SavedRows:
         self.work = work
         self.numbers = set(numbers)
         self.rows: dict[int, GeneratedRow] = {}
-        for file in work.pieces(SUFFIX):
+        for file in work.saved_files(SUFFIX):
             self.rows.update((row.number, row) for row in _read(file) if row.number in self.numbers)
         self._unsaved: list[GeneratedRow] = []
-        self._due = Due(SAVE_SECONDS)
+        self._due = SaveTimer(SAVE_SECONDS)
 
     def add(self, row: GeneratedRow) -> None:
         """Add a generated row; save if ``SAVE_SECONDS`` have passed."""
         self.rows[row.number] = row
         self._unsaved.append(row)
-        if self._due.now():
+        if self._due.is_due():
             self.save()
 
     def save(self) -> None:
@@ -46,15 +46,15 @@ class SavedRows:
             return
         rows, self._unsaved = sorted(self._unsaved, key=lambda row: row.number), []
         with self._due.saving():
-            self.work.add(f"rows-{rows[0].number:08d}", SUFFIX, lambda part: _write(part, rows))
+            self.work.save_file(f"rows-{rows[0].number:08d}", SUFFIX, lambda part: _write(part, rows))
 
     @contextmanager
     def save_on_exit(self) -> Iterator[None]:
         """Save on leaving the context, also by an exception; log the progress of a stopped job."""
         try:
-            with stopping.postponed():
+            with stop_signals.defer_stop():
                 yield
-        except stopping.Stopped:
+        except stop_signals.Stopped:
             log.info("stopped after %d of %d rows", len(self.rows), len(self.numbers))
             raise
         finally:

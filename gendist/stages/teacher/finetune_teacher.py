@@ -10,17 +10,17 @@ from typing import Any
 import numpy as np
 import torch
 
-from gendist.config.base import Device
-from gendist.config.teacher import Teacher
+from gendist.config.base_settings import Device
+from gendist.config.teacher_settings import Teacher
 from gendist.errors import GendistError
-from gendist.io.files import write_json
-from gendist.io.folders import model_folder
+from gendist.io.atomic_files import model_folder
+from gendist.io.json_files import write_json
 from gendist.io.provenance import Provenance, hash_file
-from gendist.jobs import out_of_memory, stopping
+from gendist.jobs import out_of_memory, stop_signals
 from gendist.jobs.checkpoints import Checkpoints
-from gendist.jobs.progress import Progress
-from gendist.jobs.stamp import stamp_of
+from gendist.jobs.progress_log import Progress
 from gendist.jobs.work_folder import WorkFolder
+from gendist.jobs.work_stamp import make_stamp
 from gendist.nn import devices
 from gendist.nn.padding import pad_batch
 from gendist.nn.pooled_classifier import contrastive_loss
@@ -69,14 +69,14 @@ def finetune_teacher(
         describe(settings.model, settings.revision),
     )
     model = content_hash(settings.model, settings.revision)
-    stamp = stamp_of(provenance, __file__, model=model, threads=threads, device=torch_device.type)
+    stamp = make_stamp(provenance, __file__, model=model, threads=threads, device=torch_device.type)
     work_folder = WorkFolder(work, target, stamp)
     with model_folder(target, provenance) as folder:
-        if work_folder.take_folder("finished", folder):
+        if work_folder.restore_folder("finished", folder):
             log.info("Resuming: finetuning already complete")
         else:
             checkpoints = Checkpoints(work_folder, FinetuningState())
-            with stopping.postponed():
+            with stop_signals.defer_stop():
                 _finetune(
                     read_texts(train),
                     folder,
@@ -85,9 +85,9 @@ def finetune_teacher(
                     device=device,
                     checkpoints=checkpoints,
                 )
-            work_folder.add_folder("finished", folder)
-            checkpoints.remove()
-    work_folder.finish()
+            work_folder.save_folder("finished", folder)
+            checkpoints.delete()
+    work_folder.mark_finished()
 
 
 def _finetune(
@@ -100,7 +100,7 @@ def _finetune(
     checkpoints: Checkpoints[FinetuningState],
 ) -> None:
     """Finetune a model; save model, tokenizer, history and timing to ``folder``."""
-    state = checkpoints.course
+    state = checkpoints.state
     tokenizer = load_tokenizer(settings.model, settings.revision)
     if tokenizer.pad_token_id is None:
         if tokenizer.eos_token_id is None:
@@ -113,7 +113,7 @@ def _finetune(
     epoch_limit = max_epochs(len(rows.texts), settings)
     finished = state.epoch + (epoch_limit + (state.part - 1) * state.epochs if state.part else 0)
     total = epoch_limit * (1 + settings.refit * settings.members)
-    progress = Progress("finetuning the teacher", total, "epochs", before=finished)
+    progress = Progress("finetuning the teacher", total, "epochs", initial=finished)
     if state.part == 0:
         model = _load_model(rows, settings, threads=threads, tokenizer=tokenizer, device=device)
         _choose_epochs(
@@ -126,7 +126,7 @@ def _finetune(
             progress=progress,
         )
         if settings.refit:
-            checkpoints.weights = {}
+            checkpoints.extra_weights = {}
         state.start_next_part()
     if settings.refit:
         times = settings.members
@@ -140,10 +140,10 @@ def _finetune(
             )
             for train_loss in islice(trained, state.epochs - state.epoch):
                 log.info("refit %d: train loss %.3f", member, train_loss)
-                progress.add(1)
-            checkpoints.weights = average_weights(checkpoints.weights, model, member)
+                progress.update(1)
+            checkpoints.extra_weights = average_weights(checkpoints.extra_weights, model, member)
             state.start_next_part()
-    model.load_state_dict(checkpoints.weights)
+    model.load_state_dict(checkpoints.extra_weights)
     history = {
         "epochs": state.epochs,
         "n_parameters": sum(p.numel() for p in model.parameters()),
@@ -173,7 +173,7 @@ def _choose_epochs(
 ) -> None:
     """Train without the held-out rows; store the weights with the lowest held-out loss."""
     train, held_out = split_held_out(rows, settings)
-    state = checkpoints.course
+    state = checkpoints.state
     for train_loss in train_epochs(
         model, tokenizer, train, epochs=epoch_limit, settings=settings, checkpoints=checkpoints
     ):
@@ -183,11 +183,11 @@ def _choose_epochs(
             {"epoch": epoch, "train_loss": train_loss, "held_out_loss": loss, "held_out_accuracy": accuracy}
         )
         log.info("epoch %d: train loss %.3f, held out: loss %.3f, accuracy %.3f", epoch, train_loss, loss, accuracy)
-        progress.add(1)
+        progress.update(1)
         if loss < state.best:
             state.best, state.epochs = loss, epoch
-            checkpoints.weights = copy_weights(model)
-    if not checkpoints.weights:
+            checkpoints.extra_weights = copy_weights(model)
+    if not checkpoints.extra_weights:
         raise GendistError(f"teacher: the loss is not finite; lower learning_rate (now {settings.learning_rate})")
 
 
@@ -246,8 +246,8 @@ def train_epochs(
     warmup = settings.warmup * steps
     peak_rates = [group["lr"] for group in optimizer.param_groups]
     rng = np.random.default_rng(settings.seed + member)
-    state = checkpoints.course
-    if checkpoints.attach(model, optimizer):
+    state = checkpoints.state
+    if checkpoints.restore(model, optimizer):
         log.info("Resuming from epoch %d, step %d of %d", state.epoch + 1, state.batch, per_epoch)
     while state.epoch < epochs:
         model.train()

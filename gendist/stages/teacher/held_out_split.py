@@ -3,7 +3,7 @@
 import numpy as np
 from sklearn.model_selection import StratifiedShuffleSplit
 
-from gendist.config.teacher import Teacher
+from gendist.config.teacher_settings import Teacher
 from gendist.stages.texts.text_tables import Texts
 
 

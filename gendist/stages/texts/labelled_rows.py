@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from gendist.config.dataset import Dataset
+from gendist.config.dataset_settings import Dataset
 from gendist.errors import GendistError
 from gendist.stages.texts.raw_rows import RawRows, read_rows, read_split, reading_options
 

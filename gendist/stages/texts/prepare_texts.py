@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from gendist.config.dataset import Dataset
+from gendist.config.dataset_settings import Dataset
 from gendist.io.parquet import write_parquet
 from gendist.io.provenance import Provenance, hash_file
 from gendist.stages.texts.labelled_rows import read_labelled_rows

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from gendist.config.dataset import Dataset
+from gendist.config.dataset_settings import Dataset
 from gendist.errors import GendistError
 from gendist.io.parquet import read_parquet, write_parquet
 from gendist.io.provenance import Provenance, hash_file
@@ -73,5 +73,5 @@ def drop_reasons(texts: Iterable[str], train: Iterable[str], test: Iterable[str]
 
 
 def _read_text_column(path: Path) -> list[str]:
-    texts: list[str] = read_parquet(path, {"text": "texts"})["text"].to_pylist()
+    texts: list[str] = read_parquet(path, {"text": "strings"})["text"].to_pylist()
     return texts

@@ -8,14 +8,14 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from gendist.config.dataset import Dataset
+from gendist.config.dataset_settings import Dataset
 from gendist.errors import GendistError
-from gendist.io.delimited import Reading, Sheet, looks_like_row, open_sheet, require_columns
-from gendist.io.encodings import COMMAND_OPTION, DATASET_KEY, ROWS_FILE, TextFile, text_file
-from gendist.io.json_lines import json_records
-from gendist.io.regular_files import require_regular
+from gendist.io.delimited_files import DelimitedFile, ReadOptions, first_record_is_data, open_delimited, require_columns
+from gendist.io.json_files import read_json_lines
+from gendist.io.regular_files import require_regular_file
+from gendist.io.text_encodings import COMMAND_OPTION, DATASET_KEY, ROWS_FILE, TextFile, text_file
 
-_DEFAULT_READING = Reading()
+_DEFAULT_READING = ReadOptions()
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class RawRows:
     """Warnings about how the file was read."""
     duplicate_columns: tuple[str, ...] = ()
     """Names that occur more than once in the header; reading all columns skips them."""
-    reading: Reading = _DEFAULT_READING
+    reading: ReadOptions = _DEFAULT_READING
     """How a text file was read."""
 
 
@@ -55,16 +55,16 @@ def read_split(settings: Dataset, split: str) -> RawRows:
     return read_rows(path, columns, reading=reading_options(settings), key=f" (key '{split}' of the dataset)")
 
 
-def reading_options(settings: Dataset) -> Reading:
+def reading_options(settings: Dataset) -> ReadOptions:
     """Return the options for reading a dataset's text files."""
-    return Reading(settings.encoding, settings.delimiter, settings.quoting, settings.header)
+    return ReadOptions(settings.encoding, settings.delimiter, settings.quoting, settings.header)
 
 
 def read_rows(
     path: Path,
     columns: Sequence[str] | None,
     *,
-    reading: Reading = _DEFAULT_READING,
+    reading: ReadOptions = _DEFAULT_READING,
     key: str = "",
     option: str = DATASET_KEY,
     expected: Sequence[str] = (),
@@ -100,7 +100,7 @@ def require_file_type(path: Path, key: str = "") -> int:
     if path.suffix.lower() not in ACCEPTED_SUFFIXES:
         hint = "; save the spreadsheet as CSV (UTF-8)" if path.suffix.lower() in SPREADSHEET_SUFFIXES else ""
         raise GendistError(f"{path}: unknown file type '{path.suffix}'; accepted: {', '.join(ACCEPTED_SUFFIXES)}{hint}")
-    size = require_regular(path, key)
+    size = require_regular_file(path, key)
     if size > MAX_BYTES:
         raise GendistError(f"{path}: larger than {MAX_BYTES / 2**30:.0f} GiB; take a sample of its rows")
     return size
@@ -122,9 +122,9 @@ _NO_HEADER = {
 
 
 def _read_delimited(
-    file: TextFile, columns: Sequence[str] | None, *, reading: Reading, expected: Sequence[str], tabs: bool
+    file: TextFile, columns: Sequence[str] | None, *, reading: ReadOptions, expected: Sequence[str], tabs: bool
 ) -> RawRows:
-    sheet = open_sheet(file, reading, expected, tabs)
+    sheet = open_delimited(file, reading, expected, tabs)
     notes = list(sheet.notes)
     header = has_header(sheet, reading, expected)
     if not header and reading.header is None:
@@ -132,7 +132,7 @@ def _read_delimited(
     names = sheet.columns(header)
     if columns is not None:
         hint = ""
-        if header and looks_like_row(sheet):
+        if header and first_record_is_data(sheet):
             hint = _NO_HEADER[file.option]
         require_columns(file.name, names, columns, hint)
     selected = [name for name in names if names.count(name) == 1] if columns is None else columns
@@ -155,7 +155,7 @@ def _read_delimited(
     )
 
 
-def has_header(sheet: Sheet, reading: Reading, expected: Sequence[str]) -> bool:
+def has_header(sheet: DelimitedFile, reading: ReadOptions, expected: Sequence[str]) -> bool:
     """Return whether the first record is the header: from the options, the expected columns or the values.
 
     Raises:
@@ -165,7 +165,7 @@ def has_header(sheet: Sheet, reading: Reading, expected: Sequence[str]) -> bool:
         return reading.header
     if expected and set(expected) <= set(sheet.first):
         return True
-    is_row = looks_like_row(sheet)
+    is_row = first_record_is_data(sheet)
     if is_row is None:
         cells = ", ".join(f"'{cell}'" for cell in sheet.first)
         raise GendistError(
@@ -175,10 +175,10 @@ def has_header(sheet: Sheet, reading: Reading, expected: Sequence[str]) -> bool:
     return not is_row
 
 
-def _read_jsonl(file: TextFile, columns: Sequence[str] | None, reading: Reading) -> RawRows:
+def _read_jsonl(file: TextFile, columns: Sequence[str] | None, reading: ReadOptions) -> RawRows:
     records: list[dict[str, Any]] = []
     lines: list[int] = []
-    for number, record in json_records(file, reading.encoding, columns or ()):
+    for number, record in read_json_lines(file, reading.encoding, columns or ()):
         for column in columns or ():
             if column not in record:
                 raise GendistError(f"{file.name}, line {number}: no key '{column}' (has {', '.join(record)})")
@@ -192,9 +192,9 @@ def _read_jsonl(file: TextFile, columns: Sequence[str] | None, reading: Reading)
 def _read_parquet(path: Path, columns: Sequence[str] | None) -> RawRows:
     import pyarrow as pa
 
-    from gendist.io.parquet import parquet_file
+    from gendist.io.parquet import open_parquet
 
-    with parquet_file(path) as parquet:
+    with open_parquet(path) as parquet:
         present = parquet.schema_arrow.names
         selected = list(dict.fromkeys(present if columns is None else columns))
         require_columns(str(path), present, selected)

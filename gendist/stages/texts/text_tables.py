@@ -27,7 +27,7 @@ def read_texts(path: Path) -> Texts:
     Raises:
         GendistError: if the file is missing, damaged or empty, an id is duplicated, or a label has no name.
     """
-    table = read_parquet(path, {"id": "whole numbers", "text": "texts", "label": "whole numbers"})
+    table = read_parquet(path, {"id": "integers", "text": "strings", "label": "integers"})
     names = read_metadata(path).get("label_names")
     if not isinstance(names, list) or not names:
         raise GendistError(f"{path}: no label_names in the file's metadata")
@@ -47,7 +47,7 @@ def read_unlabelled(path: Path) -> tuple[np.ndarray, list[str]]:
     Raises:
         GendistError: if the file is missing, damaged or empty, or an id is duplicated.
     """
-    table = read_parquet(path, {"id": "whole numbers", "text": "texts"})
+    table = read_parquet(path, {"id": "integers", "text": "strings"})
     if table.num_rows == 0:
         raise GendistError(f"{path}: no rows")
     ids = table["id"].to_numpy()

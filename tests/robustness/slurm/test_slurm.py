@@ -16,7 +16,7 @@ import pytest
 from slurm_cluster import Cluster, missing, started, wait_for
 from workflow_fixtures import STUDY, Checkout
 
-from gendist.config.sampling import Sampling
+from gendist.config.sampling_settings import Sampling
 from gendist.stages.synthetic.generate_shards import generate_shards
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(bool(missing()), reason=missing() or "Slurm is there")]

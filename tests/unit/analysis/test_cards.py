@@ -16,7 +16,7 @@ from gendist.cli.app import app
 from gendist.config.study import Study
 from gendist.errors import GendistError
 from gendist.io.parquet import read_metadata
-from gendist.io.provenance import KEY
+from gendist.io.provenance import PROVENANCE_KEY
 
 
 @pytest.fixture
@@ -138,7 +138,10 @@ def test_synthetic_rows_come_with_the_teachers_logits(study: Study):
     assert table["label"].to_pylist() == [CLASSES[1], *[CLASSES[0]] * 4]
     assert table["logits"].to_pylist()[1] == [2.0, 1.0]
     assert table["text"][0].as_py() == f"={HOSTILE} row 0"
-    assert read_metadata(path)[KEY]["stage"] == "cards" and len(read_metadata(path)[KEY]["inputs"]) == 4
+    assert (
+        read_metadata(path)[PROVENANCE_KEY]["stage"] == "cards"
+        and len(read_metadata(path)[PROVENANCE_KEY]["inputs"]) == 4
+    )
     assert front(cards(study) / "dataset/README.md")["configs"][0]["data_files"][0]["path"] == "data/synthetic.parquet"
 
 

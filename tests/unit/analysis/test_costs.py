@@ -19,19 +19,19 @@ from gendist.analysis.report.costs import EXPORTED, SCHEMA, digits, is_exported,
 from gendist.analysis.report.labels import label_points
 from gendist.analysis.report.tradeoff import AXES, draw_tradeoff, tradeoff_plot
 from gendist.config import study_from
-from gendist.config.plan import planned_runs, timed_runs
-from gendist.config.student import Student, Training
+from gendist.config.student_settings import Student, Training
+from gendist.config.study_plan import planned_runs, timed_runs
 from gendist.errors import GendistError
 from gendist.io.parquet import write_parquet
 from gendist.io.provenance import Provenance
-from gendist.naming import parse_system
+from gendist.naming import RunKey, parse_system
 from gendist.nn.pretrained import load_classifier, load_tokenizer
 from gendist.predict.classifier import TextClassifier
 from gendist.stages.baselines.fasttext import fit_fasttext, load_fasttext
 from gendist.stages.baselines.tfidf_svm import fit_tfidf_svm, load_tfidf_svm
 from gendist.stages.evaluation.predictor import Predictor
 from gendist.stages.logits.batched_logits import predict_logits
-from gendist.stages.students.distil_student import distil_seeds, student_row
+from gendist.stages.students.distil_student import distil_seeds, student_metadata
 from gendist.stages.texts.text_tables import read_texts
 
 
@@ -44,7 +44,7 @@ def predicted(folder: Path) -> list[int]:
 
 @pytest.mark.parametrize("architecture", ["kim", "bilstm", "bag"])
 def test_a_loaded_student_predicts_what_its_run_predicted(architecture, train_texts, test_texts, subwords, tmp_path):
-    row = student_row("toy", architecture, "scratch", "default", 0, 0)
+    row = student_metadata(RunKey("toy", architecture, "scratch", "default", 0, 0))
     student = Student(architecture=architecture, filters=8)
     distil_seeds(
         {0: tmp_path},

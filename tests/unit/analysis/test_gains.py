@@ -5,8 +5,8 @@ from scipy.stats import ttest_rel
 
 from gendist.analysis.report.gains import write_gains
 from gendist.analysis.report.paired import Paired, paired
-from gendist.config.plan import named_variants
 from gendist.config.study import Study
+from gendist.config.study_plan import named_variants
 from gendist.errors import GendistError
 
 VARIANTS = {"teacher": ["bert"], "generator": ["conditional", "unused"], "training": ["paper"]}

@@ -22,9 +22,9 @@ from gendist.analysis.quality.shingles import JACCARD, shingles
 from gendist.analysis.quality.table import Students, write_quality
 from gendist.analysis.quality.wording import Listed, alikeness, describe_texts, distinct, first_words, variety
 from gendist.config import study_from
-from gendist.config.plan import planned_pools
+from gendist.config.study_plan import planned_pools
 from gendist.errors import GendistError
-from gendist.io.files import read_json, write_json
+from gendist.io.json_files import read_json, write_json
 from gendist.stages.synthetic.repeats_table import is_copy, is_duplicate, read_repeats
 
 NAMES = PoolNames("to_y", "g", "full", "bert")

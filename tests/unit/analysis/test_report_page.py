@@ -22,11 +22,11 @@ from gendist.analysis.report_page.cost import cost_table, stage_costs
 from gendist.analysis.report_page.legend import in_plain_words
 from gendist.analysis.report_page.summary import facts, sampling_note, sentence
 from gendist.analysis.report_page.write import write_report
-from gendist.config.plan import detailed_runs
 from gendist.config.study import PAPER_SYSTEMS, UNLABELLED_SYSTEMS
+from gendist.config.study_plan import detailed_runs
 from gendist.errors import GendistError
 from gendist.io import escape
-from gendist.io.files import write_json
+from gendist.io.json_files import write_json
 from gendist.io.parquet import write_parquet
 from gendist.io.provenance import Provenance
 from gendist.naming import BASELINES

@@ -13,7 +13,7 @@ from report_fixtures import run, write_metrics
 from gendist.analysis.tracking import TAG, track_runs
 from gendist.config import study_from
 from gendist.config.run_config import write_run_config
-from gendist.config.tracking import Tracking
+from gendist.config.tracking_settings import Tracking
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
 

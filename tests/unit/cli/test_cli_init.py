@@ -24,7 +24,7 @@ from gendist.cli.own_data.size import choose_size
 from gendist.cli.own_data.split import split_rows
 from gendist.config import load_study
 from gendist.errors import GendistError
-from gendist.io.encodings import guess_encoding
+from gendist.io.text_encodings import guess_encoding
 from gendist.stages.texts.prepare_texts import prepare_texts
 from gendist.stages.texts.prepare_unlabelled import prepare_unlabelled
 from gendist.stages.texts.similar_labels import normalise_text
@@ -310,7 +310,7 @@ def test_quotes_without_quoting_are_noted_and_a_person_may_object(folder: Path, 
     (folder / "a.tsv").write_text("text\tlabel\n" + "".join(f"{t}\t{y}\n" for t, y in rows))
     said = worked("a.tsv")
     assert "a.tsv: 80 rows, 2 columns" in said
-    assert "note: a.tsv: quotes are taken for letters, since every line has 2 fields as it stands; as quoting" in said
+    assert "note: a.tsv: quotes are read literally: every line then has 2 fields; as enclosing quotes" in said
     assert labelled(*prepared("a.yaml")) == Counter(rows)
     monkeypatch.setattr(init_module, "_at_terminal", lambda: True)
     result = gendist("a.tsv", "--force", typed="n\n")

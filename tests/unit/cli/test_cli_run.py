@@ -16,11 +16,11 @@ from workflow_fixtures import COMMAND, ROOT, STUDY, Checkout, entry, environment
 
 from gendist.cli.app import app
 from gendist.errors import GendistError
-from gendist.launcher import checkout as places
-from gendist.launcher import locks
-from gendist.launcher.display import Lines, picture
-from gendist.launcher.process import why_nothing_ran
-from gendist.launcher.state import Events, Job, State, error_of, progress_of, seconds_left
+from gendist.launcher import run_locks
+from gendist.launcher import snakemake_command as places
+from gendist.launcher.progress_display import LinePrinter, render
+from gendist.launcher.snakemake_process import startup_error
+from gendist.launcher.study_state import EventReader, Job, StudyState, error_line, progress_line, seconds_left
 
 
 @pytest.fixture
@@ -40,7 +40,7 @@ def test_a_run_makes_what_is_missing_and_ends_with_table_1_and_places(done: Chec
     (held / "0.output.lock").write_text("results/metrics.parquet\n")  # what a power cut leaves
     result = gendist(done, "run", "study.yaml", "--cores", "2", "--no-export")
     assert result.returncode == 0, result.stdout
-    assert "Removed the lock of a run that was killed." in result.stdout
+    assert "Removed the lock of a killed run." in result.stdout
     plan = r"^\d+ of 53 jobs to run: 1 students, 1 evaluation, 1 costs, \d report; .*\d (s|min)$"
     assert re.search(plan, result.stdout, re.MULTILINE)
     assert re.search(
@@ -74,7 +74,7 @@ def test_a_failed_job_is_one_line_with_its_log(done: Checkout):
     assert "log: results/logs/toy/texts.log" in result.stdout
     assert "Traceback" not in result.stdout and "Error in rule" not in result.stdout
     assert "Error in rule prepare_texts" in (done.folder / "results/logs/run.log").read_text()
-    assert "Fix the problem and run the same command again to resume." in result.stdout
+    assert "Fix the problem and rerun the same command to resume." in result.stdout
     assert re.search(r"^1 failed, \d+ of 53 jobs kept\. ", result.stdout, re.MULTILINE)
 
 
@@ -110,7 +110,7 @@ def test_ctrl_c_reaches_the_jobs_and_says_how_to_go_on(own: Checkout):
         finally:
             process.kill()
     assert process.returncode == 130, rest
-    assert re.search(r"^Interrupted: \d+ of 53 jobs kept\. Run the same command again to resume\.$", rest, re.MULTILINE)
+    assert re.search(r"^Interrupted: \d+ of 53 jobs kept\. Rerun the same command to resume\.$", rest, re.MULTILINE)
     assert "failed" not in rest and " left" not in rest.splitlines()[-1]
     assert own.planned("study.yaml")["distil_student"] == 12  # no lock, nothing broken
     assert "prepare_texts" not in own.planned("study.yaml")
@@ -131,13 +131,13 @@ def test_a_study_that_another_run_works_on_is_left_alone(tmp_path: Path, monkeyp
     folder = tmp_path / ".snakemake/locks"
     folder.mkdir(parents=True)
     (folder / "0.output.lock").write_text("results/one/metrics.parquet\n")
-    assert not locks.in_use("results/one")  # nobody is at work
+    assert not run_locks.is_in_use("results/one")  # nobody is at work
     other = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)", "snakemake"])
     try:
-        assert locks.running_here() == [other.pid]
-        assert locks.in_use("results/one") and not locks.in_use("results")
-        assert not locks.remove_stale()
-        assert f"another run works on this study (process {other.pid})" in str(locks.busy())
+        assert run_locks.processes_here() == [other.pid]
+        assert run_locks.is_in_use("results/one") and not run_locks.is_in_use("results")
+        assert not run_locks.remove_stale_locks()
+        assert f"another run is active on this study (process {other.pid})" in str(run_locks.in_use_error())
     finally:
         other.kill()
         other.wait()
@@ -147,22 +147,22 @@ def test_what_follows_two_dashes_goes_to_snakemake(tmp_path: Path, monkeypatch: 
     monkeypatch.chdir(tmp_path)
     Path("config.yaml").write_text("datasets: {d: {train: a.csv, test: b.csv}}")
     asked: list[tuple[Path, list[str]]] = []
-    monkeypatch.setattr("gendist.launcher.run.run_study", lambda path, study, ways: asked.append((path, ways)))
+    monkeypatch.setattr("gendist.launcher.study_run.run_study", lambda path, study, ways: asked.append((path, ways)))
     for arguments in (["--cores", "3", "--", "--forceall"], ["config.yaml", "--cores", "3", "--", "--forceall"]):
         CliRunner().invoke(app, ["run", *arguments])
     assert asked == [(Path("config.yaml"), ["--cores", "3", "--forceall"])] * 2
 
 
 def test_without_the_checkout_there_is_one_clear_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(places, "PLACE", tmp_path)
+    monkeypatch.setattr(places, "CHECKOUT", tmp_path)
     with pytest.raises(GendistError, match=r"no Snakefile in .*: running a study needs gendist's checkout"):
-        places.command(Path("config.yaml"))
+        places.snakemake_command(Path("config.yaml"))
 
 
 def test_a_profile_of_the_checkout_is_found_from_anywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.chdir(tmp_path)
-    assert places.ways_to_run(None, "default") == ["--profile", str(ROOT / "profiles/default")]
-    assert places.ways_to_run(3, None, ["--keep-going"]) == ["--cores", "3", "--keep-going"]
+    assert places.scheduling_arguments(None, "default") == ["--profile", str(ROOT / "profiles/default")]
+    assert places.scheduling_arguments(3, None, ["--keep-going"]) == ["--cores", "3", "--keep-going"]
 
 
 # --- following ---
@@ -174,11 +174,11 @@ def job(number: int, stage: str, needed: bool = True, log: str = "") -> dict:
     return {**record, "needed": needed, "reasons": ["not made yet"] if needed else []}
 
 
-def followed(*events: dict) -> State:
-    state = State(since=0.0)
+def followed(*events: dict) -> StudyState:
+    state = StudyState(since=0.0)
     plan = [job(1, "texts", needed=False), job(2, "synthetic"), job(3, "students"), job(4, "students")]
     for event in ({"event": "plan", "cores": 1, "gpus": 0, "jobs": plan}, *events):
-        state.take(event)
+        state.apply(event)
     return state
 
 
@@ -190,13 +190,13 @@ def test_stages_count_what_was_there_what_runs_and_what_failed():
     assert list(stages) == ["texts", "synthetic", "students"]
     assert (stages["texts"].done, stages["synthetic"].done, stages["students"].done) == (1, 1, 0)
     assert (stages["students"].total, stages["students"].failed, stages["students"].running) == (2, 1, 0)
-    state.take({"event": "started", "jobs": [3]})  # tried again
+    state.apply({"event": "started", "jobs": [3]})  # tried again
     assert state.failed == set() and state.running == {3}
 
 
 def test_an_event_that_is_half_written_waits(tmp_path: Path):
     file = tmp_path / "events"
-    events = Events(file)
+    events = EventReader(file)
     assert events.new() == []
     file.write_bytes(b'{"event": "finished", "job": 1}\n{"event": "fin')
     assert events.new() == [{"event": "finished", "job": 1}]
@@ -208,16 +208,16 @@ def test_an_event_that_is_half_written_waits(tmp_path: Path):
 def test_progress_and_errors_come_from_the_jobs_logs(tmp_path: Path):
     log = tmp_path / "a.log"
     one = Job(**job(1, "synthetic", log=str(log)))
-    assert progress_of(one, 0.0) == "" and error_of(one) == "it was killed, or left no message"
+    assert progress_line(one, 0.0) == "" and error_line(one) == "killed, or no message in the log"
     log.write_text(
         "2026-01-01 10:00:00,000 generating shard 2: 128 of 500 rows, 12/s, 0:31 left\n"
         "2026-01-01 10:00:10,000 generating shard 2: 1,257 of 5,000 rows, 12.7/s, 0:19 left, loss 3.2\n"
         "2026-01-01 10:00:11,000 something else: 3 of them\n"
     )
-    assert progress_of(one, 0.0) == "generating shard 2: 1,257 of 5,000 rows, 12.7/s, 0:19 left, loss 3.2"
-    assert progress_of(one, time.time() + 60) == ""  # what an earlier run left
+    assert progress_line(one, 0.0) == "generating shard 2: 1,257 of 5,000 rows, 12.7/s, 0:19 left, loss 3.2"
+    assert progress_line(one, time.time() + 60) == ""  # what an earlier run left
     log.write_text("2026-01-01 10:00:00,000 error: a.csv, line 3: empty text\n")
-    assert error_of(one) == "a.csv, line 3: empty text"
+    assert error_line(one) == "a.csv, line 3: empty text"
 
 
 @pytest.mark.parametrize(
@@ -241,12 +241,12 @@ def test_a_terminal_shows_bars_rates_and_the_time_left(tmp_path: Path):
     log = tmp_path / "logs" / "shard.log"
     log.parent.mkdir()
     log.write_text("2026-01-01 10:00:00,000 generating shard 2: 128 of 500 rows, 12/s, 0:31 left\n")
-    state = State(since=0.0)
+    state = StudyState(since=0.0)
     jobs = [job(1, "texts", False), {**job(2, "synthetic", log=str(log)), "seconds": 500.0}]
-    state.take({"event": "plan", "cores": 1, "gpus": 0, "jobs": jobs})
-    state.take({"event": "started", "jobs": [2]})
+    state.apply({"event": "plan", "cores": 1, "gpus": 0, "jobs": jobs})
+    state.apply({"event": "started", "jobs": [2]})
     console = Console(width=100, force_terminal=True, record=True, file=(tmp_path / "out").open("w"))
-    console.print(picture(state))
+    console.print(render(state))
     shown = console.export_text()
     console.file.close()
     assert re.search(r"texts .* 1/1 +done", shown) and re.search(r"synthetic .* 0/1 +1 running", shown)
@@ -256,10 +256,10 @@ def test_a_terminal_shows_bars_rates_and_the_time_left(tmp_path: Path):
 
 def test_elsewhere_lines_come_now_and_then(tmp_path: Path):
     with (tmp_path / "out").open("w") as stream:
-        lines = Lines(Console(file=stream, width=40), every=1000)
-        lines.show(State())
+        lines = LinePrinter(Console(file=stream, width=40), every=1000)
+        lines.update(StudyState())
         for state in (followed(), followed(), followed({"event": "finished", "job": 2})):
-            lines.show(state)
+            lines.update(state)
     first, second = (tmp_path / "out").read_text().splitlines()
     assert first.startswith("3 of 4 jobs to run: 1 synthetic, 2 students; ")
     assert second.startswith("synthetic done (1 of 1); 2 of 4 jobs done")
@@ -269,12 +269,15 @@ def test_elsewhere_lines_come_now_and_then(tmp_path: Path):
     ("printed", "message"),
     [
         ("Using x\nerror: config.yaml: key 'seeds' is 0\n", "config.yaml: key 'seeds' is 0"),
-        ("LockException:\nError: Directory cannot be locked. Please make sure\n", "another run works on this study"),
+        (
+            "LockException:\nError: Directory cannot be locked. Please make sure\n",
+            "another run is active on this study",
+        ),
         ("MissingInputException in rule x:\nMissing input files:\na.csv\n", "MissingInputException in rule x: Missing"),
         ("", "Snakemake did not start: no message"),
     ],
 )
 def test_what_kept_snakemake_from_starting_is_one_line(tmp_path: Path, printed: str, message: str):
     (tmp_path / "out").write_text(printed)
-    told = str(why_nothing_ran(tmp_path / "out"))
+    told = str(startup_error(tmp_path / "out"))
     assert message in told and "\n" not in told

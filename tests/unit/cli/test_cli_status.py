@@ -7,8 +7,8 @@ import pytest
 from workflow_fixtures import STUDY, Checkout, changed, entry, gendist
 
 from gendist.launcher.events import setting_changes
-from gendist.launcher.state import Job
-from gendist.launcher.status import reason_lines
+from gendist.launcher.study_state import Job
+from gendist.launcher.study_status import reason_lines
 
 
 def status(checkout: Checkout, study: dict[str, Any]) -> list[str]:

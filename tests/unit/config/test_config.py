@@ -1,4 +1,5 @@
 from collections import Counter
+from pathlib import PurePath
 
 import pytest
 import torch
@@ -6,12 +7,12 @@ import yaml
 from pydantic import ValidationError
 
 from gendist.config import load_study, study_from
-from gendist.config.plan import Run, planned_runs, sampling_count
 from gendist.config.run_config import write_run_config
-from gendist.config.student import Student
+from gendist.config.student_settings import Student
 from gendist.config.study import GENERAL_SYSTEMS, PAPER_SYSTEMS
+from gendist.config.study_plan import planned_runs, sampling_count
 from gendist.errors import GendistError
-from gendist.naming import REGIMES, parse_system, parse_variant, system_name, variant_name
+from gendist.naming import REGIMES, RunKey, parse_system, parse_variant, system_name, variant_name
 from gendist.stages.students.architectures import ARCHITECTURES, build, register
 
 FILES = {"train": "a.csv", "test": "b.csv"}
@@ -79,10 +80,10 @@ def test_six_lines_are_a_study():
         ({"systems": ["kim+"]}, "system 'kim+' is unknown"),
         ({"systems": []}, "key 'systems' is []"),
         ({"curve_student": "lstm"}, "curve_student 'lstm' is not one of students: kim, res, blend"),
-        ({"counts": [500, 500]}, "counts names an entry twice: 500, 500"),
+        ({"counts": [500, 500]}, "counts repeats an entry: 500, 500"),
         ({"counts": [0]}, "key 'counts[0]' is 0"),
         ({"seeds": 0}, "key 'seeds' is 0"),
-        ({"seeds": [1, 1]}, "seeds names an entry twice"),
+        ({"seeds": [1, 1]}, "seeds repeats an entry"),
         ({"seeds": "five"}, "key 'seeds' is 'five'"),
         ({"results": "my results"}, "key 'results' is 'my results'"),
         ({"generators": {"g": {"unit": "rows"}}}, "key 'generators.g.unit' is 'rows'; input should be 'windows' or"),
@@ -149,9 +150,9 @@ def test_plan_of_the_default_systems():
     ):
         assert kinds[(student, regime)] == 2
     assert ("res", "synthetic") not in kinds and ("res", "hard") not in kinds
-    assert Run("news", "kim", "scratch", "default", 0, 0) in runs
-    assert Run("news", "kim", "gendist", "minilm.pocket.nucleus.default", 2000, 1) in runs
-    assert Run("news", "kim", "synthetic", "minilm.pocket.full.default", 1000, 0) in runs
+    assert RunKey("news", "kim", "scratch", "default", 0, 0) in runs
+    assert RunKey("news", "kim", "gendist", "minilm.pocket.nucleus.default", 2000, 1) in runs
+    assert RunKey("news", "kim", "synthetic", "minilm.pocket.full.default", 1000, 0) in runs
 
 
 @pytest.mark.parametrize(
@@ -192,8 +193,8 @@ def test_a_student_and_a_sampling_by_config_alone():
             seeds=1,
         )
     )
-    assert Run("news", "narrow", "gendist", "minilm.pocket.full.default", 2000, 0) in planned
-    assert Run("news", "kim", "synthetic", "minilm.pocket.hot.default", 1000, 0) in planned
+    assert RunKey("news", "narrow", "gendist", "minilm.pocket.full.default", 2000, 0) in planned
+    assert RunKey("news", "kim", "synthetic", "minilm.pocket.hot.default", 1000, 0) in planned
 
 
 def test_an_architecture_by_registration_alone():
@@ -220,12 +221,24 @@ def test_an_architecture_by_registration_alone():
         build(torch.randn(9, 4), Student(architecture="sum"), 3)
 
 
-def test_names_of_systems_and_variants_come_apart_again():
+NAMES = {"teacher": "t", "generator": "g", "sampling": "s", "training": "tr"}
+
+
+def test_systems_variants_and_run_folders_parse_to_what_built_them():
     for regime in REGIMES:
         name = system_name("kim", regime)
         assert parse_system(name, ["kim"]) == (name, "kim", regime)
-        parsed = parse_variant(variant_name(regime, "t", "g", "s", "tr"))
+        parsed = parse_variant(variant_name(regime, **NAMES))
         assert parsed.training == "tr" and {parsed.teacher, parsed.generator, parsed.sampling} <= {"t", "g", "s", None}
-    assert variant_name("scratch", "t", "g", "s", "tr") == "tr"
-    assert variant_name("dist", "t", "g", "s", "tr") == "t.tr"
-    assert variant_name("hard", "t", "g", "s", "tr") == "t.g.s.tr"
+    assert variant_name("scratch", **NAMES) == "tr"
+    assert variant_name("dist", **NAMES) == "t.tr"
+    assert variant_name("hard", **NAMES) == "t.g.s.tr"
+    with pytest.raises(ValueError, match=r"variant 't\.g\.tr' is unknown; accepted: TRAINING, TEACHER\.TRAINING, "):
+        parse_variant("t.g.tr")
+    key = RunKey("news", "kim", "hard", "t.g.s.tr", 2000, 3)
+    assert key.folder.as_posix() == "news/students/kim/hard/t.g.s.tr/n2000/seed3"
+    assert key.system == "kim+hard" and key.names == ("t", "g", "s", "tr")
+    assert RunKey.from_folder("results" / key.folder) == key
+    for wrong in ("news/students/kim/hard/t.g.s.tr/n2000", "news/baselines/fasttext/seed3"):
+        with pytest.raises(ValueError, match=f"^{wrong}: not the folder of a run "):
+            RunKey.from_folder(PurePath(wrong))

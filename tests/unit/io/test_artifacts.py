@@ -7,8 +7,8 @@ import torch
 from safetensors.torch import load_file
 
 from gendist.errors import GendistError
-from gendist.io.files import read_json, write_json, write_tensors, write_text
-from gendist.io.folders import model_folder
+from gendist.io.atomic_files import model_folder, write_tensors, write_text
+from gendist.io.json_files import read_json, write_json
 from gendist.io.parquet import read_metadata, read_parquet, write_parquet
 from gendist.io.provenance import Provenance, hash_file, hash_folder
 

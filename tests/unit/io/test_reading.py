@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gendist.config.dataset import LATER, Dataset
+from gendist.config.dataset_settings import OMITTED_DEFAULTS, Dataset
 from gendist.errors import GendistError
-from gendist.io.delimited import Reading, open_sheet
-from gendist.io.encodings import text_file
+from gendist.io.delimited_files import ReadOptions, open_delimited
+from gendist.io.text_encodings import text_file
 from gendist.predict.read import Source
 from gendist.predict.run import predict_file
 from gendist.stages.texts.labelled_rows import read_labelled_rows
@@ -50,7 +50,11 @@ def predicted(path: Path | str, trained_on: tuple[str, ...] = ("text",), **optio
     echo = Echo()
     reading = {key: options.pop(key) for key in ("encoding", "delimiter", "quoting", "header") if key in options}
     source = Source(
-        str(path), options.pop("columns", None), trained_on, reading=Reading(**{"header": None, **reading}), **options
+        str(path),
+        options.pop("columns", None),
+        trained_on,
+        reading=ReadOptions(**{"header": None, **reading}),
+        **options,
     )
     predict_file(echo, source, str(Path(path).parent / "out.csv"), False, 3)  # type: ignore[arg-type]
     return echo.seen
@@ -131,7 +135,7 @@ def test_another_encoding_is_named_with_the_line_and_what_to_set(tmp_path: Path,
 def test_lines_do_not_depend_on_the_blocks_that_they_come_in(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: int, encoding: str, ending: str
 ):
-    monkeypatch.setattr("gendist.io.encodings.BLOCK", size)
+    monkeypatch.setattr("gendist.io.text_encodings.BLOCK_BYTES", size)
     lines = ["ä", "", "bc\u2028d", "é" * 20, "end"]
     (tmp_path / "a.txt").write_bytes(ending.join(lines).encode(encoding))
     found = list(text_file(tmp_path / "a.txt").lines("utf-8", ""))
@@ -152,13 +156,13 @@ def test_quotes_in_a_file_without_quoting_are_letters(tmp_path: Path, delimiter:
     wanted = [text for text, _ in rows]
     found = read_rows(file, None)
     assert found.columns["text"] == predicted(file) == studied(file) == wanted
-    assert found.notes[0].startswith("quotes are taken for letters, since every line has 2 fields as it stands")
+    assert found.notes[0].startswith("quotes are read literally: every line then has 2 fields")
     if count > 1:
         assert (
-            "as quoting, they would join lines 2-4, 6-8, 10-12, … (the dataset's key 'quoting': standard"
+            "as enclosing quotes, they would join lines 2-4, 6-8, 10-12, … (the dataset's key 'quoting': standard"
             in found.notes[0]
         )
-        joined = read_rows(file, None, reading=Reading(quoting="standard")).columns["text"]
+        joined = read_rows(file, None, reading=ReadOptions(quoting="standard")).columns["text"]
         assert len(joined) == 8 and joined[0].count("\n") == 2
 
 
@@ -176,13 +180,11 @@ def test_quoting_that_is_proven_joins_lines_and_says_which(tmp_path: Path, lines
     found = read_rows(file, None)
     assert len(found.numbers) == 2 and "\n" in found.columns["text"][1]
     assert found.notes == [
-        "1 row runs over several lines within quotes (lines 3-4); the dataset's key 'quoting': none takes quotes for "
-        "letters"
+        "1 row spans several lines within quotes (lines 3-4); the dataset's key 'quoting': none reads quotes literally"
     ]
     assert predicted(file) == found.columns["text"]
     assert (
-        f"note: {file}: 1 row runs over several lines within quotes (lines 3-4); --quoting: none"
-        in capsys.readouterr().err
+        f"note: {file}: 1 row spans several lines within quotes (lines 3-4); --quoting: none" in capsys.readouterr().err
     )
 
 
@@ -190,7 +192,7 @@ def test_a_file_of_one_column_whose_quotes_prove_nothing_is_asked_about(tmp_path
     file = tmp_path / "a.csv"
     file.write_text('text\n"Wonderful opening\nDull middle\nGreat last act"\n')
     with pytest.raises(
-        GendistError, match="quotes may join lines 2-4 to one text each, or be letters; say which with --quoting"
+        GendistError, match="ambiguous quotes: they may join lines 2-4 into one text each, or be literal; set --quoting"
     ):
         predicted(file)
     assert predicted(file, quoting="none") == ['"Wonderful opening', "Dull middle", 'Great last act"']
@@ -208,9 +210,7 @@ def test_well_formed_quotes_give_no_note(tmp_path: Path):
 
 def test_broken_quotes_name_the_way_out(tmp_path: Path):
     (tmp_path / "a.csv").write_text('text,label\n"a" b, c,x\n')
-    with pytest.raises(
-        GendistError, match=r"a\.csv, line 2: broken quoting .*; --quoting none takes quotes for letters"
-    ):
+    with pytest.raises(GendistError, match=r"a\.csv, line 2: broken quoting .*; --quoting none reads quotes literally"):
         predicted(tmp_path / "a.csv")
 
 
@@ -253,7 +253,7 @@ def test_a_table_without_header_has_numbers_for_names(tmp_path: Path):
     assert studied(file, header=False, text="2", label="3") == TEXTS
     with pytest.raises(GendistError, match=r"no column 'text' .*; if line 1 is a row and no header, set header: false"):
         studied(file)
-    found = read_rows(file, None, reading=Reading(header=None))
+    found = read_rows(file, None, reading=ReadOptions(header=None))
     assert found.columns["3"] == [label for *_, label in ROWS] and "line 1 is taken for a row" in found.notes[0]
 
 
@@ -261,13 +261,13 @@ def test_a_table_without_header_has_numbers_for_names(tmp_path: Path):
 def test_a_header_is_not_taken_for_a_row(tmp_path: Path, header: tuple[str, ...]):
     file = tmp_path / "a.csv"
     file.write_text(table(",", header))
-    reading = Reading(header=None)
+    reading = ReadOptions(header=None)
     if header[2] != "sport":
         assert list(read_rows(file, None, reading=reading).columns) == list(header)
         return
     with pytest.raises(GendistError, match=r"line 1 \('', 'text', 'sport'\) may be a header or a row, .* --header or"):
         read_rows(file, None, reading=reading)
-    assert len(read_rows(file, None, reading=Reading(header=True)).rows) == 4
+    assert len(read_rows(file, None, reading=ReadOptions(header=True)).rows) == 4
     assert len(read_rows(file, None, reading=reading, expected=["text", "sport"]).rows) == 4
 
 
@@ -275,7 +275,7 @@ def test_a_column_that_stands_twice_is_refused(tmp_path: Path):
     file = tmp_path / "a.csv"
     file.write_text("text,label,text\na,b,c\n")
     for read in (predicted, studied):
-        with pytest.raises(GendistError, match="column 'text' stands twice in the header"):
+        with pytest.raises(GendistError, match="column 'text' appears twice in the header"):
             read(file)
     assert read_rows(file, None).duplicate_columns == ("text",) and list(read_rows(file, None).columns) == ["label"]
 
@@ -307,7 +307,7 @@ def test_a_key_that_stands_twice_is_refused_by_all(tmp_path: Path):
     file = tmp_path / "a.jsonl"
     file.write_text('{"text": "one", "label": "a"}\n{"text": "one", "text": "two", "label": "a"}\n')
     for read in (predicted, studied):
-        with pytest.raises(GendistError, match=r"line 2: not valid JSON .key 'text' stands twice"):
+        with pytest.raises(GendistError, match=r"line 2: not valid JSON .key 'text' is repeated"):
             read(file)
 
 
@@ -413,7 +413,7 @@ def test_labels_are_merged_by_the_config(tmp_path: Path):
 
 def test_keys_at_their_defaults_leave_what_is_stored_as_it_was():
     values = {"train": "a.csv", "test": "b.csv"}
-    assert not set(LATER) & Dataset(**values).model_dump(mode="json").keys()
+    assert not set(OMITTED_DEFAULTS) & Dataset(**values).model_dump(mode="json").keys()
     described = Dataset(**values, delimiter=";", header=False, text="1", label="2").model_dump(mode="json")
     assert described["delimiter"] == ";" and described["header"] is False and "quoting" not in described
     assert Dataset(**described) == Dataset(**values, delimiter=";", header=False, text="1", label="2")
@@ -421,6 +421,6 @@ def test_keys_at_their_defaults_leave_what_is_stored_as_it_was():
 
 def test_a_dialect_is_known_before_its_rows(tmp_path: Path):
     (tmp_path / "a.csv").write_text("sep=|\n" + table("|"))
-    sheet = open_sheet(text_file(tmp_path / "a.csv"), Reading())
+    sheet = open_delimited(text_file(tmp_path / "a.csv"), ReadOptions())
     assert (sheet.delimiter, sheet.quoted, sheet.skipped, sheet.first) == ("|", True, 1, ["id", "text", "label"])
     assert [line for line, _ in sheet.rows(True)] == [3, 4, 5, 6]

@@ -16,7 +16,7 @@ import pytest
 
 from gendist.errors import GendistError
 from gendist.jobs import gpu_claims, visible_gpus
-from gendist.jobs.visible_gpus import Gpu, chosen, parse_list
+from gendist.jobs.visible_gpus import Gpu, parse_nvidia_smi, select_gpus
 from gendist.nn import devices
 
 CLAIM_ONCE = Path(__file__).parents[2] / "fixtures/claim_once.py"
@@ -53,8 +53,13 @@ class Jobs:
         self.started: list[subprocess.Popen[str]] = []
 
     def start(self, seconds: float, gpus: int, forked: float = 0, **environment: str) -> subprocess.Popen[str]:
-        known = {name: value for name, value in os.environ.items() if name != visible_gpus.VISIBLE}
-        variables = {**known, visible_gpus.FAKE: str(gpus), gpu_claims.FOLDER: str(self.folder), **environment}
+        known = {name: value for name, value in os.environ.items() if name != visible_gpus.VISIBLE_VARIABLE}
+        variables = {
+            **known,
+            visible_gpus.FAKE_GPUS_VARIABLE: str(gpus),
+            gpu_claims.FOLDER_VARIABLE: str(self.folder),
+            **environment,
+        }
         command = [sys.executable, str(CLAIM_ONCE), str(seconds), str(forked)]
         job = subprocess.Popen(command, env=variables, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         self.started.append(job)
@@ -98,7 +103,7 @@ def test_thirty_jobs_on_three_devices_never_share_one_and_leave_none_idle(jobs: 
             assert before.ended <= after.began, f"two jobs on {gpu}"
             # Not idle: who waits takes it at the next look. Seconds more, because a job ends after its last line.
             waiting = [job for job in held if job.asked < before.ended and job.began >= after.began]
-            assert not waiting or after.began - before.ended < 2 * gpu_claims.POLL + 3
+            assert not waiting or after.began - before.ended < 2 * gpu_claims.POLL_SECONDS + 3
 
 
 def test_a_killed_holder_frees_its_device_at_once(jobs: Jobs):
@@ -182,11 +187,11 @@ def test_a_file_of_another_user_is_locked_all_the_same(jobs: Jobs, tmp_path: Pat
 
 def test_a_folder_that_cannot_be_used_is_told_in_one_line(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
     (tmp_path / "file").write_text("")
-    monkeypatch.setenv(visible_gpus.FAKE, "1")
-    monkeypatch.delenv(visible_gpus.VISIBLE, raising=False)
+    monkeypatch.setenv(visible_gpus.FAKE_GPUS_VARIABLE, "1")
+    monkeypatch.delenv(visible_gpus.VISIBLE_VARIABLE, raising=False)
     for place in (tmp_path / "file", tmp_path / "missing" / "folder"):
-        monkeypatch.setenv(gpu_claims.FOLDER, str(place))
-        with pytest.raises(GendistError, match=f"^{re.escape(str(place))}: .*{gpu_claims.FOLDER}=/path$"):
+        monkeypatch.setenv(gpu_claims.FOLDER_VARIABLE, str(place))
+        with pytest.raises(GendistError, match=f"^{re.escape(str(place))}: .*{gpu_claims.FOLDER_VARIABLE}=/path$"):
             gpu_claims.claim_gpu()
 
 
@@ -198,13 +203,13 @@ def names(gpus: list[Gpu]) -> list[str]:
 
 
 def test_nvidia_smi_is_read():
-    assert [[gpu.model for gpu in slot] for slot in parse_list(MIXED)] == [["NVIDIA T400"], ["NVIDIA RTX A6000"]]
-    assert parse_list("No devices found.\n") == []
-    assert parse_list("NVIDIA-SMI has failed because it couldn't communicate with the NVIDIA driver.\n") == []
+    assert [[gpu.model for gpu in slot] for slot in parse_nvidia_smi(MIXED)] == [["NVIDIA T400"], ["NVIDIA RTX A6000"]]
+    assert parse_nvidia_smi("No devices found.\n") == []
+    assert parse_nvidia_smi("NVIDIA-SMI has failed because it couldn't communicate with the NVIDIA driver.\n") == []
 
 
 def test_parts_of_a_divided_gpu_stand_for_it():
-    assert names(chosen(parse_list(DIVIDED), None)) == ["MIG-c738", "MIG-a28a", "GPU-9d3b"]
+    assert names(select_gpus(parse_nvidia_smi(DIVIDED), None)) == ["MIG-c738", "MIG-a28a", "GPU-9d3b"]
 
 
 @pytest.mark.parametrize(
@@ -223,18 +228,18 @@ def test_parts_of_a_divided_gpu_stand_for_it():
     ],
 )
 def test_visible_devices_are_chosen_as_cuda_does(value: str | None, left: list[str]):
-    assert names(chosen(parse_list(TWO), value)) == left
+    assert names(select_gpus(parse_nvidia_smi(TWO), value)) == left
 
 
 def test_numbers_of_unlike_gpus_are_not_guessed(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.delenv(visible_gpus.ORDER, raising=False)
-    slots = parse_list(MIXED)
+    monkeypatch.delenv(visible_gpus.ORDER_VARIABLE, raising=False)
+    slots = parse_nvidia_smi(MIXED)
     with pytest.raises(GendistError, match=r"several models \(NVIDIA RTX A6000, NVIDIA T400\).*CUDA_DEVICE_ORDER"):
-        chosen(slots, "0,1")
-    assert names(chosen(slots, "1")) == ["1"]  # one is no choice
-    assert names(chosen(slots, "GPU-9d3b,GPU-5c2a")) == ["GPU-9d3b", "GPU-5c2a"]
-    monkeypatch.setenv(visible_gpus.ORDER, "PCI_BUS_ID")
-    assert names(chosen(slots, "0,1")) == ["GPU-5c2a", "GPU-9d3b"]
+        select_gpus(slots, "0,1")
+    assert names(select_gpus(slots, "1")) == ["1"]  # one is no choice
+    assert names(select_gpus(slots, "GPU-9d3b,GPU-5c2a")) == ["GPU-9d3b", "GPU-5c2a"]
+    monkeypatch.setenv(visible_gpus.ORDER_VARIABLE, "PCI_BUS_ID")
+    assert names(select_gpus(slots, "0,1")) == ["GPU-5c2a", "GPU-9d3b"]
 
 
 @pytest.fixture
@@ -245,8 +250,8 @@ def listed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     program.write_text(f"#!/bin/sh\ncat <<'END'\n{TWO}END\n")
     program.chmod(0o755)
     monkeypatch.setenv("PATH", f"{program.parent}:{os.environ['PATH']}")
-    monkeypatch.delenv(visible_gpus.FAKE, raising=False)
-    monkeypatch.delenv(visible_gpus.VISIBLE, raising=False)
+    monkeypatch.delenv(visible_gpus.FAKE_GPUS_VARIABLE, raising=False)
+    monkeypatch.delenv(visible_gpus.VISIBLE_VARIABLE, raising=False)
     monkeypatch.setattr(visible_gpus, "_torch_has_no_cuda", lambda: False)
     return program
 
@@ -262,9 +267,9 @@ def test_a_gpu_that_pytorch_was_not_built_for_is_none(listed: Path, monkeypatch:
 
 def test_a_broken_driver_is_no_gpu(listed: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture):
     listed.write_text("#!/bin/sh\nexec sleep 60\n")
-    monkeypatch.setattr(visible_gpus, "SECONDS", 0.2)
+    monkeypatch.setattr(visible_gpus, "NVIDIA_SMI_TIMEOUT", 0.2)
     assert visible_gpus.visible_gpus() == []
-    assert "nvidia-smi gave no answer (TimeoutExpired)" in caplog.text
+    assert "nvidia-smi failed (TimeoutExpired)" in caplog.text
 
 
 def test_pytorch_is_asked_without_loading_it():
@@ -282,11 +287,11 @@ def test_pytorch_is_asked_without_loading_it():
 @pytest.fixture
 def fresh(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """A process that has not claimed anything, on a machine with one fake device."""
-    monkeypatch.setenv(visible_gpus.FAKE, "1")
-    monkeypatch.setenv(gpu_claims.FOLDER, str(tmp_path / "locks"))
-    monkeypatch.setenv(visible_gpus.VISIBLE, "0")  # is put back at the end
-    monkeypatch.delenv(visible_gpus.VISIBLE)
-    monkeypatch.setattr(gpu_claims, "_held", {})
+    monkeypatch.setenv(visible_gpus.FAKE_GPUS_VARIABLE, "1")
+    monkeypatch.setenv(gpu_claims.FOLDER_VARIABLE, str(tmp_path / "locks"))
+    monkeypatch.setenv(visible_gpus.VISIBLE_VARIABLE, "0")  # is put back at the end
+    monkeypatch.delenv(visible_gpus.VISIBLE_VARIABLE)
+    monkeypatch.setattr(gpu_claims, "_claims", {})
     devices._log_once.cache_clear()
 
 
@@ -307,6 +312,6 @@ def test_cpu_claims_nothing(tmp_path: Path):
 
 @pytest.mark.usefixtures("fresh")
 def test_gpu_is_an_error_where_there_is_none(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setenv(visible_gpus.FAKE, "0")
+    monkeypatch.setenv(visible_gpus.FAKE_GPUS_VARIABLE, "0")
     with pytest.raises(GendistError, match=r"^device is 'gpu', but PyTorch sees none; "):
         devices.prepare(1, 0, "gpu")

@@ -7,8 +7,8 @@ import pytest
 import torch
 from tiny_stages import quick
 
-from gendist.config.sampling import Sampling
-from gendist.config.teacher import Teacher
+from gendist.config.sampling_settings import Sampling
+from gendist.config.teacher_settings import Teacher
 from gendist.errors import GendistError
 from gendist.jobs.out_of_memory import is_out_of_memory
 from gendist.nn.pretrained import load_classifier, load_tokenizer

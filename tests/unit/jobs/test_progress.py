@@ -4,8 +4,8 @@ import logging
 
 import pytest
 
-from gendist.jobs.progress import Progress
-from gendist.launcher.state import PROGRESS
+from gendist.jobs.progress_log import Progress
+from gendist.launcher.study_state import PROGRESS_LINE
 
 
 def lines(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, progress: Progress, ends: list[float]):
@@ -13,7 +13,7 @@ def lines(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, pro
     with caplog.at_level(logging.INFO):
         for end in ends:
             monkeypatch.setattr("time.monotonic", lambda end=end: end)
-            progress.add(1)
+            progress.update(1)
     return [record.message for record in caplog.records]
 
 
@@ -29,7 +29,7 @@ def test_slow_units_are_seconds_of_one(monkeypatch, caplog, started):
         "finetuning the teacher: 1 of 16 epochs, 110 s per epoch, 27:30 left",
         "finetuning the teacher: 2 of 16 epochs, 110 s per epoch, 25:40 left",
     ]
-    assert all(PROGRESS.fullmatch(line) for line in found)
+    assert all(PROGRESS_LINE.fullmatch(line) for line in found)
 
 
 def test_fast_units_are_a_rate_and_short_work_is_silent(monkeypatch, caplog, started):
@@ -39,5 +39,5 @@ def test_fast_units_are_a_rate_and_short_work_is_silent(monkeypatch, caplog, sta
     rows = Progress("scoring", 1000)
     monkeypatch.setattr("time.monotonic", lambda: 20.0)
     with caplog.at_level(logging.INFO):
-        rows.add(250)
+        rows.update(250)
     assert caplog.records[-1].message == "scoring: 250 of 1,000 rows, 12.5/s, 1:00 left"

@@ -9,13 +9,13 @@ import pytest
 import torch
 from tiny_stages import quick
 
-from gendist.config.sampling import Sampling
-from gendist.config.teacher import Teacher
+from gendist.config.sampling_settings import Sampling
+from gendist.config.teacher_settings import Teacher
 from gendist.io.provenance import Provenance
-from gendist.jobs import save_interval, work_folder
+from gendist.jobs import save_timer, work_folder
 from gendist.jobs.checkpoints import Checkpoints
-from gendist.jobs.stamp import differences, stamp_of
-from gendist.jobs.work_cleanup import remove_finished
+from gendist.jobs.work_cleanup import remove_finished_work
+from gendist.jobs.work_stamp import describe_differences, make_stamp
 from gendist.stages.generator.finetune_generator import finetune_generator
 from gendist.stages.synthetic import generate_shards as synthetic_shard
 from gendist.stages.synthetic import sampler
@@ -42,7 +42,7 @@ def said(caplog: pytest.LogCaptureFixture, words: str) -> list[str]:
 
 def kill_after(monkeypatch: pytest.MonkeyPatch, step: int) -> None:
     """Let a finetuning die after so many steps of this attempt; each but the last has left a checkpoint."""
-    monkeypatch.setenv(save_interval.SECONDS, "0")
+    monkeypatch.setenv(save_timer.SAVE_SECONDS_VARIABLE, "0")
     original, done = Checkpoints.after_step, []
 
     def counted(self, *arguments):
@@ -114,11 +114,11 @@ def test_a_finished_finetune_is_adopted_and_its_work_removed_at_the_end(gpt2, tr
     whole = bytes_of(target)
     for name in ("config.json", "model.safetensors", "tokenizer.json"):  # what Snakemake deletes before a rerun
         (target / name).unlink()
-    assert remove_finished(work) == 0 and work.is_dir()  # it is not there, so its work has to stay
+    assert remove_finished_work(work) == 0 and work.is_dir()  # it is not there, so its work has to stay
     finetune_generator(train_texts, target, quick(gpt2, epochs=1), work=work)
     assert said(caplog, "finetuning already complete") and len(said(caplog, "trainable weights")) == 1
     assert bytes_of(target) == whole
-    assert remove_finished(work) == 1 and not work.exists()
+    assert remove_finished_work(work) == 1 and not work.exists()
     assert bytes_of(target) == whole
 
 
@@ -143,7 +143,7 @@ def whole(generator: Path, tmp_path: Path) -> bytes:
 def kill_shard(monkeypatch: pytest.MonkeyPatch, rows: int, generator: Path, shard: tuple[Path, Path]) -> None:
     """Let a shard's generation die at a row; those before are kept."""
     with monkeypatch.context() as patched, pytest.raises(Killed):
-        patched.setenv(save_interval.SECONDS, "0")
+        patched.setenv(save_timer.SAVE_SECONDS_VARIABLE, "0")
         original, done = SavedRows.add, []
 
         def counted(self, row):
@@ -183,7 +183,7 @@ def test_a_killed_shard_generates_only_what_it_lacks(generator, shard, whole, ca
     shard[0].unlink()  # as if Snakemake had died before it took note
     generate_shards(generator, [shard[0]], SETTINGS, first_shard=1, shard_rows=10, work=shard[1])
     assert len(generated) == 3 and shard[0].read_bytes() == whole
-    assert remove_finished(shard[1]) == 1 and not shard[1].exists()
+    assert remove_finished_work(shard[1]) == 1 and not shard[1].exists()
 
 
 def test_a_damaged_part_is_discarded_and_its_rows_generated_anew(
@@ -216,10 +216,10 @@ def test_every_change_discards_what_was_kept_and_is_named(generator, shard, whol
     (changed_generator / "history.csv").write_text("")
     generate_shards(changed_generator, [shard[0]], SETTINGS, first_shard=1, shard_rows=10, work=shard[1])
     place = shard[1] / "toy/synthetic/tiny/full/shard-00001.parquet"
-    said_of = [line.partition(f"left in {place}: ")[2] for line in said(caplog, "discarded")]
+    said_of = [line.partition(f"saved work in {place}: ")[2] for line in said(caplog, "discarded")]
     assert said_of == [
-        "made from something else: temperature 1.0 is now 0.5",
-        "made from something else: inputs changed: generator; temperature 0.5 is now 1.0",
+        "temperature 1.0 is now 0.5",
+        "inputs changed: generator; temperature 0.5 is now 1.0",
     ]
     assert shard[0].read_bytes() != whole and not said(caplog, "resuming")
 
@@ -235,7 +235,7 @@ def test_a_damaged_stamp_discards_everything(generator, shard, whole, caplog, mo
 
 
 def test_a_stamp_covers_code_and_packages_and_says_what_differs():
-    stamp = stamp_of(Provenance("synthetic", {"train": "a"}, {"top_k": 5}, 3), synthetic_shard.__file__, threads=1)
+    stamp = make_stamp(Provenance("synthetic", {"train": "a"}, {"top_k": 5}, 3), synthetic_shard.__file__, threads=1)
     assert {
         "gendist/stages/synthetic/generate_shards.py",
         "gendist/stages/synthetic/gumbel_sampler.py",
@@ -245,9 +245,9 @@ def test_a_stamp_covers_code_and_packages_and_says_what_differs():
     now = json.loads(json.dumps(stamp))
     now["code"]["gendist/stages/synthetic/philox.py"] = "another"
     now["packages"]["torch"] = "99"
-    now["further"]["threads"] = 2
+    now["extra"]["threads"] = 2
     now["seed"] = 4
-    told = differences(stamp, now)
+    told = describe_differences(stamp, now)
     assert told == (
         "code changed: gendist/stages/synthetic/philox.py; threads 1 is now 2; "
         f"torch {torch.__version__} is now 99; seed 3 is now 4"
@@ -276,23 +276,23 @@ def test_a_full_disk_is_a_warning_as_long_as_only_the_keeping_fails(generator, s
     def full(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setenv(save_interval.SECONDS, "0")
-    monkeypatch.setattr(work_folder, "_flush", full)
+    monkeypatch.setenv(save_timer.SAVE_SECONDS_VARIABLE, "0")
+    monkeypatch.setattr(work_folder, "_fsync", full)
     generate_shards(generator, [shard[0]], SETTINGS, first_shard=1, shard_rows=10, work=shard[1])
-    assert "cannot be kept for a restart ([Errno 28] No space left on device)" in caplog.text
+    assert "cannot save the work so far ([Errno 28] No space left on device)" in caplog.text
     assert shard[0].read_bytes() == whole and not list(shard[1].rglob(".*.part"))
 
 
 def test_saving_takes_a_small_share_of_the_time(monkeypatch):
     now = [0.0]
-    monkeypatch.setattr(save_interval.time, "monotonic", lambda: now[0])
-    clock = save_interval.Due(60)
-    assert not clock.now()
+    monkeypatch.setattr(save_timer.time, "monotonic", lambda: now[0])
+    timer = save_timer.SaveTimer(60)
+    assert not timer.is_due()
     now[0] = 60.0
-    assert clock.now()
-    with clock.saving():
+    assert timer.is_due()
+    with timer.saving():
         now[0] += 6.0  # a big model on a slow disk
     now[0] += 190.0
-    assert not clock.now()
+    assert not timer.is_due()
     now[0] += 20.0
-    assert clock.now()
+    assert timer.is_due()

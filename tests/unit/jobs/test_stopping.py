@@ -14,7 +14,7 @@ import pytest
 from tiny_stages import quick
 from workflow_fixtures import ROOT, Checkout, changed
 
-from gendist.jobs import save_interval, stopping
+from gendist.jobs import save_timer, stop_signals
 from gendist.jobs.checkpoints import Checkpoints
 from gendist.stages.generator.finetune_generator import finetune_generator
 
@@ -30,7 +30,11 @@ def test_a_finetuning_that_is_asked_to_stop_saves_its_step(gpt2, train_texts, tm
             os.kill(os.getpid(), signal.SIGTERM)
         original(self, step, steps)
 
-    with monkeypatch.context() as patched, pytest.raises(stopping.Stopped) as caught, stopping.listening():
+    with (
+        monkeypatch.context() as patched,
+        pytest.raises(stop_signals.Stopped) as caught,
+        stop_signals.handle_stop_signals(),
+    ):
         patched.setattr(Checkpoints, "after_step", interrupted)
         finetune_generator(train_texts, target, quick(gpt2, epochs=1), work=work)
     assert caught.value.code == 143 and "stopped after step 4 of 9" in caplog.messages
@@ -51,24 +55,24 @@ def interruptible():
 @pytest.mark.usefixtures("interruptible")
 def test_a_stop_waits_for_a_safe_place_or_for_the_end_of_grace(monkeypatch):
     reached = []
-    with pytest.raises(stopping.Stopped) as caught, stopping.listening():
-        with stopping.postponed():
-            stopping.check()
+    with pytest.raises(stop_signals.Stopped) as caught, stop_signals.handle_stop_signals():
+        with stop_signals.defer_stop():
+            stop_signals.raise_if_stopped()
             os.kill(os.getpid(), signal.SIGTERM)
             reached.append("still at work")
-            assert stopping.asked()
+            assert stop_signals.stop_requested()
         reached.append("never")
     assert reached == ["still at work"] and caught.value.code == 143 and caught.value.signal == "SIGTERM"
-    monkeypatch.setattr(stopping, "GRACE", 0.1)
+    monkeypatch.setattr(stop_signals, "GRACE_SECONDS", 0.1)
     began = time.monotonic()
-    with pytest.raises(stopping.Stopped), stopping.listening(), stopping.postponed():
+    with pytest.raises(stop_signals.Stopped), stop_signals.handle_stop_signals(), stop_signals.defer_stop():
         os.kill(os.getpid(), signal.SIGINT)
         time.sleep(60)
     assert time.monotonic() - began < 30
-    with pytest.raises(stopping.Stopped), stopping.listening():
+    with pytest.raises(stop_signals.Stopped), stop_signals.handle_stop_signals():
         os.kill(os.getpid(), signal.SIGTERM)  # nothing to wait for
         time.sleep(60)
-    stopping.check()  # a stop is over with the job that it was meant for
+    stop_signals.raise_if_stopped()  # a stop is over with the job that it was meant for
 
 
 DRIVER = """
@@ -97,7 +101,7 @@ exec(compile(script.read_text(), str(script), "exec"))
 def test_sigterm_saves_the_rows_and_ends_with_143(generator, tmp_path):
     """The workflow script itself, in a process of its own."""
     command = [sys.executable, "-c", DRIVER, str(tmp_path), str(generator)]
-    environment = {**os.environ, save_interval.SECONDS: "0.2"}
+    environment = {**os.environ, save_timer.SAVE_SECONDS_VARIABLE: "0.2"}
     process = subprocess.Popen([*command, str(ROOT / "workflow_scripts/generate_shard.py")], env=environment)
     try:
         deadline = time.monotonic() + 120
@@ -111,7 +115,7 @@ def test_sigterm_saves_the_rows_and_ends_with_143(generator, tmp_path):
     log = (tmp_path / "results/logs/shard.log").read_text()
     kept = re.search(r"stopped after (\d+) of 3000 rows", log)
     assert kept and 0 < int(kept[1]) < 3000, log
-    assert "stopped by SIGTERM; to go on, run the same command again" in log and "Traceback" not in log
+    assert "stopped by SIGTERM; rerun the same command to resume" in log and "Traceback" not in log
     assert not list(tmp_path.rglob("*.part")) and not (tmp_path / "results/shard-00000.parquet").exists()
 
 
@@ -123,7 +127,7 @@ def test_a_terminated_run_goes_on_to_the_same_bytes_and_leaves_no_work_behind(ow
     name, target = own.write(study), "results/toy/synthetic/tiny/full/shard-00000.parquet"
     file, log = own.folder / target, own.folder / "results/logs/toy/synthetic/tiny/full/shard-00000.log"
     command = [sys.executable, "-m", "snakemake", "--cores", "1", "--configfile", name, "--", target]
-    environment = {**os.environ, save_interval.SECONDS: "0.2", "PYTHONPATH": ""}
+    environment = {**os.environ, save_timer.SAVE_SECONDS_VARIABLE: "0.2", "PYTHONPATH": ""}
     printed = own.folder / "printed.txt"
     with printed.open("w") as stream:
         process = subprocess.Popen(

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from gendist.config import study_from
-from gendist.launcher.state import Job
-from gendist.launcher.time_left import Estimate, Left, Task, in_words
+from gendist.launcher.study_state import Job
+from gendist.launcher.time_left import Task, TimeEstimate, TimeLeft, format_duration
 from gendist.launcher.typical_times import job_seconds, teacher_seconds
 
 HISTORIES = sorted((Path(__file__).parent / "histories").glob("*.csv"))
@@ -29,7 +29,7 @@ class Clock:
         return self.time
 
 
-def replay(path: Path, steps: int = 60) -> Iterator[tuple[float, float, Left]]:
+def replay(path: Path, steps: int = 60) -> Iterator[tuple[float, float, TimeLeft]]:
     """Yield time so far, true time left and its estimate, along a history.
 
     A history has the jobs of a study with their typical seconds as planned, when each began, ended, and, where it
@@ -38,7 +38,7 @@ def replay(path: Path, steps: int = 60) -> Iterator[tuple[float, float, Left]]:
     with path.open(newline="") as stream:
         rows = list(csv.DictReader(stream))
     clock = Clock()
-    estimate = Estimate(now=clock)
+    estimate = TimeEstimate(now=clock)
     tasks = [
         Job(
             int(row["job"]),
@@ -110,9 +110,9 @@ def task(number: int, rule: str = "a", seconds: float = 10.0, *needs: int) -> Ta
     return Task(number, rule, seconds, needs)
 
 
-def planned(*tasks: Task, cores: int = 1, gpus: int = 0) -> tuple[Estimate, Clock]:
+def planned(*tasks: Task, cores: int = 1, gpus: int = 0) -> tuple[TimeEstimate, Clock]:
     clock = Clock()
-    estimate = Estimate(now=clock)
+    estimate = TimeEstimate(now=clock)
     estimate.plan(tasks, cores, gpus)
     return estimate, clock
 
@@ -171,14 +171,14 @@ def test_a_job_that_failed_counts_in_full_again():
     [(3, "10 s"), (44, "40 s"), (58, "1 min"), (700, "12 min"), (3000, "50 min"), (5400, "1 h 30 min"), (7200, "2 h")],
 )
 def test_durations_are_as_exact_as_an_estimate(seconds: float, words: str):
-    assert in_words(seconds) == words
+    assert format_duration(seconds) == words
 
 
 def test_an_uncertain_estimate_is_a_range():
-    assert str(Left(700, 650, 750)) == "about 12 min"
-    assert str(Left(1200, 600, 2400)) == "10 to 40 min"
-    assert str(Left(1800, 900, 3600)) == "15 min to 1 h"
-    assert str(Left(0, 0, 0)) == "about 10 s"
+    assert str(TimeLeft(700, 650, 750)) == "about 12 min"
+    assert str(TimeLeft(1200, 600, 2400)) == "10 to 40 min"
+    assert str(TimeLeft(1800, 900, 3600)) == "15 min to 1 h"
+    assert str(TimeLeft(0, 0, 0)) == "about 10 s"
 
 
 def test_typical_times_follow_rows_and_settings():

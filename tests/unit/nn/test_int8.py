@@ -11,7 +11,7 @@ import torch
 from scipy.stats import chisquare
 from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM
 
-from gendist.config.sampling import Sampling
+from gendist.config.sampling_settings import Sampling
 from gendist.errors import GendistError
 from gendist.nn import devices, int8_linear
 from gendist.nn.int8_calibration import MAX_DIVERGENCE, calibrate_int8, int8_divergence

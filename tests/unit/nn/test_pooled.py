@@ -11,7 +11,7 @@ from tiny_stages import write_texts
 from toy_texts import NAMES, sentences
 from transformers import AutoModel
 
-from gendist.config.teacher import Teacher
+from gendist.config.teacher_settings import Teacher
 from gendist.errors import GendistError
 from gendist.nn.packed_linear import PackedLinear, pack_linear_layers
 from gendist.nn.pooled_classifier import HEAD_FILE, PooledClassifier, contrastive_loss

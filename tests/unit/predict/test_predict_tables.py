@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from safetensors.numpy import load, save
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
 
-from gendist.config.student import Student
+from gendist.config.student_settings import Student
 from gendist.errors import GendistError
 from gendist.nn.pocket.packaged_files import packaged_subwords
 from gendist.predict import classifier, words

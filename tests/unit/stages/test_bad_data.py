@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gendist.cli.app import app
-from gendist.config.dataset import Dataset
+from gendist.config.dataset_settings import Dataset
 from gendist.errors import GendistError
 from gendist.predict.classifier import TextClassifier
 from gendist.predict.read import Source
@@ -90,16 +90,16 @@ BAD: dict[str, tuple[str, bytes, tuple[str, ...]]] = {
     "missing text": (".csv", GOOD[".csv"].replace(b"text,", b"body,"), ("no column 'text' (has body, label)",)),
     "missing label": (".csv", GOOD[".csv"].replace(b",label", b",topic"), ("no column 'label' (has text, topic)",)),
     "header in capitals": (".csv", GOOD[".csv"].replace(b"text,label", b"Text,Label"), ("(has Text, Label)",)),
-    "two text columns": (".csv", b"text,label,text\na,sea,b\n", ("column 'text' stands twice",)),
-    "two label columns": (".tsv", b"text\tlabel\tlabel\na\tsea\tb\n", ("column 'label' stands twice",)),
-    "two columns, parquet": (".parquet", twice("text"), ("column 'text' stands twice",)),
+    "two text columns": (".csv", b"text,label,text\na,sea,b\n", ("column 'text' appears twice",)),
+    "two label columns": (".tsv", b"text\tlabel\tlabel\na\tsea\tb\n", ("column 'label' appears twice",)),
+    "two columns, parquet": (".parquet", twice("text"), ("column 'text' appears twice",)),
     "a field too many": (".csv", line(5, b"a, b, c,sea\n"), ("line 5: 4 fields, the header has 2",)),
     "a field too few": (".csv", line(9, b"only a text\n"), ("line 9: 1 fields, the header has 2",)),
     "a field too few, tsv": (".tsv", b"text\tlabel\na b\n", ("line 2: 1 fields",)),
     "unclosed quote": (
         ".csv",
         line(7, b'"a wave, high,sea\n'),
-        ("line 7: broken quoting", "opened there is not closed"),
+        ("line 7: broken quoting", "its opening quote is never closed"),
     ),
     "unclosed quote at the end": (".csv", line(25, b'"a wave, high,sea\n'), ("line 25: broken quoting",)),
     "quote within": (".csv", line(4, b'"a "wave", here",sea\n'), ("line 4: broken quoting",)),

@@ -18,9 +18,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 
-from gendist.config.generator import Generator
+from gendist.config.generator_settings import Generator
 from gendist.errors import GendistError
-from gendist.io.files import read_json
+from gendist.io.json_files import read_json
 from gendist.io.parquet import write_parquet
 from gendist.io.provenance import Provenance
 from gendist.nn.pocket import packaged_files
@@ -49,15 +49,15 @@ def texts(**changed: Any) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("columns", "metadata", "said"),
     [
-        (texts(id=["1", "2", "3"]), NAMES, "column 'id' holds string, expected whole numbers"),
-        (texts(id=[1.0, 2.0, 3.0]), NAMES, "column 'id' holds double"),
+        (texts(id=["1", "2", "3"]), NAMES, "column 'id' has type string, expected integers"),
+        (texts(id=[1.0, 2.0, 3.0]), NAMES, "column 'id' has type double"),
         (texts(id=[1, None, 3]), NAMES, "column 'id' has empty cells (first in row 1)"),
         (texts(id=[1, 2, 1]), NAMES, "id 1 occurs twice"),
-        (texts(text=[1, 2, 3]), NAMES, "column 'text' holds int64, expected texts"),
+        (texts(text=[1, 2, 3]), NAMES, "column 'text' has type int64, expected strings"),
         (texts(text=["a", "b", None]), NAMES, "column 'text' has empty cells (first in row 2)"),
-        (texts(text=[["a"], ["b"], ["c"]]), NAMES, "column 'text' holds list"),
+        (texts(text=[["a"], ["b"], ["c"]]), NAMES, "column 'text' has type list"),
         (texts(text=[b"a", b"b", b"c"]), NAMES, "column 'text' holds binary"),
-        (texts(label=["sea", "sky", "sea"]), NAMES, "column 'label' holds string"),
+        (texts(label=["sea", "sky", "sea"]), NAMES, "column 'label' has type string"),
         (texts(label=[0, 1, 2]), NAMES, "row 2 has label 2; label_names has 2 entries"),
         (texts(label=[0, -1, 0]), NAMES, "row 1 has label -1"),
         (texts(label=[0, None, 0]), NAMES, "column 'label' has empty cells"),
@@ -80,14 +80,14 @@ def shard(**changed: Any) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("columns", "said"),
     [
-        (shard(row=["0", "1"]), "column 'row' holds string"),
+        (shard(row=["0", "1"]), "column 'row' has type string"),
         (shard(row=[0, 0]), "rows 0 to 1 expected, found 2 rows, of which that in place 1 is 0"),
         (shard(row=[1, 2]), "that in place 0 is 1"),
         (shard(row=[0, None]), "column 'row' has empty cells"),
         (shard(row=[0, -1]), "that in place 1 is -1"),
-        (shard(text=[1, 2]), "column 'text' holds int64"),
+        (shard(text=[1, 2]), "column 'text' has type int64"),
         (shard(text=["a", None]), "column 'text' has empty cells"),
-        (shard(finish=[0, 1]), "column 'finish' holds int64"),
+        (shard(finish=[0, 1]), "column 'finish' has type int64"),
         (shard(finish=["empty", "empty"]), "no generated row holds text (2 are empty)"),
         ({"row": [0, 1], "text": ["a", "b"]}, "no column 'finish' (has row, text)"),
         ({"row": [0], "text": ["a"], "finish": ["end"]}, "rows 0 to 1 expected, found 1 rows"),
@@ -108,9 +108,9 @@ def test_shards_that_do_not_fit_each_other(tmp_path: Path):
 @pytest.mark.parametrize(
     ("columns", "said"),
     [
-        ({"id": [1], "logits": ["0.5"]}, "column 'logits' holds string, expected lists of numbers"),
+        ({"id": [1], "logits": ["0.5"]}, "column 'logits' has type string, expected lists of numbers"),
         ({"id": [1], "logits": [["0.5"]]}, "expected lists of numbers"),
-        ({"id": [1], "logits": [0.5]}, "column 'logits' holds double"),
+        ({"id": [1], "logits": [0.5]}, "column 'logits' has type double"),
         ({"id": [1], "logits": [{"a": 1.0}]}, "expected lists of numbers"),
         ({"id": [1], "logits": pa.array([None], pa.list_(pa.float32()))}, "column 'logits' has empty cells"),
         ({"id": [1, 2], "logits": [[0.5], [0.5, 1.0]]}, "differ in length (row 1)"),
@@ -119,7 +119,7 @@ def test_shards_that_do_not_fit_each_other(tmp_path: Path):
         ({"id": [1, 2], "logits": [[0.5], [float("-inf")]]}, "not finite (row 1)"),
         ({"id": [1, 2], "logits": pa.array([[0.5], [None]], pa.list_(pa.float32()))}, "not finite (row 1)"),
         ({"id": [1, 1], "logits": [[0.5], [0.5]]}, "id 1 occurs twice"),
-        ({"id": ["a"], "logits": [[0.5]]}, "column 'id' holds string"),
+        ({"id": ["a"], "logits": [[0.5]]}, "column 'id' has type string"),
         ({"row": [1], "logits": [[0.5]]}, "no column 'id' (has row, logits)"),
         ({"id": [1]}, "no column 'logits'"),
     ],
@@ -152,10 +152,10 @@ def run_folder(folder: Path, **changed: Any) -> Path:
         ("metrics.json", None, "no such file"),
         ("timing.json", None, "no such file"),
         ("timing.json", "{}", "'train_seconds' is empty"),
-        ("timing.json", '{"train_seconds": NaN}', "NaN is no number"),
+        ("timing.json", '{"train_seconds": NaN}', "NaN is not a number"),
         ("timing.json", '{"train_seconds": "long"}', "wrong type"),
-        ({"accuracy": float("nan")}, None, "NaN is no number"),
-        ({"accuracy": float("inf")}, None, "Infinity is no number"),
+        ({"accuracy": float("nan")}, None, "NaN is not a number"),
+        ({"accuracy": float("inf")}, None, "Infinity is not a number"),
         ({"accuracy": "high"}, None, "wrong type"),
         ({"accuracy": None}, None, "'accuracy' is empty"),
         ({"accuracy": "left out"}, None, "lacks accuracy"),
@@ -247,7 +247,7 @@ def test_class_names_that_do_not_count_from_zero(encoder: Path, tmp_path: Path):
 def test_texts_that_a_teacher_is_asked_for(encoder: Path, tmp_path: Path):
     target = tmp_path / "logits.parquet"
     file = parquet(tmp_path / "shard.parquet", **shard(text=[1, 2]))
-    refused(lambda: score_file(encoder, file, target, 16), tmp_path, "shard.parquet: column 'text' holds int64")
+    refused(lambda: score_file(encoder, file, target, 16), tmp_path, "shard.parquet: column 'text' has type int64")
     file = parquet(tmp_path / "shard.parquet", text=["a"])
     refused(lambda: score_file(encoder, file, target, 16), tmp_path, "shard.parquet: no column 'id' (has text)")
 

@@ -12,7 +12,7 @@ from gendist.io.provenance import Provenance
 from gendist.stages.baselines.fasttext import SETTINGS, fit_fasttext, preprocess
 from gendist.stages.baselines.tfidf_svm import fit_tfidf_svm
 from gendist.stages.evaluation.collect_metrics import collect_metrics
-from gendist.stages.evaluation.run_folder import RunRow
+from gendist.stages.evaluation.run_folder import RunMetadata
 
 NAMES = ["sea", "sky", "soil"]
 WORDS = (["wave", "fish", "harbour"], ["cloud", "wing", "star"], ["root", "worm", "clay"])
@@ -106,4 +106,4 @@ def test_baselines_fit_the_tidy_table(texts, tmp_path):
     table = pq.read_table(tmp_path / "metrics.parquet")
     assert table["system"].to_pylist() == ["fasttext", "tfidf-svm"]
     # Only a study with unlabelled texts has their column.
-    assert set(asdict(RunRow("d", "s", 1))) - {"n_unlabelled"} < set(table.column_names)
+    assert set(asdict(RunMetadata("d", "s", 1))) - {"n_unlabelled"} < set(table.column_names)

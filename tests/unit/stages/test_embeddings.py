@@ -6,7 +6,7 @@ import torch
 from word2vec_archives import archive
 
 from gendist.errors import GendistError
-from gendist.io.files import write_tensors
+from gendist.io.atomic_files import write_tensors
 from gendist.stages.students import bpemb
 from gendist.stages.students.subwords import load_subwords
 

@@ -15,7 +15,7 @@ from gendist.io.provenance import Provenance
 from gendist.stages.evaluation.collect_metrics import SCHEMA, collect_metrics
 from gendist.stages.evaluation.evaluate_teacher import evaluate_logits
 from gendist.stages.evaluation.metrics import classification_metrics, ece, macro_f1
-from gendist.stages.evaluation.run_folder import RunRow, write_run
+from gendist.stages.evaluation.run_folder import RunMetadata, write_run
 
 LABELS = np.array([0, 0, 1, 1])
 # Probabilities (0.8, 0.2), (0.4, 0.6), (0.1, 0.9), (0.4, 0.6): the second row is wrong.
@@ -33,7 +33,7 @@ def logits_file(path, keys, logits, key="id"):
 
 
 def run(folder, row=None, logits=LOGITS, seconds=1.5):
-    row = row or RunRow("news", "kim", 40, student="kim", regime="scratch", seed=0)
+    row = row or RunMetadata("news", "kim", 40, student="kim", regime="scratch", seed=0)
     predicted = LABELS if logits is None else np.argmax(logits, axis=1)
     return write_run(
         folder,
@@ -114,9 +114,9 @@ def test_run_without_logits_has_null_lists(tmp_path):
 
 def test_collect_is_tidy_and_independent_of_order(tmp_path):
     rows = [
-        RunRow("news", "tfidf-svm", 40, n_parameters=7),
-        RunRow("news", "kim", 40, student="kim", regime="scratch", seed=10, variant="m.p.full.default"),
-        RunRow("news", "kim", 40, student="kim", regime="scratch", seed=2, variant="m.p.full.default"),
+        RunMetadata("news", "tfidf-svm", 40, n_parameters=7),
+        RunMetadata("news", "kim", 40, student="kim", regime="scratch", seed=10, variant="m.p.full.default"),
+        RunMetadata("news", "kim", 40, student="kim", regime="scratch", seed=2, variant="m.p.full.default"),
     ]
     folders = [tmp_path / f"run{i}" for i in range(3)]
     for folder, row in zip(folders, rows, strict=True):
@@ -170,7 +170,7 @@ def test_evaluate_logits_joins_on_id(tmp_path):
     texts = texts_file(tmp_path / "test.parquet", ["w", "x", "y", "z"], LABELS)
     shuffled = [2, 0, 3, 1]
     logits = logits_file(tmp_path / "logits.parquet", [10 + i for i in shuffled], LOGITS[shuffled])
-    row = RunRow("news", "teacher", 40, teacher="minilm", seed=0)
+    row = RunMetadata("news", "teacher", 40, teacher="minilm", seed=0)
     record = evaluate_logits(texts, logits, tmp_path / "run", row=row, train_seconds=12.0)
     assert record["accuracy"] == 0.75
     table = pq.read_table(tmp_path / "run/predictions.parquet")
@@ -180,7 +180,7 @@ def test_evaluate_logits_joins_on_id(tmp_path):
 
 def test_evaluate_logits_refuses_what_does_not_fit(tmp_path):
     texts = texts_file(tmp_path / "test.parquet", ["w", "x", "y", "z"], LABELS)
-    row = RunRow("news", "teacher", 40)
+    row = RunMetadata("news", "teacher", 40)
     few = logits_file(tmp_path / "few.parquet", [10, 11], LOGITS[:2])
     with pytest.raises(GendistError, match=r"few\.parquet: ids differ"):
         evaluate_logits(texts, few, tmp_path / "run", row=row, train_seconds=0.0)

@@ -20,14 +20,14 @@ from workflow_fixtures import ROOT, STUDY, Checkout
 
 from gendist.cli.app import app
 from gendist.config import study_from
-from gendist.config.plan import export_candidates
-from gendist.config.student import Student, Training
+from gendist.config.student_settings import Student, Training
+from gendist.config.study_plan import export_candidates
 from gendist.errors import GendistError
-from gendist.io.files import read_json
+from gendist.io.json_files import read_json
 from gendist.io.parquet import read_metadata
-from gendist.io.provenance import KEY
-from gendist.jobs.progress import Progress
-from gendist.naming import Run
+from gendist.io.provenance import PROVENANCE_KEY
+from gendist.jobs.progress_log import Progress
+from gendist.naming import RunKey
 from gendist.nn.padding import pad_batch
 from gendist.predict.classifier import TextClassifier
 from gendist.stages.export.check_parity import check_parity
@@ -94,7 +94,7 @@ def test_held_out_rows_have_no_influence_on_their_own_scores(
     assert one["fold"].to_pylist() == fold.tolist()
     same = (np.array(one["logits"].to_pylist()) == np.array(two["logits"].to_pylist())).all(1)
     assert same[fold == 1].all() and not same[fold != 1].any()
-    assert set(read_metadata(tmp_path / "one")[KEY]["inputs"]) == {"train", "embeddings"}
+    assert set(read_metadata(tmp_path / "one")[PROVENANCE_KEY]["inputs"]) == {"train", "embeddings"}
 
 
 # --- calibration and choice ---
@@ -135,7 +135,7 @@ def test_the_best_on_held_out_rows_is_chosen_and_ties_go_by_likelihood(tmp_path:
     labels = np.arange(60) % 3
     sure, unsure, wrong = np.eye(3)[labels] * 4, np.eye(3)[labels], np.eye(3)[(labels + (labels == 0)) % 3]
     files = [held_out(tmp_path / f"{i}", labels, logits) for i, logits in enumerate((wrong, unsure, sure))]
-    runs = [Run("toy", name, "dist", "t.default", 0, 3) for name in ("wrong", "unsure", "sure")]
+    runs = [RunKey("toy", name, "dist", "t.default", 0, 3) for name in ("wrong", "unsure", "sure")]
     choose_student(runs, files, tmp_path / "choice.json")
     choice = read_json(tmp_path / "choice.json")
     assert [row["system"] for row in choice["ranking"]] == ["sure+dist", "unsure+dist", "wrong+dist"]
@@ -151,7 +151,7 @@ def test_the_best_on_held_out_rows_is_chosen_and_ties_go_by_likelihood(tmp_path:
 def test_scores_of_other_rows_cannot_be_compared(tmp_path: Path):
     one = held_out(tmp_path / "one", np.array([0, 1]), np.eye(2))
     two = held_out(tmp_path / "two", np.array([1, 1]), np.eye(2))
-    run = Run("toy", "kim", "dist", "t.default", 0, 0)
+    run = RunKey("toy", "kim", "dist", "t.default", 0, 0)
     with pytest.raises(GendistError, match="two: rows differ from those of"):
         choose_student([run, run], [one, two], tmp_path / "choice.json")
 
@@ -175,7 +175,7 @@ def test_which_students_are_in_question(settings: dict, expected: list[str]):
 
 
 def test_what_is_no_student_cannot_be_exported():
-    with pytest.raises(GendistError, match=r"export\.systems: 'teacher' is no student"):
+    with pytest.raises(GendistError, match=r"export\.systems: 'teacher' is not a student"):
         study_from({**STUDY, "export": {"systems": ["teacher"]}})
 
 
@@ -348,7 +348,7 @@ def test_a_study_s_export_gives_the_labels_of_the_study(finished: Checkout, tmp_
 def test_folds_are_counted_and_share_one_time_left(
     train_texts: Path, subwords: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ):
-    monkeypatch.setattr("gendist.stages.export.cross_fit.Progress", partial(Progress, every=0.0))
+    monkeypatch.setattr("gendist.stages.export.cross_fit.Progress", partial(Progress, interval=0.0))
     training = Training(epochs=1, min_steps=3, batch_size=100)
     with caplog.at_level(logging.INFO):
         cross_fit(

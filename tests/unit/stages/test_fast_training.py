@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from gendist.config.student import Student
+from gendist.config.student_settings import Student
 from gendist.nn.padding import pad_batch
 from gendist.stages.students.adam import Adam
 from gendist.stages.students.architectures import build

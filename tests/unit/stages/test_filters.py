@@ -9,10 +9,11 @@ from quality_fixtures import MADE, ROWS, logits_for, write_pool
 from safetensors.torch import load_file
 
 from gendist.config import study_from
-from gendist.config.student import Filters, Student, Training
+from gendist.config.student_settings import RowFilters, Student, Training
 from gendist.errors import GendistError
 from gendist.io.parquet import read_metadata
-from gendist.stages.students.distil_student import distil_seeds, student_row
+from gendist.naming import RunKey
+from gendist.stages.students.distil_student import distil_seeds, student_metadata
 from gendist.stages.students.row_filters import RowFilter, filter_rows, first_rows_per_class, top_probabilities
 from gendist.stages.students.training_rows import SyntheticFiles, assemble_training_rows
 from gendist.stages.texts.text_tables import read_texts
@@ -31,7 +32,7 @@ def files(tmp_path_factory):
 def kept(files, count=10, least=1, repeats=True, regime="synthetic", **filters):
     """Rows that stay, found by their texts, with their classes."""
     synthetic = SyntheticFiles(files.shards, files.logits, count, files.repeats if repeats else None)
-    selection = RowFilter(Filters(**filters), least, "trainings.some.keep")
+    selection = RowFilter(RowFilters(**filters), least, "trainings.some.keep")
     rows = assemble_training_rows(
         regime, read_texts(files.train), real_logits=files.train_logits, synthetic=synthetic, row_filter=selection
     )
@@ -78,7 +79,7 @@ def test_balance_counts_what_earlier_filters_left(files):
 def test_other_regimes_and_real_rows_are_left_alone(files):
     real = read_texts(files.train)
     synthetic = SyntheticFiles(files.shards, files.logits, 10, files.repeats)
-    selection = RowFilter(Filters(drop_copies=True, min_confidence=0.99), 99)
+    selection = RowFilter(RowFilters(drop_copies=True, min_confidence=0.99), 99)
     for regime in ("scratch", "dist"):
         assert (
             assemble_training_rows(
@@ -91,7 +92,7 @@ def test_other_regimes_and_real_rows_are_left_alone(files):
         real,
         real_logits=files.train_logits,
         synthetic=synthetic,
-        row_filter=RowFilter(Filters(drop_copies=True)),
+        row_filter=RowFilter(RowFilters(drop_copies=True)),
     )
     assert rows.texts[:4] == real.texts and rows.n_real == 4
 
@@ -133,7 +134,7 @@ def test_repeats_of_other_rows_are_refused(files):
 
 def test_rows_are_chosen_alike_every_time():
     logits = np.random.default_rng(0).normal(size=(200, 4)).astype(np.float32)
-    selection = RowFilter(Filters(min_confidence=0.4, balance=True))
+    selection = RowFilter(RowFilters(min_confidence=0.4, balance=True))
     one, two = (filter_rows(selection, np.arange(200), logits, None).tolist() for _ in "12")
     assert one == two == sorted(one) and 0 < len(one) < 200
 
@@ -142,7 +143,7 @@ def test_rows_are_chosen_alike_every_time():
 
 
 def distil(folder, files, subwords, training, repeats):
-    row = student_row("toy", "kim", "gendist", "t.g.full.strict", len(MADE), 0)
+    row = student_metadata(RunKey("toy", "kim", "gendist", "t.g.full.strict", len(MADE), 0))
     synthetic = SyntheticFiles(files.shards, files.logits, len(MADE), repeats)
     student = Student(filters=4)
     distil_seeds(
@@ -161,7 +162,7 @@ def distil(folder, files, subwords, training, repeats):
 
 def test_a_run_says_how_many_rows_it_kept(files, subwords, tmp_path, caplog):
     quick = {"epochs": 1, "min_steps": 2, "batch_size": 2}
-    strict = Training(**quick, keep=Filters(drop_duplicates=True))
+    strict = Training(**quick, keep=RowFilters(drop_duplicates=True))
     caplog.set_level("INFO")
     all_rows, _ = distil(tmp_path / "all", files, subwords, Training(**quick), None)
     some, metrics = distil(tmp_path / "some", files, subwords, strict, files.repeats)
@@ -183,8 +184,8 @@ import sys
 from pathlib import Path
 import numpy as np
 from gendist.stages.students.row_filters import RowFilter, filter_rows
-from gendist.config.student import Filters
-row_filter = RowFilter(Filters(drop_duplicates=True, drop_copies=True))
+from gendist.config.student_settings import RowFilters
+row_filter = RowFilter(RowFilters(drop_duplicates=True, drop_copies=True))
 filter_rows(row_filter, np.array(eval(sys.argv[2])), np.zeros((9, 3)), Path(sys.argv[1]))
 print([name for name in ("torch", "datasketch", "sklearn", "scipy", "jinja2", "matplotlib") if name in sys.modules])
 """
@@ -201,7 +202,7 @@ def study(**keep):
 
 
 def test_filters_are_settings_of_a_training():
-    assert study().trainings["some"].keep == Filters() == Training().keep
+    assert study().trainings["some"].keep == RowFilters() == Training().keep
     assert study(drop_copies=True).trainings["some"].keep.reads_repeats
     assert not study(min_confidence=0.8, balance=True).trainings["some"].keep.reads_repeats
 
@@ -224,11 +225,11 @@ def test_mistakes_in_filters_are_named(keep, message):
 
 def test_the_filter_study_compares_each_filter_with_the_default():
     from gendist.config import load_study
-    from gendist.config.plan import named_variants, planned_runs
+    from gendist.config.study_plan import named_variants, planned_runs
 
     study = load_study(Path(__file__).parents[3] / "configs/filters.yaml")
     names = named_variants(study)["training"]
     used = {key for name in names for key, value in study.trainings[name].keep.model_dump().items() if value}
-    assert study.trainings["default"].keep == Filters() and used == set(Filters.model_fields)
+    assert study.trainings["default"].keep == RowFilters() and used == set(RowFilters.model_fields)
     variants = [run.variant.rpartition(".")[2] for run in planned_runs(study) if run.regime == "gendist"]
     assert all(variants.count(name) == 5 for name in ["default", *names])

@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from gendist.config import study_from
-from gendist.config.student import Student
+from gendist.config.student_settings import Student
 from gendist.config.study import GENERAL_SYSTEMS, PAPER_SYSTEMS
 from gendist.errors import GendistError
 from gendist.nn.pocket.packaged_files import MODELS, STUDENTS, SUBWORDS

@@ -10,7 +10,7 @@ from tiny_stages import quick, write_texts
 from toy_texts import sentences
 from transformers import GPT2Config, LlamaConfig, LlamaForCausalLM
 
-from gendist.config.generator import Generator
+from gendist.config.generator_settings import Generator
 from gendist.errors import GendistError
 from gendist.nn.pretrained import load_causal_lm, load_tokenizer
 from gendist.stages.generator import loss, training_loop, training_sequences

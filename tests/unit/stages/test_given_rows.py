@@ -10,11 +10,11 @@ from quality_fixtures import LABELS, MADE, ROWS, write_pool
 
 from gendist.analysis.quality.assess import PoolNames, assess_pool
 from gendist.config import study_from
-from gendist.config.generator import Generator
-from gendist.config.named_files import given_rows
-from gendist.config.plan import planned_pools, planned_runs
+from gendist.config.file_checks import given_rows
+from gendist.config.generator_settings import Generator
+from gendist.config.study_plan import planned_pools, planned_runs
 from gendist.errors import GendistError
-from gendist.io.files import read_json
+from gendist.io.json_files import read_json
 from gendist.io.parquet import read_metadata
 from gendist.io.provenance import hash_file
 from gendist.launcher.data_checks import require_data
@@ -87,7 +87,7 @@ def test_the_file_is_read_like_other_files(tmp_path: Path, train_texts: Path):
     table = pq.read_table(tmp_path / "rows.parquet")
     assert table["text"].to_pylist() == ["a; wave", "été"] and table["label"].to_pylist() == ["sea", "sky"]
     file.write_text("text,label,label\na,sea,sky\n")
-    with pytest.raises(GendistError, match="column 'label' stands twice"):
+    with pytest.raises(GendistError, match="column 'label' appears twice"):
         read_given(file, train_texts, tmp_path / "rows.parquet")
     file.write_bytes("text\nété\n".encode("cp1252"))
     with pytest.raises(GendistError, match=r"not UTF-8 near line 2; the file's encoding may be cp1252"):
@@ -97,7 +97,7 @@ def test_the_file_is_read_like_other_files(tmp_path: Path, train_texts: Path):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("text\none\ntwo\n", "llm.csv: 2 rows, fewer than the 3 that datasets.news.synthetic asks for"),
+        ("text\none\ntwo\n", "llm.csv: 2 rows, fewer than the 3 required by datasets.news.synthetic"),
         ("text,label\none,x\ntwo,z\n", "llm.csv, line 3: label 'z' is none of the classes x, y"),
         ("body\none\n", "llm.csv: no column 'text' (has body)"),
     ],

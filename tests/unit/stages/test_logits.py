@@ -10,8 +10,8 @@ import torch
 from toy_texts import NAMES, sentences
 from transformers import BertForSequenceClassification
 
-from gendist.config.sampling import Sampling
-from gendist.config.teacher import Teacher
+from gendist.config.sampling_settings import Sampling
+from gendist.config.teacher_settings import Teacher
 from gendist.errors import GendistError
 from gendist.io.parquet import read_metadata, write_parquet
 from gendist.io.provenance import Provenance
@@ -126,7 +126,7 @@ def test_logits_are_checked_when_read_back(tmp_path):
         with pytest.raises(GendistError, match=rf"l\.parquet: .*{message}"):
             read_logits([logits_file(path, keys, logits)], "id")
     write_parquet(path, pa.table({"id": [1], "logits": [0.5]}), Provenance("logits"))
-    with pytest.raises(GendistError, match="'logits' holds double, expected lists of numbers"):
+    with pytest.raises(GendistError, match="'logits' has type double, expected lists of numbers"):
         read_logits([path], "id")
     with pytest.raises(GendistError, match="no column 'row'"):
         read_logits([path], "row")

@@ -13,7 +13,7 @@ from tiny_stages import quick, write_texts
 from toy_texts import NAMES, WORDS, sentences
 from workflow_fixtures import STUDY, Checkout, entry
 
-from gendist.config.sampling import Sampling
+from gendist.config.sampling_settings import Sampling
 from gendist.errors import GendistError
 from gendist.io.parquet import read_metadata
 from gendist.io.provenance import hash_file, hash_folder

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from gendist.config.student import Student, Training
+from gendist.config.student_settings import Student, Training
 from gendist.errors import GendistError
 from gendist.nn import devices
 from gendist.nn.padding import pad_batch

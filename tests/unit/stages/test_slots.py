@@ -11,8 +11,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_flatten
 from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig
 
-from gendist.config.sampling import Sampling
-from gendist.jobs import stopping
+from gendist.config.sampling_settings import Sampling
+from gendist.jobs import stop_signals
 from gendist.nn.pretrained import load_causal_lm, load_tokenizer
 from gendist.stages.generator.finetune_generator import boundary_tokens
 from gendist.stages.synthetic import device_gumbel_sampler, logits_filter, static_backend, static_decoder
@@ -146,12 +146,12 @@ def test_a_stop_lets_rows_under_way_end_and_begins_no_more(parts, monkeypatch):
 
     def check():
         if found:
-            raise stopping.Stopped(15)
+            raise stop_signals.Stopped(15)
 
-    monkeypatch.setattr(stopping, "asked", lambda: len(found) >= 3)
-    monkeypatch.setattr(stopping, "check", check)
+    monkeypatch.setattr(stop_signals, "stop_requested", lambda: len(found) >= 3)
+    monkeypatch.setattr(stop_signals, "raise_if_stopped", check)
     known = rows(sampler_of(parts))
-    with pytest.raises(stopping.Stopped):
+    with pytest.raises(stop_signals.Stopped):
         for row in sampler_of(parts, 4).sample(range(50), PROMPTS):
             found.append(row)  # one by one: others look at it
     assert 4 <= len(found) <= 9 and all(known[row.number] == (row.tokens, row.stopped) for row in found)

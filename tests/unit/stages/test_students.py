@@ -13,15 +13,15 @@ from safetensors.torch import load_file
 from tiny_stages import write_texts
 from toy_texts import NAMES, sentences
 
-from gendist.config.student import Student, Training
+from gendist.config.student_settings import Student, Training
 from gendist.errors import GendistError
 from gendist.io.parquet import read_metadata, write_parquet
 from gendist.io.provenance import Provenance
-from gendist.naming import variant_name
+from gendist.naming import RunKey, variant_name
 from gendist.nn.padding import pad_batch
 from gendist.stages.students import length_batches as data
 from gendist.stages.students.architectures import ARCHITECTURES, build
-from gendist.stages.students.distil_student import distil_seeds, student_row
+from gendist.stages.students.distil_student import distil_seeds, student_metadata
 from gendist.stages.students.loss import distillation_loss, label_loss
 from gendist.stages.students.subwords import load_subwords
 from gendist.stages.students.train_student import predict_student
@@ -214,7 +214,7 @@ def test_files_that_do_not_fit_are_named(train_texts, test_texts, pool, tmp_path
 
 def distil(folder, regime, train, test, subwords, pool, seed=0, student=None, count=COUNT, training=QUICK):
     student = student or Student(filters=16)
-    row = student_row("toy", "kim", regime, variant_name(regime, "t", "g", "full", "default"), count, seed)
+    row = student_metadata(RunKey("toy", "kim", regime, variant_name(regime, "t", "g", "full", "default"), count, seed))
     synthetic = SyntheticFiles(pool[0], pool[1], count)
     distil_seeds(
         {seed: folder},
@@ -325,10 +325,10 @@ def test_student_jobs_stay_light(train_texts, test_texts, subwords, pool, tmp_pa
 import sys
 sys.path.insert(0, {str(__file__.rpartition("/")[0])!r})
 from pathlib import Path
-from gendist.stages.students.distil_student import distil_seeds, student_row
+from gendist.stages.students.distil_student import distil_seeds, student_metadata
 from gendist.stages.students.training_rows import SyntheticFiles
-from gendist.config.student import Student, Training
-row = student_row("toy", "kim", "gendist", "t.g.full.default", {COUNT}, 0)
+from gendist.config.student_settings import Student, Training
+row = student_metadata(RunKey("toy", "kim", "gendist", "t.g.full.default", {COUNT}, 0))
 paths = [Path(p) for p in sys.argv[1:]]
 synthetic = SyntheticFiles(paths[5:7], paths[7:9], {COUNT})
 training = Training(epochs=1, min_steps=2)

@@ -10,7 +10,7 @@ import pytest
 import torch
 from scipy.stats import chisquare
 
-from gendist.config.sampling import Sampling
+from gendist.config.sampling_settings import Sampling
 from gendist.errors import GendistError
 from gendist.io.parquet import read_metadata, write_parquet
 from gendist.io.provenance import Provenance
@@ -226,7 +226,7 @@ def test_rows_do_not_depend_on_the_number_of_threads(bert_generator, tmp_path):
 def test_rows_do_not_depend_on_the_process(generator, tmp_path):
     expected = rows_of(generator, tmp_path, 20, 20)
     program = (
-        "import sys; from pathlib import Path; from gendist.config.sampling import Sampling;"
+        "import sys; from pathlib import Path; from gendist.config.sampling_settings import Sampling;"
         "from gendist.stages.synthetic.generate_shards import generate_shards;"
         "settings = Sampling(max_tokens=24, batch_size=4);"
         "generate_shards(Path(sys.argv[1]), [Path(sys.argv[2])], settings, first_shard=1, shard_rows=10)"

@@ -10,7 +10,7 @@ from sklearn.model_selection import StratifiedShuffleSplit
 from tiny_stages import write_texts
 from toy_texts import NAMES, sentences
 
-from gendist.config.teacher import Teacher
+from gendist.config.teacher_settings import Teacher
 from gendist.errors import GendistError
 from gendist.stages.evaluation.evaluate_teacher import evaluate_teacher
 from gendist.stages.logits.score_texts import class_names, score_file

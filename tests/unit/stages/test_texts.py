@@ -7,7 +7,7 @@ import pyarrow.parquet as pq
 import pytest
 from tiny_stages import write_texts
 
-from gendist.config.dataset import Dataset
+from gendist.config.dataset_settings import Dataset
 from gendist.errors import GendistError
 from gendist.io.parquet import read_metadata
 from gendist.stages.texts.prepare_texts import prepare_texts
@@ -99,7 +99,7 @@ def test_given_label_names_are_kept_and_integers_mapped(tmp_path):
     train, test = prepare(tmp_path, dataset(*files, label_names=["World", "Art", "Law"]))
     assert train.label_names == ["World", "Art", "Law"] and train.labels.tolist() == [2, 0, 1, 0, 1, 2]
     assert np.array_equal(train.labels, test.labels)
-    with pytest.raises(ValueError, match="names a class twice"):
+    with pytest.raises(ValueError, match="repeats a class"):
         dataset(*files, label_names=["World", "World"])
 
 
@@ -152,7 +152,7 @@ BROKEN = {
     "empty file": ("csv", b"", r"bad\.csv: no column 'body' \(has none\)"),
     "header only": ("csv", b"body,label\n", r"bad\.csv: no rows"),
     "no column": ("csv", b"text,label\na,x\n", r"bad\.csv: no column 'body' \(has text, label\)"),
-    "twin columns": ("csv", b"body,label,body\na,x,b\n", r"bad\.csv: column 'body' stands twice"),
+    "twin columns": ("csv", b"body,label,body\na,x,b\n", r"bad\.csv: column 'body' appears twice"),
     "empty text": ("csv", b"body,label\na,x\n  ,x\n", r"bad\.csv, line 3: empty text \(column body\)"),
     "empty label": ("csv", b"body,label\na,x\nb, \n", r"bad\.csv, line 3: empty label \(column 'label'\)"),
     "latin-1": ("csv", b"body,label\na,x\ncaf\xe9,x\n", r"bad\.csv: not UTF-8 near line 3; .*'encoding' may be cp1252"),

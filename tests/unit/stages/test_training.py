@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from gendist.config.student import PAPER, Student, Training
+from gendist.config.student_settings import PAPER_TRAINING, Student, Training
 from gendist.stages.students import length_batches as data
 from gendist.stages.students import train_student as train
 from gendist.stages.students.length_batches import apply_token_dropout, iter_batches, real_rows_per_batch
@@ -60,7 +60,7 @@ def test_pieces_are_hidden_at_the_rate_asked_for():
         (Training(epochs=8), 400, 1200, 400),  # half of each batch is synthetic
         (Training(epochs=8), 400, 14_000, 1500),  # many rows: the most
         (Training(epochs=8, max_steps=None), 400, 10_400, 5000),
-        (PAPER, 400, 1200, 304),
+        (PAPER_TRAINING, 400, 1200, 304),
     ],
 )
 def test_steps_follow_from_the_rows(training, n_real, n_rows, expected, monkeypatch):
@@ -70,7 +70,7 @@ def test_steps_follow_from_the_rows(training, n_real, n_rows, expected, monkeypa
         def __init__(self, what, total, unit):
             steps.append(total)
 
-        def add(self, count):
+        def update(self, count):
             raise StopIteration
 
     monkeypatch.setattr(train, "Progress", Counted)
@@ -97,7 +97,7 @@ def test_the_paper_trains_on_the_rows_as_they_come(monkeypatch):
     rows = TrainingRows([], torch.zeros(64, dtype=torch.long), None, 8)
     encoded = [[3, 4, 5]] * 64
     train.train_student(
-        Net(), encoded, rows, student=Student(), training=PAPER.model_copy(update={"min_steps": 5}), seed=0
+        Net(), encoded, rows, student=Student(), training=PAPER_TRAINING.model_copy(update={"min_steps": 5}), seed=0
     )
     assert len(seen) == 16 and not any(seen)
     train.train_student(Net(), encoded, rows, student=Student(), training=Training(min_steps=5), seed=0)

@@ -24,18 +24,18 @@ from gendist.analysis.report_page.summary import best_student, sentence
 from gendist.analysis.report_page.tables import gains_table
 from gendist.cli.app import app
 from gendist.config import study_from
-from gendist.config.dataset import Dataset
-from gendist.config.plan import export_candidates, planned_runs, timed_runs
-from gendist.config.student import Student, Training
+from gendist.config.dataset_settings import Dataset
+from gendist.config.student_settings import Student, Training
 from gendist.config.study import GENERAL_SYSTEMS, PAPER_SYSTEMS, UNLABELLED_SYSTEMS
+from gendist.config.study_plan import export_candidates, planned_runs, timed_runs
 from gendist.errors import GendistError
 from gendist.io.parquet import read_metadata, write_parquet
 from gendist.io.provenance import Provenance, hash_file
 from gendist.launcher import data_checks
 from gendist.launcher.data_checks import require_data
-from gendist.naming import parse_system, regime_of
+from gendist.naming import RunKey, parse_system, regime_of
 from gendist.stages.evaluation.collect_metrics import OPTIONAL_SCHEMA, SCHEMA, collect_metrics
-from gendist.stages.students.distil_student import distil_seeds, student_row
+from gendist.stages.students.distil_student import distil_seeds, student_metadata
 from gendist.stages.students.training_rows import SyntheticFiles, UnlabelledFiles, assemble_training_rows
 from gendist.stages.texts.prepare_unlabelled import prepare_unlabelled
 from gendist.stages.texts.text_tables import read_texts
@@ -141,7 +141,7 @@ def test_the_file_is_read_as_the_training_file(tmp_path: Path):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("text\none\ntwo\n", "more.csv: 2 rows, fewer than the 3 that datasets.news.unlabelled_rows asks for; set"),
+        ("text\none\ntwo\n", "more.csv: 2 rows, fewer than the 3 required by datasets.news.unlabelled_rows; set"),
         ("body\none\n", "more.csv: no column 'text' (has body)"),
         ("text,x\none,2\ntwo\n", "more.csv, line 3: 1 fields, the header has 2"),
     ],
@@ -157,7 +157,7 @@ def test_unlabelled_rows_are_checked_before_the_first_job(
     with pytest.raises(GendistError) as caught:
         require_data(study)
     assert message in str(caught.value)
-    monkeypatch.setattr(data_checks, "CHECKED", 0)  # of large files, the columns alone
+    monkeypatch.setattr(data_checks, "MAX_BYTES_CHECKED", 0)  # of large files, the columns alone
     if "column" in message:
         with pytest.raises(GendistError, match="no column 'text'"):
             require_data(study)
@@ -312,7 +312,7 @@ def test_a_run_counts_its_rows(
     count: int,
     expected: dict[str, int],
 ):
-    row = student_row("toy", "kim", regime, variant, count, 0)
+    row = student_metadata(RunKey("toy", "kim", regime, variant, count, 0))
     further = files["unlabelled"]
     unlabelled = None
     if regime != "dist":

@@ -17,7 +17,7 @@ from transformers import GPT2Config, GPT2LMHeadModel
 
 from gendist.errors import GendistError
 from gendist.io.parquet import read_metadata
-from gendist.io.provenance import KEY
+from gendist.io.provenance import PROVENANCE_KEY
 from gendist.nn import devices
 from gendist.nn.pretrained import load_classifier, load_tokenizer
 from gendist.stages.logits.int8_cascade import INT8_ERROR_KEY, Int8Cascade, int8_error
@@ -143,7 +143,7 @@ def test_all_files_are_written_whole_and_the_same_again(tmp_path):
     assert all((tmp_path / "second" / name).read_bytes() == content for name, content in contents.items())
     table = pq.read_table(tmp_path / "first/bench.parquet")
     assert table.schema.remove_metadata() == SCHEMA and table.num_rows == 2
-    assert read_metadata(tmp_path / "first/bench.parquet")[KEY]["stage"] == "bench"
+    assert read_metadata(tmp_path / "first/bench.parquet")[PROVENANCE_KEY]["stage"] == "bench"
     assert contents["bench.md"].decode() == markdown(outcomes)
     assert ElementTree.fromstring(contents["bench.svg"]).tag.endswith("svg")
     assert contents["bench.png"].startswith(b"\x89PNG") and contents["bench.png"].endswith(b"IEND\xaeB`\x82")

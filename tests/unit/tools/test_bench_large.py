@@ -5,7 +5,7 @@ import pytest
 import torch
 from transformers import BertConfig, BertForSequenceClassification, GPT2Config, GPT2LMHeadModel
 
-from gendist.config.load import load_study
+from gendist.config.study_loader import load_study
 from gendist.nn import devices
 from tools.bench import finetuning, large_generation, paper, roofline
 from tools.bench.paper import SIZES, Shapes, Stage, amounts, stages, table

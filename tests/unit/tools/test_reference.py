@@ -9,7 +9,7 @@ from study_paths import pattern
 from workflow_fixtures import Checkout
 
 from gendist.stages.evaluation.collect_metrics import OPTIONAL_SCHEMA, SCHEMA
-from gendist.stages.evaluation.run_folder import RunRow
+from gendist.stages.evaluation.run_folder import RunMetadata
 from tools.metrics_reference import PAGE, column_meanings, field_docs, reference_text
 from tools.study_files import STUDY_FILES, StudyFile
 
@@ -38,7 +38,7 @@ def test_the_page_is_in_step_with_the_code():
 
 def test_every_column_is_described():
     assert list(column_meanings()) == [*SCHEMA.names, *OPTIONAL_SCHEMA.names]
-    assert set(field_docs(RunRow)) == set(RunRow.__dataclass_fields__)
+    assert set(field_docs(RunMetadata)) == set(RunMetadata.__dataclass_fields__)
     assert all(len(meaning) > 10 for meaning in column_meanings().values())
 
 

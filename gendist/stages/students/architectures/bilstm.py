@@ -4,7 +4,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from gendist.config.student import Student
+from gendist.config.student_settings import Student
 from gendist.stages.students.architectures.registry import register
 
 HIDDEN = 200

@@ -5,7 +5,7 @@ from typing import TypeVar
 
 import torch
 
-from gendist.config.student import Student
+from gendist.config.student_settings import Student
 from gendist.errors import GendistError
 
 ARCHITECTURES: dict[str, Callable[[torch.Tensor, Student, int], torch.nn.Module]] = {}

@@ -1,0 +1,99 @@
+"""Settings of the students and their training."""
+
+import re
+from typing import Annotated, Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from gendist.config.base_settings import Settings
+
+
+class Student(Settings):
+    """A student network. Defaults are the paper's (section 4.3)."""
+
+    architecture: str = "kim"
+    """Registered architecture: kim, res or blend (the paper's), bilstm (Tang et al. 2019), or bag (mean of the
+    embeddings, then one hidden layer)."""
+    embeddings: str = "pocket"
+    """`pocket` (included in gendist), `bpemb:en/10000/100` (downloaded from its publisher), or a folder with
+    tokenizer.json and vectors.safetensors."""
+    init: Literal["vectors", "general"] = "vectors"
+    """Initial weights: `vectors` initialises the embeddings only; `general` initialises all layers with weights
+    distilled on general text from the embedded encoder's sentence embeddings (`kim` and `res` with 100 filters and
+    `pocket` embeddings only)."""
+    filters: Annotated[int, Field(ge=1)] = 100
+    """Channels per convolution; LSTM units per direction; hidden units of the bag."""
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.5
+    """Dropout before the classifier."""
+    distillation_loss: Literal["kl", "mae"] = "kl"
+    """Loss between teacher and student: Kullback-Leibler divergence, or mean absolute error of the logits
+    (BlendCNN)."""
+
+    @field_validator("embeddings")
+    @classmethod
+    def _known_form(cls, value: str) -> str:
+        # It becomes part of a URL and of a path.
+        if value.startswith("bpemb:") and not re.fullmatch("bpemb:[a-z_]{1,20}/[0-9]{1,7}/[0-9]{1,4}", value):
+            raise ValueError("expected bpemb:LANGUAGE/PIECES/WIDTH, such as bpemb:en/10000/100")
+        return value
+
+    @model_validator(mode="after")
+    def _fits_general_start(self) -> "Student":
+        if self.init == "general":
+            for key, accepted in {"architecture": ("kim", "res"), "embeddings": ("pocket",), "filters": (100,)}.items():
+                if (value := getattr(self, key)) not in accepted:
+                    known = " or ".join(map(str, accepted))
+                    raise ValueError(f"init: general needs {key}: {known}, not {value}")
+        return self
+
+
+class RowFilters(Settings):
+    """Filters of the synthetic training rows; by default, only empty rows are dropped. Real rows are never dropped.
+
+    Filters apply in the order of the keys. A row's class is the teacher's most probable one.
+    """
+
+    drop_duplicates: bool = False
+    """Drop duplicates and near-duplicates of earlier rows (Jaccard similarity of 5-character shingles ≥ 0.8)."""
+    drop_copies: bool = False
+    """Drop duplicates and near-duplicates of real training rows, and rows that share 8 consecutive words with one."""
+    min_confidence: Annotated[float, Field(gt=0, lt=1)] | None = None
+    """Drop rows whose most probable class has a lower teacher probability; null drops none."""
+    balance: bool = False
+    """Keep at most as many rows of each class as the mean over the classes, the first of the pool."""
+
+    @property
+    def reads_repeats(self) -> bool:
+        """Whether a filter needs the duplicates of the pool."""
+        return self.drop_duplicates or self.drop_copies
+
+
+class Training(Settings):
+    """Training of the students: the paper's optimiser (section 4.3: Adam, 1e-3, finetuned embeddings), with real rows
+    in every batch and token dropout, which suit rows of a small generator.
+    """
+
+    learning_rate: Annotated[float, Field(gt=0)] = 1e-3
+    """Learning rate of Adam; decays linearly to zero over the last half of the steps."""
+    batch_size: Annotated[int, Field(ge=1)] = 32
+    """Rows per optimiser step."""
+    epochs: Annotated[int, Field(ge=1)] = 8
+    """Epochs over the training rows."""
+    min_steps: Annotated[int, Field(ge=0)] = 300
+    """Minimum number of steps; overrides `epochs` for few rows."""
+    max_steps: Annotated[int, Field(ge=1)] | None = 1500
+    """Maximum number of steps; overrides `epochs` for many rows."""
+    real_share: Annotated[float, Field(gt=0, lt=1)] | None = 0.5
+    """Share of real rows in each batch, in regimes with real and synthetic rows; null samples both uniformly."""
+    token_dropout: Annotated[float, Field(ge=0, le=0.5)] = 0.2
+    """Mean share of masked subword pieces in training; sampled per text and epoch between 0 and twice this value."""
+    temperature: Annotated[float, Field(gt=0)] = 1.0
+    """Temperature of the distillation loss (Hinton et al. 2015)."""
+    max_pieces: Annotated[int, Field(ge=8)] = 128
+    """Texts are truncated to this many subword pieces."""
+    keep: RowFilters = RowFilters()
+    """Filters of the synthetic rows; row counts are those before filtering."""
+
+
+PAPER_TRAINING = Training(real_share=None, token_dropout=0.0)
+"""As in the paper: uniform sampling of real and synthetic rows, no augmentation."""

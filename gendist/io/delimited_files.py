@@ -1,0 +1,205 @@
+"""CSV and TSV reader that detects the delimiter, the quoting and the header.
+
+Used by studies, ``gendist init`` and ``gendist predict``; imports the standard library only.
+"""
+
+import csv
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from itertools import islice
+from typing import Any, Literal
+
+from gendist.errors import GendistError
+from gendist.io.csv_quoting import detect_quoting
+from gendist.io.text_encodings import TextFile
+
+MAX_CELL_CHARACTERS = 10_000_000
+"""Longer cells are taken as the result of an unclosed quote."""
+DELIMITERS = (",", ";", "\t", "|")
+"""Delimiters that are tried, in order of preference."""
+SAMPLE_LINES, SAMPLE_CHARACTERS = 200, 2**18
+"""Size of the sample from the start of a file in which the delimiter and the header are detected."""
+SEPARATOR_LINE = re.compile(r'"?sep=(.)"?\s*', re.IGNORECASE)
+"""Optional first line that declares the delimiter to Excel; it is not a row."""
+
+Quoting = Literal["auto", "standard", "none"]
+
+
+@dataclass(frozen=True)
+class ReadOptions:
+    """Options for reading a text file; by default they are detected."""
+
+    encoding: str = "utf-8"
+    """Overridden by a byte-order mark."""
+    delimiter: str | None = None
+    """None detects it."""
+    quoting: Quoting = "auto"
+    """``standard``: quotes enclose fields. ``none``: quotes are literal. ``auto``: detect."""
+    header: bool | None = True
+    """Whether the first line contains the column names; None leaves the decision to the caller."""
+
+
+@dataclass(frozen=True)
+class DelimitedFile:
+    """A delimited text file and its detected dialect."""
+
+    file: TextFile
+    encoding: str
+    delimiter: str
+    quoted: bool
+    skipped: int
+    """Lines before the first record: 1 if the file starts with ``sep=;``, else 0."""
+    first: list[str]
+    """The first record: the header, if there is one."""
+    sample: list[list[str]]
+    """Records after the first, from the start of the file."""
+    notes: list[str]
+    """Notes about the file for the user."""
+
+    def columns(self, header: bool) -> list[str]:
+        """Return the column names; without a header, the column numbers from 1."""
+        return self.first if header else [str(number) for number in range(1, len(self.first) + 1)]
+
+    def rows(self, header: bool) -> Iterator[tuple[int, list[str]]]:
+        """Yield the first line number and the fields of each row; blank lines are skipped.
+
+        Raises:
+            GendistError: if a row has a different number of fields than the first record, or quoting is broken.
+        """
+        records = self.records()
+        if header:
+            next(records, None)
+        for line, record in records:
+            if len(record) != len(self.first):
+                first = "the header" if header else "the first line"
+                raise GendistError(
+                    f"{self.file.name}, line {line}: {len(record)} fields, {first} has {len(self.first)}; "
+                    "quote texts that contain the delimiter or a line break"
+                )
+            yield line, record
+
+    def records(self) -> Iterator[tuple[int, list[str]]]:
+        """Yield the first line number and the fields of each record, including the header.
+
+        Raises:
+            GendistError: if quoting is broken.
+        """
+        lines = self.file.lines(self.encoding, "")
+        line = self.skipped + 1
+        reader = _reader(islice(lines, self.skipped, None), self.delimiter, self.quoted)
+        try:
+            for record in reader:
+                if record:
+                    yield line, record
+                line = self.skipped + reader.line_num + 1
+        except csv.Error as error:
+            last = self.skipped + reader.line_num
+            unclosed = "; its opening quote is never closed" if last > line else ""
+            literal = f"; {self.file.option.format('quoting')} none reads quotes literally" if self.quoted else ""
+            raise GendistError(f"{self.file.name}, line {line}: broken quoting ({error}){unclosed}{literal}") from None
+
+
+def _reader(lines: Iterator[str], delimiter: str, quoted: bool) -> Any:
+    csv.field_size_limit(MAX_CELL_CHARACTERS)
+    return csv.reader(lines, delimiter=delimiter, quoting=csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE, strict=True)
+
+
+def open_delimited(
+    file: TextFile, options: ReadOptions, wanted: Sequence[str] = (), prefer_tabs: bool = False
+) -> DelimitedFile:
+    """Detect the dialect of a delimited file; with ``quoting="auto"``, this reads the whole file.
+
+    Args:
+        file: the file.
+        options: known properties; the others are detected.
+        wanted: columns expected in the header.
+        prefer_tabs: use tabs as the delimiter if the first line contains one.
+
+    Raises:
+        GendistError: if the encoding is wrong, or the quoting is ambiguous.
+    """
+    csv.field_size_limit(MAX_CELL_CHARACTERS)
+    lines, size = [], 0
+    for line in islice(file.lines(options.encoding, ""), SAMPLE_LINES):
+        lines.append(line)
+        size += len(line)
+        if size > SAMPLE_CHARACTERS:
+            break
+    declared = SEPARATOR_LINE.fullmatch(lines[0]) if lines else None
+    skipped = 1 if declared else 0
+    lines = lines[skipped:]
+    if options.delimiter is not None:
+        delimiter = options.delimiter
+    elif declared:
+        delimiter = declared[1]
+    else:
+        delimiter = "\t" if prefer_tabs and lines and "\t" in lines[0] else _detect_delimiter(lines, wanted)
+    quoted = options.quoting != "none"
+    notes: list[str] = []
+    if options.quoting == "auto":
+        quoted, notes = detect_quoting(file, options.encoding, delimiter, skipped)
+    table = DelimitedFile(file, options.encoding, delimiter, quoted, skipped, [], [], notes)
+    _, first = next(table.records(), (1, []))
+    return replace(table, first=first, sample=_sample(lines, delimiter, quoted)[1:])
+
+
+def _detect_delimiter(lines: Sequence[str], wanted: Sequence[str]) -> str:
+    """Choose the delimiter by the wanted columns in the header, then by equal field counts, then by most fields."""
+
+    def score(delimiter: str) -> tuple[bool, bool, int]:
+        header, *others = _sample(lines, delimiter) or [[]]
+        equal = len(header) > 1 and all(len(record) == len(header) for record in others)
+        return bool(wanted) and set(wanted) <= set(header), equal, len(header)
+
+    return max(DELIMITERS, key=score)  # ties: the first
+
+
+def _sample(lines: Sequence[str], delimiter: str, quoted: bool = True) -> list[list[str]]:
+    """Parse lines from the start of a file; errors are left for reading the rows."""
+    reader = csv.reader(lines, delimiter=delimiter, quoting=csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE)
+    records: list[list[str]] = []
+    line = 0
+    with suppress(csv.Error):
+        for record in reader:
+            # The last record may continue after the sample.
+            if record and (not records or reader.line_num < len(lines) or reader.line_num == line + 1):
+                records.append(record)
+            line = reader.line_num
+    return records
+
+
+def first_record_is_data(table: DelimitedFile) -> bool | None:
+    """Whether the first record is a row rather than a header; None if undecided.
+
+    It is a row if it has a value that recurs in its column, such as a label, and a text of several words. A recurring
+    value alone is undecided: it may be a column name (``tweet,spam``).
+    """
+    others = [record for record in table.sample if len(record) == len(table.first)]
+    numbers = [str(number) for number in range(len(table.first))]
+    if table.first in others or not others or table.first in (numbers, ["", *numbers[:-1]]):  # written by pandas
+        return False
+    columns = list(zip(table.first, zip(*others, strict=True), strict=True))
+    min_count = 2 if len(others) >= 20 else 1
+    if not any(cell.strip() and column.count(cell) >= min_count for cell, column in columns):
+        return False
+    return True if any(is_prose([cell]) and is_prose(column) for cell, column in columns) else None
+
+
+def is_prose(cells: Sequence[str], words: int = 3) -> bool:
+    """Whether most cells have at least ``words`` words."""
+    return sum(len(cell.split()) >= words for cell in cells) * 2 > len(cells)
+
+
+def require_columns(name: str, present: Sequence[str], wanted: Sequence[str], hint: str = "") -> None:
+    """Require columns to be present exactly once.
+
+    Raises:
+        GendistError: for the first missing or repeated column.
+    """
+    for column in wanted:
+        if column not in present:
+            raise GendistError(f"{name}: no column '{column}' (has {', '.join(map(str, present)) or 'none'}){hint}")
+        if list(present).count(column) > 1:
+            raise GendistError(f"{name}: column '{column}' appears twice in the header ({', '.join(present)})")

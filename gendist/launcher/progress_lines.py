@@ -1,0 +1,35 @@
+"""Progress lines of a study run by plain Snakemake."""
+
+import logging
+import sys
+import time
+from typing import Any
+
+from gendist.launcher.events import Listener, Seconds
+from gendist.launcher.study_state import StudyState
+
+
+class ProgressLines(Listener):
+    """Prints the jobs done, the elapsed time and the time left when a job ends, at most every ``every`` seconds."""
+
+    every = 5.0
+
+    @classmethod
+    def attach(cls, workflow: Any, seconds: Seconds, gpus: int) -> None:
+        """Attach to the Snakemake of this process, if it is the main one; further calls have no effect."""
+        logger = logging.getLogger("snakemake.logging")
+        if workflow.is_main_process and not any(isinstance(handler, cls) for handler in logger.handlers):
+            listener = cls(workflow, seconds, gpus)
+            listener.state, listener.printed = StudyState(), time.monotonic()
+            logger.addHandler(listener)
+
+    state: StudyState
+    printed: float
+
+    def take(self, event: dict[str, Any]) -> None:
+        """Update the state, and print it if due."""
+        self.state.apply(event)
+        now = time.monotonic()
+        if event["event"] == "finished" and now - self.printed >= self.every and self.state.running:
+            self.printed = now
+            print(f"[study] {self.state.summary()}", file=sys.stderr, flush=True)

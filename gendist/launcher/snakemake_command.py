@@ -1,0 +1,78 @@
+"""Location of the workflow, and the Snakemake command that runs it."""
+
+import os
+import shutil
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from gendist.errors import GendistError
+from gendist.io.regular_files import require_regular_file
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+"""Parent folder of the package: the repository's checkout, if the package is installed from one."""
+CONFIG = "config.yaml"
+"""Default config of a command."""
+NO_EXPORT = ("--config", "export={enabled: false}")
+"""Snakemake arguments that disable the export, whatever the config."""
+
+
+def find_snakefile() -> Path:
+    """Return the path of the workflow's Snakefile.
+
+    Raises:
+        GendistError: if the package is not installed from a checkout.
+    """
+    path = CHECKOUT / "Snakefile"
+    if not path.is_file():
+        raise GendistError(
+            f"no Snakefile in {CHECKOUT}: running a study needs gendist's checkout and pip install -e '.[study]' in it"
+        )
+    return path
+
+
+def require_config(config: Path | None) -> Path:
+    """Return the path of the study's config: ``config``, or ``config.yaml`` in the working directory.
+
+    Raises:
+        GendistError: if it does not exist.
+    """
+    path = config or Path(CONFIG)
+    hint = "" if config else "; name a config, or create one from your data: gendist init DATA.csv"
+    require_regular_file(path, hint, "config file")
+    return path
+
+
+def snakemake_command(config: Path, *arguments: str) -> list[str]:
+    """Return the Snakemake command of a study, to run in the user's working directory."""
+    start = [sys.executable, "-m", "snakemake", "-s", os.path.relpath(find_snakefile())]
+    return [*start, "--configfile", str(config), *arguments]
+
+
+def profile_folder(name: str) -> str:
+    """Return the folder of the checkout's profile with this name; other names are left to Snakemake."""
+    own = CHECKOUT / "profiles" / name
+    return str(own) if own.is_dir() and not Path(name).exists() else name
+
+
+def scheduling_arguments(cores: int | None, profile: str | None, extra: Sequence[str] = ()) -> list[str]:
+    """Return Snakemake's arguments for cores and profile; a profile can set the number of cores.
+
+    Raises:
+        GendistError: if the profile is for Slurm and this machine has no Slurm.
+    """
+    if profile == "slurm" and not shutil.which("sbatch"):
+        raise GendistError(
+            "--profile slurm: sbatch not found on this machine; start the run on a login node of the cluster"
+        )
+    arguments = ["--profile", profile_folder(profile)] if profile else []
+    if cores is not None or not profile:
+        arguments += ["--cores", str(cores or available_cores())]
+    return [*arguments, *extra]
+
+
+def available_cores() -> int:
+    """Return the number of cores available to this process."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
