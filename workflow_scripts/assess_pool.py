@@ -2,12 +2,12 @@
 
 from pathlib import Path
 
-from gendist.analysis.quality.assess import PoolFiles, PoolNames, assess_pool, by_teacher
+from gendist.analysis.quality.assess_pool import PoolFiles, PoolNames, assess_pool, logits_by_teacher
 from gendist.jobs.script import logged
 
 names = snakemake.wildcards
 teacher, *others = snakemake.params.teachers
-logits = by_teacher(snakemake.params.teachers, snakemake.input.logits)
+logits = logits_by_teacher(snakemake.params.teachers, snakemake.input.logits)
 files = PoolFiles(
     Path(snakemake.input.train),
     Path(snakemake.input.test),

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from gendist.analysis.costs.collect import collect_costs
+from gendist.analysis.costs.collect_costs import collect_costs
 from gendist.jobs.script import logged
 from gendist.naming import parse_system
 

@@ -2,13 +2,13 @@
 
 from pathlib import Path
 
-from gendist.analysis.report.details import by_system, ranked_temperatures, write_details
+from gendist.analysis.report.system_details import files_by_system, read_temperatures, write_details
 from gendist.jobs.script import logged
 
 with logged(snakemake.log[0], "details"):
-    found = by_system(snakemake.params.runs, snakemake.input.predictions)
+    found = files_by_system(snakemake.params.runs, snakemake.input.predictions)
     temperatures = {
-        choice.parent.parent.name: ranked_temperatures(choice) for choice in map(Path, snakemake.input.choices)
+        choice.parent.parent.name: read_temperatures(choice) for choice in map(Path, snakemake.input.choices)
     }
     for dataset, test, errors in zip(
         snakemake.params.datasets, snakemake.input.test, snakemake.output.errors, strict=True

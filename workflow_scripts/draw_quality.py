@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from gendist.analysis.quality.figure import draw_quality
+from gendist.analysis.quality.quality_figure import draw_quality
 from gendist.jobs.script import logged
 
 with logged(snakemake.log[0], "quality figure"):

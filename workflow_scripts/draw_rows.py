@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from gendist.analysis.report.rows import draw_rows
+from gendist.analysis.report.rows_figure import draw_rows
 from gendist.jobs.script import logged
 
 with logged(snakemake.log[0], "rows"):

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from gendist.analysis.report.sampling import draw_sampling
+from gendist.analysis.report.sampling_figure import draw_sampling
 from gendist.jobs.script import logged
 
 with logged(snakemake.log[0], "sampling"):

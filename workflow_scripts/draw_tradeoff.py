@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from gendist.analysis.report.tradeoff import draw_tradeoff
+from gendist.analysis.report.tradeoff_figure import draw_tradeoff
 from gendist.jobs.script import logged
 
 with logged(snakemake.log[0], "tradeoff"):

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from gendist.analysis.quality.repeats import find_repeats
+from gendist.analysis.quality.find_repeats import find_repeats
 from gendist.jobs.script import logged
 
 names = snakemake.wildcards

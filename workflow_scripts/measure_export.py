@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from gendist.analysis.costs.collect import EXPORT
+from gendist.analysis.costs.collect_costs import EXPORT_KIND
 from gendist.analysis.costs.load_export import load_export
-from gendist.analysis.costs.measure import measure_costs
+from gendist.analysis.costs.measure_costs import measure_costs
 from gendist.io.files import read_json
 from gendist.jobs.script import logged
 
@@ -15,6 +15,6 @@ with logged(snakemake.log[0], f"{dataset} costs of the exported model"):
         Path(snakemake.input.test),
         Path(snakemake.output[0]),
         dataset,
-        EXPORT,
+        EXPORT_KIND,
         read_json(description)["chosen"]["system"],
     )

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from gendist.analysis.costs.load_student import load_student
-from gendist.analysis.costs.measure import measure_costs
+from gendist.analysis.costs.measure_costs import measure_costs
 from gendist.jobs.script import logged
 
 names = snakemake.wildcards

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from gendist.analysis.costs.load_teacher import load_teacher
-from gendist.analysis.costs.measure import measure_costs
+from gendist.analysis.costs.measure_costs import measure_costs
 from gendist.jobs.script import logged
 
 names = snakemake.wildcards

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from gendist.analysis.tracking import track_runs
+from gendist.analysis.mlflow_tracking import track_runs
 from gendist.jobs.script import logged
 
 with logged(snakemake.log[0], "tracking"):

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from gendist.analysis.report.gains import write_gains
+from gendist.analysis.report.gains_table import write_gains
 from gendist.jobs.script import logged
 
 with logged(snakemake.log[0], "gains"):

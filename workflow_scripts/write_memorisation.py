@@ -2,13 +2,13 @@
 
 from pathlib import Path
 
-from gendist.analysis.generated_rows import generated_by_dataset
+from gendist.analysis.generated_rows import pools_by_dataset
 from gendist.analysis.quality.memorisation import write_memorisation
 from gendist.jobs.script import logged
 
 with logged(snakemake.log[0], "memorisation"):
     write_memorisation(
-        generated_by_dataset(
+        pools_by_dataset(
             snakemake.params.counts,
             snakemake.params.shard_rows,
             snakemake.input.train,

@@ -2,13 +2,13 @@
 
 from pathlib import Path
 
-from gendist.analysis.generated_rows import generated_by_dataset
+from gendist.analysis.generated_rows import pools_by_dataset
 from gendist.analysis.report.table4 import write_table4
 from gendist.jobs.script import logged
 
 with logged(snakemake.log[0], "table4"):
     write_table4(
-        generated_by_dataset(
+        pools_by_dataset(
             snakemake.params.counts,
             snakemake.params.shard_rows,
             snakemake.input.train,

@@ -22,7 +22,7 @@ from gendist.io.files import write_bytes
 BLUE, SKY, ORANGE, GREEN, GREY = "#0072b2", "#56b4e9", "#d55e00", "#009e73", "#5f5f5f"
 """Colours that colour-blind readers can tell apart (Okabe and Ito, 2008)."""
 
-PAPER = "#fefdfe"
+LABEL_BACKGROUND = "#fefdfe"
 """Background of what stands over lines: white in a file, the page's own colour in a page."""
 DPI = 160
 
@@ -74,13 +74,13 @@ _THEME = {
     ORANGE: "var(--orange)",
     GREEN: "var(--green)",
     GREY: "var(--grey)",
-    PAPER: "var(--paper)",
+    LABEL_BACKGROUND: "var(--paper)",
 }
 """What colours become in a page: its own, which change with its background."""
 
 
 @contextmanager
-def styled(themed: bool = False) -> Iterator[None]:
+def style_context(themed: bool = False) -> Iterator[None]:
     """Draw and save under the house style, whatever the user's matplotlibrc says.
 
     Args:
@@ -92,7 +92,7 @@ def styled(themed: bool = False) -> Iterator[None]:
         yield
 
 
-def panels(count: int, height: float = 3.4, columns: int = 3) -> tuple[Figure, list[Axes]]:
+def make_panels(count: int, height: float = 3.4, columns: int = 3) -> tuple[Figure, list[Axes]]:
     """Make a figure with a panel per dataset, or several.
 
     Args:
@@ -122,10 +122,10 @@ def shared_legend(figure: Figure, axes: Sequence[Axes]) -> None:
     figure.legend(list(handles.values()), list(handles), loc="outside lower center", ncols=columns)
 
 
-def save(figure: Figure, out_svg: Path, out_png: Path) -> None:
+def save_figure(figure: Figure, out_svg: Path, out_png: Path) -> None:
     """Write SVG and PNG without dates or versions in them."""
     for path, metadata in ((out_svg, _SVG_METADATA), (out_png, {"Software": None})):
-        write_bytes(path, _drawn(figure, Path(path).suffix.removeprefix("."), metadata))
+        write_bytes(path, _render(figure, Path(path).suffix.removeprefix("."), metadata))
 
 
 def inline_svg(figure: Figure, name: str) -> str:
@@ -135,7 +135,7 @@ def inline_svg(figure: Figure, name: str) -> str:
         figure: drawn under ``styled(themed=True)``; what it shows should be said beside it.
         name: letters and digits that no other figure of the page has; ids begin with it.
     """
-    svg = _drawn(figure, "svg", _SVG_METADATA).decode()
+    svg = _render(figure, "svg", _SVG_METADATA).decode()
     svg = svg[svg.index("<svg") :]
     svg = re.sub(r"<metadata>.*?</metadata>|<style\b.*?</style>", "", svg, flags=re.DOTALL)
     svg = re.sub(r'(\bid="|url\(#|href="#)', rf"\g<1>{name}-", svg)
@@ -150,7 +150,7 @@ def inline_svg(figure: Figure, name: str) -> str:
 _SVG_METADATA = {"Date": None, "Creator": "gendist"}
 
 
-def _drawn(figure: Figure, kind: str, metadata: Mapping[str, str | None]) -> bytes:
+def _render(figure: Figure, kind: str, metadata: Mapping[str, str | None]) -> bytes:
     buffer = io.BytesIO()
     with warnings.catch_warnings():
         # Names of classes in scripts that the font lacks: boxes in a PNG, letters in an SVG of the page.

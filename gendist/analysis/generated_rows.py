@@ -12,7 +12,7 @@ from gendist.stages.synthetic.pool import rows_with_text, texts_of
 
 
 @dataclass(frozen=True)
-class Generated:
+class GeneratedPool:
     """The files of one dataset's pool of generated rows."""
 
     train: Path
@@ -25,9 +25,9 @@ class Generated:
     """Rows of the pool that the study uses; None for all that the shards hold."""
 
 
-def generated_by_dataset(
+def pools_by_dataset(
     counts: Mapping[str, int], shard_rows: int, train: Sequence[str], shards: Sequence[str], logits: Sequence[str]
-) -> dict[str, Generated]:
+) -> dict[str, GeneratedPool]:
     """Share flat lists of files out to their datasets.
 
     Args:
@@ -40,14 +40,14 @@ def generated_by_dataset(
     found, first = {}, 0
     for (dataset, count), texts in zip(counts.items(), train, strict=True):
         last = first - (-count // shard_rows)
-        found[dataset] = Generated(
+        found[dataset] = GeneratedPool(
             Path(texts), [Path(p) for p in shards[first:last]], [Path(p) for p in logits[first:last]], count
         )
         first = last
     return found
 
 
-def draw(generated: Generated, k: int, seed: int) -> tuple[list[tuple[int, str]], int]:
+def sample_rows(generated: GeneratedPool, k: int, seed: int) -> tuple[list[tuple[int, str]], int]:
     """Return k random (row, text) by row number, or all if there are fewer, and how many rows hold text.
 
     Raises:

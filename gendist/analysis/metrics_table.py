@@ -14,7 +14,7 @@ from gendist.io.parquet import column_names, read_parquet
 from gendist.naming import WITH_SYNTHETIC, WITH_UNLABELLED, regime_of
 from gendist.stages.evaluation.collect import OPTIONAL, SCHEMA
 
-Run = Mapping[str, Any]
+MetricsRow = Mapping[str, Any]
 """A row of ``results/metrics.parquet``."""
 
 
@@ -33,7 +33,7 @@ class Summary:
         return None if self.sd is None else self.sd / self.runs**0.5
 
 
-def read_runs(metrics: Path) -> list[Run]:
+def read_runs(metrics: Path) -> list[MetricsRow]:
     """Read the tidy table.
 
     Raises:
@@ -46,18 +46,18 @@ def read_runs(metrics: Path) -> list[Run]:
     return [dict.fromkeys(OPTIONAL.names) | run for run in runs]
 
 
-def hash_scores(runs: Iterable[Run]) -> str:
+def hash_scores(runs: Iterable[MetricsRow]) -> str:
     """Return the SHA-256 of all that runs say, but for the seconds that they took, which differ every time."""
     rows = [{name: value for name, value in run.items() if name not in {"train_seconds", *_unset(run)}} for run in runs]
     return hashlib.sha256(json.dumps(rows, sort_keys=True).encode()).hexdigest()
 
 
-def _unset(run: Run) -> set[str]:
+def _unset(run: MetricsRow) -> set[str]:
     """Return the optional columns that hold nothing: a table without them is the same."""
     return {name for name in OPTIONAL.names if run.get(name) is None}
 
 
-def is_variant(run: Run, main: Mapping[str, str]) -> bool:
+def matches_variant(run: MetricsRow, main: Mapping[str, str]) -> bool:
     """Say whether a run is of the named teacher, generator, sampling and training.
 
     A run that has none of a kind (a baseline, say) fits any name of it; a kind that
@@ -71,21 +71,21 @@ def is_variant(run: Run, main: Mapping[str, str]) -> bool:
     return "training" not in main or training in ("", main["training"])
 
 
-def choose(
-    runs: Iterable[Run],
+def select_runs(
+    runs: Iterable[MetricsRow],
     dataset: str,
     system: str,
     main: Mapping[str, str],
     count: int | None = None,
     unlabelled: int | None = None,
-) -> list[Run]:
+) -> list[MetricsRow]:
     """Return the runs of one system on one dataset, by seed.
 
     Args:
         runs: all runs.
         dataset: name of the dataset.
         system: name of the system.
-        main: the variant (see ``is_variant``).
+        main: the variant (see ``matches_variant``).
         count: synthetic rows; asked for only where the system takes any. None allows all counts.
         unlabelled: unlabelled rows, where the system takes any. None takes the most that there are runs with.
     """
@@ -96,7 +96,7 @@ def choose(
         for run in runs
         if run["dataset"] == dataset
         and run["system"] == system
-        and is_variant(run, main)
+        and matches_variant(run, main)
         and (not counted or run["n_synthetic"] == count)
     ]
     if regime in WITH_UNLABELLED:
@@ -105,7 +105,7 @@ def choose(
     return sorted(chosen, key=lambda run: -1 if run["seed"] is None else run["seed"])
 
 
-def summarise(runs: Iterable[Run]) -> Summary | None:
+def summarise(runs: Iterable[MetricsRow]) -> Summary | None:
     """Return mean and deviation of the accuracies in percent, or None without runs."""
     values = np.array([run["accuracy"] for run in runs]) * 100
     if len(values) == 0:

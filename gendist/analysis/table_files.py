@@ -13,10 +13,10 @@ from gendist.io.parquet import write_parquet
 from gendist.io.provenance import Provenance
 
 Cell = str | int | float | None
-NONE = "-"
+MISSING = "-"
 """What stands in Markdown and LaTeX where there is no run."""
 
-WIDE = 40
+MAX_PADDED_WIDTH = 40
 """Columns up to so many characters are padded in Markdown."""
 
 
@@ -29,7 +29,7 @@ def write_csv(path: Path, header: Sequence[str], rows: Sequence[Sequence[Cell]])
     write_text(path, out.getvalue())
 
 
-def write_columns(path: Path, table: pa.Table, provenance: Provenance) -> None:
+def write_plot_data(path: Path, table: pa.Table, provenance: Provenance) -> None:
     """Write the data that a figure plots to ``path`` as CSV or Parquet, by its suffix."""
     if Path(path).suffix == ".parquet":
         write_parquet(path, table, provenance)
@@ -47,7 +47,7 @@ def markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]], right: 
     """
     table = [list(header), *map(list, rows)]
     widths = [max(3, *(len(row[i]) for row in table)) for i in range(len(header))]
-    widths = [width if width <= WIDE else 0 for width in widths]
+    widths = [width if width <= MAX_PADDED_WIDTH else 0 for width in widths]
     lines = []
     for row in table:
         cells = [c.rjust(w) if i in right else c.ljust(w) for i, (c, w) in enumerate(zip(row, widths, strict=True))]
@@ -56,15 +56,15 @@ def markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]], right: 
     return "\n".join([lines[0], f"| {' | '.join(rules)} |", *lines[1:]]) + "\n"
 
 
-def mean_and_spread(mean: float | None, spread: float | None, digits: int = 1) -> str:
+def format_mean(mean: float | None, spread: float | None, digits: int = 1) -> str:
     """Format ``mean ± spread``; the spread is left out where there is none."""
     if mean is None:
-        return NONE
+        return MISSING
     text = f"{mean:.1f}"
     return text if spread is None else f"{text} ± {spread:.{digits}f}"
 
 
-def seeds_phrase(counts: Iterable[int]) -> str:
+def format_seeds(counts: Iterable[int]) -> str:
     """Format numbers of runs: ``5 seeds``, or ``1 to 5 seeds``."""
     counts = sorted(counts)
     low, high = counts[0], counts[-1]

@@ -22,7 +22,7 @@ def card(
     Example: `gendist card reviews.yaml --license cc-by-4.0`
     """
     require_extra("study")
-    from gendist.analysis.cards.write import write_cards
+    from gendist.analysis.cards.write_cards import write_cards
     from gendist.config import load_study
     from gendist.launcher.checkout import require_config
 

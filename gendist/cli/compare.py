@@ -26,8 +26,8 @@ def compare(
     Example: `gendist compare results/before results/after -o change.md`.
     """
     require_extra("study")
-    from gendist.analysis.report.compare import caption, read_studies, table_cells, write_comparison
-    from gendist.analysis.report.compare import compare as compare_studies
+    from gendist.analysis.report.compare_studies import compare_studies as compare_studies
+    from gendist.analysis.report.compare_studies import comparison_caption, read_studies, table_cells, write_comparison
     from gendist.errors import GendistError
 
     if len(studies) < 2:
@@ -38,7 +38,7 @@ def compare(
         write_comparison(out, lines, names, score)
         typer.echo(f"Written: {out}")
         return
-    _show(*table_cells(lines, names), caption(score))
+    _show(*table_cells(lines, names), comparison_caption(score))
 
 
 def _show(header: list[str], rows: list[list[str]], below: str) -> None:

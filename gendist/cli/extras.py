@@ -4,7 +4,7 @@ from importlib.util import find_spec
 
 from gendist.errors import GendistError
 
-NEEDED = {
+EXTRA_MODULES = {
     "predict": ("onnxruntime", "tokenizers"),
     "slurm": ("snakemake_executor_plugin_slurm",),
     "study": ("pydantic", "yaml", "pyarrow", "scipy", "tokenizers", "snakemake"),
@@ -18,6 +18,6 @@ def require_extra(name: str) -> None:
     Raises:
         GendistError: naming the missing modules and the command that installs them.
     """
-    missing = [module for module in NEEDED[name] if find_spec(module) is None]
+    missing = [module for module in EXTRA_MODULES[name] if find_spec(module) is None]
     if missing:
         raise GendistError(f"{', '.join(missing)} not installed: pip install -e '.[{name}]' in gendist's checkout")

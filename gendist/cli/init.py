@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from gendist.cli.csv_options import Quoting, parse_delimiter
 from gendist.cli.extras import require_extra
-from gendist.cli.reading import Quoting, delimiter_of
 from gendist.errors import GendistError
 
 if TYPE_CHECKING:
-    from gendist.cli.own_data.guess import Column
-    from gendist.cli.own_data.start import Prepared, Roles, Table
+    from gendist.cli.own_data.column_guess import Column
+    from gendist.cli.own_data.prepare_study import ColumnRoles, InputTable, PreparedRows
 
 
 def init(
@@ -51,17 +51,17 @@ def init(
     Example: `gendist init reviews.csv`. The file itself is not changed.
     """
     require_extra("study")
-    from gendist.cli.own_data.config import dataset_name, may_be_name
-    from gendist.cli.own_data.start import (
+    from gendist.cli.own_data.config_template import dataset_name_from, is_dataset_name
+    from gendist.cli.own_data.prepare_study import (
         count_unlabelled,
-        prepare,
+        output_paths,
+        prepare_rows,
         read_table,
         require_columns,
-        require_free,
-        targets,
+        require_writable,
         write_study,
     )
-    from gendist.cli.own_data.unlabelled import FEWEST
+    from gendist.cli.own_data.unlabelled_rows import MIN_UNLABELLED
     from gendist.config.dataset import Dataset
     from gendist.io.delimited import Reading
 
@@ -70,21 +70,21 @@ def init(
             Dataset(train="a", test="b", encoding=encoding)
         except ValueError:
             raise GendistError(f"--encoding '{encoding}' is not known; accepted: utf-8, utf-16, cp1252, …") from None
-    reading = Reading(encoding or "utf-8", delimiter_of(delimiter), quoting.value, header)
-    chosen = dataset_name(out or data) if name is None else name
-    if not may_be_name(chosen):
+    reading = Reading(encoding or "utf-8", parse_delimiter(delimiter), quoting.value, header)
+    chosen = dataset_name_from(out or data) if name is None else name
+    if not is_dataset_name(chosen):
         raise GendistError(
             f"--name '{chosen}' is not accepted: use letters, digits, '_' and '-', up to 64; it must not be "
             "the name of a device (con, nul, …) or of a folder of the results (tables, figures, …)"
         )
-    places = targets(out or Path(f"{chosen}.yaml"), chosen)
+    places = output_paths(out or Path(f"{chosen}.yaml"), chosen)
     named = [*(text or []), *([label] if label is not None else [])]
     table = read_table(data, reading, encoding is None, named)
     # Other rows go with the training rows: their header too.
     alike = replace(reading, header=table.source.reading.header)
     given = read_table(test, alike, encoding is None, named) if test else None
     further = read_table(unlabelled, alike, encoding is None, text or []) if unlabelled else None
-    require_free(places, [file for file in (data, test, unlabelled) if file], force)
+    require_writable(places, [file for file in (data, test, unlabelled) if file], force)
     asking = not yes and _at_terminal()
     _note_reading(table, asking)
     roles = _roles(table, text or [], label, asking)
@@ -93,12 +93,12 @@ def init(
     if further:
         require_columns(further, roles.text)
     count = count_unlabelled(table, roles)
-    take = count >= FEWEST
+    take = count >= MIN_UNLABELLED
     if take and asking:
         take = typer.confirm(
             f"{count:,} rows have a text but no label. Learn from them as unlabelled rows?", default=True
         )
-    prepared = prepare(table, roles, given, further=further, take_unlabelled=take, merge=merge_case)
+    prepared = prepare_rows(table, roles, given, further=further, take_unlabelled=take, merge=merge_case)
     time = write_study(table, given, roles, prepared, places, chosen)
     _tell(prepared)
     written = [places.config, *([] if prepared.clean else [places.train, places.test])]
@@ -111,7 +111,7 @@ def _at_terminal() -> bool:
     return sys.stdin.isatty()
 
 
-def _note_reading(table: "Table", asking: bool) -> None:
+def _note_reading(table: "InputTable", asking: bool) -> None:
     """Say what is remarkable of how the file was read, and let a person at a terminal object."""
     for note in table.source.notes:
         typer.echo(f"note: {table.path}: {note}")
@@ -119,10 +119,10 @@ def _note_reading(table: "Table", asking: bool) -> None:
         raise GendistError(f"{table.path}: say how to read it with --quoting, --delimiter, --header or --no-header")
 
 
-def _roles(table: "Table", text: list[str], label: str | None, asking: bool) -> "Roles":
+def _roles(table: "InputTable", text: list[str], label: str | None, asking: bool) -> "ColumnRoles":
     """Take the columns that are named, guess the others, and let a person at a terminal correct the guess."""
-    from gendist.cli.own_data.guess import columns_of, guess_label, guess_text, unclear
-    from gendist.cli.own_data.start import Roles, require_columns
+    from gendist.cli.own_data.column_guess import ambiguous_column, guess_label, guess_text, make_columns
+    from gendist.cli.own_data.prepare_study import ColumnRoles, require_columns
 
     require_columns(table, [*text, *([label] if label is not None else [])])
     twice = [name for name in table.source.twice if name.strip()]
@@ -131,7 +131,7 @@ def _roles(table: "Table", text: list[str], label: str | None, asking: bool) -> 
             f"{table.path}: column '{twice[0]}' stands twice in the header; rename one of the two, or "
             "name other columns with --text and --label"
         )
-    columns = columns_of(table.source.columns)
+    columns = make_columns(table.source.columns)
     by_name = {column.name: column for column in columns}
     encoding = "" if table.path.suffix == ".parquet" else f", {table.encoding}"
     typer.echo(f"{table.path}: {len(table.source.rows):,} rows, {len(columns)} columns{encoding}")
@@ -139,12 +139,12 @@ def _roles(table: "Table", text: list[str], label: str | None, asking: bool) -> 
     if not texts:
         guess = guess_text([c for c in columns if c.name != label])
         if not guess.clear and not (asking and columns):
-            raise unclear(str(table.path), "text", guess, columns)
+            raise ambiguous_column(str(table.path), "text", guess, columns)
         texts = _confirmed("text", guess.columns[:1], columns) if asking else [guess.columns[0].name]
     if label is None:
         guess = guess_label([c for c in columns if c.name not in texts])
         if not guess.clear and not asking:
-            raise unclear(str(table.path), "label", guess, columns)
+            raise ambiguous_column(str(table.path), "label", guess, columns)
         label = _confirmed("label", guess.columns[:1], columns)[0] if asking else guess.columns[0].name
     require_columns(table, [*texts, label])
     if label in texts:
@@ -154,7 +154,7 @@ def _roles(table: "Table", text: list[str], label: str | None, asking: bool) -> 
     typer.echo(f"label: column '{label}', {_classes(by_name[label])}")
     if not asking and not (text and label):
         typer.echo("(assumed; --text and --label name others)")
-    return Roles(texts, label)
+    return ColumnRoles(texts, label)
 
 
 def _confirmed(role: str, guessed: "list[Column]", columns: "list[Column]") -> list[str]:
@@ -194,7 +194,7 @@ def _classes(column: "Column") -> str:
     return f"{len(counts)} classes: {shown}" + (", …" if len(counts) > 6 else "")
 
 
-def _tell(prepared: "Prepared") -> None:
+def _tell(prepared: "PreparedRows") -> None:
     for line in prepared.warnings:
         typer.echo(f"note: {line}")
     for what, rows in (("training", prepared.train), ("test", prepared.test)):

@@ -5,8 +5,8 @@ from typing import Annotated
 
 import typer
 
+from gendist.cli.csv_options import Quoting, parse_delimiter
 from gendist.cli.extras import require_extra
-from gendist.cli.reading import Quoting, delimiter_of
 
 
 def predict(
@@ -60,12 +60,12 @@ def predict(
     require_extra("predict")
     from gendist.io.delimited import Reading
     from gendist.predict.classifier import TextClassifier
-    from gendist.predict.read import Source
-    from gendist.predict.run import predict_file
+    from gendist.predict.predict_file import predict_file
+    from gendist.predict.text_reader import TextSource
 
     classifier = TextClassifier.load(model, int8, threads)
-    reading = Reading(encoding, delimiter_of(delimiter), quoting.value, header)
+    reading = Reading(encoding, parse_delimiter(delimiter), quoting.value, header)
     kept = None if keep == ["all"] else keep or []
     trained_on, separator = classifier.text_columns, classifier.separator
-    source = Source(file, text or None, trained_on, separator, reading, file_format, kept)
+    source = TextSource(file, text or None, trained_on, separator, reading, file_format, kept)
     predict_file(classifier, source, out, every_class, batch, threshold=threshold, texts=texts)

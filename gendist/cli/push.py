@@ -33,17 +33,17 @@ def push(
     Example: `gendist push reviews.yaml --to me/reviews-classifier --yes`
     """
     require_extra("study")
-    from gendist.analysis.cards import push as parcels
+    from gendist.analysis.cards import hub_upload as parcels
     from gendist.config import load_study
     from gendist.errors import GendistError
     from gendist.launcher.checkout import require_config
 
-    parcel = parcels.pack(load_study(require_config(config)), dataset, kind.value)
-    folder = parcels.as_folder(to) if to else None
+    parcel = parcels.collect_upload(load_study(require_config(config)), dataset, kind.value)
+    folder = parcels.target_folder(to) if to else None
     seen = "public" if public else "private"
     target = "nowhere yet: say --to" if to is None else str(folder) if folder else f"the hub: {to} ({seen})"
     typer.echo(f"{kind.value}, to {target}")
-    for line in parcels.listing(parcel):
+    for line in parcels.list_files(parcel):
         typer.echo(line)
     if parcel.licence == parcels.LICENCE:
         typer.echo("  The card names no licence; set one with: gendist card --license ID")
@@ -53,7 +53,7 @@ def push(
     if to is None:
         raise GendistError("--yes needs a target: --to OWNER/NAME on the hub, or a folder")
     if folder is not None:
-        parcels.copy(parcel, folder)
+        parcels.copy_files(parcel, folder)
         typer.echo(f"Copied to {folder}")
     else:
         typer.echo(f"Uploaded: {parcels.upload(parcel, to, public)}")

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from gendist.cli.extras import NEEDED, require_extra
+from gendist.cli.extras import EXTRA_MODULES, require_extra
 
 
 def run(
@@ -25,7 +25,7 @@ def run(
     Example: `gendist run reviews.yaml --cores 4`. Arguments after `--` go to Snakemake as they are.
     """
     require_extra("study")
-    if profile in NEEDED:  # the extra of a cluster has its profile's name
+    if profile in EXTRA_MODULES:  # the extra of a cluster has its profile's name
         require_extra(profile)
     from gendist.config import load_study
     from gendist.launcher.checkout import NO_EXPORT, require_config, ways_to_run

@@ -7,18 +7,18 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from gendist.errors import GendistError
-from gendist.predict.lookup import LookUp, read_look_up
-from gendist.predict.model import Model, read_model
-from gendist.predict.words import Encoder
+from gendist.predict.cached_tokenizer import CachedTokenizer
+from gendist.predict.exported_model import ExportedModel, load_exported_model
+from gendist.predict.lookup_network import LookupNetwork, load_lookup_network
 
 if TYPE_CHECKING:
-    from gendist.predict.network import OnnxNetwork
+    from gendist.predict.onnx_network import OnnxNetwork
 
-BATCH = 64
+BATCH_SIZE = 64
 """Rows that the network gets at once; on one core, larger batches were no faster."""
-AT_ONCE = 1_000
+CHUNK_TEXTS = 1_000
 """Texts whose pieces and features are in memory together."""
-PADDING = np.zeros(1, np.int32)
+EMPTY_TEXT_IDS = np.zeros(1, np.int32)
 """Ids of a text without any known piece: what the empty text was in training."""
 
 
@@ -29,11 +29,13 @@ class TextClassifier:
     An instance may be used by several threads at once.
     """
 
-    def __init__(self, model: Model, threads: int = 1, batch_size: int = BATCH, compiled: bool = False) -> None:
+    def __init__(
+        self, model: ExportedModel, threads: int = 1, batch_size: int = BATCH_SIZE, compiled: bool = False
+    ) -> None:
         """Make one from a model that has been read; see ``load``."""
-        self._network = _network_of(model, threads, batch_size, compiled)
+        self._network = _load_network(model, threads, batch_size, compiled)
         try:
-            self._encoder = Encoder(model.tokenizer)
+            self._encoder = CachedTokenizer(model.tokenizer)
         except Exception as error:  # the library raises nothing narrower
             raise GendistError(f"the model's tokenizer cannot be loaded ({str(error).splitlines()[0]})") from None
         self._model = model
@@ -46,7 +48,7 @@ class TextClassifier:
         folder: str | Path,
         int8: bool = True,
         threads: int = 1,
-        batch_size: int = BATCH,
+        batch_size: int = BATCH_SIZE,
         tables: bool = True,
         compiled: bool = False,
     ) -> "TextClassifier":
@@ -65,7 +67,7 @@ class TextClassifier:
         Raises:
             GendistError: if the folder holds no exported model, or a damaged one; or Numba is asked for and missing.
         """
-        return cls(read_model(Path(folder), int8, tables), threads, batch_size, compiled)
+        return cls(load_exported_model(Path(folder), int8, tables), threads, batch_size, compiled)
 
     @property
     def text_columns(self) -> list[str]:
@@ -100,10 +102,10 @@ class TextClassifier:
         Raises:
             TypeError: if ``texts`` is one text, or one of them is none.
         """
-        texts = _checked(texts)
+        texts = _validate_texts(texts)
         logits = np.empty((len(texts), len(self.classes_)), np.float32)
-        for first in range(0, len(texts), AT_ONCE):
-            part = slice(first, first + AT_ONCE)
+        for first in range(0, len(texts), CHUNK_TEXTS):
+            part = slice(first, first + CHUNK_TEXTS)
             logits[part] = self._network.logits(self._encode(texts[part]))
         return logits
 
@@ -111,10 +113,10 @@ class TextClassifier:
         # As in training: no special pieces, cut; a text without any known piece is one of padding.
         longest = self._model.max_pieces
         encoded = [ids[:longest] for ids in self._encoder.encode([text.strip() for text in texts])]
-        return [ids if self._encoder.knows(ids) else PADDING for ids in encoded]
+        return [ids if self._encoder.knows(ids) else EMPTY_TEXT_IDS for ids in encoded]
 
 
-def _checked(texts: Sequence[str]) -> list[str]:
+def _validate_texts(texts: Sequence[str]) -> list[str]:
     if isinstance(texts, str):
         raise TypeError("expected a sequence of texts, got one text; write [text]")
     texts = list(texts)
@@ -124,9 +126,9 @@ def _checked(texts: Sequence[str]) -> list[str]:
     return texts
 
 
-def _network_of(model: Model, threads: int, batch_size: int, compiled: bool) -> "OnnxNetwork | LookUp":
+def _load_network(model: ExportedModel, threads: int, batch_size: int, compiled: bool) -> "OnnxNetwork | LookupNetwork":
     if model.look_up is not None:
-        return read_look_up(model.look_up, len(model.labels), compiled)
-    from gendist.predict import network  # not above: tables need no ONNX runtime, which takes time to load
+        return load_lookup_network(model.look_up, len(model.labels), compiled)
+    from gendist.predict import onnx_network  # not above: tables need no ONNX runtime, which takes time to load
 
-    return network.OnnxNetwork(model.network, len(model.labels), threads, batch_size)
+    return onnx_network.OnnxNetwork(model.network, len(model.labels), threads, batch_size)

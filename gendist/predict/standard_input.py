@@ -14,13 +14,13 @@ from gendist.io.delimited import DELIMITERS, SEPARATOR_LINE
 from gendist.io.encodings import BLOCK, COMMAND_OPTION, TextFile, text_file
 
 STDIN = "-"
-WAITING = 2**16
+READ_BYTES = 2**16
 """Bytes at most that a pipe is waited for; what is there comes at once."""
-LONGEST_MARK = 4
+MAX_BOM_BYTES = 4
 """Bytes of a byte-order mark."""
 
 
-class _Stream:
+class _ReplayableStream:
     """What can be read once. Blocks that are read before ``settle`` are read again after it."""
 
     def __init__(self, stream: Any) -> None:
@@ -39,14 +39,14 @@ class _Stream:
             yield block
 
     def _block(self) -> bytes:
-        block: bytes = self._stream.read1(WAITING)
-        while not self._seen and block and len(block) < LONGEST_MARK and (more := self._stream.read1(WAITING)):
+        block: bytes = self._stream.read1(READ_BYTES)
+        while not self._seen and block and len(block) < MAX_BOM_BYTES and (more := self._stream.read1(READ_BYTES)):
             block += more
         return block
 
 
 @contextmanager
-def opened_text(
+def open_text(
     path: str, wanted: Sequence[str], encoding: str, kind: str, twice: bool
 ) -> Iterator[tuple[TextFile, str]]:
     """Open a file, a pipe or the standard input, and find out what the latter holds.
@@ -68,19 +68,19 @@ def opened_text(
     with ExitStack() as stack:
         if path != STDIN and (file_path.is_file() or file_path.is_dir() or not file_path.exists()):
             file = text_file(file_path, COMMAND_OPTION)
-            yield file, kind or _kind_of(file, wanted, encoding)
+            yield file, kind or _detect_format(file, wanted, encoding)
             return
-        stream = _Stream(sys.stdin.buffer if path == STDIN else stack.enter_context(file_path.open("rb")))
+        stream = _ReplayableStream(sys.stdin.buffer if path == STDIN else stack.enter_context(file_path.open("rb")))
         file = TextFile("standard input" if path == STDIN else path, stream.blocks, COMMAND_OPTION)
-        kind = kind or _kind_of(file, wanted, encoding)
+        kind = kind or _detect_format(file, wanted, encoding)
         stream.settle()
         if twice or kind in ("csv", "tsv"):  # whose dialect is judged by all lines
-            file = stack.enter_context(_kept(file))
+            file = stack.enter_context(_spool_to_file(file))
         yield file, kind
 
 
 @contextmanager
-def _kept(file: TextFile) -> Iterator[TextFile]:
+def _spool_to_file(file: TextFile) -> Iterator[TextFile]:
     """Copy a stream to a file without a name."""
     with tempfile.TemporaryFile() as copy:
         for block in file.blocks():
@@ -99,7 +99,7 @@ def _kept(file: TextFile) -> Iterator[TextFile]:
         yield TextFile(file.name, blocks, file.option)
 
 
-def _kind_of(file: TextFile, wanted: Sequence[str], encoding: str) -> str:
+def _detect_format(file: TextFile, wanted: Sequence[str], encoding: str) -> str:
     """Return the format of what should be lines of text, by the first one: txt, or csv or jsonl with the columns."""
     first = next(file.lines(encoding), "")
     line = first.strip()
@@ -116,10 +116,10 @@ def _kind_of(file: TextFile, wanted: Sequence[str], encoding: str) -> str:
             f"{file.name}: line 1 is '{line}', the name of the text column; --format csv takes it for a "
             "header, --format txt for a text"
         )
-    return "csv" if any(set(wanted) <= set(_cut(line, delimiter)) for delimiter in DELIMITERS) else "txt"
+    return "csv" if any(set(wanted) <= set(_split_line(line, delimiter)) for delimiter in DELIMITERS) else "txt"
 
 
-def _cut(line: str, delimiter: str) -> list[str]:
+def _split_line(line: str, delimiter: str) -> list[str]:
     try:
         return next(csv.reader([line], delimiter=delimiter), [])
     except csv.Error:

@@ -16,7 +16,7 @@ from gendist.config.student import Training
 from gendist.nn import devices
 from gendist.nn.pocket.packaged import packaged_subwords
 from gendist.predict.classifier import TextClassifier
-from gendist.predict.model import Model
+from gendist.predict.exported_model import ExportedModel
 from gendist.stages.baselines.encoder import Encoder
 from gendist.stages.export.look_up import look_up_weights
 from gendist.stages.students.architectures import build
@@ -75,7 +75,7 @@ def _at_once(predict: Predict, texts: Sequence[str]) -> Callable[[], float]:
     return work
 
 
-def _student(steps: int = 300) -> tuple[Model, list[Check]]:
+def _student(steps: int = 300) -> tuple[ExportedModel, list[Check]]:
     """Train Kim on the real rows and export it; the checks are of the export."""
     train, test = newsbriefs()
     torch.manual_seed(0)
@@ -87,7 +87,7 @@ def _student(steps: int = 300) -> tuple[Model, list[Check]]:
     if content is None:
         raise TypeError("Kim has lost its tables")
     pieces = (Path(packaged_subwords()) / "tokenizer.json").read_text(encoding="utf-8")
-    model = Model(b"", content, pieces, train.label_names, 1.0, MAX_PIECES, ["text"], " ")
+    model = ExportedModel(b"", content, pieces, train.label_names, 1.0, MAX_PIECES, ["text"], " ")
     exact = student_logits(network, encode(subwords(), test.texts, MAX_PIECES)).argmax(1)
     logits = TextClassifier(model).logits(test.texts)
     changed = float(np.mean(logits.argmax(1) != exact))

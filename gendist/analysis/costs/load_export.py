@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from gendist.analysis.report.costs import EXPORTED
+from gendist.analysis.report.costs_table import EXPORTED_RUNTIME
 from gendist.predict.classifier import TextClassifier
-from gendist.predict.model import DESCRIPTION, INT8, LOOK_UP, TOKENIZER
+from gendist.predict.exported_model import DESCRIPTION, INT8, LOOKUP_WEIGHTS, TOKENIZER
 from gendist.stages.evaluation.predictor import Predictor
 
 
@@ -18,10 +18,10 @@ def load_export(folder: Path) -> Predictor:
         GendistError: if a file is missing or damaged.
     """
     classifier = TextClassifier.load(folder)
-    tables = (folder / LOOK_UP).is_file()
-    files = [folder / name for name in (LOOK_UP if tables else INT8, TOKENIZER, DESCRIPTION)]
+    tables = (folder / LOOKUP_WEIGHTS).is_file()
+    files = [folder / name for name in (LOOKUP_WEIGHTS if tables else INT8, TOKENIZER, DESCRIPTION)]
     return Predictor(
         lambda texts: classifier.logits(texts).argmax(1),
         files,
-        f"{EXPORTED} ({'tables' if tables else 'ONNX Runtime'}, int8)",
+        f"{EXPORTED_RUNTIME} ({'tables' if tables else 'ONNX Runtime'}, int8)",
     )

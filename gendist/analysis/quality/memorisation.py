@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from gendist.analysis.generated_rows import Generated
-from gendist.analysis.quality.overlap import Nearness, longest_runs, normalised
+from gendist.analysis.generated_rows import GeneratedPool
+from gendist.analysis.quality.text_overlap import TfidfSimilarity, longest_runs, normalise
 from gendist.analysis.table_files import Cell, markdown_table, write_csv
 from gendist.errors import GendistError
 from gendist.io import escape
@@ -50,7 +50,7 @@ class Overlap:
 
 
 def write_memorisation(
-    datasets: Mapping[str, Generated], held_out: Mapping[str, Path], out_csv: Path, out_md: Path, seed: int = 0
+    datasets: Mapping[str, GeneratedPool], held_out: Mapping[str, Path], out_csv: Path, out_md: Path, seed: int = 0
 ) -> None:
     """Measure generated rows, and real rows that no training saw, against the real training rows.
 
@@ -69,8 +69,10 @@ def write_memorisation(
     cells = []
     for dataset, generated in datasets.items():
         real = read_texts(generated.train).texts
-        made = overlap(real, (pool.texts for pool in pool_batches(generated.shards, generated.rows)), generated.train)
-        unseen = overlap(real, [draw_texts(held_out[dataset], made.rows, seed)], generated.train)
+        made = measure_overlap(
+            real, (pool.texts for pool in pool_batches(generated.shards, generated.rows)), generated.train
+        )
+        unseen = measure_overlap(real, [sample_texts(held_out[dataset], made.rows, seed)], generated.train)
         for name, o in (("generated", made), ("held-out real", unseen)):
             shares = [round(share, 2) for share in (o.copies, o.duplicates, o.with_gram)]
             rows.append([dataset, name, o.rows, *shares, o.median_run, o.longest_run, round(o.similarity, 4)])
@@ -92,17 +94,17 @@ def write_memorisation(
     write_text(out_md, f"**Memorisation.** {escape.markdown(caption)}\n\n{table}")
 
 
-def overlap(real: Sequence[str], batches: Iterable[Sequence[str]], train: Path) -> Overlap:
+def measure_overlap(real: Sequence[str], batches: Iterable[Sequence[str]], train: Path) -> Overlap:
     """Measure what texts have in common with real rows; of each text, 24 bytes are kept.
 
     Raises:
         GendistError: if the real rows, which came from ``train``, hold no word.
     """
-    known = {normalised(text) for text in real}
-    nearness = Nearness(real, train)
+    known = {normalise(text) for text in real}
+    nearness = TfidfSimilarity(real, train)
     copies, parts = 0, []
     for texts in batches:
-        same = [normalised(text) for text in texts]
+        same = [normalise(text) for text in texts]
         copies += sum(text in known for text in same)
         cosines = [part.max(axis=1) for part in nearness.cosines(texts)]
         prints = np.array([_fingerprint(text) for text in same], np.uint64)
@@ -126,7 +128,7 @@ def _fingerprint(text: str) -> int:
     return int.from_bytes(hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "little")
 
 
-def draw_texts(path: Path, rows: int, seed: int) -> list[str]:
+def sample_texts(path: Path, rows: int, seed: int) -> list[str]:
     """Return the texts of at most so many random rows, in the order of the file."""
     texts = read_parquet(path, ["text"])["text"].to_pylist()
     if not texts or None in texts:

@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from gendist.analysis.metrics_table import Run, Summary, choose, read_runs, rounded, summarise
-from gendist.analysis.report import paper
-from gendist.analysis.table_files import NONE, Cell, markdown_table, mean_and_spread, write_csv
+from gendist.analysis.metrics_table import MetricsRow, Summary, read_runs, rounded, select_runs, summarise
+from gendist.analysis.report import paper_results
+from gendist.analysis.table_files import MISSING, Cell, format_mean, markdown_table, write_csv
 from gendist.errors import GendistError
 from gendist.io import escape
 from gendist.io.files import write_text
@@ -52,7 +52,9 @@ def write_table1(
         GendistError: if there is no run to show, or runs of one cell differ in parameters.
     """
     runs = read_runs(metrics)
-    table: _Table = {s: {d: _entry(choose(runs, d, s, main, n), metrics) for d, n in counts.items()} for s in systems}
+    table: _Table = {
+        s: {d: _entry(select_runs(runs, d, s, main, n), metrics) for d, n in counts.items()} for s in systems
+    }
     table = {system: entries for system, entries in table.items() if any(entries.values())}
     datasets = [dataset for dataset in counts if any(entries[dataset] for entries in table.values())]
     if not table:
@@ -63,7 +65,7 @@ def write_table1(
     write_text(out_tex, _latex(table, datasets, caption))
 
 
-def _entry(runs: Sequence[Run], metrics: Path) -> _Entry | None:
+def _entry(runs: Sequence[MetricsRow], metrics: Path) -> _Entry | None:
     summary = summarise(runs)
     if summary is None:
         return None
@@ -75,20 +77,20 @@ def _entry(runs: Sequence[Run], metrics: Path) -> _Entry | None:
 
 
 def _in_paper(datasets: Sequence[str]) -> bool:
-    return any(dataset in paper.DATASETS for dataset in datasets)
+    return any(dataset in paper_results.DATASETS for dataset in datasets)
 
 
 def _paper_accuracy(system: str, dataset: str) -> float | None:
-    row = paper.TABLE1.get(system)
+    row = paper_results.TABLE1.get(system)
     return row.accuracy.get(dataset) if row else None
 
 
 def _paper_parameters(system: str) -> float | None:
-    row = paper.TABLE1.get(system)
+    row = paper_results.TABLE1.get(system)
     return row.parameters if row else None
 
 
-def _unlabelled(runs: Sequence[Run], datasets: Sequence[str]) -> dict[str, int]:
+def _unlabelled(runs: Sequence[MetricsRow], datasets: Sequence[str]) -> dict[str, int]:
     """Return the most unlabelled rows of any run, by dataset that has such runs."""
     found = {
         name: max((run["n_unlabelled"] or 0 for run in runs if run["dataset"] == name), default=0) for name in datasets
@@ -119,7 +121,7 @@ def _csv(table: _Table, datasets: Sequence[str]) -> tuple[list[str], list[list[C
     header = ["system"]
     for dataset in datasets:
         header += [f"{dataset} {what}" for what in ("accuracy", "sd", "runs", "parameters")]
-        header += [f"PAPER ({dataset})"] if dataset in paper.DATASETS else []
+        header += [f"PAPER ({dataset})"] if dataset in paper_results.DATASETS else []
     header += ["PAPER parameters (1000s)"] if _in_paper(datasets) else []
     rows: list[list[Cell]] = []
     for system, entries in table.items():
@@ -131,7 +133,7 @@ def _csv(table: _Table, datasets: Sequence[str]) -> tuple[list[str], list[list[C
             else:
                 accuracy = entry.accuracy
                 row += [rounded(accuracy.mean), rounded(accuracy.sd), accuracy.runs, entry.parameters]
-            row += [_paper_accuracy(system, dataset)] if dataset in paper.DATASETS else []
+            row += [_paper_accuracy(system, dataset)] if dataset in paper_results.DATASETS else []
         row += [_paper_parameters(system)] if _in_paper(datasets) else []
         rows.append(row)
     return header, rows
@@ -145,11 +147,11 @@ def _text_rows(table: _Table, datasets: Sequence[str]) -> list[list[str]]:
         for dataset in datasets:
             entry = entries[dataset]
             if entry is None:
-                row += [NONE, NONE, NONE]
+                row += [MISSING, MISSING, MISSING]
             else:
-                size = NONE if entry.parameters is None else f"{entry.parameters:,}"
-                row += [mean_and_spread(entry.accuracy.mean, entry.accuracy.sd), str(entry.accuracy.runs), size]
-            if dataset in paper.DATASETS:
+                size = MISSING if entry.parameters is None else f"{entry.parameters:,}"
+                row += [format_mean(entry.accuracy.mean, entry.accuracy.sd), str(entry.accuracy.runs), size]
+            if dataset in paper_results.DATASETS:
                 accuracy = _paper_accuracy(system, dataset)
                 row.append("" if accuracy is None else f"{accuracy:.1f}")
         if _in_paper(datasets):
@@ -163,7 +165,7 @@ def _markdown(table: _Table, datasets: Sequence[str], caption: str) -> str:
     header = ["System"]
     for dataset in datasets:
         header += [f"{dataset}, %", "runs", "parameters"]
-        header += [f"PAPER ({dataset})"] if dataset in paper.DATASETS else []
+        header += [f"PAPER ({dataset})"] if dataset in paper_results.DATASETS else []
     header += ["PAPER parameters (1000s)"] if _in_paper(datasets) else []
     rows = [[escape.markdown(cell) for cell in row] for row in _text_rows(table, datasets)]
     body = markdown_table([escape.markdown(name) for name in header], rows, right=range(1, len(header)))
@@ -173,7 +175,7 @@ def _markdown(table: _Table, datasets: Sequence[str], caption: str) -> str:
 def _latex(table: _Table, datasets: Sequence[str], caption: str) -> str:
     groups, names, rules, place = [""], ["System"], [], 2
     for dataset in datasets:
-        group = ["accuracy", "runs", "parameters", *(["PAPER"] if dataset in paper.DATASETS else [])]
+        group = ["accuracy", "runs", "parameters", *(["PAPER"] if dataset in paper_results.DATASETS else [])]
         groups.append(rf"\multicolumn{{{len(group)}}}{{c}}{{{escape.latex(dataset)}}}")
         rules.append(rf"\cmidrule(lr){{{place}-{place + len(group) - 1}}}")
         names += group

@@ -3,10 +3,10 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from gendist.analysis.metrics_table import Run, choose, read_runs, rounded, summarise
-from gendist.analysis.report import paper
-from gendist.analysis.report.paired import paired
-from gendist.analysis.table_files import Cell, markdown_table, mean_and_spread, seeds_phrase, write_csv
+from gendist.analysis.metrics_table import MetricsRow, read_runs, rounded, select_runs, summarise
+from gendist.analysis.report import paper_results
+from gendist.analysis.report.paired_test import paired_t_test
+from gendist.analysis.table_files import Cell, format_mean, format_seeds, markdown_table, write_csv
 from gendist.errors import GendistError
 from gendist.io import escape
 from gendist.io.files import write_text
@@ -51,20 +51,20 @@ def write_table2(
     runs = read_runs(metrics)
     rows = []
     for dataset, count in counts.items():
-        hard = choose(runs, dataset, f"{student}+hard", main, count)
-        distilled = choose(runs, dataset, f"{student}+gendist", main, count)
+        hard = select_runs(runs, dataset, f"{student}+hard", main, count)
+        distilled = select_runs(runs, dataset, f"{student}+gendist", main, count)
         if hard or distilled:
             rows.append(_row(dataset, student, count, hard, distilled))
     if not rows:
         raise GendistError(f"{metrics}: no run of {student}+hard or {student}+gendist on {', '.join(counts)}")
-    with_paper = any(row["dataset"] in paper.TABLE2 for row in rows)
+    with_paper = any(row["dataset"] in paper_results.TABLE2 for row in rows)
     header = HEADER + (PAPER_HEADER if with_paper else [])
     write_csv(out_csv, header, [[row.get(name) for name in header] for row in rows])
     write_text(out_md, _markdown(rows, student, with_paper))
 
 
 def _row(
-    dataset: str, student: str, count: int, hard_runs: Sequence[Run], distilled_runs: Sequence[Run]
+    dataset: str, student: str, count: int, hard_runs: Sequence[MetricsRow], distilled_runs: Sequence[MetricsRow]
 ) -> dict[str, Cell]:
     hard, distilled = summarise(hard_runs), summarise(distilled_runs)
     row: dict[str, Cell] = {"dataset": dataset, "student": student, "n_synthetic": count}
@@ -72,9 +72,9 @@ def _row(
         row[name] = rounded(summary.mean if summary else None)
         row[f"{name} standard error"] = rounded(summary.error if summary else None)
         row[f"{name} runs"] = summary.runs if summary else 0
-    row |= paired(hard_runs, distilled_runs).cells()
-    if dataset in paper.TABLE2:
-        row |= dict(zip(PAPER_HEADER, paper.TABLE2[dataset], strict=True))
+    row |= paired_t_test(hard_runs, distilled_runs).cells()
+    if dataset in paper_results.TABLE2:
+        row |= dict(zip(PAPER_HEADER, paper_results.TABLE2[dataset], strict=True))
     return row
 
 
@@ -94,10 +94,10 @@ def _markdown(rows: Sequence[Mapping[str, Cell]], student: str, with_paper: bool
             _runs(row),
         ]
         if with_paper:
-            known = row["dataset"] in paper.TABLE2
+            known = row["dataset"] in paper_results.TABLE2
             line += [_with_error(row, name) if known else "" for name in ("PAPER hard", "PAPER distilled")]
         cells.append(line)
-    seeds = seeds_phrase(int(row[name] or 0) for row in rows for name in ("hard runs", "distilled runs") if row[name])
+    seeds = format_seeds(int(row[name] or 0) for row in rows for name in ("hard runs", "distilled runs") if row[name])
     caption = (
         f"Two ways of labelling the generated rows for the student {student}: the teacher's most probable class"
         " with cross-entropy (hard labels), or its logits (distillation). Accuracy on the test rows in percent,"
@@ -119,6 +119,4 @@ def _runs(row: Mapping[str, Cell]) -> str:
 
 def _with_error(row: Mapping[str, Cell], name: str) -> str:
     mean, error = row[name], row[f"{name} standard error"]
-    return mean_and_spread(
-        mean if isinstance(mean, float) else None, error if isinstance(error, float) else None, digits=2
-    )
+    return format_mean(mean if isinstance(mean, float) else None, error if isinstance(error, float) else None, digits=2)

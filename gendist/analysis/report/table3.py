@@ -5,7 +5,7 @@ from pathlib import Path
 
 from scipy.special import softmax
 
-from gendist.analysis.generated_rows import Generated, draw, read_pool_logits
+from gendist.analysis.generated_rows import GeneratedPool, read_pool_logits, sample_rows
 from gendist.analysis.table_files import Cell, markdown_table, write_csv
 from gendist.errors import GendistError
 from gendist.io import escape
@@ -13,11 +13,11 @@ from gendist.io.files import write_text
 from gendist.stages.synthetic.readable import detokenize
 from gendist.stages.texts.tables import read_texts
 
-SHOWN = 500
+MAX_TEXT_LENGTH = 500
 """Characters of a text in Markdown; CSV has all of it."""
 
 
-def write_table3(datasets: Mapping[str, Generated], out_csv: Path, out_md: Path, k: int = 8, seed: int = 0) -> None:
+def write_table3(datasets: Mapping[str, GeneratedPool], out_csv: Path, out_md: Path, k: int = 8, seed: int = 0) -> None:
     """Write k random generated rows of each dataset.
 
     Args:
@@ -33,7 +33,7 @@ def write_table3(datasets: Mapping[str, Generated], out_csv: Path, out_md: Path,
     rows: list[list[Cell]] = []
     parts = []
     for dataset, generated in datasets.items():
-        drawn, with_text = draw(generated, k, seed)
+        drawn, with_text = sample_rows(generated, k, seed)
         names = read_texts(generated.train).label_names
         probabilities = softmax(read_pool_logits(generated.logits, [row for row, _ in drawn]), axis=1)  # (k, classes)
         if probabilities.shape[1] != len(names):
@@ -45,7 +45,7 @@ def write_table3(datasets: Mapping[str, Generated], out_csv: Path, out_md: Path,
             best = int(distribution.argmax())
             label, probability = names[best], float(distribution[best])
             rows.append([dataset, row, label, round(probability, 4), text])
-            short = escape.markdown(escape.shorten(detokenize(text), SHOWN))
+            short = escape.markdown(escape.shorten(detokenize(text), MAX_TEXT_LENGTH))
             cells.append([f"{row:,}", escape.markdown(label), f"{probability:.2f}", short])
         header = ["Row", "Teacher's label", "Probability", "Generated text"]
         title = f"{escape.markdown(dataset)}, {len(drawn)} of {with_text:,} rows"
@@ -55,6 +55,6 @@ def write_table3(datasets: Mapping[str, Generated], out_csv: Path, out_md: Path,
         f"**Table 3.** Generated texts, drawn at random (seed {seed}) from all generated rows that hold text,"
         " each with the class that the teacher finds most probable and its probability."
         " Texts are shown detokenised; the CSV and the Parquet files hold them as generated."
-        f" Texts over {SHOWN} characters are cut; a model wrote them, so nothing in them need be true."
+        f" Texts over {MAX_TEXT_LENGTH} characters are cut; a model wrote them, so nothing in them need be true."
     )
     write_text(out_md, "\n".join([caption + "\n", *parts]))

@@ -5,20 +5,20 @@ from pathlib import Path
 
 import numpy as np
 
-from gendist.analysis.generated_rows import Generated, draw
-from gendist.analysis.quality.overlap import similarities
+from gendist.analysis.generated_rows import GeneratedPool, sample_rows
+from gendist.analysis.quality.text_overlap import tfidf_similarities
 from gendist.analysis.table_files import Cell, markdown_table, write_csv
 from gendist.io import escape
 from gendist.io.files import write_text
 from gendist.stages.synthetic.readable import detokenize
 from gendist.stages.texts.tables import Texts, read_texts
 
-NEIGHBOURS = 3
-SHOWN = 400
+N_NEIGHBOURS = 3
+MAX_TEXT_LENGTH = 400
 """Characters of a text in Markdown; CSV has all of it."""
 
 
-def write_table4(datasets: Mapping[str, Generated], out_csv: Path, out_md: Path, k: int = 3, seed: int = 0) -> None:
+def write_table4(datasets: Mapping[str, GeneratedPool], out_csv: Path, out_md: Path, k: int = 3, seed: int = 0) -> None:
     """Write k random generated rows of each dataset with their three nearest training rows.
 
     Near is the cosine of TF-IDF vectors, fitted on the real training rows (paper, section 4.2).
@@ -37,8 +37,8 @@ def write_table4(datasets: Mapping[str, Generated], out_csv: Path, out_md: Path,
     parts = []
     for dataset, generated in datasets.items():
         real = read_texts(generated.train)
-        drawn, _ = draw(generated, k, seed)
-        near, similarity = _nearest(real.texts, [text for _, text in drawn], generated.train)
+        drawn, _ = sample_rows(generated, k, seed)
+        near, similarity = _nearest_rows(real.texts, [text for _, text in drawn], generated.train)
         for (row, text), places, values in zip(drawn, near, similarity, strict=True):
             for rank, (place, value) in enumerate(zip(places, values, strict=True), start=1):
                 label = real.label_names[real.labels[place]]
@@ -48,31 +48,31 @@ def write_table4(datasets: Mapping[str, Generated], out_csv: Path, out_md: Path,
     header = ["dataset", "row", "generated text", "rank", "similarity", "train id", "label", "training text"]
     write_csv(out_csv, header, rows)
     caption = (
-        f"**Table 4.** Generated texts, drawn at random (seed {seed}), and the {NEIGHBOURS} real training rows nearest"
+        f"**Table 4.** Generated texts, drawn at random (seed {seed}), and the {N_NEIGHBOURS} real training rows nearest"
         " to each: cosine similarity of TF-IDF vectors fitted on the training rows (1 = the same words)."
         " Generated texts are shown detokenised; the CSV and the Parquet files hold them as generated."
-        f" Texts over {SHOWN} characters are cut."
+        f" Texts over {MAX_TEXT_LENGTH} characters are cut."
     )
     write_text(out_md, "\n".join([caption + "\n", *parts]))
 
 
-def _nearest(real: Sequence[str], generated: Sequence[str], train: Path) -> tuple[np.ndarray, np.ndarray]:
+def _nearest_rows(real: Sequence[str], generated: Sequence[str], train: Path) -> tuple[np.ndarray, np.ndarray]:
     """Return places and similarities of the nearest real rows, both (generated, neighbours)."""
-    similarity = np.concatenate(list(similarities(real, generated, train)))
-    near = np.argsort(-similarity, axis=1, kind="stable")[:, :NEIGHBOURS]
+    similarity = np.concatenate(list(tfidf_similarities(real, generated, train)))
+    near = np.argsort(-similarity, axis=1, kind="stable")[:, :N_NEIGHBOURS]
     return near, np.take_along_axis(similarity, near, axis=1)
 
 
 def _markdown(real: Texts, drawn: Sequence[tuple[int, str]], near: np.ndarray, similarity: np.ndarray) -> str:
     header = ["", *(f"Row {row:,}" for row, _ in drawn)]
-    rows = [["Generated", *(escape.markdown(escape.shorten(detokenize(text), SHOWN)) for _, text in drawn)]]
+    rows = [["Generated", *(escape.markdown(escape.shorten(detokenize(text), MAX_TEXT_LENGTH)) for _, text in drawn)]]
     for rank in range(near.shape[1]):
         cells = [f"Nearest {rank + 1}"]
         for places, values in zip(near, similarity, strict=True):
             place = places[rank]
             label = escape.markdown(real.label_names[real.labels[place]])
             cells.append(
-                f"**{label}** ({values[rank]:.2f}) {escape.markdown(escape.shorten(real.texts[place], SHOWN))}"
+                f"**{label}** ({values[rank]:.2f}) {escape.markdown(escape.shorten(real.texts[place], MAX_TEXT_LENGTH))}"
             )
         rows.append(cells)
     return markdown_table(header, rows)

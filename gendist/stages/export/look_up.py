@@ -9,7 +9,7 @@ from gendist.stages.students.architectures.kim import Kim
 
 
 def look_up_weights(network: torch.nn.Module) -> bytes | None:
-    """Return the weights for ``gendist.predict.lookup``, as safetensors; None for networks that have no such form.
+    """Return the weights for ``gendist.predict.lookup_network`` as safetensors; None for networks without that form.
 
     They are rounded to 8 bits as those of the ONNX file are.
     """

@@ -10,8 +10,8 @@ from gendist.io.files import read_json, write_bytes, write_json
 from gendist.io.folders import model_folder
 from gendist.io.provenance import Provenance, hash_file
 from gendist.nn import devices
-from gendist.predict.model import DESCRIPTION, FLOAT32, FORMAT, INT8, LOOK_UP, TOKENIZER
-from gendist.predict.words import Encoder
+from gendist.predict.cached_tokenizer import CachedTokenizer
+from gendist.predict.exported_model import DESCRIPTION, FLOAT32, FORMAT, INT8, LOOKUP_WEIGHTS, TOKENIZER
 from gendist.stages.export.look_up import look_up_weights
 from gendist.stages.export.network import serialised, to_int8, to_onnx
 from gendist.stages.export.parity import parity
@@ -66,7 +66,7 @@ def export_student(
     model = to_onnx(network)
     contents = {FLOAT32: serialised(model), INT8: serialised(to_int8(model)), TOKENIZER: tokenizer}
     if (look_up := look_up_weights(network)) is not None:
-        contents[LOOK_UP] = look_up
+        contents[LOOKUP_WEIGHTS] = look_up
     inputs = {"choice": hash_file(choice), "test": hash_file(test)}
     inputs |= {name: hash_file(run / name) for name in ("model.safetensors", "student.json")}
     with model_folder(target, Provenance("export", inputs, described["student"], chosen["seed"])) as folder:
@@ -88,7 +88,7 @@ def export_student(
         write_json(folder / DESCRIPTION, description)
         tested = read_texts(test)
         # A prediction takes a text without any known piece for the empty one; so does what it is compared with.
-        longest, encoder = described["max_pieces"], Encoder(tokenizer.decode())
+        longest, encoder = described["max_pieces"], CachedTokenizer(tokenizer.decode())
         known = [encoder.knows(ids[:longest]) for ids in encoder.encode([text.strip() for text in tested.texts])]
         texts = [text if is_known else "" for text, is_known in zip(tested.texts, known, strict=True)]
         logits = student_logits(network, encode(subwords, texts, longest))

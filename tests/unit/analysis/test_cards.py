@@ -10,8 +10,8 @@ import yaml
 from study_fixtures import CLASSES, HOSTILE, TOKENISED, export, finish, study_in
 from typer.testing import CliRunner
 
-from gendist.analysis.cards.facts import collect_facts
-from gendist.analysis.cards.write import _fenced, write_cards
+from gendist.analysis.cards.card_facts import collect_facts
+from gendist.analysis.cards.write_cards import _fenced, write_cards
 from gendist.cli.app import app
 from gendist.config.study import Study
 from gendist.errors import GendistError

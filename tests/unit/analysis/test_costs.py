@@ -7,17 +7,17 @@ import pyarrow.parquet as pq
 import pytest
 from report_fixtures import MAIN, read_csv, run, write_metrics
 
-from gendist.analysis.costs import measure
-from gendist.analysis.costs.collect import collect_costs
+from gendist.analysis.costs import measure_costs as measure_module
+from gendist.analysis.costs.collect_costs import collect_costs
 from gendist.analysis.costs.load_baseline import load_baseline
 from gendist.analysis.costs.load_export import load_export
 from gendist.analysis.costs.load_student import load_student
 from gendist.analysis.costs.load_teacher import load_teacher
-from gendist.analysis.costs.measure import measure_costs
-from gendist.analysis.figure_style import panels, styled
-from gendist.analysis.report.costs import EXPORTED, SCHEMA, digits, is_exported, write_costs
-from gendist.analysis.report.labels import label_points
-from gendist.analysis.report.tradeoff import AXES, draw_tradeoff, tradeoff_plot
+from gendist.analysis.costs.measure_costs import measure_costs
+from gendist.analysis.figure_style import make_panels, style_context
+from gendist.analysis.report.costs_table import EXPORTED_RUNTIME, SCHEMA, is_exported_model, three_digits, write_costs
+from gendist.analysis.report.point_labels import label_points
+from gendist.analysis.report.tradeoff_figure import COST_AXES, draw_tradeoff, tradeoff_plot
 from gendist.config import study_from
 from gendist.config.plan import planned_runs, timed_runs
 from gendist.config.student import Student, Training
@@ -107,7 +107,7 @@ def burn(seconds: float) -> None:
 
 
 def test_size_latency_and_rate_are_what_they_say(test_texts, tmp_path, monkeypatch):
-    monkeypatch.setattr(measure, "SECONDS", 0.1)
+    monkeypatch.setattr(measure_module, "MEASURE_SECONDS", 0.1)
     (tmp_path / "a").write_bytes(b"x" * 300)
     (tmp_path / "b").write_bytes(b"x" * 45)
     sizes: list[int] = []
@@ -130,12 +130,14 @@ def test_size_latency_and_rate_are_what_they_say(test_texts, tmp_path, monkeypat
 
 
 def test_one_slow_round_does_not_show(test_texts, tmp_path, monkeypatch):
-    monkeypatch.setattr(measure, "SECONDS", 0.2)
+    monkeypatch.setattr(measure_module, "MEASURE_SECONDS", 0.2)
     calls = []
 
     def predict(texts):
         calls.append(1)
-        burn(0.02 if measure.WARM_UP < len(calls) <= measure.WARM_UP + 5 else 0.001)  # five texts of the first round
+        burn(
+            0.02 if measure_module.WARM_UP_TEXTS < len(calls) <= measure_module.WARM_UP_TEXTS + 5 else 0.001
+        )  # five texts of the first round
         return np.zeros(len(texts), int)
 
     measure_costs(Predictor(predict, [], "toy"), test_texts, tmp_path / "c", "d", "k", "n")
@@ -224,7 +226,7 @@ def test_the_table_for_people_is_readable_and_no_formula(collected):
 
 
 def test_numbers_have_three_digits():
-    assert [digits(x) for x in (0.01234, 0.5, 4.5678, 12.345, 123.4, 12345.6)] == [
+    assert [three_digits(x) for x in (0.01234, 0.5, 4.5678, 12.345, 123.4, 12345.6)] == [
         "0.012",
         "0.500",
         "4.57",
@@ -252,8 +254,8 @@ def test_names_lie_over_nothing():
     points = [
         (float(x), float(y)) for x, y in zip(10 ** random.normal(0, 0.2, 16), random.normal(60, 2, 16), strict=True)
     ]
-    with styled():
-        figure, (panel,) = panels(1, height=4.6)
+    with style_context():
+        figure, (panel,) = make_panels(1, height=4.6)
         panel.set_xscale("log")
         panel.set_xlim(0.05, 20)
         panel.set_ylim(40, 80)
@@ -293,14 +295,14 @@ def test_the_names_of_the_default_study_do_not_collide(column):
         {"system": name, "runtime": "torch", "size_bytes": v[0], "latency_p50_ms": v[1], "accuracy": v[2], "sd": v[3]}
         for name, v in DEFAULT.items()
     ]
-    deployed = {"runtime": f"{EXPORTED} (tables, int8)", "size_bytes": 1.9e6, "latency_p50_ms": 0.05}
+    deployed = {"runtime": f"{EXPORTED_RUNTIME} (tables, int8)", "size_bytes": 1.9e6, "latency_p50_ms": 0.05}
     rows.append({**rows[9], **deployed})
-    with styled(themed=True):
+    with style_context(themed=True):
         figure = tradeoff_plot(rows, column)
         (panel,) = figure.axes
         renderer = figure.canvas.get_renderer()
         boxes = {text.get_text(): text.get_window_extent(renderer) for text in panel.texts}
-        pixels = panel.transData.transform([(row[column] / AXES[column][0], row["accuracy"]) for row in rows])
+        pixels = panel.transData.transform([(row[column] / COST_AXES[column][0], row["accuracy"]) for row in rows])
     assert set(boxes) == {*DEFAULT, "kim+gendist, deployed"}
     names = list(boxes)
     assert not [(a, b) for i, a in enumerate(names) for b in names[:i] if boxes[a].overlaps(boxes[b])]
@@ -321,11 +323,11 @@ def test_the_exported_model_is_measured_as_it_is_used(exported, test_texts):
 def test_the_exported_model_has_a_row_beside_its_system_alone(collected):
     files = [
         measurement(collected, "students", "kim", 5_000_000),
-        measurement(collected, "export", "kim+gendist", 1_900_000, f"{EXPORTED} (tables, int8)"),
+        measurement(collected, "export", "kim+gendist", 1_900_000, f"{EXPORTED_RUNTIME} (tables, int8)"),
     ]
     collect_costs(files, collected / "metrics.parquet", SYSTEMS, {"toy": 8}, MAIN, collected / "costs.parquet")
     rows = pq.read_table(collected / "costs.parquet").to_pylist()
-    assert [(row["system"], row["size_bytes"], is_exported(row)) for row in rows] == [
+    assert [(row["system"], row["size_bytes"], is_exported_model(row)) for row in rows] == [
         ("kim", 5_000_000, False),
         ("kim+gendist", 5_000_000, False),
         ("kim+gendist", 1_900_000, True),

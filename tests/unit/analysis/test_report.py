@@ -5,11 +5,11 @@ import pytest
 from report_fixtures import MAIN, read_csv, run, write_metrics
 from scipy.stats import ttest_rel
 
-from gendist.analysis.generated_rows import Generated
+from gendist.analysis.generated_rows import GeneratedPool
 from gendist.analysis.metrics_table import Summary, summarise
-from gendist.analysis.report import paper
+from gendist.analysis.report import paper_results
 from gendist.analysis.report.figure2 import draw_figure2
-from gendist.analysis.report.sampling import draw_sampling
+from gendist.analysis.report.sampling_figure import draw_sampling
 from gendist.analysis.report.table1 import write_table1
 from gendist.analysis.report.table2 import write_table2
 from gendist.analysis.report.table3 import write_table3
@@ -92,9 +92,9 @@ def test_table1_without_runs_or_with_differing_sizes(metrics, tmp_path):
 
 
 def test_paper_numbers_stand_as_printed():
-    assert paper.TABLE1["res+gendist"] == (1091, {"ag_news": 89.8, "dbpedia": 96.0, "yahoo_answers": 65.0})
-    assert paper.TABLE1["fasttext"].parameters is None
-    assert paper.TABLE2["yahoo_answers"] == (62.9, 0.22, 64.2, 0.13)
+    assert paper_results.TABLE1["res+gendist"] == (1091, {"ag_news": 89.8, "dbpedia": 96.0, "yahoo_answers": 65.0})
+    assert paper_results.TABLE1["fasttext"].parameters is None
+    assert paper_results.TABLE2["yahoo_answers"] == (62.9, 0.22, 64.2, 0.13)
 
 
 def test_table2(metrics, tmp_path):
@@ -183,7 +183,7 @@ def generated(tmp_path):
         for files, data, name in ((shards, made, "made"), (logits, scored, "logits")):
             files.append(tmp_path / f"{name}-{shard:05d}.parquet")
             write_parquet(files[-1], pa.table(data), Provenance("synthetic"))
-    return Generated(train, shards, logits)
+    return GeneratedPool(train, shards, logits)
 
 
 def test_table3(generated, tmp_path):
@@ -206,16 +206,16 @@ def test_table3_draws_by_seed_and_respects_the_count(generated, tmp_path):
         drawn[seed] = tuple(row["row"] for row in read_csv(tmp_path / "t.csv"))
         assert len(drawn[seed]) == 2
     assert len(set(drawn.values())) > 1
-    first = Generated(generated.train, generated.shards, generated.logits, rows=2)
+    first = GeneratedPool(generated.train, generated.shards, generated.logits, rows=2)
     write_table3({"toy": first}, tmp_path / "t.csv", tmp_path / "t.md")
     assert [row["row"] for row in read_csv(tmp_path / "t.csv")] == ["0", "1"]
 
 
 def test_table3_says_what_is_missing(generated, tmp_path):
-    unscored = Generated(generated.train, generated.shards, generated.logits[:1])
+    unscored = GeneratedPool(generated.train, generated.shards, generated.logits[:1])
     with pytest.raises(GendistError, match="generated row 3 has no logits"):
         write_table3({"toy": unscored}, tmp_path / "t.csv", tmp_path / "t.md")
-    nothing = Generated(generated.train, generated.shards, generated.logits, rows=0)
+    nothing = GeneratedPool(generated.train, generated.shards, generated.logits, rows=0)
     with pytest.raises(GendistError, match="no generated row holds text"):
         write_table3({"toy": nothing}, tmp_path / "t.csv", tmp_path / "t.md")
 

@@ -10,7 +10,7 @@ import yaml
 from pydantic import ValidationError
 from report_fixtures import run, write_metrics
 
-from gendist.analysis.tracking import TAG, track_runs
+from gendist.analysis.mlflow_tracking import TAG, track_runs
 from gendist.config import study_from
 from gendist.config.run_config import write_run_config
 from gendist.config.tracking import Tracking

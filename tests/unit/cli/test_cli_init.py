@@ -18,10 +18,10 @@ from typer.testing import CliRunner, Result
 
 from gendist.cli import init as init_module
 from gendist.cli.app import app
-from gendist.cli.own_data.guess import columns_of, guess_label, guess_text
-from gendist.cli.own_data.rows import Rows
-from gendist.cli.own_data.size import choose_size
-from gendist.cli.own_data.split import split_rows
+from gendist.cli.own_data.column_guess import guess_label, guess_text, make_columns
+from gendist.cli.own_data.study_size import choose_study_size
+from gendist.cli.own_data.text_rows import TextRows
+from gendist.cli.own_data.train_test_split import train_test_split
 from gendist.config import load_study
 from gendist.errors import GendistError
 from gendist.io.encodings import guess_encoding
@@ -172,29 +172,29 @@ def test_test_rows_that_the_study_would_refuse_are_left_out(folder: Path):
 # --- the split ---
 
 
-def rows_of(pairs: list[tuple[str, str]]) -> Rows:
+def rows_of(pairs: list[tuple[str, str]]) -> TextRows:
     numbers = list(range(2, 2 + len(pairs)))
-    return Rows("a.csv", "line", numbers, [[text] for text, _ in pairs], [label for _, label in pairs])
+    return TextRows("a.csv", "line", numbers, [[text] for text, _ in pairs], [label for _, label in pairs])
 
 
 def test_the_split_is_by_class_and_the_same_every_time():
     rows = rows_of(table({"a": 1000, "b": 100, "c": 20, "d": 4, "e": 2}))
-    train, test = split_rows(rows)
+    train, test = train_test_split(rows)
     assert sorted([*train, *test]) == list(range(len(rows)))
     assert rows.take(test).counts == {"a": 200, "b": 20, "c": 6, "d": 1}
-    assert split_rows(rows) == (train, test)
+    assert train_test_split(rows) == (train, test)
 
 
 def test_many_rows_give_no_more_test_rows_than_needed():
     rows = rows_of([(f"text {i}", "ab"[i % 2]) for i in range(60_000)])
-    assert len(split_rows(rows)[1]) == 5000
+    assert len(train_test_split(rows)[1]) == 5000
 
 
 @settings(max_examples=60, deadline=None)
 @given(pairs=st.lists(st.tuples(st.sampled_from(["x y", "X  y", "z", "\uff3a ", *"uvwqr"]), st.sampled_from("ab"))))
 def test_no_text_stands_on_both_sides_and_every_class_keeps_training_rows(pairs: list[tuple[str, str]]):
     rows = rows_of(pairs)
-    train, test = split_rows(rows)
+    train, test = train_test_split(rows)
     sides = [{normalised(rows.texts[i]) for i in side} for side in (train, test)]
     assert not sides[0] & sides[1]
     left = rows.take(train).counts
@@ -327,7 +327,7 @@ def test_a_column_that_stands_twice_is_not_guessed_about(folder: Path):
 
 
 def guessed(**columns: list[Any]) -> tuple[str | None, str | None]:
-    wrapped = columns_of(columns)
+    wrapped = make_columns(columns)
     text, label = guess_text(wrapped), guess_label(wrapped)
     return (text.columns[0].name if text.clear else None), (label.columns[0].name if label.clear else None)
 
@@ -463,7 +463,7 @@ def test_every_line_of_the_config_is_explained_and_numbered_classes_may_be_named
     ],
 )
 def test_sizes_follow_from_the_rows(counts: dict[str, int], per_class: int | None, synthetic: int):
-    size = choose_size(counts)
+    size = choose_study_size(counts)
     assert (size.train_per_class, size.synthetic) == (per_class, synthetic)
 
 

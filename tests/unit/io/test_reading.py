@@ -15,8 +15,8 @@ from gendist.config.dataset import LATER, Dataset
 from gendist.errors import GendistError
 from gendist.io.delimited import Reading, open_sheet
 from gendist.io.encodings import text_file
-from gendist.predict.read import Source
-from gendist.predict.run import predict_file
+from gendist.predict.predict_file import predict_file
+from gendist.predict.text_reader import TextSource
 from gendist.stages.texts.labelled import read_labelled
 from gendist.stages.texts.sources import read_file
 
@@ -49,7 +49,7 @@ def predicted(path: Path | str, trained_on: tuple[str, ...] = ("text",), **optio
     """The texts that `gendist predict` labels."""
     echo = Echo()
     reading = {key: options.pop(key) for key in ("encoding", "delimiter", "quoting", "header") if key in options}
-    source = Source(
+    source = TextSource(
         str(path), options.pop("columns", None), trained_on, reading=Reading(**{"header": None, **reading}), **options
     )
     predict_file(echo, source, str(Path(path).parent / "out.csv"), False, 3)  # type: ignore[arg-type]

@@ -279,15 +279,15 @@ def test_a_row_below_the_threshold_has_a_probability_and_no_label(exported: Path
 def test_a_long_file_shows_how_far_it_is(
     exported: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ):
-    from gendist.predict import run
-    from gendist.predict.read import Source
+    from gendist.predict import predict_file
+    from gendist.predict.text_reader import TextSource
 
     source = write(tmp_path / "in.txt", [{"text": text} for text in TEXTS])
     classifier = TextClassifier.load(exported)
-    run.predict_file(classifier, Source(str(source), None, ["text"]), str(tmp_path / "a.csv"), False, 20)
+    predict_file.predict_file(classifier, TextSource(str(source), None, ["text"]), str(tmp_path / "a.csv"), False, 20)
     assert capsys.readouterr().err == ""
-    monkeypatch.setattr(run, "ELSEWHERE", 0)
-    run.predict_file(classifier, Source(str(source), None, ["text"]), str(tmp_path / "a.csv"), False, 20)
+    monkeypatch.setattr(predict_file, "LOG_INTERVAL", 0)
+    predict_file.predict_file(classifier, TextSource(str(source), None, ["text"]), str(tmp_path / "a.csv"), False, 20)
     lines = capsys.readouterr().err.splitlines()
     assert [line.partition(" rows, ")[0] for line in lines] == ["20", "40", "60"]
 

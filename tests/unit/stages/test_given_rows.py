@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 from quality_fixtures import LABELS, MADE, ROWS, write_pool
 
-from gendist.analysis.quality.assess import PoolNames, assess_pool
+from gendist.analysis.quality.assess_pool import PoolNames, assess_pool
 from gendist.config import study_from
 from gendist.config.generator import Generator
 from gendist.config.named_files import given_rows

@@ -1,0 +1,173 @@
+"""What each step brings: from scratch, distilled, generation-distilled, against the teacher."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from gendist.analysis.metrics_table import MetricsRow, Summary, read_runs, rounded, select_runs, summarise
+from gendist.analysis.report.paired_test import PairedTest, paired_t_test
+from gendist.analysis.table_files import MISSING, Cell, format_mean, format_seeds, markdown_table, write_csv
+from gendist.errors import GendistError
+from gendist.io import escape
+from gendist.io.files import write_text
+from gendist.naming import TEACHER, WITH_UNLABELLED, system_name
+
+REGIMES = ("scratch", "dist", "gendist")
+GAINS = (("scratch", "dist"), ("dist", "gendist"))
+"""Pairs of regimes that are compared, the weaker expected first."""
+UNLABELLED_REGIMES = WITH_UNLABELLED
+UNLABELLED_GAINS = (("dist", "unlabelled"), ("gendist", "gendist-unlabelled"), ("unlabelled", "gendist-unlabelled"))
+"""The same, in further columns, where a study has runs with unlabelled rows."""
+MAIN_VARIANT = "main"
+"""Name of the lines that differ in nothing from the study's first entries."""
+
+
+@dataclass(frozen=True)
+class _GainsRow:
+    """One student on one dataset under one variant."""
+
+    dataset: str
+    student: str
+    variant: str
+    count: int
+    accuracy: Mapping[str, Summary | None]
+    """By the teacher and the regimes."""
+    gains: Mapping[tuple[str, str], PairedTest]
+    """By ``GAINS`` and ``UNLABELLED_GAINS``."""
+
+    @property
+    def share(self) -> float | None:
+        """Accuracy of gendist in percent of the teacher's."""
+        student, teacher = self.accuracy["gendist"], self.accuracy[TEACHER]
+        return student.mean / teacher.mean * 100 if student and teacher and teacher.mean > 0 else None
+
+
+def write_gains(
+    metrics: Path,
+    students: Sequence[str],
+    counts: Mapping[str, int],
+    main: Mapping[str, str],
+    variants: Mapping[str, Sequence[str]],
+    out_csv: Path,
+    out_md: Path,
+) -> None:
+    """Write the accuracies of each student's regimes in percent, and the differences between them.
+
+    A line of a variant stands where it has gendist runs; its other systems are those of the same
+    teacher and training, and empty where the study has none. So is everything else that is missing.
+
+    Args:
+        metrics: the tidy table.
+        students: students in order.
+        counts: datasets in order, each with the synthetic rows of gendist.
+        main: names of the main teacher, generator, sampling and training.
+        variants: the other names of each of these kinds.
+        out_csv: all numbers.
+        out_md: the table in Markdown.
+
+    Raises:
+        GendistError: if no student has any run.
+    """
+    runs = read_runs(metrics)
+    named = {MAIN_VARIANT: main} | {
+        f"{kind} {name}": {**main, kind: name} for kind in variants for name in variants[kind]
+    }
+    lines = []
+    for dataset, count in counts.items():
+        for student in students:
+            for variant, names in named.items():
+                line = _gains_row(runs, dataset, student, variant, names, count)
+                needed = (*REGIMES, *UNLABELLED_REGIMES) if variant == MAIN_VARIANT else ("gendist",)
+                if any(line.accuracy[regime] for regime in needed):
+                    lines.append(line)
+    if not lines:
+        raise GendistError(f"{metrics}: no run of {', '.join(students)} on {', '.join(counts)}")
+    further = any(line.accuracy[regime] for line in lines for regime in UNLABELLED_REGIMES)
+    rows = [_cells(line) | (_unlabelled_cells(line) if further else {}) for line in lines]
+    write_csv(out_csv, list(rows[0]), [list(row.values()) for row in rows])
+    write_text(out_md, _markdown(lines, further))
+
+
+def _gains_row(
+    runs: Sequence[MetricsRow], dataset: str, student: str, variant: str, names: Mapping[str, str], count: int
+) -> _GainsRow:
+    regimes = (*REGIMES, *UNLABELLED_REGIMES)
+    chosen = {regime: select_runs(runs, dataset, system_name(student, regime), names, count) for regime in regimes}
+    gains = {
+        (first, second): paired_t_test(chosen[first], chosen[second]) for first, second in (*GAINS, *UNLABELLED_GAINS)
+    }
+    chosen[TEACHER] = select_runs(runs, dataset, TEACHER, names)
+    accuracy = {system: summarise(of_system) for system, of_system in chosen.items()}
+    return _GainsRow(dataset, student, variant, count, accuracy, gains)
+
+
+def _cells(line: _GainsRow) -> dict[str, Cell]:
+    row: dict[str, Cell] = {
+        "dataset": line.dataset,
+        "student": line.student,
+        "variant": line.variant,
+        "n_synthetic": line.count,
+    }
+    row |= _scores(line, (TEACHER, *REGIMES)) | _differences(line, GAINS)
+    return row | {"gendist share of teacher": rounded(line.share)}
+
+
+def _unlabelled_cells(line: _GainsRow) -> dict[str, Cell]:
+    return _scores(line, UNLABELLED_REGIMES) | _differences(line, UNLABELLED_GAINS)
+
+
+def _scores(line: _GainsRow, systems: Sequence[str]) -> dict[str, Cell]:
+    row: dict[str, Cell] = {}
+    for system in systems:
+        summary = line.accuracy[system]
+        row[system] = rounded(summary.mean if summary else None)
+        row[f"{system} sd"] = rounded(summary.sd if summary else None)
+        row[f"{system} runs"] = summary.runs if summary else 0
+    return row
+
+
+def _differences(line: _GainsRow, pairs: Sequence[tuple[str, str]]) -> dict[str, Cell]:
+    row: dict[str, Cell] = {}
+    for first, second in pairs:
+        row |= line.gains[first, second].cells(f"{second} - {first} ")
+    return row
+
+
+def _markdown(lines: Sequence[_GainsRow], further: bool) -> str:
+    systems = (TEACHER, *REGIMES, *(UNLABELLED_REGIMES if further else ()))
+    pairs = (*GAINS, *(UNLABELLED_GAINS if further else ()))
+    header = ["Dataset", "Student", "Variant", "synthetic rows", *(f"{system}, %" for system in systems)]
+    header += [f"{second} - {first}" for first, second in pairs] + ["gendist / teacher, %"]
+    cells = []
+    for line in lines:
+        summaries = [line.accuracy[system] for system in systems]
+        cells.append(
+            [
+                *(escape.markdown(name) for name in (line.dataset, line.student, line.variant)),
+                f"{line.count:,}",
+                *(format_mean(s.mean, s.sd) if s else MISSING for s in summaries),
+                *(_format_gain(line.gains[pair]) for pair in pairs),
+                MISSING if line.share is None else f"{line.share:.1f}",
+            ]
+        )
+    seeds = format_seeds(s.runs for line in lines for regime in systems[1:] if (s := line.accuracy[regime]))
+    caption = (
+        "What distillation (dist) brings a student over training from scratch, and generated rows (gendist) over"
+        f" distillation. Accuracy on the test rows in percent, mean ± standard deviation over {seeds} (single runs"
+        " have no ±); differences in points, with a two-sided paired t-test over the n seeds that both have, not"
+        " corrected for the number of tests; last, gendist in percent of the teacher's accuracy."
+    )
+    if further:
+        caption += " Unlabelled: with real rows without labels; gendist-unlabelled: with these and generated rows."
+    if any(line.variant != MAIN_VARIANT for line in lines):
+        caption += (
+            " Variant names what differs from the main teacher, generator and training; scratch, dist and teacher"
+            " of such a line are of the same teacher and training, where the study has them."
+        )
+    return f"**Gains.** {escape.markdown(caption)}\n\n{markdown_table(header, cells, right=range(3, len(header)))}"
+
+
+def _format_gain(gain: PairedTest) -> str:
+    if gain.difference is None:
+        return MISSING
+    return f"{gain.difference:+.1f}" + ("" if gain.p is None else f" (p = {gain.p:.2g}, n = {gain.pairs})")

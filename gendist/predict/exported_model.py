@@ -1,0 +1,134 @@
+"""The folder of an exported student, read and checked."""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from gendist.errors import GendistError
+from gendist.io.regular_files import require_regular
+
+FLOAT32, INT8, TOKENIZER, DESCRIPTION = "model.onnx", "model.int8.onnx", "tokenizer.json", "gendist-model.json"
+LOOKUP_WEIGHTS = "look-up.safetensors"
+FORMAT = 1
+"""Number of the layout that is described here; a folder with a higher one needs a newer gendist."""
+
+
+MAX_DESCRIPTION_BYTES, MAX_FILE_BYTES = 10_000_000, 1_000_000_000
+"""Bytes of the description, and of the other files: a network of a million parameters has 4.5 million."""
+
+
+@dataclass(frozen=True)
+class ExportedModel:
+    """An exported student: files of the folder, and what ``gendist-model.json`` says of them."""
+
+    network: bytes
+    """ONNX: (ids, mask), both (rows, pieces) int64, to logits (rows, classes) float32; empty where ``look_up`` is
+    taken in its place."""
+    look_up: bytes | None
+    """Weights for ``gendist.predict.lookup_network``."""
+    tokenizer: str
+    """JSON of the ``tokenizers`` library."""
+    labels: list[str]
+    """Class names in the order of the logits."""
+    temperature: float
+    """What logits are divided by, so that their softmax is calibrated."""
+    max_pieces: int
+    """Longer texts are cut."""
+    text_columns: list[str]
+    """Columns that the training texts were made of ..."""
+    separator: str
+    """... and what stood between them."""
+
+
+def load_exported_model(folder: Path, int8: bool, tables: bool = False) -> ExportedModel:
+    """Read an exported student.
+
+    Args:
+        folder: the export.
+        int8: read 8-bit weights, else float32 ones.
+        tables: of 8-bit weights, read those for tables, where the student has such.
+
+    Raises:
+        GendistError: if a file is missing, damaged or not of this export.
+    """
+    folder = Path(folder)
+    description = _read_description(folder)
+    try:
+        hashes = {str(name): str(value) for name, value in description["files"].items()}
+        fast = tables and int8 and LOOKUP_WEIGHTS in hashes
+        look_up = _read_verified(folder / LOOKUP_WEIGHTS, hashes) if fast else None
+        network = b"" if fast else _read_verified(folder / (INT8 if int8 else FLOAT32), hashes)
+        tokenizer = _read_verified_text(folder / TOKENIZER, hashes)
+        model = ExportedModel(
+            network=network,
+            look_up=look_up,
+            tokenizer=tokenizer,
+            labels=_string_list(description["labels"]),
+            temperature=float(description["temperature"]),
+            max_pieces=int(description["max_pieces"]),
+            text_columns=_string_list(description["text"]["columns"]),
+            separator=str(description["text"]["separator"]),
+        )
+        _validate(model)
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
+        reason = f"{type(error).__name__}: {error}"
+        raise GendistError(f"{folder / DESCRIPTION}: damaged ({reason}); export the model again") from None
+    return model
+
+
+def _read_verified_text(file: Path, hashes: dict[str, str]) -> str:
+    try:
+        return _read_verified(file, hashes).decode()
+    except UnicodeDecodeError as error:
+        raise GendistError(
+            f"{file}: cannot be read (not UTF-8 at byte {error.start}); export the model again"
+        ) from None
+
+
+def _string_list(value: Any) -> list[str]:
+    if not isinstance(value, list) or not all(isinstance(name, str) for name in value):
+        raise TypeError("expected a list of names")
+    return value
+
+
+def _validate(model: ExportedModel) -> None:
+    """Refuse values that no export writes; the folder may be anybody's."""
+    if not model.labels or len(set(model.labels)) < len(model.labels):
+        raise ValueError("labels are none, or one stands twice")
+    if not 0 < model.temperature < float("inf"):
+        raise ValueError(f"temperature is {model.temperature}")
+    if not 1 <= model.max_pieces <= 1_000_000:
+        raise ValueError(f"max_pieces is {model.max_pieces}")
+
+
+def _read_description(folder: Path) -> dict[str, Any]:
+    file = folder / DESCRIPTION
+    try:
+        if not file.exists():
+            raise GendistError(f"{folder}: no exported model (no {DESCRIPTION} there); gendist export makes one")
+        found = json.loads(_read_limited(file, MAX_DESCRIPTION_BYTES))
+    except (OSError, ValueError, RecursionError) as error:
+        raise GendistError(f"{file}: cannot be read ({str(error).splitlines()[0]})") from None
+    if not isinstance(found, dict) or not isinstance(found.get("format"), int):
+        raise GendistError(f"{file}: damaged (no 'format'); export the model again")
+    if found["format"] > FORMAT:
+        raise GendistError(f"{file}: format {found['format']}; this gendist reads up to {FORMAT}, install a newer one")
+    return found
+
+
+def _read_limited(file: Path, most: int) -> bytes:
+    if require_regular(file) > most:
+        raise GendistError(f"{file}: larger than {most:,} bytes, which no exported model is")
+    return file.read_bytes()
+
+
+def _read_verified(file: Path, hashes: dict[str, str]) -> bytes:
+    try:
+        content = _read_limited(file, MAX_FILE_BYTES)
+    except OSError as error:
+        raise GendistError(f"{file}: cannot be read ({error.strerror})") from None
+    if hashlib.sha256(content).hexdigest() != hashes[file.name]:
+        raise GendistError(f"{file}: damaged, or from another export (its hash is not that in {DESCRIPTION})")
+    return content
