@@ -22,7 +22,7 @@ def predict(
         typer.Option("--text", help="Text column; repeat it to join several. By default those of the training texts."),
     ] = None,
     int8: Annotated[bool, typer.Option("--int8/--float32", help="Which of the two model files.")] = True,
-    every_class: Annotated[bool, typer.Option("--all", help="Write every class's probability.")] = False,
+    all_classes: Annotated[bool, typer.Option("--all", help="Write every class's probability.")] = False,
     texts: Annotated[
         bool, typer.Option("--texts", help="Write the texts too, in the first text column of the training texts.")
     ] = False,
@@ -63,9 +63,16 @@ def predict(
     from gendist.predict.predict_file import predict_file
     from gendist.predict.text_reader import TextSource
 
-    classifier = TextClassifier.load(model, int8, threads)
+    classifier = TextClassifier.load(model, int8=int8, threads=threads)
     reading = Reading(encoding, parse_delimiter(delimiter), quoting.value, header)
     kept = None if keep == ["all"] else keep or []
-    trained_on, separator = classifier.text_columns, classifier.separator
-    source = TextSource(file, text or None, trained_on, separator, reading, file_format, kept)
-    predict_file(classifier, source, out, every_class, batch, threshold=threshold, texts=texts)
+    source = TextSource(
+        file,
+        text or None,
+        training_columns=classifier.text_columns,
+        separator=classifier.separator,
+        reading=reading,
+        format=file_format,
+        keep=kept,
+    )
+    predict_file(classifier, source, out, all_classes=all_classes, chunk=batch, threshold=threshold, texts=texts)

@@ -1,4 +1,4 @@
-"""The folder of an exported student, read and checked."""
+"""Load and verify the folder of an exported student."""
 
 import hashlib
 import json
@@ -12,58 +12,56 @@ from gendist.io.regular_files import require_regular
 FLOAT32, INT8, TOKENIZER, DESCRIPTION = "model.onnx", "model.int8.onnx", "tokenizer.json", "gendist-model.json"
 LOOKUP_WEIGHTS = "look-up.safetensors"
 FORMAT = 1
-"""Number of the layout that is described here; a folder with a higher one needs a newer gendist."""
-
-
+"""Format version of the folder; a higher one needs a newer gendist."""
 MAX_DESCRIPTION_BYTES, MAX_FILE_BYTES = 10_000_000, 1_000_000_000
-"""Bytes of the description, and of the other files: a network of a million parameters has 4.5 million."""
+"""Limits for untrusted folders. A network of a million parameters has 4.5 million bytes."""
 
 
 @dataclass(frozen=True)
 class ExportedModel:
-    """An exported student: files of the folder, and what ``gendist-model.json`` says of them."""
+    """An exported student: its files and the fields of ``gendist-model.json``."""
 
     network: bytes
-    """ONNX: (ids, mask), both (rows, pieces) int64, to logits (rows, classes) float32; empty where ``look_up`` is
-    taken in its place."""
-    look_up: bytes | None
-    """Weights for ``gendist.predict.lookup_network``."""
+    """ONNX model: (ids, mask), both (rows, pieces) int64, to logits (rows, classes) float32; empty if
+    ``lookup_weights`` is used."""
+    lookup_weights: bytes | None
+    """Safetensors for ``LookupNetwork``, or None."""
     tokenizer: str
     """JSON of the ``tokenizers`` library."""
     labels: list[str]
     """Class names in the order of the logits."""
     temperature: float
-    """What logits are divided by, so that their softmax is calibrated."""
+    """Calibration temperature: logits are divided by it before the softmax."""
     max_pieces: int
-    """Longer texts are cut."""
+    """Maximum number of pieces; longer texts are truncated."""
     text_columns: list[str]
-    """Columns that the training texts were made of ..."""
+    """Text columns of the training data."""
     separator: str
-    """... and what stood between them."""
+    """Separator between joined text columns."""
 
 
-def load_exported_model(folder: Path, int8: bool, tables: bool = False) -> ExportedModel:
-    """Read an exported student.
+def load_exported_model(folder: Path, int8: bool, use_lookup: bool = False) -> ExportedModel:
+    """Load an exported student.
 
     Args:
         folder: the export.
-        int8: read 8-bit weights, else float32 ones.
-        tables: of 8-bit weights, read those for tables, where the student has such.
+        int8: read int8 weights, else float32.
+        use_lookup: with ``int8``, read the lookup weights in place of the ONNX model if the folder has them.
 
     Raises:
-        GendistError: if a file is missing, damaged or not of this export.
+        GendistError: if a file is missing, damaged or of another export.
     """
     folder = Path(folder)
     description = _read_description(folder)
     try:
         hashes = {str(name): str(value) for name, value in description["files"].items()}
-        fast = tables and int8 and LOOKUP_WEIGHTS in hashes
-        look_up = _read_verified(folder / LOOKUP_WEIGHTS, hashes) if fast else None
-        network = b"" if fast else _read_verified(folder / (INT8 if int8 else FLOAT32), hashes)
+        has_lookup = use_lookup and int8 and LOOKUP_WEIGHTS in hashes
+        lookup_weights = _read_verified(folder / LOOKUP_WEIGHTS, hashes) if has_lookup else None
+        network = b"" if has_lookup else _read_verified(folder / (INT8 if int8 else FLOAT32), hashes)
         tokenizer = _read_verified_text(folder / TOKENIZER, hashes)
         model = ExportedModel(
             network=network,
-            look_up=look_up,
+            lookup_weights=lookup_weights,
             tokenizer=tokenizer,
             labels=_string_list(description["labels"]),
             temperature=float(description["temperature"]),
@@ -94,9 +92,9 @@ def _string_list(value: Any) -> list[str]:
 
 
 def _validate(model: ExportedModel) -> None:
-    """Refuse values that no export writes; the folder may be anybody's."""
+    """Validate the fields of an untrusted folder."""
     if not model.labels or len(set(model.labels)) < len(model.labels):
-        raise ValueError("labels are none, or one stands twice")
+        raise ValueError("labels are empty or not unique")
     if not 0 < model.temperature < float("inf"):
         raise ValueError(f"temperature is {model.temperature}")
     if not 1 <= model.max_pieces <= 1_000_000:
@@ -107,20 +105,22 @@ def _read_description(folder: Path) -> dict[str, Any]:
     file = folder / DESCRIPTION
     try:
         if not file.exists():
-            raise GendistError(f"{folder}: no exported model (no {DESCRIPTION} there); gendist export makes one")
+            raise GendistError(f"{folder}: no exported model ({DESCRIPTION} is missing); gendist export writes one")
         found = json.loads(_read_limited(file, MAX_DESCRIPTION_BYTES))
     except (OSError, ValueError, RecursionError) as error:
         raise GendistError(f"{file}: cannot be read ({str(error).splitlines()[0]})") from None
     if not isinstance(found, dict) or not isinstance(found.get("format"), int):
         raise GendistError(f"{file}: damaged (no 'format'); export the model again")
     if found["format"] > FORMAT:
-        raise GendistError(f"{file}: format {found['format']}; this gendist reads up to {FORMAT}, install a newer one")
+        raise GendistError(
+            f"{file}: format {found['format']} is not supported; this gendist reads up to {FORMAT}, install a newer one"
+        )
     return found
 
 
-def _read_limited(file: Path, most: int) -> bytes:
-    if require_regular(file) > most:
-        raise GendistError(f"{file}: larger than {most:,} bytes, which no exported model is")
+def _read_limited(file: Path, max_bytes: int) -> bytes:
+    if require_regular(file) > max_bytes:
+        raise GendistError(f"{file}: larger than {max_bytes:,} bytes, the limit for exported models")
     return file.read_bytes()
 
 
@@ -130,5 +130,5 @@ def _read_verified(file: Path, hashes: dict[str, str]) -> bytes:
     except OSError as error:
         raise GendistError(f"{file}: cannot be read ({error.strerror})") from None
     if hashlib.sha256(content).hexdigest() != hashes[file.name]:
-        raise GendistError(f"{file}: damaged, or from another export (its hash is not that in {DESCRIPTION})")
+        raise GendistError(f"{file}: damaged, or from another export (its SHA-256 differs from {DESCRIPTION})")
     return content

@@ -1,8 +1,7 @@
-"""Kim's network without multiplications: convolutions over looked up vectors are sums of looked up numbers.
+"""Kim's network (Kim 2014) as table lookups: embedding and convolution are multiplied out when a model is loaded.
 
-A filter of width w over pieces i, i + 1, ... is a sum of w numbers, one for each piece and its place in the window.
-With frozen weights all of them (vocabulary x places x filters) fit into a table, made when a model is loaded; a text
-then takes look-ups, additions and a maximum (Kim 2014 for the network).
+A filter of width w at piece i is a sum of w numbers, one per piece and position in the window. With frozen weights,
+all of them fit into one table (vocabulary, positions, filters). Inference takes lookups, additions and a maximum.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,142 +15,143 @@ from gendist.predict.exported_model import LOOKUP_WEIGHTS
 from gendist.predict.numba_lookup import FILTER_WIDTHS, MIN_SUM, MaxPool, compile_max_pool
 
 WINDOWS_PER_BATCH = 512
-"""Windows of texts that are summed at once, unless one text has more: their sums stay in a core's own cache."""
+"""Windows per batch, unless one text has more: their sums fit in a core's cache."""
 MAX_BLAS_PRODUCTS = 2**17
-"""Multiplications that BLAS gets at once: for more it takes all cores, and keeps them busy for a while afterwards."""
+"""Multiplications per BLAS call: for more, BLAS starts threads on all cores, which then spin."""
 INT16_LIMIT = 32_000
-"""What the largest possible sum is scaled to, so that no sum of 16-bit numbers overflows."""
+"""Scale of the largest possible sum, so that no int16 sum overflows."""
 
 
 class LookupNetwork:
-    """The table of one network."""
+    """Kim's network with its embedding and filters in one int16 table."""
 
     def __init__(self, weights: Mapping[str, np.ndarray], compiled: bool = False) -> None:
-        """Multiply the weights out.
+        """Build the table from the weights.
 
         Args:
-            weights: ``embedding`` (vocabulary, width) and ``filters.W`` (filters, width, W) for each W, 8-bit
-                with their scales by row (``embedding.scale``, ``filters.W.scale``); ``filters.W.bias``;
+            weights: ``embedding`` (vocabulary, width) and ``filters.W`` (filters, width, W) for each W, int8
+                with one scale per row (``embedding.scale``, ``filters.W.scale``); ``filters.W.bias``;
                 ``classifier`` (classes, features) and ``classifier.bias``.
-            compiled: add up with Numba.
+            compiled: pool with Numba.
 
         Raises:
-            GendistError: if Numba is asked for and not installed, or cannot be used for such windows.
+            GendistError: if ``compiled`` and Numba is missing, or the filter widths are not supported.
         """
         embedding = weights["embedding"] * weights["embedding.scale"][:, None]
-        self._nothing = len(embedding)
-        """Number of a piece that follows every text and adds nothing to its windows."""
+        self._padding_id = len(embedding)
+        """Id of the padding after every text, with zeros in the table."""
         embedding = np.concatenate([embedding, np.zeros_like(embedding[:1])])
         widths = sorted(int(name.split(".")[1]) for name in weights if name.count(".") == 1 and "filters" in name)
         products = {width: _position_tables(embedding, weights, width) for width in widths}
-        # The most that a filter can come to, over all texts.
-        most = np.concatenate([np.abs(products[width]).max(1).sum(0) for width in widths])
-        if not np.isfinite(most).all():
-            raise ValueError("a weight is no number")
-        scale = (INT16_LIMIT / np.maximum(most, 1e-12)).astype(np.float32)
+        # Upper bound of each filter's output over all texts.
+        bounds = np.concatenate([np.abs(products[width]).max(1).sum(0) for width in widths])
+        if not np.isfinite(bounds).all():
+            raise ValueError("a weight is not finite")
+        scale = (INT16_LIMIT / np.maximum(bounds, 1e-12)).astype(np.float32)
         self._scale = 1 / scale
         self._bias = np.concatenate([weights[f"filters.{width}.bias"] for width in widths])
-        self._places = widths[-1]
-        table = np.zeros((len(embedding), self._places, len(scale)), np.int16)
-        for place in range(self._places):
-            part = np.concatenate([products[width][place] for width in widths if width > place], 1)
-            first = len(scale) - part.shape[1]  # narrower filters do not reach so far
-            table[:, place, first:] = np.rint(part * scale[first:])
-        table[self._nothing, 0] = MIN_SUM
-        # What a piece adds lies together for all places, since most of the time goes by waiting for memory.
+        self._max_width = widths[-1]
+        table = np.zeros((len(embedding), self._max_width, len(scale)), np.int16)
+        for position in range(self._max_width):
+            part = np.concatenate([products[width][position] for width in widths if width > position], 1)
+            start = len(scale) - part.shape[1]  # narrower filters have no such position
+            table[:, position, start:] = np.rint(part * scale[start:])
+        table[self._padding_id, 0] = MIN_SUM
+        # A piece's terms of all positions are contiguous: memory latency dominates.
         self._table = table.reshape(-1, len(scale))
         self._classifier = np.ascontiguousarray(weights["classifier"].T)
         self._classifier_bias = weights["classifier.bias"]
-        self._largest: MaxPool = self._by_numpy
+        self._max_pool: MaxPool = self._max_pool_numpy
         if compiled:
             if widths != FILTER_WIDTHS:
-                raise GendistError(f"no compiled sums for windows of {widths} pieces; load without them")
-            self._largest = compile_max_pool(table, [len(weights[f"filters.{width}"]) for width in FILTER_WIDTHS])
+                raise GendistError(
+                    f"compiled=True supports filter widths {FILTER_WIDTHS}, not {widths}; load with compiled=False"
+                )
+            self._max_pool = compile_max_pool(table, [len(weights[f"filters.{width}"]) for width in FILTER_WIDTHS])
 
     def logits(self, texts: Sequence[np.ndarray]) -> np.ndarray:
-        """Map ids of pieces, one or more to a text, to logits: (texts, classes) float32.
+        """Map token ids, (pieces >= 1,) per text, to logits (texts, classes) float32.
 
         Raises:
-            GendistError: if there is no such piece.
+            GendistError: if an id is not in the vocabulary.
         """
         if not texts:
             return np.empty((0, len(self._classifier_bias)), np.float32)
         unknown = np.concatenate(texts).max()
-        if unknown >= self._nothing:  # the tokenizer is of another model
-            raise GendistError(f"the model cannot be run (it has {self._nothing} pieces, no piece {unknown})")
-        features = self._largest(texts) * self._scale
+        if unknown >= self._padding_id:  # the tokenizer of another model
+            raise GendistError(f"the model cannot be run (it has {self._padding_id} pieces, no piece {unknown})")
+        features = self._max_pool(texts) * self._scale
         features += self._bias
         np.maximum(features, 0, out=features)
-        return self._classified(features) + self._classifier_bias
+        return self._classify(features) + self._classifier_bias
 
-    def _classified(self, features: np.ndarray) -> np.ndarray:
-        """Multiply features (texts, filters) by the classifier's weights, some texts at a time."""
+    def _classify(self, features: np.ndarray) -> np.ndarray:
+        """Multiply features (texts, filters) by the classifier's weights, in batches of texts."""
         rows = max(1, MAX_BLAS_PRODUCTS // self._classifier.size)
         if len(features) <= rows:
             product: np.ndarray = features @ self._classifier
             return product
-        parts = [features[first : first + rows] @ self._classifier for first in range(0, len(features), rows)]
+        parts = [features[start : start + rows] @ self._classifier for start in range(0, len(features), rows)]
         return np.concatenate(parts)
 
-    def _by_numpy(self, texts: Sequence[np.ndarray]) -> np.ndarray:
-        """Return the largest value of each filter over the windows that start in a text, (texts, filters) int16."""
+    def _max_pool_numpy(self, texts: Sequence[np.ndarray]) -> np.ndarray:
+        """Return the maximum of each filter over all windows of a text, (texts, filters) int16."""
         order = sorted(range(len(texts)), key=lambda row: len(texts[row]))
         filters, longest = len(self._scale), len(texts[order[-1]])
-        largest = np.empty((len(texts), filters), np.int16)
-        room = np.empty((2, max(longest, min(WINDOWS_PER_BATCH, longest * len(texts))), filters), np.int16)
-        for picks in _length_batches(order, texts):
-            count, windows = len(picks), len(picks) * len(texts[picks[-1]])
-            rows = self._rows([texts[row] for row in picks])
-            sums, added = room[:, :windows]
-            # Every row is in the table; "clip" only spares NumPy a copy.
+        pooled = np.empty((len(texts), filters), np.int16)
+        buffers = np.empty((2, max(longest, min(WINDOWS_PER_BATCH, longest * len(texts))), filters), np.int16)
+        for batch in _length_batches(order, texts):
+            count, windows = len(batch), len(batch) * len(texts[batch[-1]])
+            rows = self._table_rows([texts[row] for row in batch])
+            sums, terms = buffers[:, :windows]
+            # All rows are in range; mode "clip" saves a copy in NumPy.
             self._table.take(rows[:windows], 0, sums, "clip")
-            for place in range(1, self._places):
+            for position in range(1, self._max_width):
                 rows += 1
-                self._table.take(rows[place * count :][:windows], 0, added, "clip")
-                sums += added
-            largest[picks] = np.maximum.reduce(sums.reshape(-1, count * filters), 0).reshape(count, filters)
-        return largest
+                self._table.take(rows[position * count :][:windows], 0, terms, "clip")
+                sums += terms
+            pooled[batch] = np.maximum.reduce(sums.reshape(-1, count * filters), 0).reshape(count, filters)
+        return pooled
 
-    def _rows(self, texts: Sequence[np.ndarray]) -> np.ndarray:
-        """Return the table's rows for the first place in a window, ((longest + places - 1) x texts) intp.
+    def _table_rows(self, texts: Sequence[np.ndarray]) -> np.ndarray:
+        """Return the table rows of position 0 for padded texts, ((longest + max_width - 1) * texts,) intp.
 
-        The first pieces of all texts come first, then their second ones: sums and maxima run over all texts at a
-        stretch.
+        Piece-major: the first pieces of all texts, then the second ones, so that sums and maxima are contiguous.
         """
-        ids = np.full((len(texts[-1]) + self._places - 1, len(texts)), self._nothing, np.intp)
+        ids = np.full((len(texts[-1]) + self._max_width - 1, len(texts)), self._padding_id, np.intp)
         for column, text in enumerate(texts):
             ids[: len(text), column] = text
-        return ids.ravel() * self._places
+        return ids.ravel() * self._max_width
 
 
 def _length_batches(order: Sequence[int], texts: Sequence[np.ndarray]) -> Iterator[Sequence[int]]:
-    """Cut texts in the order of their lengths into groups of no more than ``WINDOWS_PER_BATCH`` once they are padded."""
-    first = 0
+    """Batch texts sorted by length; a padded batch has at most ``WINDOWS_PER_BATCH`` windows."""
+    start = 0
     for last, row in enumerate(order):
-        if last > first and (last + 1 - first) * len(texts[row]) > WINDOWS_PER_BATCH:
-            yield order[first:last]
-            first = last
-    yield order[first:]
+        if last > start and (last + 1 - start) * len(texts[row]) > WINDOWS_PER_BATCH:
+            yield order[start:last]
+            start = last
+    yield order[start:]
 
 
 def _position_tables(embedding: np.ndarray, weights: Mapping[str, np.ndarray], width: int) -> list[np.ndarray]:
-    """Return, for each place in a window, what every piece adds to every filter: (vocabulary, filters) float32."""
+    """Return the products of embedding and filters by position in the window, (vocabulary, filters) float32 each."""
     filters = weights[f"filters.{width}"] * weights[f"filters.{width}.scale"][:, None, None]
-    return [embedding @ np.ascontiguousarray(filters[:, :, place].T) for place in range(width)]
+    return [embedding @ np.ascontiguousarray(filters[:, :, position].T) for position in range(width)]
 
 
 def load_lookup_network(content: bytes, classes: int, compiled: bool = False) -> LookupNetwork:
-    """Make the table from the bytes of a safetensors file.
+    """Build the network from the bytes of a safetensors file.
 
     Raises:
-        GendistError: if it holds other weights, or those of another number of classes, or as ``LookupNetwork``.
+        GendistError: if weights are missing or damaged, the number of classes differs, or as ``LookupNetwork``.
     """
     try:
         weights = load(content)
         found = weights["classifier"].shape[0]
         if found == classes:
             return LookupNetwork(weights, compiled)
-        reason = f"{found} classes in place of {classes}"
+        reason = f"{found} classes, expected {classes}"
     except (SafetensorError, KeyError, IndexError, ValueError, TypeError, AttributeError) as error:
         reason = repr(error)
     raise GendistError(f"{LOOKUP_WEIGHTS}: cannot be used for this model ({reason}); export it again")

@@ -1,6 +1,6 @@
-"""The sums of a student's look-ups, compiled by Numba: a sum never leaves the processor's registers.
+"""Max-pooled convolutions from lookup tables, compiled by Numba. Sums stay in registers.
 
-Numba is large beside a model of a megabyte, so it is used where it is asked for, and by no other module.
+Optional: Numba is large compared with a model of one megabyte. No other module imports it.
 """
 
 from collections.abc import Callable, Sequence
@@ -10,19 +10,19 @@ import numpy as np
 from gendist.errors import GendistError
 
 FILTER_WIDTHS = [3, 4, 5]
-"""Pieces in a window that the sums are written out for; with a loop over places they take five times as long."""
+"""Filter widths with unrolled sums; a loop over positions takes five times as long."""
 MIN_SUM = -(2**15)
-"""Less than any sum of a window."""
+"""Less than the sum of any window (int16)."""
 MaxPool = Callable[[Sequence[np.ndarray]], np.ndarray]
-"""Maps ids of texts, each (pieces,) with one piece or more, to each filter's largest sum: (texts, filters) int16."""
+"""Maps token ids, (pieces >= 1,) per text, to max-pooled sums (texts, filters) int16."""
 
 
 def compile_max_pool(table: np.ndarray, filters: Sequence[int]) -> MaxPool:
-    """Compile the function that takes most of a prediction's time.
+    """Compile the max-pooled convolution, the largest part of a prediction's time.
 
     Args:
-        table: (pieces + 1, 5 places, filters) int16; the last piece adds nothing at the places after the first.
-        filters: how many of them are 3, 4 and 5 pieces wide; the table has them in this order.
+        table: (vocabulary + 1, 5 positions, filters) int16; the last row is padding, 0 at positions 1 to 4.
+        filters: number of filters of width 3, 4 and 5, in the order of the table.
 
     Raises:
         GendistError: if Numba is not installed.
@@ -30,37 +30,37 @@ def compile_max_pool(table: np.ndarray, filters: Sequence[int]) -> MaxPool:
     try:
         import numba
     except ImportError:
-        raise GendistError("compiled sums need Numba: pip install numba") from None
-    # Constants of what is compiled: with numbers that are known only later, it takes three times as long.
-    three, four, every = (int(edge) for edge in np.cumsum(filters))
-    nothing = len(table) - 1
+        raise GendistError("compiled=True needs Numba: pip install numba") from None
+    # Closure constants: with loop bounds passed as arguments, the kernel takes three times as long.
+    end3, end4, end5 = (int(edge) for edge in np.cumsum(filters))
+    padding_id = len(table) - 1
 
-    def largest_sums(table: np.ndarray, ids: np.ndarray, ends: np.ndarray, largest: np.ndarray) -> None:
+    def max_pool_kernel(table: np.ndarray, ids: np.ndarray, ends: np.ndarray, pooled: np.ndarray) -> None:
         begin = 0
         for text in range(len(ends)):
             end = ends[text]
-            most = largest[text]
-            most[:] = MIN_SUM
+            maxima = pooled[text]
+            maxima[:] = MIN_SUM
             for i in range(begin, end):
                 a = table[ids[i], 0]
-                b = table[ids[i + 1] if i + 1 < end else nothing, 1]
-                c = table[ids[i + 2] if i + 2 < end else nothing, 2]
-                d = table[ids[i + 3] if i + 3 < end else nothing, 3]
-                e = table[ids[i + 4] if i + 4 < end else nothing, 4]
-                for f in range(three):
-                    most[f] = max(most[f], np.int16(a[f] + b[f] + c[f]))
-                for f in range(three, four):
-                    most[f] = max(most[f], np.int16(a[f] + b[f] + c[f] + d[f]))
-                for f in range(four, every):
-                    most[f] = max(most[f], np.int16(a[f] + b[f] + c[f] + d[f] + e[f]))
+                b = table[ids[i + 1] if i + 1 < end else padding_id, 1]
+                c = table[ids[i + 2] if i + 2 < end else padding_id, 2]
+                d = table[ids[i + 3] if i + 3 < end else padding_id, 3]
+                e = table[ids[i + 4] if i + 4 < end else padding_id, 4]
+                for f in range(end3):
+                    maxima[f] = max(maxima[f], np.int16(a[f] + b[f] + c[f]))
+                for f in range(end3, end4):
+                    maxima[f] = max(maxima[f], np.int16(a[f] + b[f] + c[f] + d[f]))
+                for f in range(end4, end5):
+                    maxima[f] = max(maxima[f], np.int16(a[f] + b[f] + c[f] + d[f] + e[f]))
             begin = end
 
-    run = numba.njit(nogil=True)(largest_sums)
+    kernel = numba.njit(nogil=True)(max_pool_kernel)
 
-    def of_texts(texts: Sequence[np.ndarray]) -> np.ndarray:
-        largest = np.empty((len(texts), every), np.int16)
-        run(table, np.concatenate(texts), np.cumsum([len(ids) for ids in texts]), largest)
-        return largest
+    def max_pool(texts: Sequence[np.ndarray]) -> np.ndarray:
+        pooled = np.empty((len(texts), end5), np.int16)
+        kernel(table, np.concatenate(texts), np.cumsum([len(ids) for ids in texts]), pooled)
+        return pooled
 
-    of_texts([np.zeros(1, np.int32)])  # compiled now, and not while somebody waits for a label
-    return of_texts
+    max_pool([np.zeros(1, np.int32)])  # compile now, not on the first prediction
+    return max_pool

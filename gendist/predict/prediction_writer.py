@@ -1,4 +1,4 @@
-"""Predictions to files and to the standard output, as they come."""
+"""Write predictions to files and standard output, chunk by chunk."""
 
 import csv
 import json
@@ -16,85 +16,84 @@ STDOUT = "-"
 RESULT_COLUMNS = ("row", "label", "probability")
 """Columns of every output."""
 DIGITS = 6
-"""Decimal places of probabilities; float32 has no more to say."""
+"""Decimal places of probabilities: the precision of float32."""
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """What is said of a row; a row without a text has neither label nor probabilities."""
+    """The prediction for a row; a row without a text has neither label nor probabilities."""
 
     row: int
     label: str | None
     probability: float | None
-    """Of the likeliest class, whether it is likely enough to be the label or not."""
-    all: Sequence[float | None]
-    """Of every class, in the model's order; empty where not asked for."""
+    """Of the most probable class, also if it is below the threshold."""
+    class_probabilities: Sequence[float | None]
+    """Of every class, in the order of the model; empty if not requested."""
     kept: Sequence[Any] = ()
-    """Values of the input's columns that are written too."""
+    """Values of the columns copied from the input."""
     text: str | None = None
-    """Written only where the header has text columns."""
+    """Written if the output has text columns."""
 
     def text_cells(self, columns: int) -> list[str | None]:
-        """Return the cells of so many text columns: the text in the first of them."""
+        """Return the cells of the text columns: the text in the first, the others empty."""
         return [self.text, *[None] * (columns - 1)] if columns else []
 
 
 class OutputColumns:
-    """Names of the columns of an output."""
+    """Column names of an output."""
 
     def __init__(self, labels: Sequence[str] = (), kept: Sequence[str] = (), texts: Sequence[str] = ()) -> None:
         """Name the columns.
 
         Args:
-            labels: classes whose probabilities are written too.
-            kept: columns of the input that are written too; one that is called like a column of the output gets the
-                prefix ``input_``.
-            texts: columns for the text, which goes to the first of them.
+            labels: classes whose probabilities are written.
+            kept: columns copied from the input; the prefix ``input_`` resolves name clashes.
+            texts: text columns; the text goes to the first.
 
         Raises:
-            GendistError: if a column for the text is called like one of the predictions.
+            GendistError: if a text column has the name of a prediction column.
         """
         self.labels = list(labels)
         self.probabilities = [f"probability_{label}" for label in labels]
         self.texts = list(texts)
-        others = [*RESULT_COLUMNS, *self.probabilities]
-        if doubled := sorted(set(texts) & set(others)):
+        reserved = [*RESULT_COLUMNS, *self.probabilities]
+        if clashes := sorted(set(texts) & set(reserved)):
             raise GendistError(
-                f"--texts: the text column '{doubled[0]}' has the name of a column of predictions; leave it out"
+                f"--texts: the text column '{clashes[0]}' has the name of a prediction column; leave out --texts"
             )
         self.kept: list[str] = []
         for name in kept:
-            while name in (*others, *self.texts, *self.kept):
+            while name in (*reserved, *self.texts, *self.kept):
                 name = f"input_{name}"
             self.kept.append(name)
 
     @property
     def columns(self) -> list[str]:
-        """All of them in order."""
+        """All column names in order."""
         return ["row", *self.kept, "label", "probability", *self.probabilities, *self.texts]
 
 
 class PredictionWriter(Protocol):
-    """Takes predictions chunk by chunk."""
+    """Writes predictions chunk by chunk."""
 
     def write(self, predictions: Sequence[Prediction]) -> None:
-        """Write some more rows."""
+        """Append rows."""
 
 
 @contextmanager
 def open_writer(target: str, header: OutputColumns) -> Iterator[PredictionWriter]:
-    """Open a target; the file has its name only once everything is written.
+    """Open a target; files are written atomically.
 
     Args:
-        target: a .csv, .tsv, .jsonl or .parquet file, or ``-`` for CSV on the standard output.
-        header: names of the columns.
+        target: a .csv, .tsv, .jsonl or .parquet file, or ``-`` for CSV on standard output.
+        header: column names.
 
     Raises:
-        GendistError: for another suffix, or where no file can be written.
+        GendistError: for another suffix, or if the file cannot be written.
     """
     if target == STDOUT:
-        with _open_delimited(sys.stdout, ",", header) as lines:
-            yield lines
+        with _open_delimited(sys.stdout, ",", header) as writer:
+            yield writer
         return
     suffix = Path(target).suffix.lower()
     if suffix not in (".csv", ".tsv", ".jsonl", ".parquet"):
@@ -109,8 +108,8 @@ def open_writer(target: str, header: OutputColumns) -> Iterator[PredictionWriter
                 if suffix == ".jsonl":
                     yield _JsonLinesWriter(stream, header)
                     return
-                with _open_delimited(stream, "\t" if suffix == ".tsv" else ",", header) as lines:
-                    yield lines
+                with _open_delimited(stream, "\t" if suffix == ".tsv" else ",", header) as writer:
+                    yield writer
     except OSError as error:
         raise GendistError(f"{target}: cannot be written ({error.strerror or error})") from None
 
@@ -123,26 +122,26 @@ class _DelimitedWriter:
         self._n_texts = len(header.texts)
 
     def write(self, predictions: Sequence[Prediction]) -> None:
-        # Not before the first rows are there, so that a mistake in the input leaves nothing on the terminal.
+        # Write the header with the first rows, so that an input error leaves the terminal empty.
         if self._header is not None:
             self._writer.writerow(self._header)
             self._header = None
         for p in predictions:  # None becomes an empty field
-            cells = [p.row, *map(_to_cell, p.kept), p.label, p.probability, *p.all]
+            cells = [p.row, *map(_to_cell, p.kept), p.label, p.probability, *p.class_probabilities]
             self._writer.writerow([*cells, *p.text_cells(self._n_texts)])
         self._stream.flush()
 
 
 def _to_cell(value: Any) -> str | None:
-    """Return a value of the input as a cell: what is no text as JSON."""
+    """Return an input value as a cell; values other than text become JSON."""
     return value if value is None or isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
 
 
 @contextmanager
 def _open_delimited(stream: TextIO, delimiter: str, header: OutputColumns) -> Iterator[PredictionWriter]:
-    lines = _DelimitedWriter(stream, delimiter, header)
-    yield lines
-    lines.write([])  # the header of a file without rows
+    writer = _DelimitedWriter(stream, delimiter, header)
+    yield writer
+    writer.write([])  # header of an output without rows
 
 
 class _JsonLinesWriter:
@@ -155,8 +154,8 @@ class _JsonLinesWriter:
             kept = dict(zip(self._header.kept, p.kept, strict=True))
             record: dict[str, Any] = {"row": p.row, **kept, "label": p.label, "probability": p.probability}
             if self._header.labels:
-                every = dict(zip(self._header.labels, p.all, strict=True))
-                record["probabilities"] = every if p.probability is not None else None
+                by_label = dict(zip(self._header.labels, p.class_probabilities, strict=True))
+                record["probabilities"] = by_label if p.probability is not None else None
             record |= zip(self._header.texts, p.text_cells(len(self._header.texts)), strict=True)
             self._stream.write(json.dumps(record, ensure_ascii=False, default=str) + "\n")
         self._stream.flush()
@@ -169,16 +168,23 @@ def _open_parquet(file: Path, header: OutputColumns) -> Iterator[PredictionWrite
         import pyarrow.parquet as pq
     except ImportError:
         raise GendistError("Parquet needs pyarrow: pip install 'gendist[predict]'") from None
-    kinds = {"row": pa.int64(), "probability": pa.float32(), **dict.fromkeys(header.probabilities, pa.float32())}
-    schema = pa.schema([(name, kinds.get(name, pa.string())) for name in header.columns])
+    types = {"row": pa.int64(), "probability": pa.float32(), **dict.fromkeys(header.probabilities, pa.float32())}
+    schema = pa.schema([(name, types.get(name, pa.string())) for name in header.columns])
 
-    class Rows:
+    class ParquetChunks:
         def __init__(self, stream: pq.ParquetWriter) -> None:
             self._stream = stream
 
         def write(self, predictions: Sequence[Prediction]) -> None:
             rows = [
-                [p.row, *map(_to_cell, p.kept), p.label, p.probability, *p.all, *p.text_cells(len(header.texts))]
+                [
+                    p.row,
+                    *map(_to_cell, p.kept),
+                    p.label,
+                    p.probability,
+                    *p.class_probabilities,
+                    *p.text_cells(len(header.texts)),
+                ]
                 for p in predictions
             ]
             columns = [list(column) for column in zip(*rows, strict=True)]
@@ -186,4 +192,4 @@ def _open_parquet(file: Path, header: OutputColumns) -> Iterator[PredictionWrite
             self._stream.write_batch(pa.record_batch(arrays, schema=schema))
 
     with pq.ParquetWriter(file, schema, compression="zstd") as stream:
-        yield Rows(stream)
+        yield ParquetChunks(stream)

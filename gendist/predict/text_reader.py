@@ -1,4 +1,4 @@
-"""Texts from files larger than memory, a few thousand at a time."""
+"""Read texts in chunks from files larger than memory."""
 
 import re
 from collections.abc import Callable, Iterator, Sequence
@@ -17,56 +17,56 @@ from gendist.predict.text_columns import JsonColumns, choose_delimited_columns, 
 
 FORMATS = ("csv", "tsv", "jsonl", "parquet", "txt")
 CHUNK_ROWS = 4096
-"""Rows in memory at a time."""
+"""Rows per chunk."""
 JSON_OBJECT = re.compile(r'\{\s*".*"\s*:.*\}')
 CSV_HEADER = re.compile(r"[A-Za-z_]\w*([,;\t|])[A-Za-z_]\w*(\1[A-Za-z_]\w*)*")
-"""First lines of .jsonl and .csv files: an object; names without spaces, a delimiter between them."""
+"""First lines of .jsonl and .csv files: a JSON object; names without spaces between delimiters."""
 UNKNOWN_HEADER = Reading(header=None)
 
 
 class InputRow(NamedTuple):
-    """A row of the input."""
+    """A row of the input file."""
 
     number: int
-    """From 0."""
+    """Row number from 0."""
     text: str | None
-    """None where it has none."""
+    """None if the row has no text."""
     kept: Sequence[Any] = ()
-    """Values of the columns that go into the output."""
+    """Values of the columns copied to the output."""
 
 
 @dataclass(frozen=True)
 class TextSource:
-    """Where the texts are, and how to read them."""
+    """An input file and its format options."""
 
     path: str
-    """A file, or ``-`` for the standard input."""
+    """A file, or ``-`` for standard input."""
     columns: Sequence[str] | None
-    """Columns to join into the text; None takes those of the training texts, else the only one."""
-    trained_on: Sequence[str]
-    """Columns that the training texts were made of."""
+    """Columns to join into the text; None uses those of the training texts, else the only column."""
+    training_columns: Sequence[str]
+    """Text columns of the training data."""
     separator: str = " "
-    """What stands between joined columns."""
+    """Separator between joined columns."""
     reading: Reading = UNKNOWN_HEADER
-    """How a text file is to be read."""
+    """Format options of text files."""
     format: str | None = None
-    """One of ``FORMATS``; None goes by the file's suffix, and takes the standard input for lines of text unless its
-    first line is that of a table."""
+    """One of ``FORMATS``. None uses the suffix; standard input is ``txt`` unless its first line is a CSV header or a
+    JSON object."""
     keep: Sequence[str] | None = ()
-    """Columns that go into the output; None takes all."""
+    """Columns copied to the output; None for all."""
 
     @property
     def name(self) -> str:
-        """What error messages call it."""
+        """File name for messages."""
         return "standard input" if self.path == STDIN else self.path
 
 
 @dataclass(frozen=True)
 class TextStream:
-    """An opened source."""
+    """The rows of an open file."""
 
     kept: list[str]
-    """Names of the columns that go into the output."""
+    """Names of the columns copied to the output."""
     rows: Iterator[InputRow]
 
     def chunks(self, size: int = CHUNK_ROWS) -> Iterator[list[InputRow]]:
@@ -83,43 +83,45 @@ class TextStream:
 
 @contextmanager
 def open_source(
-    source: TextSource, size: int = CHUNK_ROWS, tell: Callable[[str], None] = lambda note: None
+    source: TextSource, size: int = CHUNK_ROWS, notify: Callable[[str], None] = lambda note: None
 ) -> Iterator[TextStream]:
-    """Open a source.
+    """Open a file and yield its rows.
 
-    Text columns are stripped and joined as the training texts were. A missing text is a null of
-    Parquet or JSON in all its columns, or a JSON object without them; an empty one is a text like any other.
+    Text columns are stripped and joined as in training. A text is missing if all its columns are null (Parquet, JSON)
+    or absent (JSON). An empty text is not missing.
 
     Args:
-        source: where the texts are.
-        size: rows of Parquet that are read at once.
-        tell: takes a line that the user should know.
+        source: the file and its options.
+        size: rows per Parquet batch.
+        notify: callback for notes to the user.
 
     Raises:
-        GendistError: unknown format, missing file or column, broken row, or another encoding; some of these only
-            when the row is reached.
+        GendistError: for an unknown format, a missing file or column, a broken row or a wrong encoding. Errors of a
+            row are raised when the row is read.
     """
     kind = _resolve_format(source)
     if kind == "parquet":
-        kept, rows = _read_parquet(source, size, tell)
+        kept, rows = _read_parquet(source, size, notify)
         yield TextStream(kept, _validated(source, rows))
         return
     with ExitStack() as stack:
         try:
-            unsure = source.format is None and kind == "txt"
+            guessed = source.format is None and kind == "txt"
             encoding = source.reading.encoding
             file, found = stack.enter_context(
                 open_text(
                     source.path,
-                    source.columns or source.trained_on,
-                    encoding,
-                    "" if unsure else kind,
-                    source.keep is None,
+                    wanted=source.columns or source.training_columns,
+                    encoding=encoding,
+                    kind="" if guessed else kind,
+                    reread=source.keep is None,
                 )
             )
-            if unsure and found != "txt":
-                tell(f"{source.name}: read as {found}, by its first line; --format txt takes its lines for texts")
-            kept, rows = _READERS[found](source, file, found, tell)
+            if guessed and found != "txt":
+                notify(
+                    f"{source.name}: read as {found} because of its first line; use --format txt to read lines of text"
+                )
+            kept, rows = _READERS[found](source, file, found, notify)
         except OSError as error:
             raise _read_error(source, error) from None
         yield TextStream(kept, _validated(source, rows))
@@ -129,10 +131,10 @@ def _validated(source: TextSource, rows: Iterator[tuple[str | None, Sequence[Any
     try:
         for number, (text, kept) in enumerate(rows):
             where = f"{source.name}, row {number}"
-            if text is not None and re.search("[\ud800-\udfff]", text):  # JSON can spell it
-                raise GendistError(f"{where}: text holds half of a surrogate pair (\\ud800 to \\udfff)")
+            if text is not None and re.search("[\ud800-\udfff]", text):  # JSON can encode it
+                raise GendistError(f"{where}: text contains an unpaired surrogate (\\ud800 to \\udfff)")
             if text is not None and "\0" in text:
-                raise GendistError(f"{where}: text holds a NUL character; the file may be damaged")
+                raise GendistError(f"{where}: text contains a NUL character; the file may be damaged")
             yield InputRow(number, text, kept)
     except OSError as error:
         raise _read_error(source, error) from None
@@ -148,7 +150,7 @@ def _resolve_format(source: TextSource) -> str:
     suffix = Path(source.path).suffix.lower().removeprefix(".")
     if suffix not in FORMATS:
         raise GendistError(
-            f"{source.name}: unknown file type '.{suffix}'; accepted: {', '.join(FORMATS)}, or say which with --format"
+            f"{source.name}: unknown file type '.{suffix}'; accepted: {', '.join(FORMATS)}; or set --format"
         )
     return suffix
 
@@ -159,7 +161,7 @@ def _read_error(source: TextSource, error: OSError) -> GendistError:
 
 
 def _join_columns(source: TextSource, parts: Sequence[Any], where: str) -> str | None:
-    """Return a row's text, None if none of its columns has one."""
+    """Join the text columns of a row; None if all are null."""
     for part in parts:
         if part is not None and not isinstance(part, str):
             raise GendistError(f"{where}: the text is of type {type(part).__name__}, expected a string")
@@ -170,63 +172,72 @@ def _join_columns(source: TextSource, parts: Sequence[Any], where: str) -> str |
 
 
 _OpenedRows = tuple[list[str], Iterator[tuple[str | None, Sequence[Any]]]]
-"""Names of the columns that are kept, and each row's text and values of these."""
+"""Names of the kept columns, and an iterator over (text, kept values)."""
 
 
-def _read_lines(source: TextSource, file: TextFile, kind: str, tell: Callable[[str], None]) -> _OpenedRows:
+def _read_lines(source: TextSource, file: TextFile, kind: str, notify: Callable[[str], None]) -> _OpenedRows:
     if source.keep is None or source.keep:
-        raise GendistError(f"{source.name}: lines of text have no columns to --keep")
+        raise GendistError(f"{source.name}: a text file has no columns for --keep")
     if source.columns or source.reading.delimiter is not None:
         raise GendistError(
-            f"{source.name}: read as lines of text, which have no columns; if it is a table, say so with --format csv"
+            f"{source.name}: read as lines of text, which have no columns; use --format csv if it is a table"
         )
 
     def rows() -> Iterator[tuple[str | None, Sequence[Any]]]:
         for number, line in enumerate(file.lines(source.reading.encoding)):
             if number == 0 and (CSV_HEADER.fullmatch(line.strip()) or JSON_OBJECT.fullmatch(line.strip())):
                 kind = "jsonl" if JSON_OBJECT.fullmatch(line.strip()) else "csv"
-                tell(
-                    f"{source.name}: line 1 ({line.strip()[:40]}) looks like that of a .{kind} file and is read as a "
-                    f"text; --format {kind} with --text COLUMN reads columns"
+                notify(
+                    f"{source.name}: line 1 ({line.strip()[:40]}) looks like a .{kind} file but is read as a "
+                    f"text; use --format {kind} and --text COLUMN to read columns"
                 )
             yield line.strip(), ()
 
     return [], rows()
 
 
-def _read_delimited(source: TextSource, file: TextFile, kind: str, tell: Callable[[str], None]) -> _OpenedRows:
-    wanted = list(source.columns or source.trained_on)
+def _read_delimited(source: TextSource, file: TextFile, kind: str, notify: Callable[[str], None]) -> _OpenedRows:
+    wanted = list(source.columns or source.training_columns)
     sheet = open_sheet(file, source.reading, wanted, tabs=kind == "tsv")
     for note in sheet.notes:
-        tell(f"{source.name}: {note}")
-    header, columns = choose_delimited_columns(source.name, sheet, source.reading, source.columns, wanted, tell)
+        notify(f"{source.name}: {note}")
+    header, columns = choose_delimited_columns(
+        source.name, sheet, reading=source.reading, requested=source.columns, expected=wanted, notify=notify
+    )
     kept = select_columns(source.name, sheet.columns(header), source.keep)
     names = sheet.columns(header)
     texts, others = [names.index(column) for column in columns], [names.index(column) for column in kept]
 
     def rows() -> Iterator[tuple[str | None, Sequence[Any]]]:
         for line, record in sheet.rows(header):
-            text = _join_columns(source, [record[place] for place in texts], f"{source.name}, line {line}")
-            yield text, [record[place] for place in others]
+            text = _join_columns(source, [record[index] for index in texts], f"{source.name}, line {line}")
+            yield text, [record[index] for index in others]
 
     return kept, rows()
 
 
-def _read_json(source: TextSource, file: TextFile, kind: str, tell: Callable[[str], None]) -> _OpenedRows:
+def _read_json(source: TextSource, file: TextFile, kind: str, notify: Callable[[str], None]) -> _OpenedRows:
     records = json_records(file, source.reading.encoding)
     kept = [] if source.keep is None else list(source.keep)
     if source.keep is None:
         kept = list(dict.fromkeys(key for _, record in records for key in record))
         records = json_records(file, source.reading.encoding)
-    found: JsonColumns = choose_json_columns(source.name, records, source.columns, source.trained_on, kept, tell)
+    found: JsonColumns = choose_json_columns(
+        source.name,
+        records,
+        requested=source.columns,
+        training_columns=source.training_columns,
+        kept=kept,
+        notify=notify,
+    )
 
     def rows() -> Iterator[tuple[str | None, Sequence[Any]]]:
         for line, record in found.records:
             where = f"{source.name}, line {line}"
-            if found.instead and any(column in record for column in source.trained_on):
+            if found.is_fallback and any(column in record for column in source.training_columns):
                 raise GendistError(
-                    f"{where}: has '{source.trained_on[0]}', while the rows before have their text under "
-                    f"'{found.names[0]}'; name the text's key with --text"
+                    f"{where}: has '{source.training_columns[0]}', but the text of earlier rows is in "
+                    f"'{found.names[0]}'; name the text key with --text"
                 )
             yield (
                 _join_columns(source, [record.get(name) for name in found.names], where),
@@ -244,9 +255,9 @@ _READERS: dict[str, Callable[[TextSource, TextFile, str, Callable[[str], None]],
 }
 
 
-def _read_parquet(source: TextSource, size: int, tell: Callable[[str], None]) -> _OpenedRows:
+def _read_parquet(source: TextSource, size: int, notify: Callable[[str], None]) -> _OpenedRows:
     if source.path == STDIN:
-        raise GendistError("Parquet cannot be read from the standard input; name a file")
+        raise GendistError("Parquet cannot be read from standard input; name a file")
     try:
         import pyarrow as pa
         import pyarrow.parquet as pq
@@ -265,25 +276,25 @@ def _read_parquet(source: TextSource, size: int, tell: Callable[[str], None]) ->
     except unreadable as error:
         raise broken(error) from None
     only = present if len(present) == 1 else None
-    known = all(column in present for column in source.trained_on)
-    columns = source.columns or (only if only and not known else source.trained_on)
-    select_columns(source.name, present, columns, "; name the text's with --text")
+    known = all(column in present for column in source.training_columns)
+    columns = source.columns or (only if only and not known else source.training_columns)
+    select_columns(source.name, present, columns, "; name the text column with --text")
     if not source.columns and columns is only and not known:
-        tell(f"{source.name}: column '{present[0]}' is taken for the text")
+        notify(f"{source.name}: column '{present[0]}' is used as the text")
     kept = select_columns(source.name, present, source.keep)
 
     def rows() -> Iterator[tuple[str | None, Sequence[Any]]]:
-        done = 0
+        row_number = 0
         try:
             with pq.ParquetFile(source.path) as parquet:
                 for batch in parquet.iter_batches(size, columns=list(dict.fromkeys([*columns, *kept]))):
                     values = {name: batch[name].to_pylist() for name in (*columns, *kept)}
                     for row in range(batch.num_rows):
                         text = _join_columns(
-                            source, [values[name][row] for name in columns], f"{source.name}, row {done}"
+                            source, [values[name][row] for name in columns], f"{source.name}, row {row_number}"
                         )
                         yield text, [values[name][row] for name in kept]
-                        done += 1
+                        row_number += 1
         except unreadable as error:
             raise broken(error) from None
 

@@ -34,7 +34,7 @@ def parity(folder: Path, tested: Texts, logits: np.ndarray, tables: bool) -> dic
     figures: dict[str, Any] = {"rows": len(tested.texts), "pytorch": _scores(tested.labels, logits, temperature)}
     ways = {"float32": (False, False), "int8": (True, False)} | ({"tables": (True, True)} if tables else {})
     for name, (int8, fast) in ways.items():
-        found = TextClassifier.load(folder, int8, tables=fast).logits(tested.texts)
+        found = TextClassifier.load(folder, int8=int8, tables=fast).logits(tested.texts)
         figures[name] = {
             **_scores(tested.labels, found, temperature),
             "largest_difference": float(np.abs(found - logits).max()),

@@ -89,7 +89,9 @@ def export_student(
         tested = read_texts(test)
         # A prediction takes a text without any known piece for the empty one; so does what it is compared with.
         longest, encoder = described["max_pieces"], CachedTokenizer(tokenizer.decode())
-        known = [encoder.knows(ids[:longest]) for ids in encoder.encode([text.strip() for text in tested.texts])]
+        known = [
+            encoder.has_known_piece(ids[:longest]) for ids in encoder.encode([text.strip() for text in tested.texts])
+        ]
         texts = [text if is_known else "" for text, is_known in zip(tested.texts, known, strict=True)]
         logits = student_logits(network, encode(subwords, texts, longest))
         figures = parity(folder, tested, logits, look_up is not None)

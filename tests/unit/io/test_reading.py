@@ -45,14 +45,18 @@ class Echo:
         return shares
 
 
-def predicted(path: Path | str, trained_on: tuple[str, ...] = ("text",), **options: Any) -> list[str]:
+def predicted(path: Path | str, training_columns: tuple[str, ...] = ("text",), **options: Any) -> list[str]:
     """The texts that `gendist predict` labels."""
     echo = Echo()
     reading = {key: options.pop(key) for key in ("encoding", "delimiter", "quoting", "header") if key in options}
     source = TextSource(
-        str(path), options.pop("columns", None), trained_on, reading=Reading(**{"header": None, **reading}), **options
+        str(path),
+        options.pop("columns", None),
+        training_columns,
+        reading=Reading(**{"header": None, **reading}),
+        **options,
     )
-    predict_file(echo, source, str(Path(path).parent / "out.csv"), False, 3)  # type: ignore[arg-type]
+    predict_file(echo, source, str(Path(path).parent / "out.csv"), all_classes=False, chunk=3)  # type: ignore[arg-type]
     return echo.seen
 
 
@@ -249,7 +253,7 @@ def test_a_table_without_header_has_numbers_for_names(tmp_path: Path):
         GendistError, match=r"no column 'text' .*; if line 1 is a row and no header: --no-header, and --text"
     ):
         predicted(file)
-    assert predicted(file, header=False, trained_on=("2",)) == TEXTS
+    assert predicted(file, header=False, training_columns=("2",)) == TEXTS
     assert studied(file, header=False, text="2", label="3") == TEXTS
     with pytest.raises(GendistError, match=r"no column 'text' .*; if line 1 is a row and no header, set header: false"):
         studied(file)

@@ -284,10 +284,14 @@ def test_a_long_file_shows_how_far_it_is(
 
     source = write(tmp_path / "in.txt", [{"text": text} for text in TEXTS])
     classifier = TextClassifier.load(exported)
-    predict_file.predict_file(classifier, TextSource(str(source), None, ["text"]), str(tmp_path / "a.csv"), False, 20)
+    predict_file.predict_file(
+        classifier, TextSource(str(source), None, ["text"]), str(tmp_path / "a.csv"), all_classes=False, chunk=20
+    )
     assert capsys.readouterr().err == ""
     monkeypatch.setattr(predict_file, "LOG_INTERVAL", 0)
-    predict_file.predict_file(classifier, TextSource(str(source), None, ["text"]), str(tmp_path / "a.csv"), False, 20)
+    predict_file.predict_file(
+        classifier, TextSource(str(source), None, ["text"]), str(tmp_path / "a.csv"), all_classes=False, chunk=20
+    )
     lines = capsys.readouterr().err.splitlines()
     assert [line.partition(" rows, ")[0] for line in lines] == ["20", "40", "60"]
 

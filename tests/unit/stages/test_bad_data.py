@@ -373,7 +373,7 @@ def test_predict_refuses_a_bad_file_or_labels_every_row_of_it(case: str, classif
     file, out = tmp_path / f"bad{suffix}", tmp_path / "labels.csv"
     file.write_bytes(content)
     source = TextSource(str(file), None, ["text"])
-    if survived(lambda: predict_file(classifier, source, str(out), False, 8), tmp_path):
+    if survived(lambda: predict_file(classifier, source, str(out), all_classes=False, chunk=8), tmp_path):
         assert out.is_file()
     else:
         assert not out.exists()
@@ -385,7 +385,11 @@ def test_predict_says_what_is_wrong_with_a_file(case: str, classifier: TextClass
     file = tmp_path / f"bad{suffix}"
     file.write_bytes(content)
     source = TextSource(str(file), None, ["text"])
-    refused(lambda: predict_file(classifier, source, str(tmp_path / "out.csv"), False, 8), tmp_path, f"bad{suffix}")
+    refused(
+        lambda: predict_file(classifier, source, str(tmp_path / "out.csv"), all_classes=False, chunk=8),
+        tmp_path,
+        f"bad{suffix}",
+    )
 
 
 # --- any damage ---

@@ -226,7 +226,7 @@ def test_the_export_predicts_what_the_run_predicted(exported: Path, test_texts: 
     run = pq.read_table(exported.parent / "run/predictions.parquet")
     tested = read_texts(test_texts)
     for int8 in (False, True):
-        found = TextClassifier.load(exported, int8).predict(tested.texts)
+        found = TextClassifier.load(exported, int8=int8).predict(tested.texts)
         assert found.tolist() == [NAMES[label] for label in run["predicted"].to_pylist()]
     described = read_json(exported / "gendist-model.json")
     figures = described["test"]
