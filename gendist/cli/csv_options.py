@@ -1,4 +1,4 @@
-"""Options that say how a text file is to be read."""
+"""Command-line options for the format of delimited files."""
 
 from enum import StrEnum
 
@@ -6,21 +6,21 @@ from gendist.errors import GendistError
 
 
 class Quoting(StrEnum):
-    """Whether quotes enclose fields, are letters, or what the file's lines say."""
+    """Quoting of fields: detected from the file, standard, or none."""
 
     auto = "auto"
     standard = "standard"
     none = "none"
 
 
-def parse_delimiter(given: str | None) -> str | None:
-    """Return the delimiter that an option names; a tab may be written as a backslash and a t.
+def parse_delimiter(option: str | None) -> str | None:
+    """Parse ``--delimiter``; a backslash followed by t, and ``tab``, are a tab.
 
     Raises:
-        GendistError: if it is not one character.
+        GendistError: if the delimiter is not one character.
     """
-    if given in ("\\t", "tab"):
+    if option in ("\\t", "tab"):
         return "\t"
-    if given is not None and (len(given) != 1 or given in '"\r\n'):
-        raise GendistError(f"--delimiter '{given}' is not accepted: expected one character, such as ; or \\t")
-    return given
+    if option is not None and (len(option) != 1 or option in '"\r\n'):
+        raise GendistError(f"--delimiter '{option}' is not accepted: expected one character, such as ; or \\t")
+    return option

@@ -1,4 +1,4 @@
-"""Which columns of a table are the texts and the labels, by what stands in them."""
+"""Guess the text and label columns of a table from names and contents."""
 
 import re
 from collections.abc import Sequence
@@ -14,21 +14,21 @@ OTHER_LABEL_WORDS = (
     *("queue", "department", "dept", "team", "type", "status", "group", "kind", "priority", "severity", "emotion"),
     *("polarity", "rating", "stars", "outcome", "decision", "reason", "section", "subject", "theme", "area", "product"),
 )
-"""Names of columns that may be labels, and are where no column has a name of the first kind."""
+"""Weaker label names, used if no column matches ``LABEL_WORDS``."""
 SPELLCHECKED_LABEL_WORDS = ("label", "category", "class", "topic", "target", "sentiment", "intent", *OTHER_LABEL_WORDS)
-"""Names of which a misspelling is noticed."""
+"""Label names checked for misspellings."""
 TEXT_WORDS = re.compile(
     "texts?|body|content|review|message|description|comment|sentence|document|abstract|tweet|utterance|question"
 )
 MAX_CLASSES = 200
 DATE = re.compile(r"\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}")
 RIVAL_LENGTH_SHARE = 0.7
-"""A column whose texts are this share as long as the longest column's may be meant as well."""
+"""Text columns with at least this share of the longest column's mean length are rivals."""
 
 
 @dataclass(frozen=True)
 class Column:
-    """A column and what tells texts from labels."""
+    """A column with the statistics that separate texts from labels."""
 
     name: str
     values: Sequence[Any]
@@ -40,7 +40,7 @@ class Column:
 
     @cached_property
     def distinct(self) -> int:
-        """Number of different cells."""
+        """Number of distinct cells."""
         return len(set(self.cells))
 
     @cached_property
@@ -55,16 +55,16 @@ class Column:
 
     @property
     def words(self) -> list[str]:
-        """Words of the column's name: ``ticketType`` and ``ticket_type`` have two."""
+        """Words of the column name: ``ticketType`` and ``ticket_type`` have two."""
         return re.split("[^a-z]+", re.sub("(?<=[a-z])(?=[A-Z])", " ", self.name).lower())
 
-    def named(self, words: re.Pattern[str]) -> bool:
-        """Whether one of the words is part of the column's name."""
+    def name_matches(self, words: re.Pattern[str]) -> bool:
+        """Return whether a word of the column name matches."""
         return any(map(words.fullmatch, self.words))
 
     @property
-    def may_be_text(self) -> bool:
-        """Many different cells of several words; addresses, dates, codes and names of columns of numbers are none."""
+    def looks_like_text(self) -> bool:
+        """Many distinct cells of several words. Excludes numbers, dates, codes and URLs."""
         if not self.cells or self.numeric or self.distinct < 2 or self.distinct < len(self.cells) * 0.3:
             return False
         prose = sum(not cell.isascii() or len(cell.split()) > 1 for cell in self.cells)
@@ -72,8 +72,8 @@ class Column:
         return prose >= len(self.cells) / 2 and letters >= sum(map(len, self.cells)) / 2
 
     @property
-    def may_be_label(self) -> bool:
-        """A few different cells that each repeat; constants, fractions and dates are none."""
+    def looks_like_label(self) -> bool:
+        """Few distinct cells that repeat. Excludes constants, fractions and dates."""
         if not 2 <= self.distinct <= min(MAX_CLASSES, len(self.cells) / 2) or self.length > 60:
             return False
         if all(DATE.match(cell) for cell in self.cells):
@@ -83,32 +83,34 @@ class Column:
 
 @dataclass(frozen=True)
 class Guess:
-    """Candidates for a role, best first, and whether the best stands out."""
+    """Candidate columns, best first, and whether the best is unambiguous."""
 
     columns: list[Column]
-    clear: bool
+    is_clear: bool
 
 
 def guess_text(columns: Sequence[Column]) -> Guess:
     """Guess the text column: the longest, most distinct texts."""
-    found = sorted((c for c in columns if c.may_be_text), key=lambda c: -c.length * c.distinct)
-    if not found:
+    candidates = sorted((c for c in columns if c.looks_like_text), key=lambda c: -c.length * c.distinct)
+    if not candidates:
         return Guess([], False)
-    rivals = [c for c in found if c.length >= RIVAL_LENGTH_SHARE * found[0].length]
-    named = [c for c in rivals if c.named(TEXT_WORDS)]
+    rivals = [c for c in candidates if c.length >= RIVAL_LENGTH_SHARE * candidates[0].length]
+    named = [c for c in rivals if c.name_matches(TEXT_WORDS)]
     if len(rivals) > 1 and len(named) == 1:
-        found = [*named, *(c for c in found if c is not named[0])]
-    return Guess(found, len(rivals) == 1 or len(named) == 1)
+        candidates = [*named, *(c for c in candidates if c is not named[0])]
+    return Guess(candidates, len(rivals) == 1 or len(named) == 1)
 
 
 def guess_label(columns: Sequence[Column]) -> Guess:
-    """Guess the label column: few different values that repeat; a telling name decides between several."""
-    found = [c for c in columns if c.may_be_label]
-    named = [c for c in found if c.named(LABEL_WORDS)] or [c for c in found if {*c.words} & {*OTHER_LABEL_WORDS}]
-    best = named or found
+    """Guess the label column: few distinct values that repeat; the column name breaks ties."""
+    candidates = [c for c in columns if c.looks_like_label]
+    named = [c for c in candidates if c.name_matches(LABEL_WORDS)] or [
+        c for c in candidates if {*c.words} & {*OTHER_LABEL_WORDS}
+    ]
+    best = named or candidates
     if len(best) > 1 and all(_same_classes(best[0], other) for other in best[1:]):
-        best = [next((c for c in best if not c.numeric), best[0])]  # one holds the other's names
-    ordered = [*best, *(c for c in found if all(c is not other for other in best))]
+        best = [next((c for c in best if not c.numeric), best[0])]  # numeric ids and their names
+    ordered = [*best, *(c for c in candidates if all(c is not other for other in best))]
     return Guess(ordered, len(best) == 1)
 
 
@@ -118,17 +120,17 @@ def _same_classes(one: Column, other: Column) -> bool:
 
 
 def make_columns(values: dict[str, list[Any]]) -> list[Column]:
-    """Wrap the columns of a table."""
+    """Return the columns of a table."""
     return [Column(name, cells) for name, cells in values.items()]
 
 
 def _is_misspelt_label(column: Column) -> bool:
-    """Whether a word of the column's name is nearly one that labels have."""
+    """Return whether the column name is close to a label name."""
     return any(get_close_matches(word, SPELLCHECKED_LABEL_WORDS, 1, 0.75) for word in column.words if len(word) > 3)
 
 
 def ambiguous_column(path: str, role: str, guess: Guess, columns: Sequence[Column]) -> GendistError:
-    """Return the error for a role that no column or several fit."""
+    """Return the error for a role without a unique candidate."""
     if guess.columns:
         fitting = ", ".join(f"'{c.name}'" for c in guess.columns)
         near = [c.name for c in guess.columns if role == "label" and _is_misspelt_label(c)]

@@ -1,4 +1,4 @@
-"""The config of a study of one's own data, with a comment on every line that a person may want to change."""
+"""Render the commented config of a study of own data."""
 
 import json
 import re
@@ -19,7 +19,7 @@ DEFAULT_READING = Reading()
 
 @dataclass(frozen=True)
 class ConfigFields:
-    """What the config names."""
+    """Files and columns of the dataset."""
 
     name: str
     train: str
@@ -27,57 +27,57 @@ class ConfigFields:
     text: Sequence[str]
     label: str
     reading: Reading = DEFAULT_READING
-    """How both files are read."""
+    """Format options of both files."""
     unlabelled: str | None = None
     unlabelled_rows: int = 0
 
 
 def dataset_name_from(path: Path) -> str:
-    """Make a dataset's name, which becomes a folder, of a file's name."""
+    """Derive a dataset name, also used as a folder name, from a file name."""
     name = re.sub("[^A-Za-z0-9_-]+", "-", path.stem).strip("-_")[:64]
     return name if is_dataset_name(name) else f"{name[:59]}-data" if name else "mydata"
 
 
 def is_dataset_name(name: str) -> bool:
-    """Whether a study takes a dataset of this name."""
-    free = name.lower() not in DEVICES and name.lower() not in FOLDERS
-    return free and bool(re.fullmatch("[A-Za-z0-9][A-Za-z0-9_-]{0,63}", name))
+    """Return whether a study accepts this dataset name."""
+    is_reserved = name.lower() in DEVICES or name.lower() in FOLDERS
+    return not is_reserved and bool(re.fullmatch("[A-Za-z0-9][A-Za-z0-9_-]{0,63}", name))
 
 
 def render_config(
-    named: ConfigFields, size: StudySize, source: str, train_rows: int, labels: Sequence[str], time: str
+    fields: ConfigFields, size: StudySize, *, source: str, train_rows: int, labels: Sequence[str], time: str
 ) -> str:
-    """Write the config.
+    """Return the config as YAML.
 
     Args:
-        named: files and columns.
+        fields: files and columns.
         size: numbers of rows.
-        source: the file that it was made from.
-        train_rows: training rows in the training file.
-        labels: names of the classes.
-        time: how long the study may take, in words.
+        source: the user's file.
+        train_rows: rows of the training file.
+        labels: class names.
+        time: estimated time, in words.
     """
-    text = _quote_yaml(named.text[0]) if len(named.text) == 1 else f"[{', '.join(map(_quote_yaml, named.text))}]"
+    text = _quote_yaml(fields.text[0]) if len(fields.text) == 1 else f"[{', '.join(map(_quote_yaml, fields.text))}]"
     half, quarter = size.synthetic // 2, size.synthetic // 4
     lines = [
         ("", f"Made by `gendist init` from {one_line(source)}. Run it with: gendist run"),
         ("", f"Time with two cores: {time} (estimated). Every key: docs/config.md."),
         ("", ""),
-        (f"results: results/{named.name}", "folder of everything that the study writes"),
+        (f"results: results/{fields.name}", "folder of everything that the study writes"),
         ("datasets:", ""),
-        (f"  {named.name}:", "the dataset's name: letters, digits, '_' and '-'"),
+        (f"  {fields.name}:", "the dataset's name: letters, digits, '_' and '-'"),
         (
-            f"    train: {_quote_yaml(named.train)}",
+            f"    train: {_quote_yaml(fields.train)}",
             "rows to learn from, relative to the folder where you start the run",
         ),
-        (f"    test: {_quote_yaml(named.test)}", "rows to measure with; nothing is learned from them"),
-        *_reading_lines(named.reading),
+        (f"    test: {_quote_yaml(fields.test)}", "rows to measure with; nothing is learned from them"),
+        *_reading_lines(fields.reading),
         (f"    text: {text}", "column of the texts; several are joined: [title, body]"),
-        (f"    label: {_quote_yaml(named.label)}", f"column of the classes: {_list_classes(labels)}"),
+        (f"    label: {_quote_yaml(fields.label)}", f"column of the classes: {_list_classes(labels)}"),
         *_label_names_hint(labels),
         *_train_per_class_lines(size, train_rows),
         (f"    synthetic: {size.synthetic}", "texts that the generator writes; fewer are faster, more often better"),
-        *_unlabelled_lines(named),
+        *_unlabelled_lines(fields),
         ("", ""),
         (f"counts: [{quarter}, {half}]", "numbers of synthetic texts at which Figure 2 is drawn, beside all of them"),
         (f"sampling_rows: {min(500, size.synthetic)}", "synthetic texts for the comparison of ways to write them"),
@@ -86,17 +86,17 @@ def render_config(
     return "".join(_format_line(*line) for line in lines)
 
 
-def _unlabelled_lines(named: ConfigFields) -> list[tuple[str, str]]:
-    if named.unlabelled is None:
+def _unlabelled_lines(fields: ConfigFields) -> list[tuple[str, str]]:
+    if fields.unlabelled is None:
         return []
     return [
-        (f"    unlabelled: {_quote_yaml(named.unlabelled)}", "texts without labels, to learn the teacher's scores of"),
-        (f"    unlabelled_rows: {named.unlabelled_rows}", "so many of them, drawn at random"),
+        (f"    unlabelled: {_quote_yaml(fields.unlabelled)}", "texts without labels, to learn the teacher's scores of"),
+        (f"    unlabelled_rows: {fields.unlabelled_rows}", "so many of them, drawn at random"),
     ]
 
 
 def _reading_lines(reading: Reading) -> list[tuple[str, str]]:
-    """Return the lines of what is not as usual."""
+    """Return a line per format option that differs from the default."""
     lines = []
     if reading.encoding != DEFAULT_READING.encoding:
         lines.append((f"    encoding: {reading.encoding}", "of both files"))
@@ -110,7 +110,7 @@ def _reading_lines(reading: Reading) -> list[tuple[str, str]]:
 
 
 def _label_names_hint(labels: Sequence[str]) -> list[tuple[str, str]]:
-    """Offer names for classes that are numbers from 0."""
+    """Suggest ``label_names`` if the labels are the numbers from 0."""
     if {str(number) for number in range(len(labels))} != set(labels):
         return []
     example = ", ".join(f"name-of-{number}" for number in range(min(3, len(labels))))
@@ -119,17 +119,17 @@ def _label_names_hint(labels: Sequence[str]) -> list[tuple[str, str]]:
 
 def _train_per_class_lines(size: StudySize, train_rows: int) -> list[tuple[str, str]]:
     if size.train_per_class is None:
-        why = [
+        reason = [
             f"null: learn from all {train_rows:,} rows, since labels that are there cost nothing;",
             "a number takes that many of each class: 100, as in the paper, shows what few labels bring",
         ]
     else:
-        why = [
+        reason = [
             f"rows of each class to learn from, of {train_rows:,} in all: more take longer;",
             "null takes all of them",
         ]
     value = "null" if size.train_per_class is None else str(size.train_per_class)
-    return [("", f"    {why[0]}"), ("", f"    {why[1]}"), (f"    train_per_class: {value}", "")]
+    return [("", f"    {reason[0]}"), ("", f"    {reason[1]}"), (f"    train_per_class: {value}", "")]
 
 
 def _format_line(code: str, comment: str) -> str:
@@ -141,12 +141,12 @@ def _format_line(code: str, comment: str) -> str:
     return f"{code} # {comment}\n"
 
 
-def _list_classes(labels: Sequence[str], most: int = 8) -> str:
-    shown = ", ".join(shorten(name, 40) for name in sorted(labels)[:most])
-    return f"{shown}, … ({len(labels)})" if len(labels) > most else shown
+def _list_classes(labels: Sequence[str], limit: int = 8) -> str:
+    shown = ", ".join(shorten(name, 40) for name in sorted(labels)[:limit])
+    return f"{shown}, … ({len(labels)})" if len(labels) > limit else shown
 
 
 def _quote_yaml(text: str) -> str:
-    """Write a value so that YAML reads it as this very text."""
+    """Quote a text so that YAML parses it as the same string."""
     dumped: str = yaml.safe_dump([text], default_flow_style=True, allow_unicode=True, width=1_000_000)
     return dumped.strip()[1:-1]

@@ -1,4 +1,4 @@
-"""What a person should know of their rows before a study runs: findings in plain words."""
+"""Data checks before a study: each yields a warning for the user."""
 
 import re
 from collections import Counter
@@ -10,33 +10,34 @@ from gendist.io.escape import shorten
 from gendist.stages.texts.alike import groups, normalised
 
 MIN_CLASS_ROWS = 20
-"""Classes below this are learned badly."""
+"""Smaller classes get a warning."""
 IMBALANCE = 10
+"""Ratio of the largest to the smallest class that gets a warning."""
 MAX_EXAMPLES = 3
 MAX_SUBWORDS = 128
-"""Pieces at which the embedded models' settings cut texts."""
+"""Maximum subwords per text in the settings of the embedded models."""
 ENGLISH_WORDS = re.compile(
     r"\b(the|and|to|that|with|you|are|this|have|from|not|what|my|how|it|they|can|your|when|who|is|of)\b", re.IGNORECASE
 )
 MIN_ENGLISH_SHARE = 0.04
-"""English texts consist of these words by a fifth or more, terse ones by a tenth; others hardly have any."""
+"""Minimum share of ``ENGLISH_WORDS``: 0.2 in English texts, 0.1 in terse ones, almost 0 in other languages."""
 
 
 def row_warnings(rows: TextRows) -> Iterator[str]:
-    """Yield warnings about one file's rows."""
+    """Yield warnings about the rows of one file: duplicates, label conflicts, label variants, class sizes."""
     yield from _duplicate_texts(rows)
     yield from _label_conflicts(rows)
     yield from _label_variants(rows)
     yield from _class_sizes(rows)
 
 
-def _line_numbers(rows: TextRows, places: Sequence[int]) -> str:
-    numbers = ", ".join(str(rows.numbers[i]) for i in places[:MAX_EXAMPLES])
-    return f"{rows.unit}{'s' if len(places) > 1 else ''} {numbers}{', …' if len(places) > MAX_EXAMPLES else ''}"
+def _line_numbers(rows: TextRows, indices: Sequence[int]) -> str:
+    numbers = ", ".join(str(rows.numbers[i]) for i in indices[:MAX_EXAMPLES])
+    return f"{rows.unit}{'s' if len(indices) > 1 else ''} {numbers}{', …' if len(indices) > MAX_EXAMPLES else ''}"
 
 
-def _quote_text(rows: TextRows, place: int) -> str:
-    return f"'{shorten(rows.texts[place], 50)}'"
+def _quote_text(rows: TextRows, index: int) -> str:
+    return f"'{shorten(rows.texts[index], 50)}'"
 
 
 def _duplicate_texts(rows: TextRows) -> Iterator[str]:
@@ -44,7 +45,7 @@ def _duplicate_texts(rows: TextRows) -> Iterator[str]:
     if repeated:
         count = sum(len(group) - 1 for group in repeated)
         example = f"{_line_numbers(rows, repeated[0])}: {_quote_text(rows, repeated[0][0])}"
-        yield f"{count:,} row(s) repeat an earlier text ({example}); they are kept, and count more than once"
+        yield f"{count:,} row(s) repeat an earlier text ({example}); they are kept and count more than once"
 
 
 def _label_conflicts(rows: TextRows) -> Iterator[str]:
@@ -58,67 +59,68 @@ def _label_conflicts(rows: TextRows) -> Iterator[str]:
 def _label_variants(rows: TextRows) -> Iterator[str]:
     counts = rows.counts
     for names in groups(counts):
-        told = " and ".join(f"'{name}' ({counts[name]:,} rows)" for name in names)
+        listed = " and ".join(f"'{name}' ({counts[name]:,} rows)" for name in names)
         numbers = all(name.strip().replace(".", "", 1).isdecimal() for name in names)
         differ = "are the same number" if numbers else "differ in case or spaces only"
-        yield f"labels that {differ} are different classes: {told}; --merge-case merges them"
+        yield f"labels that {differ} are different classes: {listed}; --merge-case merges them"
 
 
 def _class_sizes(rows: TextRows) -> Iterator[str]:
     counts = rows.counts
-    small = {name: n for name, n in counts.items() if n < MIN_CLASS_ROWS}
-    if small:
-        told = ", ".join(f"'{name}' ({n})" for name, n in list(small.items())[:8])
-        more = f" and {len(small) - 8} more" if len(small) > 8 else ""
-        yield f"{len(small)} class(es) have fewer than {MIN_CLASS_ROWS} rows: {told}{more}; expect little of them"
+    rare = {name: n for name, n in counts.items() if n < MIN_CLASS_ROWS}
+    if rare:
+        listed = ", ".join(f"'{name}' ({n})" for name, n in list(rare.items())[:8])
+        more = f" and {len(rare) - 8} more" if len(rare) > 8 else ""
+        yield f"{len(rare)} class(es) have fewer than {MIN_CLASS_ROWS} rows: {listed}{more}; their scores will be low"
     if counts and max(counts.values()) >= IMBALANCE * min(counts.values()):
         (big, most), (rare, least) = next(iter(counts.items())), list(counts.items())[-1]
         yield (
             f"classes are uneven: '{big}' has {most:,} rows, '{rare}' {least:,}; "
-            "look at macro F1, which counts every class alike, rather than at accuracy"
+            "prefer macro F1, which weighs all classes equally, to accuracy"
         )
 
 
 def overlap_warnings(train: TextRows, test: TextRows) -> Iterator[str]:
-    """Yield a warning about test texts that stand among the training rows."""
-    known = {normalised(text): place for place, text in reversed(list(enumerate(train.texts)))}
-    found = [i for i, text in enumerate(test.texts) if normalised(text) in known]
+    """Yield a warning if test texts occur in the training rows."""
+    train_index = {normalised(text): index for index, text in reversed(list(enumerate(train.texts)))}
+    found = [i for i, text in enumerate(test.texts) if normalised(text) in train_index]
     if found:
-        pair = f"{_line_numbers(test, found[:1])} of {test.name} is {train.unit} {_training_line(train, known, test, found[0])}"
+        line = _training_line(train, train_index, test, found[0])
+        pair = f"{_line_numbers(test, found[:1])} of {test.name} is {train.unit} {line}"
         yield (
-            f"{len(found):,} test row(s) stand in the training file too ({pair} of {train.name}: "
-            f"{_quote_text(test, found[0])}); accuracy will look too good"
+            f"{len(found):,} test row(s) also occur in the training file ({pair} of {train.name}: "
+            f"{_quote_text(test, found[0])}); accuracy will be overestimated"
         )
 
 
-def _training_line(train: TextRows, known: dict[str, int], test: TextRows, place: int) -> int:
-    return train.numbers[known[normalised(test.texts[place])]]
+def _training_line(train: TextRows, train_index: dict[str, int], test: TextRows, index: int) -> int:
+    return train.numbers[train_index[normalised(test.texts[index])]]
 
 
 def dropped_row_warnings(dropped: Sequence[DroppedRow], unit: str) -> Iterator[str]:
-    """Yield a line for each reason for which rows are left out."""
-    for why, count in Counter(row.why for row in dropped).items():
-        numbers = [str(row.number) for row in dropped if row.why == why]
+    """Yield one line per reason with the dropped rows."""
+    for reason, count in Counter(row.reason for row in dropped).items():
+        numbers = [str(row.number) for row in dropped if row.reason == reason]
         shown = ", ".join(numbers[:MAX_EXAMPLES]) + (", …" if len(numbers) > MAX_EXAMPLES else "")
-        yield f"left out {count:,} row(s): {why} ({unit}{'s' if count > 1 else ''} {shown})"
+        yield f"dropped {count:,} row(s): {reason} ({unit}{'s' if count > 1 else ''} {shown})"
 
 
-def length_warnings(rows: TextRows, pieces: Sequence[int]) -> Iterator[str]:
-    """Yield warnings about long texts, and about texts that the English models cannot read.
+def length_warnings(rows: TextRows, n_subwords: Sequence[int]) -> Iterator[str]:
+    """Yield warnings about truncated texts, and about languages that the embedded models do not support.
 
     Args:
         rows: the rows.
-        pieces: subword pieces of each of them.
+        n_subwords: number of subwords of each row.
     """
-    long = [i for i, n in enumerate(pieces) if n > MAX_SUBWORDS]
-    if long:
+    truncated = [i for i, n in enumerate(n_subwords) if n > MAX_SUBWORDS]
+    if truncated:
         yield (
-            f"{len(long):,} of {len(pieces):,} texts are longer than {MAX_SUBWORDS} word pieces and are cut there "
-            f"({_line_numbers(rows, long)}); what decides the class should stand before"
+            f"{len(truncated):,} of {len(n_subwords):,} texts have more than {MAX_SUBWORDS} subwords and are truncated "
+            f"({_line_numbers(rows, truncated)}); put the decisive part first"
         )
     words = sum(len(text.split()) for text in rows.texts)
     if sum(len(ENGLISH_WORDS.findall(text)) for text in rows.texts) < MIN_ENGLISH_SHARE * words:
         yield (
-            "the texts do not look like English, which is all that the embedded models read; "
-            "other models can be named in the config under generators and teachers"
+            "the texts do not look like English, the only language of the embedded models; "
+            "set other models in the config under generators and teachers"
         )

@@ -1,4 +1,4 @@
-"""From a file of somebody's rows to a config and clean files: what ``gendist init`` does between its questions."""
+"""Read, check and split a user's file, and write the config and data files of a study (``gendist init``)."""
 
 import os
 from collections.abc import Sequence
@@ -34,26 +34,27 @@ from gendist.io.files import write_text
 from gendist.stages.texts.sources import TEXT_FILES, Source, read_file, require_kind
 
 ESTIMATED_CORES = 2
+"""Cores of the time estimate."""
 MAX_COUNTED_TEXTS = 20_000
-"""Texts whose pieces are counted."""
+"""Texts whose subwords are counted."""
 
 
 @dataclass(frozen=True)
 class InputTable:
-    """A file with all its columns."""
+    """A user's file with all its columns."""
 
     path: Path
     source: Source
 
     @property
     def encoding(self) -> str:
-        """Of a text file."""
+        """Encoding of a text file."""
         return self.source.reading.encoding
 
 
 @dataclass(frozen=True)
 class ColumnRoles:
-    """Which columns are the texts and the labels."""
+    """Names of the text and label columns."""
 
     text: Sequence[str]
     label: str
@@ -61,28 +62,28 @@ class ColumnRoles:
 
 @dataclass(frozen=True)
 class PreparedRows:
-    """What will be written, and what its owner should know."""
+    """Rows to write, and warnings for the user."""
 
     train: TextRows
     test: TextRows
     warnings: list[str]
-    clean: bool
-    """Whether the study can read the given files as they are."""
+    use_original_files: bool
+    """Whether the study can read the user's files unchanged."""
     unlabelled: TextRows | None = None
-    """Rows without labels for the study; None for none."""
+    """Unlabelled rows, or None."""
 
 
-def read_table(path: Path, reading: Reading, guess: bool, wanted: Sequence[str] = ()) -> InputTable:
+def read_table(path: Path, reading: Reading, guess: bool, named: Sequence[str] = ()) -> InputTable:
     """Read a file of any accepted kind with all its columns.
 
     Args:
         path: the file.
-        reading: what the user says of a text file.
-        guess: whether to guess its encoding.
-        wanted: columns that the user names.
+        reading: format options.
+        guess: whether to detect the encoding.
+        named: columns named by the user.
 
     Raises:
-        GendistError: if the file cannot be read, or has no rows.
+        GendistError: if the file cannot be read or has no rows.
     """
     require_kind(path)
     if guess and path.suffix.lower() in TEXT_FILES:
@@ -90,131 +91,144 @@ def read_table(path: Path, reading: Reading, guess: bool, wanted: Sequence[str] 
             reading = replace(reading, encoding=guess_encoding(path.read_bytes()))
         except OSError as error:
             raise GendistError(f"{path}: cannot be read ({error.strerror})") from None
-    source = read_file(path, None, reading, option=COMMAND_OPTION, expected=wanted)
+    source = read_file(path, None, reading, option=COMMAND_OPTION, expected=named)
     if not source.rows:
         raise GendistError(f"{path}: no rows")
     return InputTable(path, source)
 
 
 def require_columns(table: InputTable, names: Sequence[str]) -> None:
-    """Refuse columns that a table does not have.
+    """Raise if a column is missing or its name occurs twice.
 
     Raises:
-        GendistError: for the first.
+        GendistError: with the first such column.
     """
     for name in names:
         if name in table.source.twice:
-            raise GendistError(f"{table.path}: column '{name}' stands twice in the header; rename one of them")
+            raise GendistError(f"{table.path}: column '{name}' occurs twice in the header; rename one of them")
         if name not in table.source.columns:
-            has = ", ".join(f"'{column}'" for column in table.source.columns)
+            present = ", ".join(f"'{column}'" for column in table.source.columns)
             close = get_close_matches(name.lower(), [column.lower() for column in table.source.columns], 1)
-            meant = [column for column in table.source.columns if column.lower() in close]
-            hint = f"; did you mean '{meant[0]}'?" if meant else ""
-            raise GendistError(f"{table.path}: no column '{name}' (has {has}){hint}")
+            suggestion = [column for column in table.source.columns if column.lower() in close]
+            hint = f"; did you mean '{suggestion[0]}'?" if suggestion else ""
+            raise GendistError(f"{table.path}: no column '{name}' (has {present}){hint}")
 
 
 def count_unlabelled(table: InputTable, roles: ColumnRoles) -> int:
-    """Count the rows of a labelled file that have a text and an empty label."""
+    """Count the rows with a text and an empty label."""
     return count_empty_labels(clean_rows(table.source, roles.text, roles.label)[1])
 
 
 def prepare_rows(
     table: InputTable,
     roles: ColumnRoles,
-    given_test: InputTable | None,
+    test_table: InputTable | None,
     *,
-    further: InputTable | None = None,
-    take_unlabelled: bool = False,
+    unlabelled_table: InputTable | None = None,
+    use_empty_labels: bool = False,
     merge: bool = False,
 ) -> PreparedRows:
-    """Leave out what the study would refuse, split off test rows where none are given, and look for oddities.
+    """Drop rows that a study rejects, split off test rows if none are given, and collect warnings.
 
     Args:
         table: the labelled file.
-        roles: its columns of texts and labels.
-        given_test: a file of test rows.
-        further: a file of rows without labels.
-        take_unlabelled: take the rows of ``table`` whose label is empty for such rows too.
-        merge: whether labels that differ in case or spaces are one class.
+        roles: its text and label columns.
+        test_table: a file of test rows, or None.
+        unlabelled_table: a file of unlabelled rows, or None.
+        use_empty_labels: use the rows of ``table`` with an empty label as unlabelled rows.
+        merge: merge labels that differ only in case or spaces.
 
     Raises:
-        GendistError: if fewer than two classes are left, or no row of ``further`` can be used.
+        GendistError: if fewer than two classes or no test rows are left, or ``unlabelled_table`` has no usable row.
     """
-    found, unusable = clean_rows(table.source, roles.text, roles.label)
-    found, merged = merge_label_variants(found) if merge else (found, [])
-    rows, dropped = drop_rare_classes(found, unusable)
+    labelled, unusable = clean_rows(table.source, roles.text, roles.label)
+    labelled, merged = merge_label_variants(labelled) if merge else (labelled, [])
+    rows, dropped = drop_rare_classes(labelled, unusable)
     if len(rows.counts) < 2:
         left = ", ".join(f"'{name}'" for name in rows.counts) or "none"
-        why = "".join(f"; {line}" for line in dropped_row_warnings(dropped, rows.unit))
+        reason = "".join(f"; {line}" for line in dropped_row_warnings(dropped, rows.unit))
         raise GendistError(
             f"{table.path}: a classifier needs two classes of at least two rows each; "
-            f"column '{roles.label}' has {left}{why}"
+            f"column '{roles.label}' has {left}{reason}"
         )
-    told = [row for row in dropped if not (take_unlabelled and row.why == EMPTY_LABEL)]
-    warnings = [*merged, *dropped_row_warnings(told, rows.unit), *row_warnings(rows)]
-    if given_test is None:
-        train_places, test_places = train_test_split(rows)
-        train, test = rows.take(train_places), rows.take(test_places)
-        clean = False
+    reported = [row for row in dropped if not (use_empty_labels and row.reason == EMPTY_LABEL)]
+    warnings = [*merged, *dropped_row_warnings(reported, rows.unit), *row_warnings(rows)]
+    if test_table is None:
+        train_indices, test_indices = train_test_split(rows)
+        train, test = rows.take(train_indices), rows.take(test_indices)
+        use_original_files = False
         if not len(test):
-            raise GendistError(f"{table.path}: too few rows for a test part ({len(rows)}); name one with --test FILE")
+            raise GendistError(f"{table.path}: too few rows ({len(rows)}) to split off test rows; use --test FILE")
         missing = [name for name in rows.counts if name not in test.counts]
         if missing:
-            warnings.append(f"no test rows of {', '.join(repr(name) for name in missing)}: too few rows to spare any")
+            warnings.append(f"no test rows of {', '.join(repr(name) for name in missing)}: too few rows")
     else:
         train = rows
-        tested, unusable = clean_rows(given_test.source, roles.text, roles.label)
-        tested, also_merged = merge_labels_into(tested, rows.counts) if merge else (tested, [])
-        test, lost = drop_unknown_classes(tested, unusable, set(rows.counts))
-        alike = table.source.reading == given_test.source.reading and not merged and not also_merged
-        clean = not dropped and not lost and alike
-        warnings += [f"{given_test.path}: {line}" for line in (*given_test.source.notes, *also_merged)]
+        test_rows, unusable = clean_rows(test_table.source, roles.text, roles.label)
+        test_rows, also_merged = merge_labels_into(test_rows, rows.counts) if merge else (test_rows, [])
+        test, dropped_test = drop_unknown_classes(test_rows, unusable, set(rows.counts))
+        same_format = table.source.reading == test_table.source.reading and not merged and not also_merged
+        use_original_files = not dropped and not dropped_test and same_format
+        warnings += [f"{test_table.path}: {line}" for line in (*test_table.source.notes, *also_merged)]
         if not len(test):
-            raise GendistError(f"{given_test.path}: no row with a text and a class that {table.path} has")
-        warnings += [f"{given_test.path}: {line}" for line in dropped_row_warnings(lost, test.unit)]
-        warnings += [f"{given_test.path}: {line}" for line in row_warnings(test) if "repeat" not in line]
+            raise GendistError(f"{test_table.path}: no row with a text and a class that {table.path} has")
+        warnings += [f"{test_table.path}: {line}" for line in dropped_row_warnings(dropped_test, test.unit)]
+        warnings += [f"{test_table.path}: {line}" for line in row_warnings(test) if "repeat" not in line]
         warnings += overlap_warnings(train, test)
     warnings += length_warnings(*_count_subwords(rows))
-    unlabelled, lines = _collect_unlabelled(table if take_unlabelled else None, further, roles, train, test)
-    return PreparedRows(train, test, warnings + lines, clean and unlabelled is None, unlabelled)
+    unlabelled, lines = _collect_unlabelled(
+        table=table if use_empty_labels else None,
+        unlabelled_table=unlabelled_table,
+        roles=roles,
+        train=train,
+        test=test,
+    )
+    return PreparedRows(train, test, warnings + lines, use_original_files and unlabelled is None, unlabelled)
 
 
 def _collect_unlabelled(
-    table: InputTable | None, further: InputTable | None, roles: ColumnRoles, train: TextRows, test: TextRows
+    *,
+    table: InputTable | None,
+    unlabelled_table: InputTable | None,
+    roles: ColumnRoles,
+    train: TextRows,
+    test: TextRows,
 ) -> tuple[TextRows | None, list[str]]:
-    """Return the rows without labels of both files, and what is to be said of those that are left out."""
-    found: list[TextRows] = []
-    lines = [f"{further.path}: {note}" for note in further.source.notes] if further else []
-    for given, label in ((table, roles.label), (further, None)):
-        if given is not None:
-            rows, dropped = select_unlabelled(given.source, roles.text, label)
-            rows, known = drop_labelled_texts(rows, train, test)
-            lost = known if label is not None else dropped + known  # the others are told of already
-            lines += [f"{given.path}, without labels: {line}" for line in dropped_row_warnings(lost, rows.unit)]
-            if given is further and not len(rows):
-                raise GendistError(f"{given.path}: no row with a text that is not among the labelled ones")
-            found.append(rows)
-    numbers, parts = [n for rows in found for n in rows.numbers], [p for rows in found for p in rows.parts]
+    """Return the unlabelled rows of both files, and one line per reason for dropped rows."""
+    collected: list[TextRows] = []
+    lines = [f"{unlabelled_table.path}: {note}" for note in unlabelled_table.source.notes] if unlabelled_table else []
+    for source, label in ((table, roles.label), (unlabelled_table, None)):
+        if source is None:
+            continue
+        rows, dropped = select_unlabelled(source.source, roles.text, label)
+        rows, duplicates = drop_labelled_texts(rows, train, test)
+        reported = duplicates if label is not None else dropped + duplicates  # ``prepare_rows`` reports the others
+        lines += [f"{source.path}, without labels: {line}" for line in dropped_row_warnings(reported, rows.unit)]
+        if source is unlabelled_table and not len(rows):
+            raise GendistError(f"{source.path}: no row with a text that is not among the labelled ones")
+        collected.append(rows)
+    numbers = [number for rows in collected for number in rows.numbers]
     if not numbers:
         return None, lines
-    return TextRows(found[0].name, found[0].unit, numbers, parts, [""] * len(numbers)), lines
+    parts = [part for rows in collected for part in rows.parts]
+    return TextRows(collected[0].name, collected[0].unit, numbers, parts, [""] * len(numbers)), lines
 
 
 def _count_subwords(rows: TextRows) -> tuple[TextRows, list[int]]:
-    """Return some of the rows and their numbers of subword pieces."""
+    """Return a sample of the rows and the number of subwords of each."""
     from tokenizers import Tokenizer
 
-    from gendist.jobs.source_files import PACKAGE
+    from gendist.nn.pocket.packaged import SUBWORDS
 
-    some = rows.take(range(min(MAX_COUNTED_TEXTS, len(rows))))
-    tokenizer = Tokenizer.from_file(str(PACKAGE / "pocket" / "models" / "subwords" / "tokenizer.json"))
-    encoded = tokenizer.encode_batch(some.texts, add_special_tokens=False)
-    return some, [len(one.ids) for one in encoded]
+    sample = rows.take(range(min(MAX_COUNTED_TEXTS, len(rows))))
+    tokenizer = Tokenizer.from_file(str(SUBWORDS / "tokenizer.json"))
+    encoded = tokenizer.encode_batch(sample.texts, add_special_tokens=False)
+    return sample, [len(one.ids) for one in encoded]
 
 
 @dataclass(frozen=True)
 class OutputPaths:
-    """Files to be written."""
+    """Files written by ``gendist init``."""
 
     config: Path
     train: Path
@@ -223,64 +237,69 @@ class OutputPaths:
 
 
 def output_paths(config: Path, name: str) -> OutputPaths:
-    """Return where the files go: the rows in ``data/`` beside the config."""
+    """Return the files to write: data files in ``data/`` beside the config."""
     data = config.parent / "data"
     return OutputPaths(config, *(data / f"{name}-{part}.csv" for part in ("train", "test", "unlabelled")))
 
 
-def require_writable(places: OutputPaths, sources: Sequence[Path], force: bool) -> None:
-    """Refuse to overwrite files, and the user's own in any case.
+def require_writable(paths: OutputPaths, sources: Sequence[Path], force: bool) -> None:
+    """Raise if an output exists; never overwrite the user's own files.
 
     Raises:
-        GendistError: naming the first.
+        GendistError: with the first such file.
     """
-    for path in (places.config, places.train, places.test, places.unlabelled):
+    for path in (paths.config, paths.train, paths.test, paths.unlabelled):
         if any(path.exists() and path.samefile(source) for source in sources if source.exists()):
             raise GendistError(f"{path}: would overwrite your own file; choose another --name or --out")
         if path.exists() and not force:
-            raise GendistError(f"{path}: is there already; --force overwrites it, --name and --out choose others")
+            raise GendistError(f"{path}: exists; use --force to overwrite it, or another --name or --out")
 
 
 def write_study(
     table: InputTable,
-    given_test: InputTable | None,
+    *,
+    test_table: InputTable | None,
     roles: ColumnRoles,
     prepared: PreparedRows,
-    places: OutputPaths,
+    paths: OutputPaths,
     name: str,
 ) -> str:
-    """Write the config and, where needed, clean files of rows.
+    """Write the config, and the data files unless the study can read the user's files.
 
     Returns:
-        The time that the study may take, in words.
+        The estimated time, in words.
     """
     size = choose_study_size(prepared.train.counts)
-    named = ConfigFields(name, _relative_to_cwd(places.train), _relative_to_cwd(places.test), roles.text, roles.label)
-    if prepared.clean and given_test is not None:
-        named = ConfigFields(name, str(table.path), str(given_test.path), roles.text, roles.label, table.source.reading)
+    fields = ConfigFields(name, _relative_to_cwd(paths.train), _relative_to_cwd(paths.test), roles.text, roles.label)
+    if prepared.use_original_files and test_table is not None:
+        fields = ConfigFields(
+            name, str(table.path), str(test_table.path), roles.text, roles.label, table.source.reading
+        )
     else:
-        write_rows(places.train, prepared.train, roles.text, roles.label)
-        write_rows(places.test, prepared.test, roles.text, roles.label)
+        write_rows(paths.train, prepared.train, roles.text, roles.label)
+        write_rows(paths.test, prepared.test, roles.text, roles.label)
     if prepared.unlabelled is not None:
-        write_rows(places.unlabelled, prepared.unlabelled, roles.text, None)
+        write_rows(paths.unlabelled, prepared.unlabelled, roles.text, None)
         count = min(len(prepared.unlabelled), MAX_UNLABELLED)
-        named = replace(named, unlabelled=_relative_to_cwd(places.unlabelled), unlabelled_rows=count)
+        fields = replace(fields, unlabelled=_relative_to_cwd(paths.unlabelled), unlabelled_rows=count)
     labels = list(prepared.train.counts)
 
-    def text(time: str) -> str:
-        return render_config(named, size, str(table.path), len(prepared.train), labels, time)
+    def config(time: str) -> str:
+        return render_config(
+            fields, size, source=str(table.path), train_rows=len(prepared.train), labels=labels, time=time
+        )
 
     import yaml
 
-    study = study_from(yaml.safe_load(text("")), str(places.config))
+    study = study_from(yaml.safe_load(config("")), str(paths.config))
     used = len(prepared.train) if size.train_per_class is None else size.train_per_class * len(labels)
     time = format_estimate(
         estimate_seconds(study, used, len(prepared.test), _count_subwords(prepared.train)[1]) / ESTIMATED_CORES
     )
-    write_text(places.config, text(time))
+    write_text(paths.config, config(time))
     return time
 
 
 def _relative_to_cwd(path: Path) -> str:
-    """Return a path as the study will see it: relative to the working directory."""
+    """Return a path relative to the working directory, as a study reads it."""
     return Path(os.path.relpath(path)).as_posix()

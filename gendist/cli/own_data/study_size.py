@@ -1,4 +1,4 @@
-"""How large a study of somebody's rows should be, and about how long it will take."""
+"""Choose the size of a study and estimate its running time."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,23 +19,22 @@ SHARD_ROWS = 500
 MIN_SYNTHETIC, MAX_SYNTHETIC = 1000, 5000
 SYNTHETIC_PER_CLASS = 250
 MAX_TRAIN_ROWS = 5000
-"""Training rows beyond which more of them cost time and are no longer 'few labels'."""
+"""Limit of the training rows: more cost time and are no longer 'few labels'."""
 
 
 @dataclass(frozen=True)
 class StudySize:
-    """What the config says of numbers of rows."""
+    """Numbers of rows in the config."""
 
     train_per_class: int | None
     synthetic: int
 
 
 def choose_study_size(counts: dict[str, int]) -> StudySize:
-    """Choose rows by the training rows of each class.
+    """Choose numbers of rows from the training rows per class.
 
-    All training rows, unless they are thousands and every class has at least a hundred.
-    Synthetic rows: 250 a class or twice the training rows, whichever is more, in whole
-    shards of 500, between 1,000 and 5,000.
+    All training rows, unless there are more than 5,000 and every class has at least 100. Synthetic rows: the larger of
+    250 per class and twice the training rows, in whole shards of 500, between 1,000 and 5,000.
     """
     total, smallest = sum(counts.values()), min(counts.values())
     per_class = min(smallest, MAX_TRAIN_ROWS // len(counts)) if total > MAX_TRAIN_ROWS and smallest >= 100 else None
@@ -45,32 +44,36 @@ def choose_study_size(counts: dict[str, int]) -> StudySize:
 
 
 OTHER_JOBS_SECONDS = 90.0
-"""Seconds of one core for all jobs that are not counted one by one."""
+"""Core seconds of all jobs that are not estimated separately."""
 
 
-def estimate_seconds(study: Study, train_rows: int, test_rows: int, pieces: Sequence[int]) -> float:
-    """Estimate the seconds of one core that a study of one dataset takes with the embedded models.
+def estimate_seconds(study: Study, train_rows: int, test_rows: int, n_subwords: Sequence[int]) -> float:
+    """Estimate the core seconds of a study of one dataset with the embedded models.
 
     Args:
         study: the study.
-        train_rows: training rows that it uses.
+        train_rows: training rows in use.
         test_rows: test rows.
-        pieces: subword pieces of some of its texts.
+        n_subwords: subwords of each text in a sample.
     """
     ((name, dataset),) = study.datasets.items()
-    longer = sum(min(n, MAX_SUBWORDS) for n in pieces) / max(1, len(pieces)) / LENGTH
-    made = dataset.synthetic + sampling_count(study, name) * (len(study.samplings) - 1)
-    long = teacher_seconds(study, study.teacher, train_rows) + generator_seconds(study, study.generator, train_rows)
-    long += SYNTHETIC_ROW * made + SCORED_ROW * (made + train_rows + test_rows + dataset.n_unlabelled)
+    length_factor = sum(min(n, MAX_SUBWORDS) for n in n_subwords) / max(1, len(n_subwords)) / LENGTH
+    generated_rows = dataset.synthetic + sampling_count(study, name) * (len(study.samplings) - 1)
+    model_seconds = teacher_seconds(study, study.teacher, train_rows) + generator_seconds(
+        study, study.generator, train_rows
+    )
+    model_seconds += SYNTHETIC_ROW * generated_rows + SCORED_ROW * (
+        generated_rows + train_rows + test_rows + dataset.n_unlabelled
+    )
     students = len(planned_runs(study))
     if study.export.enabled:
         students += study.export.folds * len(export_candidates(study, name))
-    return long * longer + STUDENT * students + OTHER_JOBS_SECONDS
+    return model_seconds * length_factor + STUDENT * students + OTHER_JOBS_SECONDS
 
 
-def format_estimate(spent: float) -> str:
-    """Say a duration roughly: ``about 20 minutes``, ``about 3 hours``."""
-    minutes = spent / 60
+def format_estimate(seconds: float) -> str:
+    """Format an estimated duration: ``about 20 minutes``, ``about 3 hours``."""
+    minutes = seconds / 60
     if minutes < 90:
         return f"about {max(5, round(minutes / 5) * 5)} minutes"
     return f"about {round(minutes / 60)} hours"

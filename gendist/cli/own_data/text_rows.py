@@ -1,4 +1,4 @@
-"""Rows that the study will take, and those that it would refuse."""
+"""Rows of a user's file: those that a study accepts, and those that it rejects."""
 
 import csv
 import io
@@ -14,22 +14,23 @@ from gendist.stages.texts.labelled import label_fault, label_of
 from gendist.stages.texts.sources import Source
 
 SEPARATOR = " "
-"""Between joined columns, as the study's default."""
+"""Separator between joined columns: the default of a study."""
 EMPTY_LABEL = "empty label"
-"""Why a row with a text is left out that may be an unlabelled one."""
+"""Reason for dropping a row that can be an unlabelled row."""
 
 
 @dataclass(frozen=True)
 class TextRows:
-    """Texts with labels, as they will stand in the study."""
+    """Texts with labels."""
 
     name: str
-    """The file that they are from."""
+    """File name for messages."""
     unit: str
-    """What numbers count: 'line' or 'row'."""
+    """Unit of ``numbers``: 'line' or 'row'."""
     numbers: list[int]
+    """Position of each row in the file."""
     parts: list[list[str]]
-    """(rows, text columns)."""
+    """Cells of the text columns, (rows, columns)."""
     labels: list[str]
 
     def __len__(self) -> int:
@@ -37,46 +38,46 @@ class TextRows:
 
     @property
     def texts(self) -> list[str]:
-        """Joined as the study joins them."""
+        """Text of each row, joined as in a study."""
         return [SEPARATOR.join(part.strip() for part in parts if part.strip()) for parts in self.parts]
 
     @property
     def counts(self) -> dict[str, int]:
-        """Rows of each class, the largest first."""
+        """Rows per class, largest class first."""
         return dict(sorted(Counter(self.labels).items(), key=lambda item: (-item[1], item[0])))
 
-    def take(self, places: Sequence[int]) -> "TextRows":
-        """Return some of the rows."""
+    def take(self, indices: Sequence[int]) -> "TextRows":
+        """Return the rows at these indices."""
         return TextRows(
             self.name,
             self.unit,
-            [self.numbers[i] for i in places],
-            [self.parts[i] for i in places],
-            [self.labels[i] for i in places],
+            [self.numbers[i] for i in indices],
+            [self.parts[i] for i in indices],
+            [self.labels[i] for i in indices],
         )
 
 
 @dataclass(frozen=True)
 class DroppedRow:
-    """A row that the study would refuse."""
+    """A row that a study rejects."""
 
     number: int
-    why: str
+    reason: str
 
 
 def clean_rows(source: Source, text: Sequence[str], label: str) -> tuple[TextRows, list[DroppedRow]]:
-    """Keep the rows that have a text and a label."""
+    """Split rows into those with text and label, and dropped ones."""
     kept, dropped = TextRows(source.name, source.unit, [], [], []), []
     for row, number in enumerate(source.rows):
         parts = [source.columns[column][row] for column in text]
-        why = text_error(parts)
+        reason = text_error(parts)
         name = ""
-        if not why:
+        if not reason:
             fault = label_fault(source.columns[label][row])
             name = "" if fault else label_of(source, row, label)
-            why = f"label {fault}" if fault else "" if name else EMPTY_LABEL
-        if why:
-            dropped.append(DroppedRow(number, why))
+            reason = f"label {fault}" if fault else "" if name else EMPTY_LABEL
+        if reason:
+            dropped.append(DroppedRow(number, reason))
             continue
         kept.numbers.append(number)
         kept.parts.append([part or "" for part in parts])
@@ -85,7 +86,7 @@ def clean_rows(source: Source, text: Sequence[str], label: str) -> tuple[TextRow
 
 
 def text_error(parts: Sequence[object]) -> str:
-    """Return why the study would refuse the cells of a text; empty if it would not."""
+    """Return why a study rejects the text cells; empty if it accepts them."""
     for part in parts:
         if part is not None and not isinstance(part, str):
             return f"text is of type {type(part).__name__}, expected text"
@@ -96,48 +97,56 @@ def text_error(parts: Sequence[object]) -> str:
 
 
 def merge_label_variants(rows: TextRows) -> tuple[TextRows, list[str]]:
-    """Give labels that differ in case, spaces or as numbers (1 and 1.0) the name that most of their rows have.
+    """Merge labels that differ only in case or spaces, or as 1 and 1.0, into the most frequent one.
 
     Returns:
-        The rows, and what was merged, in words.
+        The rows, and one line per merged label.
     """
     return merge_labels_into(rows, rows.counts)
 
 
 def merge_labels_into(rows: TextRows, names: Iterable[str]) -> tuple[TextRows, list[str]]:
-    """Do the same with the first of some names that fits."""
+    """Merge label variants, preferring the given names.
+
+    Returns:
+        The rows, and one line per merged label.
+    """
     counts = rows.counts
     renamed = {name: found[0] for found in groups(dict.fromkeys([*names, *counts])) for name in found[1:]}
-    told = [f"'{name}' ({counts[name]:,} rows) merged into '{renamed[name]}'" for name in renamed if name in counts]
-    return replace(rows, labels=[renamed.get(name, name) for name in rows.labels]), told
+    notes = [f"'{name}' ({counts[name]:,} rows) merged into '{renamed[name]}'" for name in renamed if name in counts]
+    return replace(rows, labels=[renamed.get(name, name) for name in rows.labels]), notes
 
 
 def drop_rare_classes(rows: TextRows, dropped: list[DroppedRow], fewest: int = 2) -> tuple[TextRows, list[DroppedRow]]:
-    """Drop classes of fewer rows than the study accepts."""
+    """Drop classes with fewer rows than a study accepts."""
     counts = rows.counts
     rare = [i for i, name in enumerate(rows.labels) if counts[name] < fewest]
     kept = [i for i, name in enumerate(rows.labels) if counts[name] >= fewest]
-    lost = [DroppedRow(rows.numbers[i], f"only row of class '{rows.labels[i]}'") for i in rare]
-    return rows.take(kept), dropped + lost
+    rejected = [DroppedRow(rows.numbers[i], f"only row of class '{rows.labels[i]}'") for i in rare]
+    return rows.take(kept), dropped + rejected
 
 
 def drop_unknown_classes(
     rows: TextRows, dropped: list[DroppedRow], known: set[str]
 ) -> tuple[TextRows, list[DroppedRow]]:
-    """Drop test rows of classes that no training row has."""
+    """Drop test rows of classes without training rows."""
     kept = [i for i, name in enumerate(rows.labels) if name in known]
-    lost = [
+    rejected = [
         DroppedRow(number, f"class '{name}' has no training row")
         for number, name in zip(rows.numbers, rows.labels, strict=True)
         if name not in known
     ]
-    return rows.take(kept), dropped + lost
+    return rows.take(kept), dropped + rejected
 
 
 def write_rows(path: Path, rows: TextRows, text: Sequence[str], label: str | None) -> None:
-    """Write rows as CSV in UTF-8, with the line or row of the original file that each is from.
+    """Write rows as UTF-8 CSV, with each row's position in the original file.
 
-    Without a ``label``, there is no such column.
+    Args:
+        path: file to write.
+        rows: the rows.
+        text: names of the text columns.
+        label: name of the label column; None to omit it.
     """
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")

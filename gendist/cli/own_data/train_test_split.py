@@ -1,4 +1,4 @@
-"""A test part for rows that have none: by class, and without a text on both sides."""
+"""Stratified train/test split that keeps equal texts on one side."""
 
 from collections.abc import Sequence
 
@@ -8,31 +8,30 @@ from gendist.cli.own_data.text_rows import TextRows
 from gendist.stages.texts.alike import normalised
 
 TEST_SHARE = 0.2
-"""Share of the rows that become test rows ..."""
+"""Share of the rows in the test split ..."""
 MAX_TEST_ROWS = 5000
-"""... up to about so many: more make the accuracy no surer and cost the study time."""
+"""... up to this number: more do not make the accuracy more certain and cost time."""
 MIN_TEST_ROWS = 10
-"""Test rows of a class, where it has three times as many: fewer say little of it."""
+"""Test rows per class, if it has three times as many: scores of fewer are noise."""
 MIN_TRAIN_ROWS = 2
-"""Training rows that every class keeps: the study takes no class with fewer."""
+"""Training rows per class: the minimum of a study."""
 
 
 def group_equal_texts(rows: TextRows) -> list[list[int]]:
-    """Group the places of rows whose normalised texts are equal, in order of appearance."""
+    """Group the indices of rows with equal normalised text, in order of appearance."""
     groups: dict[str, list[int]] = {}
-    for place, text in enumerate(rows.texts):
-        groups.setdefault(normalised(text), []).append(place)
+    for index, text in enumerate(rows.texts):
+        groups.setdefault(normalised(text), []).append(index)
     return list(groups.values())
 
 
 def train_test_split(rows: TextRows, seed: int = 0) -> tuple[list[int], list[int]]:
-    """Draw test rows from every class.
+    """Split rows, stratified by class.
 
-    Rows of one text stay together; those whose labels contradict each other stay in the
-    training part, because no answer to them would be right.
+    Rows with equal text stay together. If their labels conflict, they stay in the training split.
 
     Returns:
-        Places of the training rows and of the test rows, ascending.
+        Ascending indices of the training rows and of the test rows.
     """
     rng = np.random.default_rng(seed)
     groups: dict[str, list[list[int]]] = {}
@@ -49,13 +48,13 @@ def train_test_split(rows: TextRows, seed: int = 0) -> tuple[list[int], list[int
 
 
 def _n_test_rows(count: int, share: float) -> int:
-    wanted = max(round(share * count), min(MIN_TEST_ROWS, count // 3))
-    return max(0, min(wanted, count - MIN_TRAIN_ROWS))
+    n_test = max(round(share * count), min(MIN_TEST_ROWS, count // 3))
+    return max(0, min(n_test, count - MIN_TRAIN_ROWS))
 
 
-def _sample_groups(groups: Sequence[list[int]], wanted: int, rng: np.random.Generator) -> set[int]:
-    drawn: set[int] = set()
-    for place in rng.permutation(len(groups)):
-        if len(drawn) + len(groups[place]) <= wanted:  # a text that repeats often may not fit
-            drawn |= set(groups[place])
-    return drawn
+def _sample_groups(groups: Sequence[list[int]], n_test: int, rng: np.random.Generator) -> set[int]:
+    sampled: set[int] = set()
+    for index in rng.permutation(len(groups)):
+        if len(sampled) + len(groups[index]) <= n_test:  # a large group may not fit
+            sampled |= set(groups[index])
+    return sampled

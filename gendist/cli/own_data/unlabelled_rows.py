@@ -1,4 +1,4 @@
-"""Rows without labels that somebody has: of a file of their own, or those of the labelled file whose label is empty."""
+"""Unlabelled rows: from a separate file, or rows of the labelled file with an empty label."""
 
 from collections.abc import Sequence
 
@@ -8,21 +8,21 @@ from gendist.stages.texts.sources import Source
 from gendist.stages.texts.unlabelled import why_dropped
 
 MIN_UNLABELLED = 100
-"""Rows of the labelled file without a label that are worth further systems and runs of the study."""
+"""Rows with an empty label needed to add the unlabelled regimes to a study."""
 MAX_UNLABELLED = 5000
-"""Rows that the config takes of them, since each is scored; more can be asked for in it."""
+"""Unlabelled rows in the config: each is scored by the teacher. The config can be edited for more."""
 
 
 def select_unlabelled(
     source: Source, text: Sequence[str], label: str | None = None
 ) -> tuple[TextRows, list[DroppedRow]]:
-    """Return the rows that have a text, with an empty ``label`` where a column is named; and those without text."""
+    """Return rows with a text (and, if ``label`` is given, an empty label), and the rows dropped for their text."""
     kept, dropped = TextRows(source.name, source.unit, [], [], []), []
     for row, number in enumerate(source.rows):
         parts = [source.columns[column][row] for column in text]
-        why = text_error(parts)
-        if why:
-            dropped.append(DroppedRow(number, why))
+        reason = text_error(parts)
+        if reason:
+            dropped.append(DroppedRow(number, reason))
         elif label is None or not (label_fault(source.columns[label][row]) or label_of(source, row, label)):
             kept.numbers.append(number)
             kept.parts.append([part or "" for part in parts])
@@ -31,12 +31,12 @@ def select_unlabelled(
 
 
 def count_empty_labels(dropped: Sequence[DroppedRow]) -> int:
-    """Count the rows that are left out only because they have no label."""
-    return sum(row.why == EMPTY_LABEL for row in dropped)
+    """Count the rows dropped only for their empty label."""
+    return sum(row.reason == EMPTY_LABEL for row in dropped)
 
 
 def drop_labelled_texts(rows: TextRows, train: TextRows, test: TextRows) -> tuple[TextRows, list[DroppedRow]]:
-    """Drop rows whose text is that of a training or test row but for case, width and white space, as the study does."""
+    """Drop rows whose normalised text is that of a training or test row, as a study does."""
     reasons = why_dropped(rows.texts, train.texts, test.texts)
-    kept = [place for place, why in enumerate(reasons) if not why]
-    return rows.take(kept), [DroppedRow(rows.numbers[place], why) for place, why in enumerate(reasons) if why]
+    kept = [index for index, reason in enumerate(reasons) if not reason]
+    return rows.take(kept), [DroppedRow(rows.numbers[index], reason) for index, reason in enumerate(reasons) if reason]

@@ -252,17 +252,17 @@ def test_texts_in_another_language_are_pointed_out(folder: Path):
 
 
 @pytest.mark.parametrize("given_test", [False, True])
-def test_labels_that_differ_in_case_are_merged_where_that_is_wanted(folder: Path, given_test: bool):
+def test_labels_that_differ_in_case_are_merged_where_that_is_wanted(folder: Path, test_table: bool):
     rows = table({"Billing": 30, "billing": 8, "1": 20, "1.0": 4})
     (folder / "a.csv").write_text(as_csv(["text", "label"], rows))
     said = worked("a.csv")
     assert "different classes: 'Billing' (30 rows) and 'billing' (8 rows); --merge-case merges them" in said
     assert "different classes: '1' (20 rows) and '1.0' (4 rows)" in said
     (folder / "b.csv").write_text(as_csv(["text", "label"], [("a new text of words", "BILLING"), ("and another", "1")]))
-    said = worked("a.csv", "--merge-case", "--force", *(["--test", "b.csv"] if given_test else []))
+    said = worked("a.csv", "--merge-case", "--force", *(["--test", "b.csv"] if test_table else []))
     assert "note: 'billing' (8 rows) merged into 'Billing'" in said and "'1.0' (4 rows) merged into '1'" in said
     train, test = prepared("a.yaml")
-    assert train.label_names == ["1", "Billing"] and len(train.texts) + len(test.texts) == (64 if given_test else 62)
+    assert train.label_names == ["1", "Billing"] and len(train.texts) + len(test.texts) == (64 if test_table else 62)
 
 
 @pytest.mark.parametrize(
@@ -273,10 +273,10 @@ def test_labels_that_differ_in_case_are_merged_where_that_is_wanted(folder: Path
         ([{"a": 1}, {"a": 2}] * 20, "label is of type dict"),
     ],
 )
-def test_labels_of_a_kind_that_is_not_taken_are_named_with_the_reason(folder: Path, values: list[Any], why: str):
+def test_labels_of_a_kind_that_is_not_taken_are_named_with_the_reason(folder: Path, values: list[Any], reason: str):
     pq.write_table(pa.table({"text": [t for t, _ in PLAIN[:40]], "label": values}), folder / "a.parquet")
     message = refused("a.parquet", "--text", "text", "--label", "label")
-    assert "column 'label' has none; left out 40 row(s): " in message and why in message
+    assert "column 'label' has none; left out 40 row(s): " in message and reason in message
 
 
 def test_texts_of_a_kind_that_is_not_taken_are_named_with_the_reason(folder: Path):
@@ -312,7 +312,7 @@ def test_quotes_without_quoting_are_noted_and_a_person_may_object(folder: Path, 
     assert "a.tsv: 80 rows, 2 columns" in said
     assert "note: a.tsv: quotes are taken for letters, since every line has 2 fields as it stands; as quoting" in said
     assert labelled(*prepared("a.yaml")) == Counter(rows)
-    monkeypatch.setattr(init_module, "_at_terminal", lambda: True)
+    monkeypatch.setattr(init_module, "_is_interactive", lambda: True)
     result = gendist("a.tsv", "--force", typed="n\n")
     assert "say how to read it with --quoting" in str(result.exception)
 
@@ -329,7 +329,7 @@ def test_a_column_that_stands_twice_is_not_guessed_about(folder: Path):
 def guessed(**columns: list[Any]) -> tuple[str | None, str | None]:
     wrapped = make_columns(columns)
     text, label = guess_text(wrapped), guess_label(wrapped)
-    return (text.columns[0].name if text.clear else None), (label.columns[0].name if label.clear else None)
+    return (text.columns[0].name if text.is_clear else None), (label.columns[0].name if label.is_clear else None)
 
 
 def test_columns_are_guessed_by_what_they_hold():
@@ -380,7 +380,7 @@ def test_what_is_unclear_without_a_terminal_ends_in_one_line(folder: Path):
 def test_a_person_at_a_terminal_corrects_the_guess(folder: Path, monkeypatch: pytest.MonkeyPatch):
     rows = [(t, y, "xyz"[i % 3]) for i, (t, y) in enumerate(PLAIN)]
     (folder / "a.csv").write_text(as_csv(["text", "place", "mood"], rows))
-    monkeypatch.setattr(init_module, "_at_terminal", lambda: True)
+    monkeypatch.setattr(init_module, "_is_interactive", lambda: True)
     result = gendist("a.csv", typed="\nnone\n3\n")
     assert result.exception is None, result.output
     assert "  2. 'place': 2 classes: " in result.output and "'none' is none of them." in result.output
@@ -512,7 +512,7 @@ def test_rows_whose_label_is_empty_are_offered_where_there_are_many(folder: Path
     said = worked("a.csv", "--yes")
     assert "unlabelled: 120 rows" in said and "empty label" not in said
     assert unlabelled_of("a.yaml")[0] == 120
-    monkeypatch.setattr(init_module, "_at_terminal", lambda: True)
+    monkeypatch.setattr(init_module, "_is_interactive", lambda: True)
     options = ["a.csv", "--text", "text", "--label", "label", "--force"]
     asked = gendist(*options, typed="n\n")
     assert asked.exception is None and "120 rows have a text but no label" in asked.output
