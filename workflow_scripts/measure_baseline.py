@@ -12,8 +12,8 @@ with logged(snakemake.log[0], f"{names.dataset} costs of {names.baseline}"):
     measure_costs(
         load_baseline(names.baseline, Path(snakemake.input.model[0]).parent, test, Path(snakemake.params.static)),
         test,
-        Path(snakemake.output[0]),
-        names.dataset,
-        "baselines",
-        names.baseline,
+        target=Path(snakemake.output[0]),
+        dataset=names.dataset,
+        kind="baselines",
+        name=names.baseline,
     )

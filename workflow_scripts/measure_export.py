@@ -13,8 +13,8 @@ with logged(snakemake.log[0], f"{dataset} costs of the exported model"):
     measure_costs(
         load_export(description.parent),
         Path(snakemake.input.test),
-        Path(snakemake.output[0]),
-        dataset,
-        EXPORT_KIND,
-        read_json(description)["chosen"]["system"],
+        target=Path(snakemake.output[0]),
+        dataset=dataset,
+        kind=EXPORT_KIND,
+        name=read_json(description)["chosen"]["system"],
     )

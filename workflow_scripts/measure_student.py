@@ -11,8 +11,8 @@ with logged(snakemake.log[0], f"{names.dataset} costs of {names.student}"):
     measure_costs(
         load_student(Path(snakemake.input.model[0]).parent, Path(snakemake.params.embeddings)),
         Path(snakemake.input.test),
-        Path(snakemake.output[0]),
-        names.dataset,
-        "students",
-        names.student,
+        target=Path(snakemake.output[0]),
+        dataset=names.dataset,
+        kind="students",
+        name=names.student,
     )

@@ -8,8 +8,8 @@ from gendist.jobs.script import logged
 with logged(snakemake.log[0], "tracking"):
     track_runs(
         Path(snakemake.input.metrics),
-        Path(snakemake.input.run_config),
-        snakemake.params.tracking["mlflow"],
-        snakemake.params.tracking["experiment"],
-        Path(snakemake.output[0]),
+        run_config=Path(snakemake.input.run_config),
+        uri=snakemake.params.tracking["mlflow"],
+        experiment=snakemake.params.tracking["experiment"],
+        target=Path(snakemake.output[0]),
     )

@@ -9,11 +9,11 @@ from gendist.jobs.script import logged
 with logged(snakemake.log[0], "memorisation"):
     write_memorisation(
         pools_by_dataset(
-            snakemake.params.counts,
-            snakemake.params.shard_rows,
-            snakemake.input.train,
-            snakemake.input.shards,
-            [],
+            counts=snakemake.params.counts,
+            shard_rows=snakemake.params.shard_rows,
+            train=snakemake.input.train,
+            shards=snakemake.input.shards,
+            logits=[],
         ),
         dict(zip(snakemake.params.counts, map(Path, snakemake.input.test), strict=True)),
         Path(snakemake.output.csv),

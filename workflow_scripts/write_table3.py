@@ -9,11 +9,11 @@ from gendist.jobs.script import logged
 with logged(snakemake.log[0], "table3"):
     write_table3(
         pools_by_dataset(
-            snakemake.params.counts,
-            snakemake.params.shard_rows,
-            snakemake.input.train,
-            snakemake.input.shards,
-            snakemake.input.logits,
+            counts=snakemake.params.counts,
+            shard_rows=snakemake.params.shard_rows,
+            train=snakemake.input.train,
+            shards=snakemake.input.shards,
+            logits=snakemake.input.logits,
         ),
         Path(snakemake.output.csv),
         Path(snakemake.output.md),

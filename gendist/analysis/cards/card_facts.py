@@ -1,4 +1,4 @@
-"""What the cards of one dataset say, gathered from the study's files."""
+"""Collect the contents of a dataset's cards from the results of a study."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -27,24 +27,24 @@ LICENCES = {
     " (CC BY) and other open texts; see the card of the pocket models",
     "pocket embeddings": "derived from English Wikipedia (CC BY-SA)",
 }
-"""Licences of the embedded models; those of others are said by whoever publishes them."""
+"""Licences of the embedded models."""
 UNKNOWN_LICENCE = "see the publisher's page"
 
 
 @dataclass(frozen=True)
 class SourceModel:
-    """A pretrained model that the study started from."""
+    """A pretrained model used by the study."""
 
     role: str
     name: str
     licence: str
     origin: str
-    """Hash of its weights, or its revision on the hub."""
+    """SHA-256 of its weights, or its revision on the hub."""
 
 
 @dataclass(frozen=True)
 class ClassScore:
-    """A class on the test rows, in percent; None where a score is undefined."""
+    """Scores of one class on the test rows, in percent; None if undefined."""
 
     name: str
     rows: int
@@ -57,27 +57,27 @@ class ClassScore:
 
 @dataclass(frozen=True)
 class CardFacts:
-    """All that the two cards say."""
+    """Contents of the model card and the dataset card."""
 
     dataset: str
     config: Mapping[str, Any]
-    """The study's config of the dataset, the main models, and the student."""
+    """Config entries of the dataset, the main models and the student."""
     subject: CardSubject
     train: Texts
     test: Texts
     accuracy: Summary
-    """Of the system over its seeds."""
-    own: float
-    """Accuracy of the very run that the card is about, in percent."""
+    """Of the system, over its seeds."""
+    run_accuracy: float
+    """Accuracy of the card's run, in percent."""
     macro_f1: float
     """Of the same run, in percent."""
     teacher: Summary | None
     classes: list[ClassScore]
     """Of the same run."""
     ece: float
-    """Calibration error of the same run as trained, in percent."""
+    """Expected calibration error of the same run, in percent."""
     ece_calibrated: float | None
-    """The same with the export's temperature."""
+    """The same with the temperature of the export."""
     temperature: float | None
     memorisation: list[CsvRow]
     sources: list[SourceModel]
@@ -86,26 +86,26 @@ class CardFacts:
 
     @property
     def given(self) -> str | None:
-        """Name of the file that the synthetic rows are from; None where a finetuned generator wrote them."""
+        """File name of given synthetic rows; None if a generator was finetuned."""
         rows: str | None = self.config["generator"].get("rows")
         return rows
 
     @property
     def written_by(self) -> str:
-        """Who wrote the synthetic rows, as the end of a sentence."""
+        """Origin of the synthetic rows, as the end of a sentence."""
         return "written by another tool or model" if self.given else "written by a finetuned generator"
 
     @property
     def hours(self) -> float:
-        """Recorded hours of all jobs of this dataset, one after the other."""
+        """Total recorded hours of all jobs of this dataset."""
         return sum(cost.seconds for cost in self.costs) / 3600
 
 
 def collect_facts(study: Study, dataset: str) -> CardFacts:
-    """Gather the facts of a dataset's cards from the study's results.
+    """Collect the contents of a dataset's cards.
 
     Raises:
-        GendistError: if the study has not run to its end, or a file is damaged.
+        GendistError: if the study is incomplete, or a file is damaged.
     """
     results = Path(study.results)
     if dataset not in study.datasets:
@@ -118,9 +118,9 @@ def collect_facts(study: Study, dataset: str) -> CardFacts:
     train, test = folder / "texts/train.parquet", folder / "texts/test.parquet"
     texts = read_texts(test)
     accuracy = summarise(subject.seeds)
-    mine = [row for row in subject.seeds if row["seed"] == subject.run.seed]
-    if accuracy is None or not mine:
-        raise GendistError(f"{results / 'metrics.parquet'}: lacks {subject.system} on {dataset}; run the study again")
+    same_run = [row for row in subject.seeds if row["seed"] == subject.run.seed]
+    if accuracy is None or not same_run:
+        raise GendistError(f"{results / 'metrics.parquet'}: no run of {subject.system} on {dataset}; rerun the study")
     logits = _read_test_logits(folder / subject.folder / "predictions.parquet", texts)
     temperature = float(subject.export["temperature"]) if subject.export else None
     config = _dataset_config(study, dataset, subject)
@@ -131,32 +131,27 @@ def collect_facts(study: Study, dataset: str) -> CardFacts:
         train=read_texts(train),
         test=texts,
         accuracy=accuracy,
-        own=mine[0]["accuracy"] * 100,
-        macro_f1=mine[0]["macro_f1"] * 100,
-        teacher=summarise(select_runs(rows, dataset, "teacher", {"teacher": study.teacher})),
+        run_accuracy=same_run[0]["accuracy"] * 100,
+        macro_f1=same_run[0]["macro_f1"] * 100,
+        teacher=summarise(select_runs(rows, dataset, "teacher", main={"teacher": study.teacher})),
         classes=_class_scores(texts, logits.argmax(1)),
         ece=ece(texts.labels, logits) * 100,
         ece_calibrated=ece(texts.labels, logits / temperature) * 100 if temperature else None,
         temperature=temperature,
         memorisation=read_csv_rows(results / "tables/memorisation.csv", dataset),
-        sources=list(_source_models(results, dataset, study, folder / subject.folder, config)),
+        sources=list(_source_models(results, dataset=dataset, study=study, run=folder / subject.folder, config=config)),
         hashes=data_hashes(train, test),
         costs=stage_costs(results, results / "logs", dataset, rows),
     )
 
 
 def pool_files(study: Study, dataset: str) -> Iterable[tuple[Path, Path]]:
-    """Yield the main pool's shards with their logits."""
+    """Yield each shard of the main pool with its logits file."""
     folder = Path(study.results) / dataset
     count = -(-study.datasets[dataset].synthetic // study.shard_rows)
     for shard in range(count):
         name = f"{study.generator}/{study.sampling}/shard-{shard:05d}.parquet"
         yield folder / "synthetic" / name, folder / "logits" / study.teacher / name
-
-
-def probabilities(logits: np.ndarray) -> np.ndarray:
-    """Return the softmax over classes of logits (rows, classes)."""
-    return np.asarray(softmax(logits, axis=1))
 
 
 def _dataset_config(study: Study, dataset: str, subject: CardSubject) -> dict[str, Any]:
@@ -180,7 +175,7 @@ def _dataset_config(study: Study, dataset: str, subject: CardSubject) -> dict[st
 
 
 def _public_name(model: str) -> str:
-    """Return a hub id or embedded name as it is, and of a folder only the last name: cards leave the machine."""
+    """Return a hub id or embedded name unchanged, and only the last part of a path: cards are published."""
     path = Path(model)
     return path.name if path.is_absolute() or path.is_dir() or model.count("/") > 1 else model
 
@@ -188,7 +183,7 @@ def _public_name(model: str) -> str:
 def _read_test_logits(predictions: Path, texts: Texts) -> np.ndarray:
     ids, logits = read_logits([predictions], "id")
     if not np.array_equal(ids, texts.ids):
-        raise GendistError(f"{predictions}: its rows are not the test rows; delete it and run again")
+        raise GendistError(f"{predictions}: its rows are not the test rows; delete it and rerun")
     return logits.astype(np.float64)
 
 
@@ -198,21 +193,21 @@ def _class_scores(texts: Texts, predicted: np.ndarray) -> list[ClassScore]:
     low, high = score_intervals(texts.labels, predicted, len(names)) * 100
     sizes = np.bincount(texts.labels, minlength=len(names))
 
-    def known(value: float) -> float | None:
+    def none_if_nan(value: float) -> float | None:
         return None if np.isnan(value) else float(value)
 
     return [
         ClassScore(
             name,
             int(sizes[i]),
-            *(known(value) for value in (scores[i, 0], scores[i, 1], low[i, 1], high[i, 1], scores[i, 2])),
+            *(none_if_nan(value) for value in (scores[i, 0], scores[i, 1], low[i, 1], high[i, 1], scores[i, 2])),
         )
         for i, name in enumerate(names)
     ]
 
 
 def _source_models(
-    results: Path, dataset: str, study: Study, run: Path, config: Mapping[str, Any]
+    results: Path, *, dataset: str, study: Study, run: Path, config: Mapping[str, Any]
 ) -> Iterable[SourceModel]:
     dumped = study.model_dump(mode="json")
     for role, name, origin in source_models(results, dataset, dumped):
@@ -225,12 +220,12 @@ def _source_models(
 
 
 def pool_table(study: Study, dataset: str) -> Any:
-    """Return the rows that hold text with what the teacher says of them, as one Arrow table.
+    """Return the rows with text and the teacher's predictions as one Arrow table.
 
-    Columns: row, text, label (its most probable class), probability (0 to 1), logits, n_tokens, finish.
+    Columns: row, text, label (most probable class), probability (0 to 1), logits, n_tokens, finish.
 
     Raises:
-        GendistError: if a shard or its logits are missing or damaged, or do not fit.
+        GendistError: if a shard or its logits are missing or damaged, or do not match.
     """
     import pyarrow as pa
     import pyarrow.compute as pc
@@ -240,16 +235,16 @@ def pool_table(study: Study, dataset: str) -> Any:
     table = pa.concat_tables([read_parquet(shard) for shard, _ in pairs])[:count]
     keys, logits = read_logits([file for _, file in pairs], "row", count)
     if not np.array_equal(keys, table["row"].to_numpy()):
-        raise GendistError(f"{pairs[0][1]} and following: rows differ from those of {pairs[0][0]}")
+        raise GendistError(f"{pairs[0][1]} and following: rows differ from {pairs[0][0]}")
     names = read_metadata(pairs[0][1]).get("label_names") or []
     if len(names) != logits.shape[1]:
         raise GendistError(f"{pairs[0][1]}: {logits.shape[1]} classes, but {len(names)} names")
-    likely = probabilities(logits.astype(np.float64))
+    probabilities = softmax(logits.astype(np.float64), axis=1)
     columns = {
         "row": table["row"],
         "text": table["text"],
-        "label": pa.array([names[i] for i in likely.argmax(1)], pa.string()),
-        "probability": pa.array(likely.max(1).astype(np.float32)),
+        "label": pa.array([names[i] for i in probabilities.argmax(1)], pa.string()),
+        "probability": pa.array(probabilities.max(1).astype(np.float32)),
         "logits": pa.array(list(logits), pa.list_(pa.float32())),
         "n_tokens": table["n_tokens"],
         "finish": table["finish"],

@@ -1,4 +1,4 @@
-"""Which of a study's students a model card is about."""
+"""Select the student run of a model card."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,15 +11,15 @@ from gendist.config.study import Study
 from gendist.errors import GendistError
 from gendist.io.files import read_json
 from gendist.naming import system_name
+from gendist.predict.exported_model import DESCRIPTION
 
 EXPORT_FOLDER = "export/model"
-"""Folder of the exported model, under the dataset's results."""
-DESCRIPTION = "gendist-model.json"
+"""Folder of the exported model, relative to the dataset's results."""
 
 
 @dataclass(frozen=True)
 class CardSubject:
-    """A run, and the rows of the tidy table of the same system with every seed."""
+    """A run, and the metrics of the same system with every seed."""
 
     run: Run
     seeds: list[Row]
@@ -28,12 +28,12 @@ class CardSubject:
 
     @property
     def system(self) -> str:
-        """The row of Table 1."""
+        """Name of the system in Table 1."""
         return system_name(self.run.student, self.run.regime)
 
     @property
     def folder(self) -> Path:
-        """The run's folder, under the dataset's results."""
+        """Folder of the run, relative to the dataset's results."""
         run = self.run
         return Path("students", run.student, run.regime, run.variant, f"n{run.n_synthetic}", f"seed{run.seed}")
 
@@ -44,17 +44,17 @@ def find_subject(study: Study, dataset: str, rows: list[Row]) -> CardSubject:
     Args:
         study: the study.
         dataset: name of the dataset.
-        rows: all rows of the tidy table.
+        rows: all rows of ``metrics.parquet``.
 
     Raises:
-        GendistError: if the export's description is damaged, or the study has no such run.
+        GendistError: if the description of the export is damaged, or there is no run.
     """
     description = Path(study.results) / dataset / EXPORT_FOLDER / DESCRIPTION
     if description.is_file():
         export = read_json(description)
         chosen = export.get("chosen")
         if not isinstance(chosen, dict) or not set(Run._fields) <= set(chosen):
-            raise GendistError(f"{description}: damaged (no 'chosen' run); run gendist export again")
+            raise GendistError(f"{description}: damaged (no 'chosen' run); rerun gendist export")
         run = Run(**{name: chosen[name] for name in Run._fields})
         return CardSubject(run, _same_system(run, rows), export)
     candidates = [
@@ -69,7 +69,7 @@ def find_subject(study: Study, dataset: str, rows: list[Row]) -> CardSubject:
 
 
 def _same_system(run: Run, rows: list[Row]) -> list[Row]:
-    """Return the rows of the same run but for its seed."""
+    """Return the metrics of the same run with every seed."""
     same = [name for name in Run._fields if name not in ("seed", "n_synthetic")]
     counted = "n_unlabelled" if run.regime == "unlabelled" else "n_synthetic"
     return [

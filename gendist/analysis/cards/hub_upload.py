@@ -1,4 +1,4 @@
-"""Hand a model or its synthetic rows on: to the hub or to a folder, after showing what would go."""
+"""Publish a model or its synthetic rows: upload to the hub, or copy to a folder."""
 
 import re
 import shutil
@@ -10,11 +10,12 @@ from typing import Any, Literal
 
 import yaml
 
-from gendist.analysis.cards.card_subject import DESCRIPTION, EXPORT_FOLDER
+from gendist.analysis.cards.card_subject import EXPORT_FOLDER
 from gendist.analysis.cards.write_cards import NO_LICENCE, ROWS_FILE
 from gendist.config.study import Study
 from gendist.errors import GendistError
 from gendist.io.files import whole_file
+from gendist.predict.exported_model import DESCRIPTION
 
 Kind = Literal["model", "dataset"]
 CARD = "README.md"
@@ -22,32 +23,32 @@ CARD = "README.md"
 
 @dataclass(frozen=True)
 class Upload:
-    """What is handed on."""
+    """Files to publish."""
 
     kind: Kind
     files: Mapping[str, Path]
-    """By the name under which it arrives."""
+    """Local paths by the name in the repository."""
 
     @property
     def size(self) -> int:
-        """Bytes of all files."""
+        """Total bytes."""
         return sum(path.stat().st_size for path in self.files.values())
 
     @property
     def licence(self) -> str:
-        """The licence in the card's front matter."""
+        """License in the front matter of the card."""
         front = self.files[CARD].read_text(encoding="utf-8").split("---\n")
         return str(yaml.safe_load(front[1]).get("license", NO_LICENCE)) if len(front) > 2 else NO_LICENCE
 
 
 def collect_upload(study: Study, dataset: str | None, kind: Kind) -> Upload:
-    """Gather the exported model or the synthetic rows of a dataset, with their card.
+    """Collect the exported model or the synthetic rows of a dataset, with the card.
 
     Raises:
-        GendistError: if the study has no such dataset, or export or card are missing.
+        GendistError: if the dataset is unknown, or the export or the card is missing.
     """
     if dataset is None and len(study.datasets) > 1:
-        raise GendistError(f"the study has several datasets ({', '.join(study.datasets)}): name one with --dataset")
+        raise GendistError(f"the study has several datasets ({', '.join(study.datasets)}); choose one with --dataset")
     name = dataset or next(iter(study.datasets))
     if name not in study.datasets:
         raise GendistError(f"dataset '{name}' is not in the study; it has {', '.join(study.datasets)}")
@@ -69,12 +70,12 @@ def collect_upload(study: Study, dataset: str | None, kind: Kind) -> Upload:
 
 
 def target_folder(to: str) -> Path | None:
-    """Return the folder that ``to`` means, or None if it is a repository on the hub.
+    """Parse ``--to``: return a folder, or None for a repository on the hub.
 
-    A folder exists, or begins with ``/``, ``.`` or ``~``.
+    A folder exists, or starts with ``/``, ``.`` or ``~``.
 
     Raises:
-        GendistError: if it is neither.
+        GendistError: if ``to`` is neither.
     """
     path = Path(to).expanduser()
     if to.startswith(("/", ".", "~")) or path.is_dir():
@@ -84,56 +85,56 @@ def target_folder(to: str) -> Path | None:
     return None
 
 
-def copy_files(parcel: Upload, folder: Path) -> None:
-    """Copy a parcel into a folder, each file whole or not at all; other files there stay."""
-    for name, path in parcel.files.items():
+def copy_files(upload: Upload, folder: Path) -> None:
+    """Copy the files into a folder, each atomically; keep other files there."""
+    for name, path in upload.files.items():
         with whole_file(folder / name) as part:
             shutil.copyfile(path, part)
 
 
-def upload_files(parcel: Upload, repository: str, public: bool = False, api: Any = None) -> str:
-    """Upload a parcel to the hub as one commit.
+def upload_files(upload: Upload, repository: str, public: bool = False, api: Any = None) -> str:
+    """Upload the files to the hub in one commit.
 
     Args:
-        parcel: what to upload.
-        repository: ``OWNER/NAME``; it is made if missing.
-        public: make it public; private otherwise.
-        api: an ``HfApi``; None logs in as the hub's own tools do.
+        upload: the files.
+        repository: ``OWNER/NAME``; created if missing.
+        public: make a new repository public; else private.
+        api: an ``HfApi``; None uses the stored login.
 
     Returns:
-        The address of the commit.
+        URL of the commit.
 
     Raises:
-        GendistError: if the repository is public and ``public`` is not said, or the hub refuses.
+        GendistError: if the repository is public without ``public``, or the hub rejects the upload.
     """
     from huggingface_hub import HfApi
 
     api = api or HfApi()
     try:
-        api.create_repo(repository, repo_type=parcel.kind, private=not public, exist_ok=True)
-        if not public and not api.repo_info(repository, repo_type=parcel.kind).private:
-            raise GendistError(f"{repository} is public already; add --public if the {parcel.kind} may be")
-        with tempfile.TemporaryDirectory() as stage:
-            copy_files(parcel, Path(stage))
-            done = api.upload_folder(
-                folder_path=stage,
+        api.create_repo(repository, repo_type=upload.kind, private=not public, exist_ok=True)
+        if not public and not api.repo_info(repository, repo_type=upload.kind).private:
+            raise GendistError(f"{repository} is public; add --public to publish the {upload.kind} there")
+        with tempfile.TemporaryDirectory() as staging:
+            copy_files(upload, Path(staging))
+            commit = api.upload_folder(
+                folder_path=staging,
                 repo_id=repository,
-                repo_type=parcel.kind,
-                commit_message=f"Add the {parcel.kind} and its card",
+                repo_type=upload.kind,
+                commit_message=f"Add the {upload.kind} and its card",
             )
     except GendistError:
         raise
-    except Exception as error:  # refusals, missing tokens, and whatever a network may raise
+    except Exception as error:  # rejected, not logged in, or a network error
         reason = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
-        raise GendistError(f"{repository}: the hub did not take it ({reason})") from None
-    return str(getattr(done, "commit_url", done))
+        raise GendistError(f"{repository}: the upload failed ({reason})") from None
+    return str(getattr(commit, "commit_url", commit))
 
 
-def list_files(parcel: Upload) -> list[str]:
-    """Return a line per file with its size, and one for all of them."""
-    width = max(map(len, parcel.files))
-    lines = [f"  {name:<{width}}  {_format_bytes(path.stat().st_size):>9}" for name, path in parcel.files.items()]
-    return [*lines, f"  {len(parcel.files)} files, {_format_bytes(parcel.size)}"]
+def list_files(upload: Upload) -> list[str]:
+    """Return a line per file with its size, and one with the total."""
+    width = max(map(len, upload.files))
+    lines = [f"  {name:<{width}}  {_format_bytes(path.stat().st_size):>9}" for name, path in upload.files.items()]
+    return [*lines, f"  {len(upload.files)} files, {_format_bytes(upload.size)}"]
 
 
 def _visible_files(folder: Path) -> dict[str, Path]:

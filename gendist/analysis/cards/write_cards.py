@@ -1,4 +1,4 @@
-"""Write the two cards of a dataset in the hub's format, and the synthetic rows beside theirs."""
+"""Write the model card, the dataset card and the synthetic rows of a dataset, in the format of the hub."""
 
 from pathlib import Path
 from typing import Any
@@ -19,25 +19,25 @@ from gendist.io.provenance import Provenance, hash_file
 from gendist.stages.synthetic.readable import detokenize
 
 NO_LICENCE = "unknown"
-"""Stands in the front matter until whoever owns the data has chosen one."""
+"""License in the front matter until the owner of the data sets one."""
 ROWS_FILE = "data/synthetic.parquet"
 N_EXAMPLES = 3
-"""Rows that the dataset card shows."""
+"""Example rows in the dataset card."""
 
 
 def write_cards(study: Study, dataset: str, licence: str = NO_LICENCE) -> list[Path]:
     """Write ``cards/model/README.md``, ``cards/dataset/README.md`` and the synthetic rows of a dataset.
 
     Args:
-        study: the study, which has run to its end.
+        study: a finished study.
         dataset: name of the dataset.
-        licence: the hub's id of a licence for the front matter.
+        licence: license id of the hub, for the front matter.
 
     Returns:
-        The files.
+        The written files.
 
     Raises:
-        GendistError: if the study has not run to its end, or a file is damaged.
+        GendistError: if the study is incomplete, or a file is damaged.
     """
     facts = collect_facts(study, dataset)
     folder = Path(study.results) / dataset / "cards"
@@ -49,22 +49,22 @@ def write_cards(study: Study, dataset: str, licence: str = NO_LICENCE) -> list[P
     examples = [row | {"text": detokenize(row["text"])} for row in table.slice(0, N_EXAMPLES).to_pylist()]
     write_parquet(rows, table, Provenance("cards", inputs), {"label_names": facts.train.label_names})
     written = [rows]
-    for kind, front, further in (
+    for kind, front_matter, values in (
         ("model", model_front_matter(facts, licence), {}),
         ("dataset", dataset_front_matter(facts, licence, table.num_rows), {"rows": examples}),
     ):
         card = folder / kind / "README.md"
-        write_text(card, render_card(f"{kind}.md", front, facts, n_rows=table.num_rows, **further))
+        write_text(card, render_card(f"{kind}.md", front_matter, facts, n_rows=table.num_rows, **values))
         written.append(card)
     return written
 
 
-def render_card(template: str, front: dict[str, Any], facts: CardFacts, **further: Any) -> str:
-    """Fill a card's template; texts are escaped for Markdown, front matter for YAML."""
-    header = yaml.safe_dump(front, sort_keys=False, allow_unicode=True)
+def render_card(template: str, front_matter: dict[str, Any], facts: CardFacts, **values: Any) -> str:
+    """Render a card from its template. Values are escaped for Markdown, the front matter for YAML."""
+    header = yaml.safe_dump(front_matter, sort_keys=False, allow_unicode=True)
     kinds = ("generator", "sampling", "teacher", "student", "training")
     settings = {key: facts.config[key] for key in kinds if key in facts.config}
-    values = {
+    context = {
         "f": facts,
         "c": facts.config,
         "version": __version__,
@@ -76,11 +76,11 @@ def render_card(template: str, front: dict[str, Any], facts: CardFacts, **furthe
         "costs": Markup(_cost_table(facts)),
         "accuracy": format_mean(facts.accuracy.mean, facts.accuracy.sd),
     }
-    return template_environment().get_template(template).render(values | further)
+    return template_environment().get_template(template).render(context | values)
 
 
 def template_environment() -> Environment:
-    """Return the templates' environment: what is no ``Markup`` is escaped for Markdown."""
+    """Return the Jinja environment; values other than ``Markup`` are escaped for Markdown."""
     return Environment(
         loader=PackageLoader("gendist.analysis.cards"),
         autoescape=False,
@@ -93,25 +93,25 @@ def template_environment() -> Environment:
 
 
 def model_front_matter(facts: CardFacts, licence: str) -> dict[str, Any]:
-    """Return the model card's front matter, with the scores as the hub reads them."""
+    """Return the front matter of the model card, with the scores as ``model-index``."""
     task = {"type": "text-classification", "name": "Text classification"}
     data: dict[str, Any] = {"type": facts.config["dataset"]["hub"] or "custom", "name": facts.dataset, "split": "test"}
     metrics = [
-        {"type": "accuracy", "name": "Accuracy", "value": round(facts.own / 100, 4)},
+        {"type": "accuracy", "name": "Accuracy", "value": round(facts.run_accuracy / 100, 4)},
         {"type": "f1", "name": "Macro F1", "value": round(facts.macro_f1 / 100, 4)},
     ]
     result = {"task": task, "dataset": data, "metrics": metrics}
-    front: dict[str, Any] = {"license": licence, **_language(facts)}
-    front |= {"library_name": "gendist", "pipeline_tag": "text-classification"}
-    front |= {"tags": ["gendist", "text-classification", "knowledge-distillation", "synthetic-data", "onnx"]}
+    front_matter: dict[str, Any] = {"license": licence, **_language(facts)}
+    front_matter |= {"library_name": "gendist", "pipeline_tag": "text-classification"}
+    front_matter |= {"tags": ["gendist", "text-classification", "knowledge-distillation", "synthetic-data", "onnx"]}
     if facts.config["dataset"]["hub"]:
-        front["datasets"] = [facts.config["dataset"]["hub"]]
+        front_matter["datasets"] = [facts.config["dataset"]["hub"]]
     name = f"{facts.dataset}-{facts.subject.system.replace('+', '-')}"
-    return front | {"metrics": ["accuracy", "f1"], "model-index": [{"name": name, "results": [result]}]}
+    return front_matter | {"metrics": ["accuracy", "f1"], "model-index": [{"name": name, "results": [result]}]}
 
 
 def dataset_front_matter(facts: CardFacts, licence: str, rows: int) -> dict[str, Any]:
-    """Return the dataset card's front matter."""
+    """Return the front matter of the dataset card."""
     sizes = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
     size = next((name for limit, name in sizes if rows < limit), "1M<n<10M")
     return {
@@ -125,7 +125,7 @@ def dataset_front_matter(facts: CardFacts, licence: str, rows: int) -> dict[str,
 
 
 def _language(facts: CardFacts) -> dict[str, list[str]]:
-    """Name the language where it is known: the embedded generator writes English."""
+    """Return the language, if known: the embedded generator writes English."""
     return {"language": ["en"]} if facts.config["generator"].get("model") == "pocket" else {}
 
 
@@ -134,7 +134,7 @@ def _escaped(value: object) -> object:
 
 
 def _fenced(text: str) -> str:
-    # A fence that is longer than any run of backticks in the text cannot be closed by it.
+    # The fence is longer than any run of backticks in the text, so the text cannot close it.
     longest = max((len(run) for run in "".join(c if c == "`" else " " for c in text).split()), default=0)
     fence = "`" * max(3, longest + 1)
     return f"{fence}yaml\n{text}{fence}"
@@ -144,11 +144,11 @@ def _class_table(facts: CardFacts) -> str:
     header = ["Class", "test rows", "precision, %", "recall, %", "95 % interval of recall", "F1, %"]
     rows = []
     for score in facts.classes:
-        ends = (score.recall_low, score.recall_high)
-        interval = MISSING if None in ends else f"{ends[0]:.1f} to {ends[1]:.1f}"
+        bounds = (score.recall_low, score.recall_high)
+        interval = MISSING if None in bounds else f"{bounds[0]:.1f} to {bounds[1]:.1f}"
         shown = [MISSING if v is None else f"{v:.1f}" for v in (score.precision, score.recall, score.f1)]
         rows.append([escape.markdown(score.name), f"{score.rows:,}", *shown[:2], interval, shown[2]])
-    return markdown_table(header, rows, right=range(1, 6))
+    return markdown_table(header, rows, align_right=range(1, 6))
 
 
 def _source_table(facts: CardFacts) -> str:
@@ -159,9 +159,9 @@ def _source_table(facts: CardFacts) -> str:
 def _memorisation_table(facts: CardFacts) -> str:
     header = [key for key in facts.memorisation[0] if key != "dataset"]
     rows = [[escape.markdown(row[key] or MISSING) for key in header] for row in facts.memorisation]
-    return markdown_table([escape.markdown(key) for key in header], rows, right=range(1, len(header)))
+    return markdown_table([escape.markdown(key) for key in header], rows, align_right=range(1, len(header)))
 
 
 def _cost_table(facts: CardFacts) -> str:
     rows = [[cost.stage, f"{cost.jobs:,}", format_duration(cost.seconds)] for cost in facts.costs]
-    return markdown_table(["Stage", "jobs", "time"], rows, right=(1, 2))
+    return markdown_table(["Stage", "jobs", "time"], rows, align_right=(1, 2))

@@ -1,4 +1,4 @@
-"""Size and latency of one trained system on one CPU thread."""
+"""Measure size and latency of one trained system on one CPU thread."""
 
 import os
 import platform
@@ -14,27 +14,26 @@ from gendist.stages.evaluation.predictor import Predictor
 from gendist.stages.texts.tables import read_texts
 
 MAX_TEXTS = 200
-"""Test texts that are labelled one by one; as many are labelled at once."""
+"""Test texts labelled one by one, and then in one batch."""
 WARM_UP_TEXTS = 5
 MEASURE_SECONDS = 1.5
-"""CPU time for each of the two measurements; it ends with the round that passes it."""
+"""CPU time per measurement; the current round is completed."""
 MAX_ROUNDS = 20
 
 
-def measure_costs(predictor: Predictor, test: Path, target: Path, dataset: str, kind: str, name: str) -> None:
-    """Write one system's size and latency as JSON.
+def measure_costs(predictor: Predictor, test: Path, *, target: Path, dataset: str, kind: str, name: str) -> None:
+    """Write the size and latency of a system as JSON.
 
-    Times are CPU times of the process, which runs on one thread: on an idle machine they are
-    those of the clock, and other work on the machine inflates them far less. Each text's latency is
-    its least over several rounds; of those the median and the 95th percentile are kept.
+    Times are CPU times of this single-threaded process: equal to wall-clock time on an idle machine, and less
+    sensitive to other load. The latency of a text is its minimum over several rounds; p50 and p95 are over texts.
 
     Args:
         predictor: the loaded system.
-        test: texts file; its labels are not read.
+        test: texts file; labels are ignored.
         target: JSON to write.
         dataset: name of the dataset.
-        kind: what the system is: ``students``, ``teachers``, ``baselines`` or ``export``.
-        name: its name among these.
+        kind: ``students``, ``teachers``, ``baselines`` or ``export``.
+        name: name of the system within its kind.
     """
     texts = read_texts(test).texts[:MAX_TEXTS]
     with single_thread():
@@ -58,7 +57,7 @@ def measure_costs(predictor: Predictor, test: Path, target: Path, dataset: str, 
 
 
 def _cpu_name() -> str:
-    """Name the CPU, as far as the system tells."""
+    """Return the name of the CPU, if available."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:  # not Linux
@@ -69,7 +68,7 @@ def _cpu_name() -> str:
 
 @contextmanager
 def single_thread() -> Iterator[None]:
-    """Keep the tokenizers to one thread; whoever loads a network does so for torch, and Snakemake for BLAS."""
+    """Limit tokenizers to one thread. The model loaders limit torch, Snakemake limits BLAS."""
     before = os.environ.get("TOKENIZERS_PARALLELISM")
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
     try:
@@ -81,31 +80,31 @@ def single_thread() -> Iterator[None]:
 
 
 def _latencies(predictor: Predictor, texts: Sequence[str]) -> np.ndarray:
-    """Return each text's least time, (texts,) in seconds."""
+    """Return the minimum time of each text, (texts,) in seconds."""
     for text in texts[:WARM_UP_TEXTS]:
         predictor.predict([text])
-    least = np.full(len(texts), np.inf)
+    fastest = np.full(len(texts), np.inf)
     for _ in _rounds():
         for i, text in enumerate(texts):
-            began = time.process_time()
+            start = time.process_time()
             predictor.predict([text])
-            least[i] = min(least[i], time.process_time() - began)
-    return least
+            fastest[i] = min(fastest[i], time.process_time() - start)
+    return fastest
 
 
 def _rows_per_second(predictor: Predictor, texts: Sequence[str]) -> float:
-    """Return the best rate of labelling all texts in one call."""
-    least = np.inf
+    """Return the highest throughput of labelling all texts in one call."""
+    fastest = np.inf
     for _ in _rounds():
-        began = time.process_time()
+        start = time.process_time()
         predictor.predict(texts)
-        least = min(least, time.process_time() - began)
-    return float(len(texts) / least)
+        fastest = min(fastest, time.process_time() - start)
+    return float(len(texts) / fastest)
 
 
 def _rounds() -> Iterator[int]:
-    began = time.process_time()
+    start = time.process_time()
     for i in range(MAX_ROUNDS):
         yield i
-        if time.process_time() - began > MEASURE_SECONDS:
+        if time.process_time() - start > MEASURE_SECONDS:
             return

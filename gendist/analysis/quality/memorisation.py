@@ -90,7 +90,7 @@ def write_memorisation(
         " training rows) with the nearest training row, mean. Rows without text are left out; duplicates and"
         " maximum grow with the number of rows, runs with the length of the texts."
     )
-    table = markdown_table([name.capitalize() for name in HEADER], cells, right=range(2, len(HEADER)))
+    table = markdown_table([name.capitalize() for name in HEADER], cells, align_right=range(2, len(HEADER)))
     write_text(out_md, f"**Memorisation.** {escape.markdown(caption)}\n\n{table}")
 
 

@@ -92,7 +92,7 @@ def write_quality(
         for name, line in zip(names, values, strict=True)
     ]
     write_csv(out_csv, header, rows)
-    table = markdown_table([name.capitalize() for name in header], cells, right=range(2, len(header)))
+    table = markdown_table([name.capitalize() for name in header], cells, align_right=range(2, len(header)))
     write_text(out_md, f"**Quality.** {escape.markdown(_caption(system))}\n\n{table}")
 
 

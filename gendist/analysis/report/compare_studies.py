@@ -188,7 +188,7 @@ def comparison_markdown(lines: Sequence[ComparedSystem], names: Sequence[str], s
     """Return the comparison as Markdown."""
     header, rows = table_cells(lines, names)
     escaped = [[escape.markdown(cell) for cell in row] for row in rows]
-    table = markdown_table([escape.markdown(name) for name in header], escaped, right=range(3, len(header)))
+    table = markdown_table([escape.markdown(name) for name in header], escaped, align_right=range(3, len(header)))
     return f"**Comparison.** {comparison_caption(score)}\n\n{table}"
 
 

@@ -90,7 +90,7 @@ def _markdown(rows: Sequence[CostRow]) -> str:
         " one to deploy, has a line of its own. Training: mean over runs, by the clock, of the system's own training"
         " alone (not of its teacher, generator or pretraining)."
     )
-    return f"**Costs.** {escape.markdown(caption)}\n\n{markdown_table(header, cells, right=range(2, 7))}"
+    return f"**Costs.** {escape.markdown(caption)}\n\n{markdown_table(header, cells, align_right=range(2, 7))}"
 
 
 def is_exported_model(cost: CostRow) -> bool:

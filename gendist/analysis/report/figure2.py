@@ -79,7 +79,10 @@ def draw_figure2(
         for panel, (dataset, curve) in zip(axes, curves.items(), strict=True):
             draw_curve(panel, curve, curve_label)
             rows += [_record(dataset, system, n, summary) for n, summary in curve.items()]
-            found = {name: summarise(select_runs(runs, dataset, name, main, max(counts[dataset]))) for name in lines}
+            found = {
+                name: summarise(select_runs(runs, dataset, name, main=main, count=max(counts[dataset])))
+                for name in lines
+            }
             levels = {name: level for name, level in found.items() if level}
             draw_levels(panel, levels)
             rows += [_record(dataset, name, None, level) for name, level in levels.items()]
@@ -97,7 +100,9 @@ def draw_figure2(
 def _curve(
     runs: Sequence[MetricsRow], dataset: str, system: str, main: Mapping[str, str], counts: Sequence[int]
 ) -> dict[int, Summary]:
-    summaries = {count: summarise(select_runs(runs, dataset, system, main, count)) for count in sorted(counts)}
+    summaries = {
+        count: summarise(select_runs(runs, dataset, system, main=main, count=count)) for count in sorted(counts)
+    }
     return {count: summary for count, summary in summaries.items() if summary}
 
 

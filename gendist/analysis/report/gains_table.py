@@ -92,11 +92,13 @@ def _gains_row(
     runs: Sequence[MetricsRow], dataset: str, student: str, variant: str, names: Mapping[str, str], count: int
 ) -> _GainsRow:
     regimes = (*REGIMES, *UNLABELLED_REGIMES)
-    chosen = {regime: select_runs(runs, dataset, system_name(student, regime), names, count) for regime in regimes}
+    chosen = {
+        regime: select_runs(runs, dataset, system_name(student, regime), main=names, count=count) for regime in regimes
+    }
     gains = {
         (first, second): paired_t_test(chosen[first], chosen[second]) for first, second in (*GAINS, *UNLABELLED_GAINS)
     }
-    chosen[TEACHER] = select_runs(runs, dataset, TEACHER, names)
+    chosen[TEACHER] = select_runs(runs, dataset, TEACHER, main=names)
     accuracy = {system: summarise(of_system) for system, of_system in chosen.items()}
     return _GainsRow(dataset, student, variant, count, accuracy, gains)
 
@@ -164,7 +166,9 @@ def _markdown(lines: Sequence[_GainsRow], further: bool) -> str:
             " Variant names what differs from the main teacher, generator and training; scratch, dist and teacher"
             " of such a line are of the same teacher and training, where the study has them."
         )
-    return f"**Gains.** {escape.markdown(caption)}\n\n{markdown_table(header, cells, right=range(3, len(header)))}"
+    return (
+        f"**Gains.** {escape.markdown(caption)}\n\n{markdown_table(header, cells, align_right=range(3, len(header)))}"
+    )
 
 
 def _format_gain(gain: PairedTest) -> str:

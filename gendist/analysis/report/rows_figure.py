@@ -71,7 +71,7 @@ def draw_rows(
         curves = {regime: _curve(runs, dataset, student, regime, main, wanted[regime]) for regime in REGIME_STYLES}
         if not curves["unlabelled"]:
             continue
-        found = {name: summarise(select_runs(runs, dataset, name, main)) for name in (TEACHER, f"{student}+dist")}
+        found = {name: summarise(select_runs(runs, dataset, name, main=main)) for name in (TEACHER, f"{student}+dist")}
         levels = {name: level for name, level in found.items() if level}
         shown.append((dataset, curves, levels))
         rows += _records(dataset, student, curves, levels)
@@ -135,7 +135,7 @@ def _curve(
     found = {}
     for count in sorted(counts):
         rows = {"unlabelled": count} if regime == "unlabelled" else {"count": count}
-        if summary := summarise(select_runs(runs, dataset, system, main, **rows)):
+        if summary := summarise(select_runs(runs, dataset, system, main=main, **rows)):
             found[count] = summary
     return found
 

@@ -59,7 +59,9 @@ def draw_sampling(
     """
     runs = read_runs(metrics)
     found = {
-        dataset: {name: select_runs(runs, dataset, system, {**main, "sampling": name}, count) for name in samplings}
+        dataset: {
+            name: select_runs(runs, dataset, system, main={**main, "sampling": name}, count=count) for name in samplings
+        }
         for dataset, count in counts.items()
     }
     shown = {dataset: {name: group for name, group in groups.items() if group} for dataset, groups in found.items()}

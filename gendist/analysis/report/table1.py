@@ -53,7 +53,7 @@ def write_table1(
     """
     runs = read_runs(metrics)
     table: _Table = {
-        s: {d: _entry(select_runs(runs, d, s, main, n), metrics) for d, n in counts.items()} for s in systems
+        s: {d: _entry(select_runs(runs, d, s, main=main, count=n), metrics) for d, n in counts.items()} for s in systems
     }
     table = {system: entries for system, entries in table.items() if any(entries.values())}
     datasets = [dataset for dataset in counts if any(entries[dataset] for entries in table.values())]
@@ -168,7 +168,7 @@ def _markdown(table: _Table, datasets: Sequence[str], caption: str) -> str:
         header += [f"PAPER ({dataset})"] if dataset in paper_results.DATASETS else []
     header += ["PAPER parameters (1000s)"] if _in_paper(datasets) else []
     rows = [[escape.markdown(cell) for cell in row] for row in _text_rows(table, datasets)]
-    body = markdown_table([escape.markdown(name) for name in header], rows, right=range(1, len(header)))
+    body = markdown_table([escape.markdown(name) for name in header], rows, align_right=range(1, len(header)))
     return f"**Table 1.** {escape.markdown(caption)}\n\n{body}"
 
 

@@ -51,8 +51,8 @@ def write_table2(
     runs = read_runs(metrics)
     rows = []
     for dataset, count in counts.items():
-        hard = select_runs(runs, dataset, f"{student}+hard", main, count)
-        distilled = select_runs(runs, dataset, f"{student}+gendist", main, count)
+        hard = select_runs(runs, dataset, f"{student}+hard", main=main, count=count)
+        distilled = select_runs(runs, dataset, f"{student}+gendist", main=main, count=count)
         if hard or distilled:
             rows.append(_row(dataset, student, count, hard, distilled))
     if not rows:
@@ -109,7 +109,9 @@ def _markdown(rows: Sequence[Mapping[str, Cell]], student: str, with_paper: bool
             " Columns marked PAPER are what the paper reports for its Kim student over 5 restarts"
             " (Melas-Kyriazi et al. 2019, Table 2)."
         )
-    return f"**Table 2.** {escape.markdown(caption)}\n\n{markdown_table(header, cells, right=range(1, len(header)))}"
+    return (
+        f"**Table 2.** {escape.markdown(caption)}\n\n{markdown_table(header, cells, align_right=range(1, len(header)))}"
+    )
 
 
 def _runs(row: Mapping[str, Cell]) -> str:

@@ -49,7 +49,7 @@ def write_table3(datasets: Mapping[str, GeneratedPool], out_csv: Path, out_md: P
             cells.append([f"{row:,}", escape.markdown(label), f"{probability:.2f}", short])
         header = ["Row", "Teacher's label", "Probability", "Generated text"]
         title = f"{escape.markdown(dataset)}, {len(drawn)} of {with_text:,} rows"
-        parts.append(f"### {title}\n\n{markdown_table(header, cells, right=(0, 2))}")
+        parts.append(f"### {title}\n\n{markdown_table(header, cells, align_right=(0, 2))}")
     write_csv(out_csv, ["dataset", "row", "label", "probability", "text"], rows)
     caption = (
         f"**Table 3.** Generated texts, drawn at random (seed {seed}) from all generated rows that hold text,"

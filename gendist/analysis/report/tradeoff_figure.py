@@ -82,7 +82,7 @@ def draw_tradeoff(
     rows = []
     for cost in read_costs(costs):
         dataset, system = cost["dataset"], cost["system"]
-        summary = summarise(select_runs(runs, dataset, system, main, counts.get(dataset)))
+        summary = summarise(select_runs(runs, dataset, system, main=main, count=counts.get(dataset)))
         if summary:
             scores = {"runs": summary.runs, "accuracy": rounded(summary.mean), "sd": rounded(summary.sd)}
             rows.append({name: cost[name] for name in SCHEMA.names if name in cost} | scores)

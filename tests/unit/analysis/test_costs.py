@@ -119,7 +119,12 @@ def test_size_latency_and_rate_are_what_they_say(test_texts, tmp_path, monkeypat
         return np.zeros(len(texts), int)
 
     measure_costs(
-        Predictor(predict, [tmp_path / "a", tmp_path / "b"], "toy"), test_texts, tmp_path / "c", "d", "k", "n"
+        Predictor(predict, [tmp_path / "a", tmp_path / "b"], "toy"),
+        test_texts,
+        target=tmp_path / "c",
+        dataset="d",
+        kind="k",
+        name="n",
     )
     record = json.loads((tmp_path / "c").read_text())
     assert record["size_bytes"] == 345 and record["texts"] == 30 and record["threads"] == 1
@@ -140,7 +145,7 @@ def test_one_slow_round_does_not_show(test_texts, tmp_path, monkeypatch):
         )  # five texts of the first round
         return np.zeros(len(texts), int)
 
-    measure_costs(Predictor(predict, [], "toy"), test_texts, tmp_path / "c", "d", "k", "n")
+    measure_costs(Predictor(predict, [], "toy"), test_texts, target=tmp_path / "c", dataset="d", kind="k", name="n")
     assert json.loads((tmp_path / "c").read_text())["latency_p95_ms"] < 10
 
 
@@ -196,7 +201,9 @@ def collected(tmp_path):
         measurement(tmp_path, "teachers", "other", 1),
         measurement(tmp_path, "baselines", "fasttext", 2_900_000),
     ]
-    collect_costs(files, metrics, SYSTEMS, {"toy": 8}, MAIN, tmp_path / "costs.parquet")
+    collect_costs(
+        files, metrics=metrics, systems=SYSTEMS, counts={"toy": 8}, main=MAIN, target=tmp_path / "costs.parquet"
+    )
     return tmp_path
 
 
@@ -325,7 +332,14 @@ def test_the_exported_model_has_a_row_beside_its_system_alone(collected):
         measurement(collected, "students", "kim", 5_000_000),
         measurement(collected, "export", "kim+gendist", 1_900_000, f"{EXPORTED_RUNTIME} (tables, int8)"),
     ]
-    collect_costs(files, collected / "metrics.parquet", SYSTEMS, {"toy": 8}, MAIN, collected / "costs.parquet")
+    collect_costs(
+        files,
+        metrics=collected / "metrics.parquet",
+        systems=SYSTEMS,
+        counts={"toy": 8},
+        main=MAIN,
+        target=collected / "costs.parquet",
+    )
     rows = pq.read_table(collected / "costs.parquet").to_pylist()
     assert [(row["system"], row["size_bytes"], is_exported_model(row)) for row in rows] == [
         ("kim", 5_000_000, False),
@@ -336,7 +350,14 @@ def test_the_exported_model_has_a_row_beside_its_system_alone(collected):
 
 def test_nothing_to_show_is_said_in_one_line(collected):
     with pytest.raises(GendistError, match="no measurement of fasttext"):
-        collect_costs([], collected / "metrics.parquet", SYSTEMS[:1], {"toy": 8}, MAIN, collected / "none.parquet")
+        collect_costs(
+            [],
+            metrics=collected / "metrics.parquet",
+            systems=SYSTEMS[:1],
+            counts={"toy": 8},
+            main=MAIN,
+            target=collected / "none.parquet",
+        )
     outs = [collected / f"none.{kind}" for kind in ("svg", "png", "csv")]
     with pytest.raises(GendistError, match=r"costs\.parquet: no system of it has a run"):
         draw_tradeoff(collected / "metrics.parquet", collected / "costs.parquet", {"elsewhere": 8}, MAIN, *outs)
@@ -350,4 +371,11 @@ def test_a_damaged_measurement_is_named(collected):
     path = measurement(collected, "baselines", "fasttext", 1, "broken")
     path.write_text(json.dumps({"dataset": "toy", "kind": "baselines", "name": "fasttext"}))
     with pytest.raises(GendistError, match="damaged"):
-        collect_costs([path], collected / "metrics.parquet", SYSTEMS[:1], {"toy": 8}, MAIN, collected / "x.parquet")
+        collect_costs(
+            [path],
+            metrics=collected / "metrics.parquet",
+            systems=SYSTEMS[:1],
+            counts={"toy": 8},
+            main=MAIN,
+            target=collected / "x.parquet",
+        )

@@ -71,10 +71,10 @@ def test_a_dry_run_says_what_would_go_and_sends_nothing(study: Study, tmp_path: 
         lines = [line.split() for line in result.output.splitlines()]
         assert ["model.onnx", "7", "B"] in lines
         assert {"README.md", "gendist-model.json"} <= {line[0] for line in lines}
-        assert result.output.endswith("Nothing was sent. Add --yes to send it.\n")
+        assert result.output.endswith("Nothing was sent. Add --yes to send.\n")
     assert not (tmp_path / "folder").exists()
     assert "(private)" in run(study, tmp_path, "--to", "me/news").output
-    assert "say --to" in run(study, tmp_path).output
+    assert "set --to" in run(study, tmp_path).output
 
 
 @pytest.mark.parametrize("kind", ["model", "dataset"])
@@ -100,7 +100,7 @@ def test_the_hub_gets_one_commit_in_a_private_repository(study: Study, kind: str
 
 def test_a_public_repository_is_not_filled_unasked(study: Study):
     hub = Hub(private=False)
-    with pytest.raises(GendistError, match="me/news is public already"):
+    with pytest.raises(GendistError, match="me/news is public;"):
         upload_files(collect_upload(study, "news", "model"), "me/news", api=hub)
     assert hub.commits == []
     upload_files(collect_upload(study, "news", "model"), "me/news", public=True, api=hub)
@@ -108,7 +108,7 @@ def test_a_public_repository_is_not_filled_unasked(study: Study):
 
 
 def test_a_refusal_of_the_hub_is_one_line(study: Study):
-    with pytest.raises(GendistError, match=r"^me/news: the hub did not take it \(403 Forbidden\)$"):
+    with pytest.raises(GendistError, match=r"^me/news: the upload failed \(403 Forbidden\)$"):
         upload_files(collect_upload(study, "news", "model"), "me/news", api=Hub(refuses=True))
 
 

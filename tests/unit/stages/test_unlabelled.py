@@ -405,8 +405,11 @@ def test_equal_rows_are_read_off_the_curve(accuracy: float, expected: tuple[floa
 def test_tables_take_the_runs_with_all_rows(tmp_path: Path):
     metrics = write_metrics(tmp_path / "metrics.parquet", scored())
     runs = read_runs(metrics)
-    assert [r["n_unlabelled"] for r in select_runs(runs, "toy", "kim+unlabelled", MAIN, 400)] == [300, 300]
-    assert [r["accuracy"] for r in select_runs(runs, "toy", "kim+unlabelled", MAIN, unlabelled=100)] == [0.69, 0.71]
+    assert [r["n_unlabelled"] for r in select_runs(runs, "toy", "kim+unlabelled", main=MAIN, count=400)] == [300, 300]
+    assert [r["accuracy"] for r in select_runs(runs, "toy", "kim+unlabelled", main=MAIN, unlabelled=100)] == [
+        0.69,
+        0.71,
+    ]
     systems = ["kim+gendist", "kim+unlabelled", "kim+gendist+unlabelled"]
     out = [tmp_path / f"table1.{kind}" for kind in ("csv", "md", "tex")]
     write_table1(metrics, systems, {"toy": 400}, MAIN, *out)
