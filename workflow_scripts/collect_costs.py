@@ -1,4 +1,4 @@
-"""Collect what was measured into one table of costs."""
+"""Collect the measured costs in one table."""
 
 from pathlib import Path
 

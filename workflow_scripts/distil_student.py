@@ -13,7 +13,7 @@ row = student_row(names.dataset, names.student, names.regime, names.variant, int
 seeds = f"seed{'s' if len(folders) > 1 else ''} {' '.join(map(str, folders))}"
 unlabelled = None
 if snakemake.input.unlabelled:
-    # Of both kinds of rows, the path counts the synthetic ones.
+    # Under gendist-unlabelled, n_synthetic counts the synthetic rows.
     count = int(names.n_synthetic) if names.regime == "unlabelled" else None
     texts, logits = Path(snakemake.input.unlabelled[0]), Path(snakemake.input.unlabelled[1])
     unlabelled = Unlabelled(texts, logits, count)

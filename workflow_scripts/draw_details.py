@@ -1,4 +1,4 @@
-"""Draw confusion, class scores and reliability, and list the worst errors, of each dataset's best gendist student."""
+"""Draw confusion matrix, class scores and reliability of each dataset's best gendist student; list its errors."""
 
 from pathlib import Path
 
@@ -14,4 +14,10 @@ with logged(snakemake.log[0], "details"):
         snakemake.params.datasets, snakemake.input.test, snakemake.output.errors, strict=True
     ):
         figure = next(path for path in map(Path, snakemake.output.figures) if path.parent.name == dataset)
-        write_details(found[dataset], Path(test), figure.parent, Path(errors), temperatures.get(dataset))
+        write_details(
+            found[dataset],
+            Path(test),
+            figures=figure.parent,
+            errors=Path(errors),
+            temperatures=temperatures.get(dataset),
+        )

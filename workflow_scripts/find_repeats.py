@@ -1,4 +1,4 @@
-"""Find the generated rows that repeat earlier ones or real training rows."""
+"""Find generated rows that repeat an earlier row or a training row."""
 
 from pathlib import Path
 

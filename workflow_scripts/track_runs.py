@@ -1,4 +1,4 @@
-"""Enter the study's runs into MLflow."""
+"""Log the study's runs to MLflow."""
 
 from pathlib import Path
 

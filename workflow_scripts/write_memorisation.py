@@ -1,4 +1,4 @@
-"""Write what generated rows have in common with the real training rows."""
+"""Write the overlap of generated rows with the training rows."""
 
 from pathlib import Path
 
@@ -16,6 +16,6 @@ with logged(snakemake.log[0], "memorisation"):
             logits=[],
         ),
         dict(zip(snakemake.params.counts, map(Path, snakemake.input.test), strict=True)),
-        Path(snakemake.output.csv),
-        Path(snakemake.output.md),
+        out_csv=Path(snakemake.output.csv),
+        out_md=Path(snakemake.output.md),
     )

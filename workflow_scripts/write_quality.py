@@ -1,4 +1,4 @@
-"""Write the quality of every pool as one table."""
+"""Write the quality table of all pools."""
 
 from pathlib import Path
 
@@ -14,8 +14,8 @@ with logged(snakemake.log[0], "quality"):
     }
     write_quality(
         [Path(p) for p in snakemake.input.pools],
-        students,
-        snakemake.params.system,
-        Path(snakemake.output.csv),
-        Path(snakemake.output.md),
+        students=students,
+        system=snakemake.params.system,
+        out_csv=Path(snakemake.output.csv),
+        out_md=Path(snakemake.output.md),
     )

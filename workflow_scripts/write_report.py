@@ -1,4 +1,4 @@
-"""Write the report: one page of all tables, figures and what made them."""
+"""Write the HTML report: all tables, figures and their provenance."""
 
 from pathlib import Path
 
@@ -10,16 +10,16 @@ with logged(snakemake.log[0], "report"):
     datasets = snakemake.params.datasets
     write_report(
         ReportInputs(
-            Path(snakemake.output[0]).parent,
-            Path(snakemake.log[0]).parent,
-            Path(snakemake.input.metrics),
-            Path(snakemake.input.run_config),
-            tables_by_name(map(Path, snakemake.input)),
-            dict(zip(datasets, map(Path, snakemake.input.train), strict=True)),
-            dict(zip(datasets, map(Path, snakemake.input.test), strict=True)),
-            details_by_dataset(map(Path, snakemake.input.details)),
-            dict(zip(datasets, map(Path, snakemake.input.exports), strict=bool(snakemake.input.exports))),
-            dict(zip(datasets, map(Path, snakemake.input.deployed), strict=bool(snakemake.input.deployed))),
+            results=Path(snakemake.output[0]).parent,
+            logs=Path(snakemake.log[0]).parent,
+            metrics=Path(snakemake.input.metrics),
+            run_config=Path(snakemake.input.run_config),
+            tables=tables_by_name(map(Path, snakemake.input)),
+            train=dict(zip(datasets, map(Path, snakemake.input.train), strict=True)),
+            test=dict(zip(datasets, map(Path, snakemake.input.test), strict=True)),
+            details=details_by_dataset(map(Path, snakemake.input.details)),
+            exports=dict(zip(datasets, map(Path, snakemake.input.exports), strict=bool(snakemake.input.exports))),
+            deployed=dict(zip(datasets, map(Path, snakemake.input.deployed), strict=bool(snakemake.input.deployed))),
         ),
         Path(snakemake.output[0]),
     )

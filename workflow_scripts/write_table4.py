@@ -15,6 +15,6 @@ with logged(snakemake.log[0], "table4"):
             shards=snakemake.input.shards,
             logits=[],
         ),
-        Path(snakemake.output.csv),
-        Path(snakemake.output.md),
+        out_csv=Path(snakemake.output.csv),
+        out_md=Path(snakemake.output.md),
     )

@@ -290,13 +290,15 @@ def every_writer(folder: Path, payload: str, other: str, monkeypatch: pytest.Mon
     finish(study, [label, f"{escape.one_line(other)[:80]} too"])
     results = folder / "results"
     test = results / "news/texts/test.parquet"
-    write_details(predictions(results), test, results / "figures/news", results / "tables/news/errors.csv")
+    write_details(
+        predictions(results), test, figures=results / "figures/news", errors=results / "tables/news/errors.csv"
+    )
     write_report(sources(results), results / "report.html")
     write_cards(study, "news")
     shards = sorted((results / "news/synthetic/pocket/full").glob("*.parquet"))
     logits = sorted((results / "news/logits/minilm/pocket/full").glob("*.parquet"))
     generated = {"news": GeneratedPool(results / "news/texts/train.parquet", shards, logits, 6)}
-    write_table3(generated, results / "tables/table3.csv", results / "tables/table3.md")
+    write_table3(generated, out_csv=results / "tables/table3.csv", out_md=results / "tables/table3.md")
     second = folder / "second"
     second.mkdir()
     for name in ("metrics.parquet", "run_config.yaml"):

@@ -1,4 +1,4 @@
-"""Measure one pool: what it holds, as numbers, as rows, and as a page to browse."""
+"""Measure one pool: summary statistics, a table of rows, and an HTML page of samples."""
 
 import logging
 from collections.abc import Iterator, Mapping, Sequence
@@ -27,33 +27,33 @@ from gendist.stages.texts.tables import Texts, read_texts
 log = logging.getLogger(__name__)
 
 GENERATED, TRAINING, HELD_OUT = "generated", "training", "held_out"
-"""The groups of rows that stand side by side."""
+"""Groups of rows that are compared."""
 
 
 @dataclass(frozen=True)
 class PoolFiles:
-    """What a pool is measured from."""
+    """Input files of ``assess_pool``."""
 
     train: Path
     """Real training rows."""
     test: Path
-    """Held-out rows; their texts alone are read."""
+    """Held-out rows; labels are ignored."""
     generator: Path
-    """``config.json`` of the generator; ``rows.parquet`` where its rows are given."""
+    """``config.json`` of the generator, or ``rows.parquet`` of given rows."""
     shards: Sequence[Path]
     repeats: Path
-    """From ``find_repeats``, for as many rows."""
+    """Written by ``find_repeats`` for the same rows."""
     train_logits: Path
     test_logits: Path
     logits: Sequence[Path]
-    """The main teacher's, of each shard."""
-    others: Mapping[str, Sequence[Path]] = field(default_factory=dict)
-    """Those of other teachers, by name."""
+    """Logits of the main teacher, one file per shard."""
+    other_logits: Mapping[str, Sequence[Path]] = field(default_factory=dict)
+    """Logits of other teachers, by name."""
 
 
 @dataclass(frozen=True)
 class PoolNames:
-    """What a pool is called."""
+    """Names that identify a pool."""
 
     dataset: str
     generator: str
@@ -62,24 +62,26 @@ class PoolNames:
 
 
 def logits_by_teacher(teachers: Sequence[str], logits: Sequence[str]) -> dict[str, list[Path]]:
-    """Share a flat list of logits files, of one teacher after the other, out to them."""
+    """Split a flat list of logits files by teacher."""
     shards = len(logits) // len(teachers)
     return {name: [Path(p) for p in logits[i * shards : (i + 1) * shards]] for i, name in enumerate(teachers)}
 
 
-def assess_pool(files: PoolFiles, names: PoolNames, count: int, out_json: Path, out_rows: Path, out_html: Path) -> None:
-    """Measure the first ``count`` rows of a pool beside the real training rows and held-out real rows.
+def assess_pool(
+    files: PoolFiles, names: PoolNames, *, count: int, out_json: Path, out_rows: Path, out_html: Path
+) -> None:
+    """Measure the first ``count`` rows of a pool, the training rows and held-out rows.
 
     Args:
-        files: what is read.
-        names: what is written beside the numbers.
+        files: input files.
+        names: names of the pool.
         count: rows of the pool.
         out_json: all measures.
-        out_rows: a row per generated row that holds text (see ``RowTables``).
-        out_html: a page of at most a thousand of them.
+        out_rows: table of the generated rows with text (see ``RowTables``).
+        out_html: page of at most a thousand of them.
 
     Raises:
-        GendistError: if a file is missing or damaged, or files do not fit each other.
+        GendistError: if a file is missing or damaged, or files do not match.
     """
     real, pool = read_texts(files.train), PoolTexts(files.shards, count)
     scores = {
@@ -88,9 +90,11 @@ def assess_pool(files: PoolFiles, names: PoolNames, count: int, out_json: Path, 
         HELD_OUT: _file_scores(files.test_logits, real),
     }
     marks = read_marks(files.repeats, pool.rows)
-    asked = requested_labels(files.generator, pool, real)
-    made = scores[GENERATED].predicted
-    others = {name: _pool_scores(logits, pool, real).predicted for name, logits in files.others.items()}
+    requested = requested_labels(files.generator, pool, real)
+    main_predicted = scores[GENERATED].predicted
+    other_predictions = {
+        name: _pool_scores(logits, pool, real).predicted for name, logits in files.other_logits.items()
+    }
     record: dict[str, Any] = {
         **vars(names),
         "rows": count,
@@ -104,31 +108,34 @@ def assess_pool(files: PoolFiles, names: PoolNames, count: int, out_json: Path, 
             },
             TRAINING,
         ),
-        "scores": {group: describe_scores(of_group, real.label_names) for group, of_group in scores.items()},
-        "as_asked": None if asked is None else agreement_with_request(asked, made, real.label_names),
-        "as_other_teachers": {name: agreement(made, predicted) for name, predicted in others.items()},
+        "scores": {group: describe_scores(group_scores, real.label_names) for group, group_scores in scores.items()},
+        "as_asked": None if requested is None else agreement_with_request(requested, main_predicted, real.label_names),
+        "as_other_teachers": {
+            name: agreement(main_predicted, predicted) for name, predicted in other_predictions.items()
+        },
     }
-    rows = RowTables(pool, real, scores[GENERATED], marks, asked)
+    rows = RowTables(pool, real, scores=scores[GENERATED], marks=marks, requested=requested)
     inputs = {"repeats": hash_file(files.repeats), "generator": hash_file(files.generator)}
     inputs |= {f"logits/{i:05d}": hash_file(file) for i, file in enumerate(files.logits)}
     write_json(out_json, record)
     provenance = Provenance("quality", inputs, {"count": count})
-    chosen = select_page_rows(rows.confidence, is_any(marks))
-    shown: list[SampleRow] = []
-    write_parquet_parts(out_rows, rows.tables(chosen, shown), provenance, {"label_names": real.label_names})
-    write_text(out_html, samples_page(shown, len(pool), vars(names), real.label_names))
+    page_indices = select_page_rows(rows.confidence, is_any(marks))
+    page_rows: list[SampleRow] = []
+    write_parquet_parts(out_rows, rows.tables(page_indices, page_rows), provenance, {"label_names": real.label_names})
+    write_text(out_html, samples_page(page_rows, len(pool), vars(names), real.label_names))
     log.info("%d rows with text, teacher's mean confidence %.3f", len(pool), scores[GENERATED].confidence.mean())
 
 
 def describe_repeats(marks: Marks) -> dict[str, Any]:
-    """Count repeated rows, as shares of the rows that hold text.
+    """Return shares of repeated rows among the rows with text.
 
     Returns:
-        ``duplicates`` and ``near_duplicates`` of an earlier row, ``copies`` and ``near_copies`` of a training row,
-        ``with_gram``: rows with a run of 8 words of a training row; ``repeated`` and ``copied``: what the filters
-        drop_duplicates and drop_copies would drop; quantiles of ``longest_run`` and of ``nearest_similarity``.
+        Shares of ``duplicates`` and ``near_duplicates`` of an earlier row; of ``copies`` and ``near_copies`` of a
+        training row; ``with_gram``: of rows with a run of 8 words of a training row; ``repeated`` and ``copied``: of
+        rows dropped by the filters drop_duplicates and drop_copies. Quantiles of ``longest_run`` and
+        ``nearest_similarity``.
     """
-    found = {
+    marks_by_name = {
         "duplicates": marks["duplicate_of"] >= 0,
         "near_duplicates": marks["near_duplicate_of"] >= 0,
         "copies": marks["copy_of"] >= 0,
@@ -137,15 +144,15 @@ def describe_repeats(marks: Marks) -> dict[str, Any]:
         "repeated": is_repeated(marks),
         "copied": is_copied(marks),
     }
-    shares = {name: round(float(mark.mean()), 6) for name, mark in found.items()}
+    shares = {name: round(float(mark.mean()), 6) for name, mark in marks_by_name.items()}
     return shares | {name: quantiles(marks[name]) for name in ("longest_run", "nearest_similarity")}
 
 
 def requested_labels(generator: Path, pool: PoolTexts, real: Texts) -> np.ndarray | None:
-    """Return the class that each row of a pool was asked for, or None if that is not known.
+    """Return the class in the prompt of each row, (rows,), or None for an unconditional pool.
 
     Raises:
-        GendistError: if the generator has other labels than the training rows.
+        GendistError: if the labels of the generator differ from those of the training rows.
     """
     if generator.suffix == ".parquet":
         return _given_labels(generator, pool, real)
@@ -153,7 +160,9 @@ def requested_labels(generator: Path, pool: PoolTexts, real: Texts) -> np.ndarra
     if not record.label_names:
         return None
     if list(record.label_names) != real.label_names:
-        raise GendistError(f"{generator}: labels are {', '.join(record.label_names)}; not those of the training rows")
+        raise GendistError(
+            f"{generator}: labels are {', '.join(record.label_names)}, which differ from those of the training rows"
+        )
     return np.array([record.label_of(int(row)) for row in pool.rows])
 
 
@@ -165,51 +174,51 @@ def _given_labels(rows: Path, pool: PoolTexts, real: Texts) -> np.ndarray | None
     labels = table["label"].take(pa.array(pool.rows)).to_pylist()
     unknown = next((label for label in labels if label not in index_of), None)
     if unknown is not None:
-        raise GendistError(f"{rows}: label '{unknown}' is not of the training rows; delete it and run again")
+        raise GendistError(f"{rows}: label '{unknown}' does not occur in the training rows; delete it and rerun")
     return np.array([index_of[label] for label in labels])
 
 
 class RowTables:
-    """All rows of a pool: text, what the teacher makes of it, what it repeats, its nearest real row.
+    """Rows of a pool as tables: text, predictions of the teacher, repeat marks, nearest real row.
 
-    ``entropy`` is normalised (0 to 1), ``asked`` the label of the prompt (null without one), ``nearest_similarity``
-    the cosine of TF-IDF vectors; other columns are those of ``marks.SCHEMA``.
+    ``entropy`` is normalised (0 to 1), ``asked`` is the label in the prompt (or null), ``nearest_similarity`` the
+    cosine of TF-IDF vectors. Other columns are those of ``repeat_marks.SCHEMA``.
     """
 
     def __init__(
-        self, pool: PoolTexts, real: Texts, scores: TeacherScores, marks: Marks, asked: np.ndarray | None
+        self, pool: PoolTexts, real: Texts, *, scores: TeacherScores, marks: Marks, requested: np.ndarray | None
     ) -> None:
-        self._pool, self._real, self._marks, self._asked = pool, real, marks, asked
+        self._pool, self._real, self._marks, self._requested = pool, real, marks, requested
         self._predicted = scores.predicted
         self.confidence = np.round(scores.confidence, 6)
-        """(rows,) float64."""
+        """Probability of the predicted class, (rows,) float64."""
         self._entropy = np.round(scores.entropy, 6)
 
-    def tables(self, chosen: np.ndarray, shown: list[SampleRow]) -> Iterator[pa.Table]:
-        """Yield the rows, some thousand at a time; those at the places ``chosen`` are also appended to ``shown``."""
-        first = 0
+    def tables(self, page_indices: np.ndarray, page_rows: list[SampleRow]) -> Iterator[pa.Table]:
+        """Yield the rows in batches; append the rows at ``page_indices`` to ``page_rows``."""
+        start = 0
         for texts in self._pool.batches():
             if not texts:
                 continue
-            last = first + len(texts)
-            table = self._table(texts, slice(first, last))
-            shown += table.take(chosen[(chosen >= first) & (chosen < last)] - first).to_pylist()
-            first = last
+            stop = start + len(texts)
+            table = self._table(texts, slice(start, stop))
+            page_rows += table.take(page_indices[(page_indices >= start) & (page_indices < stop)] - start).to_pylist()
+            start = stop
             yield table
 
     def _table(self, texts: Sequence[str], part: slice) -> pa.Table:
         real, marks = self._real, {name: values[part] for name, values in self._marks.items()}
         names = np.array(real.label_names, object)
-        place = {int(key): i for i, key in enumerate(real.ids)}
-        nearest = [place[int(key)] for key in marks["nearest_id"]]
-        asked = pa.nulls(len(texts), pa.string())
-        if self._asked is not None:
-            asked = pa.array(names[self._asked[part]], pa.string())
+        index_of_id = {int(key): i for i, key in enumerate(real.ids)}
+        nearest = [index_of_id[int(key)] for key in marks["nearest_id"]]
+        requested = pa.nulls(len(texts), pa.string())
+        if self._requested is not None:
+            requested = pa.array(names[self._requested[part]], pa.string())
         columns: dict[str, Any] = {
             "row": pa.array(self._pool.rows[part], pa.int64()),
             "text": pa.array(texts, pa.string()),
             "predicted": pa.array(names[self._predicted[part]], pa.string()),
-            "asked": asked,
+            "asked": requested,
             "confidence": self.confidence[part],
             "entropy": self._entropy[part],
             "n_words": pa.array([len(split_words(text)) for text in texts], pa.int32()),
@@ -234,4 +243,4 @@ def _teacher_scores(logits: np.ndarray, file: Path, real: Texts) -> TeacherScore
     classes = len(real.label_names)
     if logits.shape[1] != classes:
         raise GendistError(f"{file}: {logits.shape[1]} classes, but the training rows have {classes}")
-    return TeacherScores.of(logits)
+    return TeacherScores.from_logits(logits)

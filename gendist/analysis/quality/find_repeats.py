@@ -1,4 +1,4 @@
-"""Which generated rows repeat an earlier one, or a real training row: a file that filters and reports read."""
+"""Find generated rows that repeat an earlier row or a training row, for filters and reports."""
 
 import logging
 from collections.abc import Iterator, Sequence
@@ -20,42 +20,52 @@ from gendist.stages.texts.tables import read_texts
 log = logging.getLogger(__name__)
 
 CHUNK_TEXTS = 500
-"""Texts of which all shingles are held at a time: some hundred strings each."""
+"""Texts whose shingles, some hundred strings each, are in memory at a time."""
 
 
 @dataclass(frozen=True)
 class Repeats:
-    """Row numbers or ids of what each text repeats, -1 for nothing: (texts,) each."""
+    """Keys of the repeated texts, -1 for none: (texts,) int64 each."""
 
     exact: np.ndarray
     near: np.ndarray
 
 
 def find_repeats(train: Path, shards: Sequence[Path], count: int, out: Path) -> None:
-    """Compare the first ``count`` rows of a pool with each other and with the real training rows.
+    """Compare the first ``count`` rows of a pool with each other and with the training rows.
 
-    What is said of a row depends on it, on earlier rows and on the real rows alone, so that it stays as the pool grows.
+    The marks of a row depend only on the row, earlier rows and the training rows: they stay as the pool grows.
+
+    Args:
+        train: texts file of the training rows.
+        shards: shards of the pool.
+        count: rows of the pool.
+        out: Parquet file to write (``repeat_marks.SCHEMA``).
 
     Raises:
-        GendistError: if a file is missing or damaged, or the training rows hold no word.
+        GendistError: if a file is missing or damaged, or the training rows have no words.
     """
     real = read_texts(train)
-    nearness, known, seen = TfidfSimilarity(real.texts, train), ReferenceTexts(real.texts, real.ids), EarlierTexts()
+    similarity, reference, earlier = (
+        TfidfSimilarity(real.texts, train),
+        ReferenceTexts(real.texts, real.ids),
+        EarlierTexts(),
+    )
     tables = []
     for pool in pool_batches(shards, count):
         if not pool.texts:
             continue
-        nearest = [(cosines.argmax(axis=1), cosines.max(axis=1)) for cosines in nearness.cosines(pool.texts)]
-        place, cosine = (np.concatenate(parts) for parts in zip(*nearest, strict=True))
-        earlier, copied = seen.repeats(pool.texts, pool.rows), known.repeats(pool.texts)
+        batches = [(cosines.argmax(axis=1), cosines.max(axis=1)) for cosines in similarity.cosines(pool.texts)]
+        nearest, cosine = (np.concatenate(parts) for parts in zip(*batches, strict=True))
+        earlier_repeats, reference_repeats = earlier.repeats(pool.texts, pool.rows), reference.repeats(pool.texts)
         columns = {
             "row": pool.rows,
-            "duplicate_of": _null_if_negative(earlier.exact),
-            "near_duplicate_of": _null_if_negative(earlier.near),
-            "copy_of": _null_if_negative(copied.exact),
-            "near_copy_of": _null_if_negative(copied.near),
+            "duplicate_of": _null_if_negative(earlier_repeats.exact),
+            "near_duplicate_of": _null_if_negative(earlier_repeats.near),
+            "copy_of": _null_if_negative(reference_repeats.exact),
+            "near_copy_of": _null_if_negative(reference_repeats.near),
             "longest_run": longest_runs(real.texts, pool.texts),
-            "nearest_id": real.ids[place],
+            "nearest_id": real.ids[nearest],
             "nearest_similarity": np.round(cosine, 6),
         }
         tables.append(pa.table(columns, schema=SCHEMA))
@@ -68,74 +78,74 @@ def find_repeats(train: Path, shards: Sequence[Path], count: int, out: Path) -> 
 
 
 class EarlierTexts:
-    """Texts that came before, under their keys."""
+    """Index of earlier texts by key."""
 
     def __init__(self) -> None:
         self._index = MinHashIndex()
-        self._first: dict[str, int] = {}
+        self._first_key: dict[str, int] = {}
 
     def repeats(self, texts: Sequence[str], keys: np.ndarray) -> Repeats:
-        """Find the texts that repeat an earlier one, and remember them.
+        """Find texts that repeat an earlier one, and add the texts to the index.
 
-        A near duplicate names the most similar of the earlier texts that are no near duplicates themselves: dropping
-        all that name another leaves one of every group, and no chain of small changes is dropped link by link.
+        Near duplicates are not added to the index. A near duplicate refers to the most similar indexed text, so
+        dropping all near duplicates keeps one text per group, and chains of small changes are not dropped entirely.
 
         Args:
-            texts: in order, after those of earlier calls.
-            keys: (texts,) what each is called, ascending.
+            texts: texts in order, after those of earlier calls.
+            keys: keys of the texts, (texts,), ascending.
         """
         exact, near = np.full(len(texts), -1), np.full(len(texts), -1)
-        for first, cut, bands in _chunks(texts):
+        for start, shingle_sets, bands in _chunks(texts):
             candidates = self._index.candidates(bands)
-            for i, key in enumerate(keys[first : first + len(cut)].tolist()):
-                text = normalise(texts[first + i])
-                same = self._first.setdefault(text, key)
-                if same != key:
-                    exact[first + i] = same
-                elif match := self._index.nearest(cut[i], bands[i], candidates[i]):
-                    near[first + i] = match.key
+            for i, key in enumerate(keys[start : start + len(shingle_sets)].tolist()):
+                text = normalise(texts[start + i])
+                match = self._first_key.setdefault(text, key)
+                if match != key:
+                    exact[start + i] = match
+                elif near_match := self._index.nearest(shingle_sets[i], bands[i], candidates[i]):
+                    near[start + i] = near_match.key
                 else:
                     self._index.add(key, text, bands[i])
         return Repeats(exact, near)
 
 
 class ReferenceTexts:
-    """Texts that others are compared with.
+    """Fixed index of reference texts.
 
     Args:
-        texts: what is known.
-        keys: (texts,) what each is called.
+        texts: reference texts.
+        keys: keys of the texts, (texts,).
     """
 
     def __init__(self, texts: Sequence[str], keys: np.ndarray) -> None:
         self._keys = keys
         self._index = MinHashIndex()
-        self._first: dict[str, int] = {}
-        for first, cut, bands in _chunks(texts):
-            for i in range(len(cut)):
-                text = normalise(texts[first + i])
-                self._first.setdefault(text, first + i)
-                self._index.add(first + i, text, bands[i])
+        self._first_key: dict[str, int] = {}
+        for start, shingle_sets, bands in _chunks(texts):
+            for i in range(len(shingle_sets)):
+                text = normalise(texts[start + i])
+                self._first_key.setdefault(text, start + i)
+                self._index.add(start + i, text, bands[i])
 
     def repeats(self, texts: Sequence[str]) -> Repeats:
-        """Find the texts that repeat a known one."""
+        """Find texts that repeat a reference text."""
         exact, near = np.full(len(texts), -1), np.full(len(texts), -1)
-        for first, cut, bands in _chunks(texts):
+        for start, shingle_sets, bands in _chunks(texts):
             candidates = self._index.candidates(bands)
-            for i in range(len(cut)):
-                same = self._first.get(normalise(texts[first + i]))
-                if same is not None:
-                    exact[first + i] = self._keys[same]
-                elif match := self._index.nearest(cut[i], bands[i], candidates[i]):
-                    near[first + i] = self._keys[match.key]
+            for i in range(len(shingle_sets)):
+                match = self._first_key.get(normalise(texts[start + i]))
+                if match is not None:
+                    exact[start + i] = self._keys[match]
+                elif near_match := self._index.nearest(shingle_sets[i], bands[i], candidates[i]):
+                    near[start + i] = self._keys[near_match.key]
         return Repeats(exact, near)
 
 
 def _chunks(texts: Sequence[str]) -> Iterator[tuple[int, list[frozenset[str]], np.ndarray]]:
-    """Yield the place of the first of some texts, their shingles and their bands."""
-    for first, last in pairwise([*range(0, len(texts), CHUNK_TEXTS), len(texts)]):
-        cut = [shingles(text) for text in texts[first:last]]
-        yield first, cut, minhash_bands(cut)
+    """Yield chunks of texts: index of the first text, shingles and bands."""
+    for start, stop in pairwise([*range(0, len(texts), CHUNK_TEXTS), len(texts)]):
+        shingle_sets = [shingles(text) for text in texts[start:stop]]
+        yield start, shingle_sets, minhash_bands(shingle_sets)
 
 
 def _null_if_negative(keys: np.ndarray) -> pa.Array:

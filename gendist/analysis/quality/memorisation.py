@@ -1,4 +1,4 @@
-"""Memorisation: do generated rows repeat the training rows more than unseen real rows do?"""
+"""Memorisation: overlap of generated rows with the training rows, compared with held-out real rows."""
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
@@ -33,37 +33,36 @@ HEADER = [
 
 @dataclass(frozen=True)
 class Overlap:
-    """What some texts have in common with the real training rows; shares in percent of the texts."""
+    """Overlap of texts with the training rows; shares in percent of the texts."""
 
     rows: int
     copies: float
-    """Equal to a training row but for case and white space."""
+    """Equal to a training row, ignoring case and white space."""
     duplicates: float
-    """Equal to another of these texts in the same sense."""
+    """Equal to another of these texts, ignoring case and white space."""
     with_gram: float
-    """With ``GRAM`` consecutive words of a training row; no text of fewer words has them."""
+    """With ``GRAM`` consecutive words of a training row."""
     median_run: float
-    """Longest run of words of a training row, median over the texts."""
+    """Median over the texts of the longest run of words shared with a training row."""
     longest_run: int
     similarity: float
-    """Cosine of TF-IDF vectors with the nearest training row, mean over the texts; 0 to 1."""
+    """Mean over the texts of the TF-IDF cosine with the nearest training row; 0 to 1."""
 
 
 def write_memorisation(
-    datasets: Mapping[str, GeneratedPool], held_out: Mapping[str, Path], out_csv: Path, out_md: Path, seed: int = 0
+    datasets: Mapping[str, GeneratedPool], held_out: Mapping[str, Path], *, out_csv: Path, out_md: Path, seed: int = 0
 ) -> None:
-    """Measure generated rows, and real rows that no training saw, against the real training rows.
+    """Measure the overlap of generated rows and of held-out real rows with the training rows.
 
     Args:
-        datasets: files of each dataset's generated rows.
-        held_out: each dataset's test rows; their texts alone are read. Of more rows than were
-            generated, as many are drawn at random.
-        out_csv: a line ``generated`` and a line ``held-out real`` for each dataset.
+        datasets: pool of each dataset.
+        held_out: test rows of each dataset; labels are ignored. At most as many rows as were generated are sampled.
+        out_csv: rows ``generated`` and ``held-out real`` per dataset.
         out_md: the same in Markdown.
-        seed: seed of the drawing.
+        seed: seed of the sampling.
 
     Raises:
-        GendistError: if a file is missing or damaged, or the training rows hold no word.
+        GendistError: if a file is missing or damaged, or the training rows have no words.
     """
     rows: list[list[Cell]] = []
     cells = []
@@ -95,18 +94,18 @@ def write_memorisation(
 
 
 def measure_overlap(real: Sequence[str], batches: Iterable[Sequence[str]], train: Path) -> Overlap:
-    """Measure what texts have in common with real rows; of each text, 24 bytes are kept.
+    """Measure the overlap of batches of texts with real rows; keeps 24 bytes per text.
 
     Raises:
-        GendistError: if the real rows, which came from ``train``, hold no word.
+        GendistError: if the real rows, read from ``train``, have no words.
     """
-    known = {normalise(text) for text in real}
-    nearness = TfidfSimilarity(real, train)
+    reference = {normalise(text) for text in real}
+    similarity_to = TfidfSimilarity(real, train)
     copies, parts = 0, []
     for texts in batches:
         same = [normalise(text) for text in texts]
-        copies += sum(text in known for text in same)
-        cosines = [part.max(axis=1) for part in nearness.cosines(texts)]
+        copies += sum(text in reference for text in same)
+        cosines = [part.max(axis=1) for part in similarity_to.cosines(texts)]
         prints = np.array([_fingerprint(text) for text in same], np.uint64)
         parts.append((prints, np.concatenate(cosines or [np.zeros(0)]), longest_runs(real, texts)))
     prints, nearest, runs = (np.concatenate(column) for column in zip(*parts, strict=True))
@@ -124,14 +123,14 @@ def measure_overlap(real: Sequence[str], batches: Iterable[Sequence[str]], train
 
 
 def _fingerprint(text: str) -> int:
-    """Return 64 bits that tell texts apart: among a million, two that differ share them once in 37 million pools."""
+    """Return a 64-bit hash: a pool of a million texts has a collision with probability 1 in 37 million."""
     return int.from_bytes(hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "little")
 
 
 def sample_texts(path: Path, rows: int, seed: int) -> list[str]:
-    """Return the texts of at most so many random rows, in the order of the file."""
+    """Sample at most ``rows`` texts, in the order of the file."""
     texts = read_parquet(path, ["text"])["text"].to_pylist()
     if not texts or None in texts:
-        raise GendistError(f"{path}: holds no rows, or rows without text")
+        raise GendistError(f"{path}: no rows, or rows without text")
     chosen = np.random.default_rng(seed).choice(len(texts), min(rows, len(texts)), replace=False)
     return [texts[i] for i in sorted(chosen)]

@@ -1,4 +1,4 @@
-"""The quality of every pool of a study in one table, beside real rows."""
+"""Quality table: measures of every pool of a study, and of real rows."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,14 +17,14 @@ from gendist.io.parquet import read_parquet
 from gendist.stages.logits.files import read_logits
 
 PoolRecord = Mapping[str, Any]
-"""The content of a ``quality.json``."""
+"""Contents of a ``quality.json``."""
 
 REAL_GROUPS = {TRAINING: "training real", HELD_OUT: "held-out real"}
 
 
 @dataclass(frozen=True)
 class MeasureColumn:
-    """A measure of the table: its heading, and how its values are shown."""
+    """A column of the table: heading and number format."""
 
     name: str
     scale: float = 1
@@ -50,7 +50,7 @@ COLUMNS = (
 
 @dataclass(frozen=True)
 class StudentPredictions:
-    """Predictions of the students that were trained on a dataset's main pool, and what their teacher says."""
+    """Predictions of the students trained on a dataset's main pool, and of their teacher."""
 
     predictions: Sequence[Path]
     """``predictions.parquet`` of each seed."""
@@ -59,15 +59,15 @@ class StudentPredictions:
 
 
 def write_quality(
-    pools: Sequence[Path], students: Mapping[str, StudentPredictions], system: str, out_csv: Path, out_md: Path
+    pools: Sequence[Path], *, students: Mapping[str, StudentPredictions], system: str, out_csv: Path, out_md: Path
 ) -> None:
-    """Write a line per pool, and one each for the training rows and held-out real rows of a dataset.
+    """Write a row per pool, and one each for the training rows and the held-out real rows of a dataset.
 
     Args:
-        pools: ``quality.json`` files; the first of a dataset is its main pool.
-        students: by dataset, what compares with the teacher on the test rows; stands in the main pool's line.
-        system: what those students are called.
-        out_csv: all lines, shares in percent; empty where there is nothing to measure.
+        pools: ``quality.json`` files; the first of each dataset is its main pool.
+        students: student predictions by dataset; their agreement is in the row of the main pool.
+        system: name of the students' system.
+        out_csv: all rows, shares in percent; empty cells where a measure does not apply.
         out_md: the same in Markdown.
 
     Raises:
@@ -75,21 +75,21 @@ def write_quality(
     """
     names, values = [], []
     for dataset, records in records_by_dataset([read_json(path) for path in pools]).items():
-        agreed = students_agreement(students[dataset]) if dataset in students else None
-        for place, record in enumerate(records):
+        agreement_share = students_agreement(students[dataset]) if dataset in students else None
+        for index, record in enumerate(records):
             names.append([dataset, pool_name(record)])
-            values.append(_generated_measures(record, agreed if place == 0 else None))
+            values.append(_generated_measures(record, agreement_share if index == 0 else None))
         for group, name in REAL_GROUPS.items():
             names.append([dataset, name])
             values.append(_measures(records[0], group) + [None] * 3)
     header = ["dataset", "texts", *(column.name for column in COLUMNS)]
     rows: list[list[Cell]] = [
-        [*name, *(_csv_value(v, c) for v, c in zip(line, COLUMNS, strict=True))]
-        for name, line in zip(names, values, strict=True)
+        [*name, *(_csv_value(v, c) for v, c in zip(measures, COLUMNS, strict=True))]
+        for name, measures in zip(names, values, strict=True)
     ]
     cells = [
-        [*map(escape.markdown, name), *(_markdown_value(v, c) for v, c in zip(line, COLUMNS, strict=True))]
-        for name, line in zip(names, values, strict=True)
+        [*map(escape.markdown, name), *(_markdown_value(v, c) for v, c in zip(measures, COLUMNS, strict=True))]
+        for name, measures in zip(names, values, strict=True)
     ]
     write_csv(out_csv, header, rows)
     table = markdown_table([name.capitalize() for name in header], cells, align_right=range(2, len(header)))
@@ -97,7 +97,7 @@ def write_quality(
 
 
 def records_by_dataset(records: Sequence[PoolRecord]) -> dict[str, list[PoolRecord]]:
-    """Group records by dataset, in their order."""
+    """Group records by dataset, preserving order."""
     groups: dict[str, list[PoolRecord]] = {}
     for record in records:
         groups.setdefault(record["dataset"], []).append(record)
@@ -105,15 +105,15 @@ def records_by_dataset(records: Sequence[PoolRecord]) -> dict[str, list[PoolReco
 
 
 def pool_name(record: PoolRecord) -> str:
-    """Return what a pool is called in tables and figures."""
+    """Return the name of a pool in tables and figures."""
     return f"{record['generator']}, {record['sampling']}"
 
 
 def students_agreement(students: StudentPredictions) -> float | None:
-    """Return the share of test rows of which the students' mean probabilities and the teacher name the same class.
+    """Return the share of test rows where the students' mean probabilities and the teacher predict the same class.
 
     Raises:
-        GendistError: if a file is missing or damaged, or the rows are not the same.
+        GendistError: if a file is missing or damaged, or the rows differ.
     """
     if not students.predictions:
         return None
@@ -122,16 +122,16 @@ def students_agreement(students: StudentPredictions) -> float | None:
     for file in students.predictions:
         table = read_parquet(file, ["id", "logits"])
         if not np.array_equal(table["id"].to_numpy(), ids):
-            raise GendistError(f"{file}: not of the same test rows as {students.teacher}")
-        mean += TeacherScores.of(np.array(table["logits"].to_pylist())).probabilities
+            raise GendistError(f"{file}: rows differ from those of {students.teacher}")
+        mean += TeacherScores.from_logits(np.array(table["logits"].to_pylist())).probabilities
     return agreement(mean.argmax(axis=1), logits.argmax(axis=1))
 
 
 def _generated_measures(record: PoolRecord, students: float | None) -> list[float | None]:
-    line = _measures(record, GENERATED)
-    asked, others = record["as_asked"], list(record["as_other_teachers"].values())
-    line[5:7] = [record["repeats"]["repeated"], record["repeats"]["copied"]]
-    return [*line, asked and asked["all"], sum(others) / len(others) if others else None, students]
+    measures = _measures(record, GENERATED)
+    as_requested, others = record["as_asked"], list(record["as_other_teachers"].values())
+    measures[5:7] = [record["repeats"]["repeated"], record["repeats"]["copied"]]
+    return [*measures, as_requested and as_requested["all"], sum(others) / len(others) if others else None, students]
 
 
 def _measures(record: PoolRecord, group: str) -> list[float | None]:
@@ -152,7 +152,7 @@ def _measures(record: PoolRecord, group: str) -> list[float | None]:
 
 
 def median(quantiles: PoolRecord) -> float:
-    """Return the middle one of the quantiles."""
+    """Return the median from the quantiles."""
     values = quantiles["quantiles"]
     return float(values[len(values) // 2])
 

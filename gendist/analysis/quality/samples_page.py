@@ -1,7 +1,7 @@
-"""Generated rows as one HTML page to browse: no files beside it, no network, and all text escaped.
+"""A self-contained HTML page of generated rows.
 
-The texts are a model's, so nothing in them is trusted: the template engine escapes every value, and the page's own
-policy allows no script or style but the two below, by their hashes.
+Generated texts are untrusted: the template engine escapes every value, and the content security policy allows only the
+script and the style of the page, by hash.
 """
 
 import base64
@@ -18,13 +18,13 @@ from gendist.io.escape import one_line, shorten
 from gendist.stages.synthetic.readable import detokenize
 
 MAX_ROWS = 1000
-"""Rows on a page."""
+"""Maximum number of rows on a page."""
 LEAST_CONFIDENT_ROWS = 200
-"""The least confident rows that are on it in any case."""
+"""Number of least confident rows that are always shown."""
 MARKED_ROWS = 200
-"""Rows that repeat others, of which so many are on it in any case."""
+"""Number of repeated rows that are always shown."""
 MAX_TEXT_LENGTH = 2000
-"""Characters of a text; longer ones are cut."""
+"""Characters; longer texts are truncated."""
 
 MARKS = {
     "duplicate_of": "duplicate",
@@ -41,10 +41,10 @@ def samples_page(rows: Sequence[SampleRow], total: int, names: Mapping[str, str]
     """Return the page, least confident rows first.
 
     Args:
-        rows: those of the pool that ``select_page_rows`` chose.
-        total: rows of the pool.
+        rows: rows selected by ``select_page_rows``.
+        total: number of rows of the pool.
         names: dataset, generator, sampling and teacher, for the heading.
-        label_names: classes, in the order of the menu.
+        label_names: class names, in the order of the menu.
     """
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     shown = sorted(rows, key=lambda row: (row["confidence"], row["row"]))
@@ -64,24 +64,26 @@ def samples_page(rows: Sequence[SampleRow], total: int, names: Mapping[str, str]
     )
 
 
-def select_page_rows(confidence: np.ndarray, marked: np.ndarray, seed: int = 0, most: int = MAX_ROWS) -> np.ndarray:
-    """Return the places of all rows, or of the least confident, of those that repeat others (both up to a number),
-    and of a random rest; ascending.
+def select_page_rows(confidence: np.ndarray, marked: np.ndarray, seed: int = 0, max_rows: int = MAX_ROWS) -> np.ndarray:
+    """Select the rows of a page: the least confident, repeated ones, and a random sample of the rest.
 
     Args:
-        confidence: (rows,) probability of the predicted class, in the order of the pool.
-        marked: (rows,) which rows repeat others.
-        seed: of the draw, if there are more rows than fit.
-        most: places to return.
+        confidence: probability of the predicted class, (rows,).
+        marked: whether a row repeats another, (rows,) bool.
+        seed: seed of the sampling.
+        max_rows: maximum number of rows.
+
+    Returns:
+        Ascending indices, (min(rows, max_rows),).
     """
     rows = len(confidence)
-    if rows <= most:
+    if rows <= max_rows:
         return np.arange(rows)
-    doubtful = np.argsort(confidence, kind="stable")[:LEAST_CONFIDENT_ROWS]
+    least_confident = np.argsort(confidence, kind="stable")[:LEAST_CONFIDENT_ROWS]
     repeated = np.flatnonzero(marked)[:MARKED_ROWS]
-    drawn = np.random.default_rng(seed).permutation(rows)[: most + LEAST_CONFIDENT_ROWS + MARKED_ROWS]
-    chosen = dict.fromkeys([*doubtful.tolist(), *repeated.tolist(), *drawn.tolist()])
-    return np.array(sorted(list(chosen)[:most]))
+    sampled = np.random.default_rng(seed).permutation(rows)[: max_rows + LEAST_CONFIDENT_ROWS + MARKED_ROWS]
+    selected = dict.fromkeys([*least_confident.tolist(), *repeated.tolist(), *sampled.tolist()])
+    return np.array(sorted(list(selected)[:max_rows]))
 
 
 def _marks(row: SampleRow) -> list[tuple[str, int]]:

@@ -1,4 +1,4 @@
-"""Template, style and script of the page of samples."""
+"""Jinja template, CSS and JavaScript of the samples page."""
 
 PAGE = """\
 <!DOCTYPE html>

@@ -1,4 +1,4 @@
-"""Length and variety of texts, so measured that texts of different numbers compare."""
+"""Length, lexical diversity and self-similarity of texts, on equal sample sizes."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -10,28 +10,28 @@ from gendist.analysis.quality.text_overlap import split_words, tfidf_similaritie
 from gendist.stages.synthetic.pool import pool_batches, rows_with_text, texts_of
 
 QUANTILES = (0, 1, *range(5, 100, 5), 99, 100)
-"""Percent of the rows."""
+"""Percentiles of the rows."""
 MAX_WORDS = 10_000
-"""Words on which variety is measured, or as many as the smallest group has: such measures change with their number."""
+"""Words for lexical diversity, at most the size of the smallest group: the measures depend on the sample size."""
 MAX_COMPARED_ROWS = 1000
-"""Rows among which similarity is measured, or as many as the smallest group has: it rises with their number."""
+"""Rows for self-similarity, at most the size of the smallest group: it rises with the sample size."""
 
 
 class TextGroup(Protocol):
-    """Texts that need not be in memory."""
+    """A collection of texts, in memory or on disk."""
 
     def __len__(self) -> int:
         """Return the number of texts."""
 
     def batches(self) -> Iterator[Sequence[str]]:
-        """Yield all texts, some at a time."""
+        """Yield all texts in batches."""
 
-    def take(self, places: Sequence[int]) -> list[str]:
-        """Return the texts at some places."""
+    def take(self, indices: Sequence[int]) -> list[str]:
+        """Return the texts at these indices."""
 
 
 class ListedTexts:
-    """A group of texts in memory."""
+    """Texts in memory."""
 
     def __init__(self, texts: Sequence[str]) -> None:
         self.texts = texts
@@ -41,16 +41,16 @@ class ListedTexts:
         return len(self.texts)
 
     def batches(self) -> Iterator[Sequence[str]]:
-        """Yield all texts at once."""
+        """Yield all texts as one batch."""
         yield self.texts
 
-    def take(self, places: Sequence[int]) -> list[str]:
-        """Return the texts at some places."""
-        return [self.texts[i] for i in places]
+    def take(self, indices: Sequence[int]) -> list[str]:
+        """Return the texts at these indices."""
+        return [self.texts[i] for i in indices]
 
 
 class PoolTexts:
-    """The first rows of a pool that hold text."""
+    """Rows with text among the first ``count`` rows of a pool."""
 
     def __init__(self, shards: Sequence[Path], count: int) -> None:
         self.shards, self.count = shards, count
@@ -61,26 +61,26 @@ class PoolTexts:
         return len(self.rows)
 
     def batches(self) -> Iterator[Sequence[str]]:
-        """Yield all texts, some at a time."""
+        """Yield all texts in batches."""
         for pool in pool_batches(self.shards, self.count):
             yield pool.texts
 
-    def take(self, places: Sequence[int]) -> list[str]:
-        """Return the texts at some places."""
-        return texts_of(self.shards, self.rows[places].tolist()) if len(places) else []
+    def take(self, indices: Sequence[int]) -> list[str]:
+        """Return the texts at these indices."""
+        return texts_of(self.shards, self.rows[indices].tolist()) if len(indices) else []
 
 
 def describe_texts(groups: Mapping[str, TextGroup], training: str, seed: int = 0) -> dict[str, dict[str, Any]]:
-    r"""Measure groups of texts side by side; words are ``\w+`` in lower case.
+    r"""Measure groups of texts; words are ``\w+`` in lower case.
 
     Args:
-        groups: texts by the name of their group, none empty.
-        training: the group whose words count as known.
-        seed: of the order in which texts are drawn for measures on equal numbers.
+        groups: non-empty groups of texts by name.
+        training: name of the group whose words are the known vocabulary.
+        seed: seed of the samples of equal size.
 
     Returns:
-        By group: ``rows``; quantiles of ``words`` and ``characters``; ``types``, different words of all rows;
-        ``same_words``: measures on as many words of each group; ``same_rows``: measures on as many rows of each.
+        By group: ``rows``; quantiles of ``words`` and ``characters``; ``types``: number of distinct words;
+        ``same_words``: lexical diversity on equally many words; ``same_rows``: self-similarity on equally many rows.
     """
     counted = {name: _count(group) for name, group in groups.items()}
     order = {name: np.random.default_rng(seed).permutation(len(group)) for name, group in groups.items()}
@@ -89,22 +89,22 @@ def describe_texts(groups: Mapping[str, TextGroup], training: str, seed: int = 0
     known = counted[training].types
     found = {}
     for name, group in groups.items():
-        counts, places = counted[name], order[name]
-        enough = np.searchsorted(np.cumsum(counts.words[places]), tokens) + 1
-        drawn = truncate_words(map(split_words, group.take(places[:enough].tolist())), tokens)
+        counts, indices = counted[name], order[name]
+        n_rows = np.searchsorted(np.cumsum(counts.words[indices]), tokens) + 1
+        sampled = truncate_words(map(split_words, group.take(indices[:n_rows].tolist())), tokens)
         found[name] = {
             "rows": len(group),
             "words": quantiles(counts.words),
             "characters": quantiles(counts.characters),
             "types": len(counts.types),
-            "same_words": lexical_diversity(drawn, known),
-            "same_rows": self_similarity(group.take(sorted(places[:sample].tolist()))),
+            "same_words": lexical_diversity(sampled, known),
+            "same_rows": self_similarity(group.take(sorted(indices[:sample].tolist()))),
         }
     return found
 
 
 class TextCounts(NamedTuple):
-    """Words and characters of each text, (texts,) each, and the different words of all."""
+    """Number of words and characters of each text, (texts,) each, and the distinct words of all texts."""
 
     split_words: np.ndarray
     characters: np.ndarray
@@ -123,67 +123,67 @@ def _count(group: TextGroup) -> TextCounts:
 
 
 def quantiles(values: Sequence[float] | np.ndarray, digits: int = 4) -> dict[str, Any]:
-    """Return the mean and the values at ``QUANTILES`` percent."""
+    """Return the mean and the percentiles ``QUANTILES``."""
     at = np.percentile(values, QUANTILES)
     return {"mean": round(float(np.mean(values)), digits), "quantiles": [round(float(v), digits) for v in at]}
 
 
 def truncate_words(rows: Iterable[list[str]], count: int) -> list[list[str]]:
-    """Return the first rows up to ``count`` words in all, the last one cut."""
-    taken = []
+    """Return the first rows up to ``count`` words in total; the last row is truncated."""
+    truncated = []
     for row in rows:
         if count <= 0:
             break
-        taken.append(row[:count])
+        truncated.append(row[:count])
         count -= len(row)
-    return taken
+    return truncated
 
 
 def lexical_diversity(rows: Sequence[list[str]], known: set[str]) -> dict[str, Any]:
-    """Measure the words of some rows.
+    """Measure the lexical diversity of tokenized rows.
 
     Returns:
-        ``words`` in all; ``types``, the different ones; ``distinct_1`` to ``distinct_3``: different n-grams over all
-        n-grams of the rows (Li et al. 2016; null without any); ``known_types``: share of the ``known`` words that
-        occur; ``new_words``: share of the words that are not among the known.
+        ``words``: number of words; ``types``: number of distinct words; ``distinct_1`` to ``distinct_3``: distinct-n
+        (Li et al. 2016; null without n-grams); ``known_types``: share of the ``known`` words that occur;
+        ``new_words``: share of the words that are not in ``known``.
     """
-    every = [word for row in rows for word in row]
-    new = sum(word not in known for word in every)
+    all_words = [word for row in rows for word in row]
+    new = sum(word not in known for word in all_words)
     return {
-        "words": len(every),
-        "types": len(set(every)),
+        "words": len(all_words),
+        "types": len(set(all_words)),
         **{f"distinct_{n}": distinct_n(rows, n) for n in (1, 2, 3)},
-        "known_types": _share(len(known & set(every)), len(known)),
-        "new_words": _share(new, len(every)),
+        "known_types": _share(len(known & set(all_words)), len(known)),
+        "new_words": _share(new, len(all_words)),
     }
 
 
 def distinct_n(rows: Sequence[list[str]], n: int) -> float | None:
-    """Return different n-grams over all n-grams (distinct-n); none goes from one row into the next."""
+    """Return distinct-n: distinct n-grams over all n-grams. N-grams do not cross rows."""
     grams = [tuple(row[i : i + n]) for row in rows for i in range(len(row) - n + 1)]
     return _share(len(set(grams)), len(grams))
 
 
 def self_similarity(texts: Sequence[str]) -> dict[str, Any]:
-    """Measure how similar texts are to each other: cosines of TF-IDF vectors, fitted on them.
+    """Measure the pairwise similarity of texts: cosines of TF-IDF vectors fitted on them.
 
     Returns:
-        ``rows`` compared; ``pairs``: mean over all pairs; ``nearest``: mean over the rows of the similarity with the
-        most similar other row. Null with one row, or without words.
+        ``rows``: number of texts; ``pairs``: mean over all pairs; ``nearest``: mean similarity with the most similar
+        other text. Null for a single text, or without words.
     """
     rows = len(texts)
-    nothing = {"rows": rows, "pairs": None, "nearest": None}
+    undefined = {"rows": rows, "pairs": None, "nearest": None}
     if rows < 2 or not any(len(word) > 1 for text in texts for word in split_words(text)):
-        return nothing
-    nearest, total, first = [], 0.0, 0
+        return undefined
+    nearest, total, start = [], 0.0, 0
     for part in tfidf_similarities(texts, texts, Path("texts")):
         own = np.arange(len(part))
-        part[own, first + own] = 0
-        first += len(part)
+        part[own, start + own] = 0
+        start += len(part)
         nearest.append(part.max(axis=1))
         total += float(part.sum())
     mean = float(np.concatenate(nearest).mean())
-    return nothing | {"pairs": round(total / (rows * (rows - 1)), 6), "nearest": round(mean, 6)}
+    return undefined | {"pairs": round(total / (rows * (rows - 1)), 6), "nearest": round(mean, 6)}
 
 
 def _share(part: int, whole: int) -> float | None:

@@ -1,4 +1,4 @@
-"""Figures of one dataset: confusion, scores of classes, calibration.
+"""Plots of one dataset: confusion matrix, class scores, reliability.
 
 Each is drawn from the rows of its CSV, for a file or, under ``styled(themed=True)``, for a page.
 """
@@ -15,24 +15,24 @@ from gendist.analysis.figure_style import BLUE, GREEN, GREY, ORANGE
 from gendist.io.escape import shorten
 
 FIGURE_WIDTH = 4.8
-"""Width of a figure in inches: its letters stay readable on a phone."""
+"""Width of a figure in inches, readable on a phone."""
 MAX_NAME_LENGTH = 24
-"""Characters of a class name that are shown."""
+"""Maximum characters of a class name."""
 MAX_ANNOTATED_CLASSES = 20
-"""Up to so many classes the cells of a confusion matrix bear their numbers."""
+"""Confusion matrices of up to this many classes show numbers."""
 MAX_OPACITY = 0.55
-"""Opacity of a cell that has all rows of its class: numbers stay readable on it, on light and on dark pages."""
+"""Opacity of a cell with all rows of its class; numbers stay readable on light and dark pages."""
 MIN_BIN_PREDICTIONS = 10
-"""Predictions of a bin of probabilities below which its accuracy is mostly chance; such a bin is not drawn."""
+"""Reliability bins with fewer predictions are not drawn."""
 SCORE_STYLES = (("precision", GREEN, "s"), ("recall", ORANGE, "^"), ("f1", BLUE, "o"))
 
 
 def confusion_plot(names: Sequence[str], counts: np.ndarray) -> Figure:
-    """Draw true classes against predicted ones: cells in percent of the true class, the stronger coloured the more.
+    """Draw a confusion matrix in percent of the true class.
 
     Args:
-        names: of the classes.
-        counts: (classes, classes), gold classes in rows.
+        names: class names.
+        counts: (classes, classes), true classes in rows.
     """
     classes = len(names)
     side = max(FIGURE_WIDTH, 1.6 + 0.27 * classes)
@@ -55,18 +55,18 @@ def confusion_plot(names: Sequence[str], counts: np.ndarray) -> Figure:
 
 
 def per_class_plot(rows: Sequence[Mapping[str, float | str | None]]) -> Figure:
-    """Draw precision, recall and F1 of every class with their intervals.
+    """Draw precision, recall and F1 of every class with confidence intervals.
 
     Args:
         rows: ``class``, and for each score its value, ``... low`` and ``... high``, in percent or None.
     """
     figure, axes = new_figure(FIGURE_WIDTH, 1.2 + 0.42 * len(rows))
-    for shift, (score, colour, mark) in zip((-0.24, 0.0, 0.24), SCORE_STYLES, strict=True):
-        for place, row in enumerate(rows):
+    for shift, (score, colour, marker) in zip((-0.24, 0.0, 0.24), SCORE_STYLES, strict=True):
+        for index, row in enumerate(rows):
             value, low, high = (_float_or_nan(row[key]) for key in (score, f"{score} low", f"{score} high"))
-            label = {"f1": "F1"}.get(score, score) if place == 0 else None
-            axes.plot([low, high], [place + shift] * 2, color=colour, linewidth=1.4)
-            axes.plot([value], [place + shift], mark, color=colour, markersize=4.5, label=label)
+            label = {"f1": "F1"}.get(score, score) if index == 0 else None
+            axes.plot([low, high], [index + shift] * 2, color=colour, linewidth=1.4)
+            axes.plot([value], [index + shift], marker, color=colour, markersize=4.5, label=label)
     axes.set_yticks(range(len(rows)), [shorten(str(row["class"]), MAX_NAME_LENGTH) for row in rows])
     axes.set(ylim=(len(rows) - 0.4, -0.6), xlabel="%, with 95 % interval")
     axes.grid(axis="y", visible=False)
@@ -75,19 +75,19 @@ def per_class_plot(rows: Sequence[Mapping[str, float | str | None]]) -> Figure:
 
 
 def reliability_plot(groups: Mapping[str, Sequence[Mapping[str, float | str | None]]]) -> Figure:
-    """Draw accuracy against confidence, with the diagonal of perfect calibration; bins of few predictions are left out.
+    """Draw a reliability diagram: accuracy against confidence, and a histogram of the confidence.
 
     Args:
-        groups: by the curve's label, rows with ``predictions``, ``confidence`` and ``accuracy`` (percent).
+        groups: by label of the curve, rows with ``predictions``, ``confidence`` and ``accuracy`` (percent).
     """
     figure, (axes, below) = _figures(FIGURE_WIDTH, 4.4)
     axes.plot([0, 100], [0, 100], "--", color=GREY, linewidth=1.2, label="as sure as right")
     bars = len(groups)
     for number, (label, rows) in enumerate(groups.items()):
         filled = [row for row in rows if _float_or_nan(row["predictions"]) >= MIN_BIN_PREDICTIONS]
-        colour, mark = ((BLUE, "o"), (ORANGE, "s"))[number]
+        colour, marker = ((BLUE, "o"), (ORANGE, "s"))[number]
         points = [[_float_or_nan(row[key]) for row in filled] for key in ("confidence", "accuracy")]
-        axes.plot(*points, color=colour, marker=mark, markersize=4.5, label=label)
+        axes.plot(*points, color=colour, marker=marker, markersize=4.5, label=label)
         counts = np.array([_float_or_nan(row["predictions"]) for row in rows])
         width = 100 / len(rows) / bars
         left = np.arange(len(rows)) * width * bars + number * width
@@ -104,7 +104,7 @@ def _float_or_nan(value: float | str | None) -> float:
 
 
 def new_figure(width: float, height: float) -> tuple[Figure, Axes]:
-    """Make a figure of one panel, sizes in inches."""
+    """Create a figure with one panel; sizes in inches."""
     figure = Figure(figsize=(width, height), layout="constrained")
     FigureCanvasAgg(figure)
     return figure, figure.add_subplot()

@@ -1,4 +1,4 @@
-"""Two or more studies side by side: the same systems, their means, and a paired test over shared seeds."""
+"""Compare studies: mean accuracy of the same systems, with paired tests over shared seeds."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,15 +14,15 @@ from gendist.io.files import write_text
 METRICS = "metrics.parquet"
 SCORES = ("accuracy", "macro_f1")
 LARGEST_COUNT = -1
-"""Stands for the most synthetic rows that a system of a study has: studies of different sizes compare there."""
+"""Placeholder for the largest number of synthetic rows in a study, so that studies of different sizes compare."""
 
 SystemKey = tuple[str, str, str, int]
-"""Dataset, system, variant and synthetic rows (or ``LARGEST_COUNT``): what two runs share that are compared."""
+"""Dataset, system, variant and synthetic rows (or ``LARGEST_COUNT``); runs with equal keys are compared."""
 
 
 @dataclass(frozen=True)
 class ComparedStudy:
-    """A study's runs under the name that the table gives it."""
+    """Name and runs of a study."""
 
     name: str
     runs: Sequence[MetricsRow]
@@ -30,70 +30,70 @@ class ComparedStudy:
 
 @dataclass(frozen=True)
 class ComparedSystem:
-    """One system in every study."""
+    """Results of one system in every study."""
 
     key: SystemKey
     counts: list[int | None]
-    """Synthetic rows in each study; None where it does not have the system."""
+    """Synthetic rows in each study; None if the study does not have the system."""
     summaries: list[Summary | None]
-    """Of each study, in order."""
+    """Accuracy in each study, in order."""
     gains: list[PairedTest]
-    """Of each study after the first, against the first."""
+    """Test of each later study against the first."""
 
     @property
     def gain(self) -> float:
-        """The largest difference from the first study, by its size; -1 where nothing pairs."""
+        """Largest absolute difference from the first study; -1 without pairs."""
         found = [abs(gain.difference) for gain in self.gains if gain.difference is not None]
         return max(found, default=-1.0)
 
 
-def find_metrics(place: Path) -> Path:
-    """Return the tidy table of a results folder, of a config's study, or the table itself.
+def find_metrics(path: Path) -> Path:
+    """Return the ``metrics.parquet`` of a results folder or a config, or the file itself.
 
     Raises:
-        GendistError: if there is none.
+        GendistError: if the file does not exist.
     """
-    if place.suffix in (".yaml", ".yml"):
+    if path.suffix in (".yaml", ".yml"):
         from gendist.config import load_study
 
-        found = Path(load_study(place).results) / METRICS
+        found = Path(load_study(path).results) / METRICS
         if not found.is_file():
-            raise GendistError(f"{place}: its study has no {found} yet; run it first: gendist run {place}")
+            raise GendistError(f"{path}: {found} does not exist; run the study first: gendist run {path}")
         return found
-    found = place / METRICS if place.is_dir() else place
+    found = path / METRICS if path.is_dir() else path
     if not found.is_file() or found.suffix != ".parquet":
-        raise GendistError(f"{place}: expected a results folder with {METRICS}, or a config")
+        raise GendistError(f"{path}: expected a results folder with {METRICS}, or a config")
     return found
 
 
-def read_studies(places: Sequence[Path], score: str = "accuracy") -> list[ComparedStudy]:
-    """Read studies under the names of their folders or configs, or their whole paths where those are the same.
+def read_studies(paths: Sequence[Path], score: str = "accuracy") -> list[ComparedStudy]:
+    """Read studies, named by folder or config, or by path if names clash.
 
     Args:
-        places: results folders or configs.
-        score: what is compared, one of ``SCORES``.
+        paths: results folders or configs.
+        score: metric to compare, one of ``SCORES``.
 
     Raises:
-        GendistError: if one has no metrics, or the same is named twice.
+        GendistError: if a study has no metrics, or is given twice.
     """
-    tables = [find_metrics(place) for place in places]
-    for place, table in zip(places, tables, strict=True):
+    tables = [find_metrics(path) for path in paths]
+    for path, table in zip(paths, tables, strict=True):
         if sum(table.samefile(other) for other in tables) > 1:
-            raise GendistError(f"{place}: named twice; name different studies")
+            raise GendistError(f"{path}: given twice; expected different studies")
     scored = [[{**run, "accuracy": run[score]} for run in read_runs(table)] for table in tables]
-    return [ComparedStudy(name, runs) for name, runs in zip(_study_names(places), scored, strict=True)]
+    return [ComparedStudy(name, runs) for name, runs in zip(_study_names(paths), scored, strict=True)]
 
 
-def _study_names(places: Sequence[Path]) -> list[str]:
-    shown = [place.stem if place.suffix in (".yaml", ".yml") else place.name for place in places]
-    return shown if len(set(shown)) == len(shown) and all(shown) else [str(place) for place in places]
+def _study_names(paths: Sequence[Path]) -> list[str]:
+    names = [path.stem if path.suffix in (".yaml", ".yml") else path.name for path in paths]
+    return names if len(set(names)) == len(names) and all(names) else [str(path) for path in paths]
 
 
 def compare_studies(studies: Sequence[ComparedStudy]) -> list[ComparedSystem]:
-    """Compare every system that a study has; what differs most in a dataset stands first.
+    """Compare all systems, sorted by dataset and descending difference.
 
-    A run pairs with the run of the same dataset, system, variant and seed, and of as many
-    synthetic rows, or of the most that each of the two studies has.
+    Runs are paired by dataset, system, variant, seed and number of synthetic rows. The largest numbers of two studies
+    are paired with each other.
     """
     by_key = [_runs_by_system(study.runs) for study in studies]
     keys = list(dict.fromkeys(key for runs in by_key for key in runs))
@@ -120,7 +120,7 @@ def _system_key(run: MetricsRow, most: Mapping[str, int]) -> tuple[str, str, str
     system, unlabelled = run["system"], run["n_unlabelled"] or 0
     if unlabelled < most.get(run["dataset"], 0) and unlabelled:
         system += f" ({unlabelled:,} unlabelled rows)"
-    # A teacher has no variant: it is told by its own name.
+    # A teacher has no variant; its name identifies it.
     return run["dataset"], system, run["variant"] or run["teacher"] or ""
 
 
@@ -132,7 +132,7 @@ def _compare_system(key: SystemKey, by_key: Sequence[Mapping[SystemKey, Sequence
 
 
 def csv_rows(lines: Sequence[ComparedSystem], names: Sequence[str]) -> tuple[list[str], list[list[Cell]]]:
-    """Return header and rows with all numbers."""
+    """Return header and rows of the CSV."""
     records: list[dict[str, Cell]] = []
     for line in lines:
         record: dict[str, Cell] = dict(zip(("dataset", "system", "variant"), line.key[:3], strict=True))
@@ -148,7 +148,7 @@ def csv_rows(lines: Sequence[ComparedSystem], names: Sequence[str]) -> tuple[lis
 
 
 def table_cells(lines: Sequence[ComparedSystem], names: Sequence[str]) -> tuple[list[str], list[list[str]]]:
-    """Return header and cells for people, nothing of it escaped yet."""
+    """Return header and formatted cells, not escaped."""
     header = ["Dataset", "System", "Variant", "synthetic rows", *(f"{name}, %" for name in names)]
     header += [f"{name} - {names[0]}" for name in names[1:]]
     return header, [list(_table_row(line)) for line in lines]
@@ -165,11 +165,11 @@ def _table_row(line: ComparedSystem) -> Iterator[str]:
 
 
 def format_difference(gain: PairedTest) -> str:
-    """Format a difference with its test, where there is one."""
+    """Format a difference with its p-value, if any."""
     if gain.difference is None:
         return MISSING
-    tested = f"p = {gain.p:.2g}, " if gain.p is not None else ""
-    return f"{gain.difference:+.1f} ({tested}n = {gain.pairs})"
+    p_value = f"p = {gain.p:.2g}, " if gain.p is not None else ""
+    return f"{gain.difference:+.1f} ({p_value}n = {gain.pairs})"
 
 
 CAPTION = (
@@ -180,7 +180,7 @@ CAPTION = (
 
 
 def comparison_caption(score: str) -> str:
-    """Say what the numbers are."""
+    """Return the caption of the table."""
     return {"accuracy": "Accuracy", "macro_f1": "Macro F1"}[score] + CAPTION
 
 
@@ -193,10 +193,10 @@ def comparison_markdown(lines: Sequence[ComparedSystem], names: Sequence[str], s
 
 
 def write_comparison(target: Path, lines: Sequence[ComparedSystem], names: Sequence[str], score: str) -> None:
-    """Write the comparison as .csv or .md, by the target's suffix.
+    """Write the comparison as .csv or .md, by the suffix of ``target``.
 
     Raises:
-        GendistError: for any other.
+        GendistError: for other suffixes.
     """
     if target.suffix == ".csv":
         write_csv(target, *csv_rows(lines, names))

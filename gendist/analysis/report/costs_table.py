@@ -1,4 +1,4 @@
-"""The table of costs: bytes to ship, time to label a text, time to train."""
+"""Costs table: size on disk, latency, throughput and training time."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -29,34 +29,34 @@ SCHEMA = pa.schema(
         ("train_seconds", pa.float64()),
     ]
 )
-"""Columns of ``results/costs.parquet``: a row per dataset, system and runtime; train_seconds is the mean over runs."""
+"""Columns of ``results/costs.parquet``, a row per dataset, system and runtime. train_seconds is the mean over runs."""
 EXPORTED_RUNTIME = "exported"
-"""How the runtime of the exported model begins; other rows of its system are of the network as it was trained."""
+"""Prefix of the runtime of exported models; other rows of a system measure the trained network."""
 MEGABYTE = 1e6
 
 
 def read_costs(path: Path) -> list[CostRow]:
-    """Read the table of costs.
+    """Read ``costs.parquet``.
 
     Raises:
-        GendistError: if the file is missing, damaged, empty, or lacks a column.
+        GendistError: if the file is missing, damaged or empty, or lacks a column.
     """
     rows: list[CostRow] = read_parquet(path, SCHEMA.names).to_pylist()
     if not rows:
-        raise GendistError(f"{path}: holds no costs")
+        raise GendistError(f"{path}: no costs")
     return rows
 
 
 def write_costs(costs: Path, out_csv: Path, out_md: Path) -> None:
-    """Write the costs of every system as CSV, unrounded, and as Markdown.
+    """Write the costs of every system as CSV and Markdown.
 
     Args:
         costs: ``results/costs.parquet``.
-        out_csv: all columns.
-        out_md: the table for reading, sizes in megabytes.
+        out_csv: all columns, not rounded.
+        out_md: formatted table, sizes in MB.
 
     Raises:
-        GendistError: if there are no costs to show.
+        GendistError: if there are no costs.
     """
     rows = read_costs(costs)
     write_csv(out_csv, SCHEMA.names, [[row[name] for name in SCHEMA.names] for row in rows])
@@ -94,12 +94,12 @@ def _markdown(rows: Sequence[CostRow]) -> str:
 
 
 def is_exported_model(cost: CostRow) -> bool:
-    """Tell whether a row is of the exported model, which is what one deploys."""
+    """Return whether a row measures the exported model."""
     return str(cost["runtime"]).startswith(EXPORTED_RUNTIME)
 
 
 def three_digits(value: float) -> str:
-    """Format a positive number with three significant digits, without an exponent."""
+    """Format a positive number with three significant digits, without exponent."""
     if value >= 100:
         return f"{value:,.0f}"
     return f"{value:.1f}" if value >= 10 else f"{value:.2f}" if value >= 1 else f"{value:.3f}"

@@ -33,11 +33,12 @@ SCHEMA = pa.schema(
         ("sd", pa.float64()),
     ]
 )
-"""The plotted data; accuracy and sd in percent, n_synthetic null for the horizontal lines."""
+"""The plotted data. accuracy and sd in percent; n_synthetic is null for the horizontal lines."""
 
 
 def draw_figure2(
     metrics: Path,
+    *,
     student: str,
     counts: Mapping[str, Sequence[int]],
     main: Mapping[str, str],
@@ -46,16 +47,16 @@ def draw_figure2(
     out_csv: Path,
     out_parquet: Path,
 ) -> None:
-    """Plot ``{student}+synthetic``, mean and standard deviation over seeds, a panel per dataset.
+    """Plot the accuracy of ``{student}+synthetic`` (mean and standard deviation over seeds), a panel per dataset.
 
-    Horizontal lines show the teacher, ``{student}+dist``, and ``{student}+gendist`` with the most generated rows, where
-    there are runs of them.
+    Horizontal lines show the teacher, ``{student}+dist``, and ``{student}+gendist`` with the most generated rows, if
+    they have runs.
 
     Args:
-        metrics: the tidy table.
+        metrics: ``metrics.parquet``.
         student: name of the student.
-        counts: datasets in order, each with the synthetic counts to plot.
-        main: names of the teacher, generator, sampling and training to show.
+        counts: numbers of synthetic rows to plot, by dataset.
+        main: names of teacher, generator, sampling and training.
         out_svg: the figure.
         out_png: the figure.
         out_csv: the plotted data.
@@ -66,7 +67,10 @@ def draw_figure2(
     """
     runs = read_runs(metrics)
     system = f"{student}+synthetic"
-    curves = {dataset: _curve(runs, dataset, system, main, wanted) for dataset, wanted in counts.items()}
+    curves = {
+        dataset: _curve(runs, dataset=dataset, system=system, main=main, counts=wanted)
+        for dataset, wanted in counts.items()
+    }
     curves = {dataset: curve for dataset, curve in curves.items() if curve}
     if not curves:
         raise GendistError(f"{metrics}: no run of {system} on {', '.join(counts)}")
@@ -77,7 +81,7 @@ def draw_figure2(
     with style_context():
         figure, axes = make_panels(len(curves))
         for panel, (dataset, curve) in zip(axes, curves.items(), strict=True):
-            draw_curve(panel, curve, curve_label)
+            draw_curve(panel, curve, label=curve_label)
             rows += [_record(dataset, system, n, summary) for n, summary in curve.items()]
             found = {
                 name: summarise(select_runs(runs, dataset, name, main=main, count=max(counts[dataset])))
@@ -98,7 +102,7 @@ def draw_figure2(
 
 
 def _curve(
-    runs: Sequence[MetricsRow], dataset: str, system: str, main: Mapping[str, str], counts: Sequence[int]
+    runs: Sequence[MetricsRow], *, dataset: str, system: str, main: Mapping[str, str], counts: Sequence[int]
 ) -> dict[int, Summary]:
     summaries = {
         count: summarise(select_runs(runs, dataset, system, main=main, count=count)) for count in sorted(counts)
@@ -107,7 +111,7 @@ def _curve(
 
 
 def draw_levels(panel: Axes, levels: Mapping[str, Summary]) -> None:
-    """Draw a horizontal line for the teacher, and for students of real rows, alone or with all generated ones."""
+    """Draw a horizontal line for the teacher, and for students trained on real rows or on all rows."""
     for name, level in levels.items():
         if name == TEACHER:
             panel.axhline(level.mean, color=ORANGE, linestyle="--", label=name)
@@ -117,8 +121,8 @@ def draw_levels(panel: Axes, levels: Mapping[str, Summary]) -> None:
             panel.axhline(level.mean, color=GREEN, linestyle="-.", label=f"{name} (real rows only)")
 
 
-def draw_curve(panel: Axes, curve: Mapping[int, Summary], label: str, color: str = BLUE, marker: str = "o") -> None:
-    """Draw accuracies (percent) over numbers of rows on a logarithmic axis."""
+def draw_curve(panel: Axes, curve: Mapping[int, Summary], *, label: str, color: str = BLUE, marker: str = "o") -> None:
+    """Draw accuracies (percent) against numbers of rows on a logarithmic axis."""
     panel.errorbar(
         list(curve),
         [summary.mean for summary in curve.values()],
@@ -134,11 +138,11 @@ def draw_curve(panel: Axes, curve: Mapping[int, Summary], label: str, color: str
 
 
 def set_count_axis(panel: Axes, counts: Sequence[int]) -> None:
-    """Make the axis of rows logarithmic, with a tick for each of the ascending counts."""
+    """Set a logarithmic x axis with a tick for each of the ascending counts."""
     panel.set_xscale("log")
     panel.xaxis.set_major_locator(FixedLocator(counts))
     panel.xaxis.set_minor_locator(NullLocator())
-    # Slanted, because neighbours such as 10,000 and 13,600 stand close.
+    # Rotated, because counts such as 10,000 and 13,600 would overlap.
     panel.set_xticks(counts, [f"{count:,}" for count in counts], rotation=45, ha="right", rotation_mode="anchor")
     panel.set_xlim(counts[0] / 1.25, counts[-1] * 1.25)
 

@@ -1,4 +1,4 @@
-"""What each step brings: from scratch, distilled, generation-distilled, against the teacher."""
+"""Gains table: accuracy from scratch, distilled and generation-distilled, with paired tests."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,12 +14,12 @@ from gendist.naming import TEACHER, WITH_UNLABELLED, system_name
 
 REGIMES = ("scratch", "dist", "gendist")
 GAINS = (("scratch", "dist"), ("dist", "gendist"))
-"""Pairs of regimes that are compared, the weaker expected first."""
+"""Compared pairs of regimes, baseline first."""
 UNLABELLED_REGIMES = WITH_UNLABELLED
 UNLABELLED_GAINS = (("dist", "unlabelled"), ("gendist", "gendist-unlabelled"), ("unlabelled", "gendist-unlabelled"))
-"""The same, in further columns, where a study has runs with unlabelled rows."""
+"""Additional pairs, if the study has runs with unlabelled rows."""
 MAIN_VARIANT = "main"
-"""Name of the lines that differ in nothing from the study's first entries."""
+"""Variant of the main teacher, generator, sampling and training."""
 
 
 @dataclass(frozen=True)
@@ -31,9 +31,9 @@ class _GainsRow:
     variant: str
     count: int
     accuracy: Mapping[str, Summary | None]
-    """By the teacher and the regimes."""
+    """By regime and for the teacher."""
     gains: Mapping[tuple[str, str], PairedTest]
-    """By ``GAINS`` and ``UNLABELLED_GAINS``."""
+    """By pair of ``GAINS`` and ``UNLABELLED_GAINS``."""
 
     @property
     def share(self) -> float | None:
@@ -44,6 +44,7 @@ class _GainsRow:
 
 def write_gains(
     metrics: Path,
+    *,
     students: Sequence[str],
     counts: Mapping[str, int],
     main: Mapping[str, str],
@@ -51,55 +52,56 @@ def write_gains(
     out_csv: Path,
     out_md: Path,
 ) -> None:
-    """Write the accuracies of each student's regimes in percent, and the differences between them.
+    """Write the accuracy of each student's regimes in percent, and their differences.
 
-    A line of a variant stands where it has gendist runs; its other systems are those of the same
-    teacher and training, and empty where the study has none. So is everything else that is missing.
+    A variant has a row if it has gendist runs; its other regimes use the same teacher and training. Missing values are
+    empty.
 
     Args:
-        metrics: the tidy table.
-        students: students in order.
-        counts: datasets in order, each with the synthetic rows of gendist.
+        metrics: ``metrics.parquet``.
+        students: students, in order.
+        counts: synthetic rows of gendist by dataset, in order.
         main: names of the main teacher, generator, sampling and training.
-        variants: the other names of each of these kinds.
+        variants: other names by kind.
         out_csv: all numbers.
-        out_md: the table in Markdown.
+        out_md: formatted table.
 
     Raises:
-        GendistError: if no student has any run.
+        GendistError: if no student has a run.
     """
     runs = read_runs(metrics)
-    named = {MAIN_VARIANT: main} | {
+    names_by_variant = {MAIN_VARIANT: main} | {
         f"{kind} {name}": {**main, kind: name} for kind in variants for name in variants[kind]
     }
     lines = []
     for dataset, count in counts.items():
         for student in students:
-            for variant, names in named.items():
-                line = _gains_row(runs, dataset, student, variant, names, count)
-                needed = (*REGIMES, *UNLABELLED_REGIMES) if variant == MAIN_VARIANT else ("gendist",)
-                if any(line.accuracy[regime] for regime in needed):
+            for variant, names in names_by_variant.items():
+                line = _gains_row(runs, dataset=dataset, student=student, variant=variant, names=names, count=count)
+                required = (*REGIMES, *UNLABELLED_REGIMES) if variant == MAIN_VARIANT else ("gendist",)
+                if any(line.accuracy[regime] for regime in required):
                     lines.append(line)
     if not lines:
         raise GendistError(f"{metrics}: no run of {', '.join(students)} on {', '.join(counts)}")
-    further = any(line.accuracy[regime] for line in lines for regime in UNLABELLED_REGIMES)
-    rows = [_cells(line) | (_unlabelled_cells(line) if further else {}) for line in lines]
+    with_unlabelled = any(line.accuracy[regime] for line in lines for regime in UNLABELLED_REGIMES)
+    rows = [_cells(line) | (_unlabelled_cells(line) if with_unlabelled else {}) for line in lines]
     write_csv(out_csv, list(rows[0]), [list(row.values()) for row in rows])
-    write_text(out_md, _markdown(lines, further))
+    write_text(out_md, _markdown(lines, with_unlabelled))
 
 
 def _gains_row(
-    runs: Sequence[MetricsRow], dataset: str, student: str, variant: str, names: Mapping[str, str], count: int
+    runs: Sequence[MetricsRow], *, dataset: str, student: str, variant: str, names: Mapping[str, str], count: int
 ) -> _GainsRow:
     regimes = (*REGIMES, *UNLABELLED_REGIMES)
-    chosen = {
+    selected = {
         regime: select_runs(runs, dataset, system_name(student, regime), main=names, count=count) for regime in regimes
     }
     gains = {
-        (first, second): paired_t_test(chosen[first], chosen[second]) for first, second in (*GAINS, *UNLABELLED_GAINS)
+        (first, second): paired_t_test(selected[first], selected[second])
+        for first, second in (*GAINS, *UNLABELLED_GAINS)
     }
-    chosen[TEACHER] = select_runs(runs, dataset, TEACHER, main=names)
-    accuracy = {system: summarise(of_system) for system, of_system in chosen.items()}
+    selected[TEACHER] = select_runs(runs, dataset, TEACHER, main=names)
+    accuracy = {system: summarise(system_runs) for system, system_runs in selected.items()}
     return _GainsRow(dataset, student, variant, count, accuracy, gains)
 
 
@@ -135,9 +137,9 @@ def _differences(line: _GainsRow, pairs: Sequence[tuple[str, str]]) -> dict[str,
     return row
 
 
-def _markdown(lines: Sequence[_GainsRow], further: bool) -> str:
-    systems = (TEACHER, *REGIMES, *(UNLABELLED_REGIMES if further else ()))
-    pairs = (*GAINS, *(UNLABELLED_GAINS if further else ()))
+def _markdown(lines: Sequence[_GainsRow], with_unlabelled: bool) -> str:
+    systems = (TEACHER, *REGIMES, *(UNLABELLED_REGIMES if with_unlabelled else ()))
+    pairs = (*GAINS, *(UNLABELLED_GAINS if with_unlabelled else ()))
     header = ["Dataset", "Student", "Variant", "synthetic rows", *(f"{system}, %" for system in systems)]
     header += [f"{second} - {first}" for first, second in pairs] + ["gendist / teacher, %"]
     cells = []
@@ -159,7 +161,7 @@ def _markdown(lines: Sequence[_GainsRow], further: bool) -> str:
         " have no ±); differences in points, with a two-sided paired t-test over the n seeds that both have, not"
         " corrected for the number of tests; last, gendist in percent of the teacher's accuracy."
     )
-    if further:
+    if with_unlabelled:
         caption += " Unlabelled: with real rows without labels; gendist-unlabelled: with these and generated rows."
     if any(line.variant != MAIN_VARIANT for line in lines):
         caption += (

@@ -1,4 +1,4 @@
-"""Paired comparison of two systems over the seeds that both have."""
+"""Paired t-test of two systems over shared seeds."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,17 +12,17 @@ from gendist.analysis.table_files import Cell
 
 @dataclass(frozen=True)
 class PairedTest:
-    """A mean difference in accuracy, in points of percent, with a two-sided paired t-test."""
+    """Mean difference in accuracy, in percentage points, with a two-sided paired t-test."""
 
     pairs: int
     difference: float | None = None
     """None without pairs."""
     t: float | None = None
     p: float | None = None
-    """Neither of them for fewer than two pairs, or when all differences are the same."""
+    """t and p are None for fewer than two pairs, or if all differences are equal."""
 
     def cells(self, prefix: str = "") -> dict[str, Cell]:
-        """Return the four numbers rounded for CSV, by their names after ``prefix``."""
+        """Return the rounded values for CSV, by prefixed column name."""
         p = None if self.p is None else float(f"{self.p:.4g}")
         return {
             f"{prefix}difference": rounded(self.difference),
@@ -33,7 +33,7 @@ class PairedTest:
 
 
 def paired_t_test(first_runs: Sequence[MetricsRow], second_runs: Sequence[MetricsRow]) -> PairedTest:
-    """Compare the second system with the first: positive where the second is better."""
+    """Test the second system against the first; the difference is positive if the second is better."""
     first = {run["seed"]: run["accuracy"] * 100 for run in first_runs}
     second = {run["seed"]: run["accuracy"] * 100 for run in second_runs}
     seeds = [seed for seed in first if seed in second]
@@ -42,7 +42,7 @@ def paired_t_test(first_runs: Sequence[MetricsRow], second_runs: Sequence[Metric
     before, after = np.array([first[s] for s in seeds]), np.array([second[s] for s in seeds])
     differences = after - before
     mean = float(differences.mean())
-    # Equal differences have no spread to test against (t would be infinite).
+    # Equal differences have zero variance: t is undefined.
     if len(seeds) < 2 or np.ptp(differences) <= 1e-9:
         return PairedTest(len(seeds), mean)
     test = ttest_rel(after, before)

@@ -1,4 +1,4 @@
-"""The paper's own numbers, always shown beside ours under the heading PAPER.
+"""Results reported in the paper, shown in columns marked PAPER.
 
 Source: Melas-Kyriazi, Han, Liang: Generation-Distillation for Efficient Natural Language
 Understanding in Low-Data Settings (2019), Tables 1 and 2. Accuracy in percent.
@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 
 class PaperRow(NamedTuple):
-    """A row of the paper's Table 1; parameters in thousands, None where it says N/A."""
+    """A row of the paper's Table 1; parameters in thousands, None for N/A."""
 
     parameters: float | None
     accuracy: Mapping[str, float]

@@ -1,4 +1,4 @@
-"""Accuracy against further rows: generated, real without labels, and both; how many real ones equal the generated."""
+"""Figure: accuracy against generated rows, unlabelled rows, and both."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -27,23 +27,24 @@ SCHEMA = pa.schema(
         ("is_lower_bound", pa.bool_()),
     ]
 )
-"""The plotted data; accuracy and sd in percent, numbers of rows null for the horizontal lines. ``equal_unlabelled``, of
-generated rows: the number of unlabelled rows with which the student is as accurate; the most that there are if it
-never is (``is_lower_bound``)."""
+"""The plotted data. accuracy and sd in percent; numbers of rows are null for the horizontal lines.
+``equal_unlabelled``: number of unlabelled rows with the accuracy of these generated rows, or the largest number if
+none reaches it (``is_lower_bound``)."""
 
 REGIME_STYLES = {
     "gendist": ("generated rows", BLUE, "o"),
     "unlabelled": ("unlabelled rows", SKY, "s"),
     "gendist-unlabelled": ("generated rows beside all unlabelled ones", GREY, "^"),
 }
-"""By regime: what a curve counts, its colour and its marker."""
+"""Label, colour and marker of each curve, by regime."""
 
 Curves = Mapping[str, Mapping[int, Summary]]
-"""By regime, the accuracies by number of rows, ascending."""
+"""Accuracy by number of rows, ascending, by regime."""
 
 
 def draw_rows(
     metrics: Path,
+    *,
     student: str,
     counts: Mapping[str, Mapping[str, Sequence[int]]],
     main: Mapping[str, str],
@@ -51,13 +52,13 @@ def draw_rows(
     out_png: Path,
     out_csv: Path,
 ) -> None:
-    """Plot a student's accuracy, mean and standard deviation over seeds, with further rows; a panel per dataset.
+    """Plot a student's accuracy (mean and standard deviation over seeds) against additional rows, a panel per dataset.
 
     Args:
-        metrics: the tidy table.
+        metrics: ``metrics.parquet``.
         student: name of the student.
-        counts: datasets in order, each with the counts along each curve, by regime.
-        main: names of the teacher, generator, sampling and training to show.
+        counts: numbers of rows to plot, by dataset and regime.
+        main: names of teacher, generator, sampling and training.
         out_svg: the figure.
         out_png: the figure.
         out_csv: the plotted data.
@@ -68,7 +69,10 @@ def draw_rows(
     runs = read_runs(metrics)
     rows, shown = [], []
     for dataset, wanted in counts.items():
-        curves = {regime: _curve(runs, dataset, student, regime, main, wanted[regime]) for regime in REGIME_STYLES}
+        curves = {
+            regime: _curve(runs, dataset=dataset, student=student, regime=regime, main=main, counts=wanted[regime])
+            for regime in REGIME_STYLES
+        }
         if not curves["unlabelled"]:
             continue
         found = {name: summarise(select_runs(runs, dataset, name, main=main)) for name in (TEACHER, f"{student}+dist")}
@@ -81,8 +85,8 @@ def draw_rows(
         figure, axes = make_panels(len(shown), height=3.8)
         for panel, (dataset, curves, levels) in zip(axes, shown, strict=True):
             draw_panel(panel, curves, levels)
-            worth = [row for row in rows if row["dataset"] == dataset and row["equal_unlabelled"] is not None]
-            panel.set_title(f"{dataset}\n{format_equivalence(worth[-1])}" if worth else dataset)
+            equivalent = [row for row in rows if row["dataset"] == dataset and row["equal_unlabelled"] is not None]
+            panel.set_title(f"{dataset}\n{format_equivalence(equivalent[-1])}" if equivalent else dataset)
         axes[0].set_ylabel("test accuracy (%)")
         shared_legend(figure, axes)
         save_figure(figure, out_svg, out_png)
@@ -90,10 +94,10 @@ def draw_rows(
 
 
 def draw_panel(panel: Axes, curves: Curves, levels: Mapping[str, Summary]) -> None:
-    """Draw the curves of one dataset, and lines for the teacher and the student without further rows."""
+    """Draw the curves of one dataset, and lines for the teacher and the student without additional rows."""
     for regime, (label, color, marker) in REGIME_STYLES.items():
         if curves.get(regime):
-            draw_curve(panel, curves[regime], label, color, marker)
+            draw_curve(panel, curves[regime], label=label, color=color, marker=marker)
     draw_levels(panel, levels)
     set_count_axis(panel, sorted({count for curve in curves.values() for count in curve}))
     panel.set_xlabel("rows beside the labelled ones")
@@ -101,22 +105,22 @@ def draw_panel(panel: Axes, curves: Curves, levels: Mapping[str, Summary]) -> No
 
 
 def format_equivalence(row: Mapping[str, int | float | str | bool | None]) -> str:
-    """Return how many rows of the two kinds are worth the same, such as '500 generated ≈ 210 unlabelled'."""
+    """Format an equivalence, such as '500 generated ≈ 210 unlabelled'."""
     sign = "≥" if row["is_lower_bound"] else "≈"
     return f"{row['n_synthetic']:,} generated {sign} {row['equal_unlabelled']:,.0f} unlabelled"
 
 
 def equivalent_rows(accuracy: float, curve: Mapping[int, float]) -> tuple[float, bool]:
-    """Return with how many rows a curve first reaches an accuracy, by linear interpolation between its points.
+    """Return the number of rows at which a curve first reaches an accuracy, by linear interpolation.
 
-    A curve that falls again counts as staying at its highest point.
+    Uses the running maximum of the curve.
 
     Args:
         accuracy: the accuracy.
-        curve: accuracies by number of rows, ascending, with that of no rows.
+        curve: accuracy by number of rows, ascending, starting at 0 rows.
 
     Returns:
-        The number of rows, and whether it is a lower bound: the last one, where the curve stays below.
+        The number of rows, and whether it is a lower bound: the last count, if the curve stays below.
     """
     before, best = next(iter(curve.items()))
     if accuracy <= best:
@@ -129,7 +133,13 @@ def equivalent_rows(accuracy: float, curve: Mapping[int, float]) -> tuple[float,
 
 
 def _curve(
-    runs: Sequence[MetricsRow], dataset: str, student: str, regime: str, main: Mapping[str, str], counts: Sequence[int]
+    runs: Sequence[MetricsRow],
+    *,
+    dataset: str,
+    student: str,
+    regime: str,
+    main: Mapping[str, str],
+    counts: Sequence[int],
 ) -> dict[int, Summary]:
     system = system_name(student, regime)
     found = {}
@@ -143,7 +153,7 @@ def _curve(
 def _records(
     dataset: str, student: str, curves: Curves, levels: Mapping[str, Summary]
 ) -> list[dict[str, str | int | float | bool | None]]:
-    """Return the rows of the plotted data of one dataset."""
+    """Return the plotted data of one dataset."""
     all_unlabelled = max(curves["unlabelled"])
     nothing = levels.get(f"{student}+dist")
     real = {} if nothing is None else {0: nothing.mean} | {n: s.mean for n, s in curves["unlabelled"].items()}

@@ -1,4 +1,4 @@
-"""Sampling strategies compared: what the paper leaves for the future (its section 4.2)."""
+"""Figure: comparison of sampling strategies (future work in the paper, section 4.2)."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -24,11 +24,12 @@ SCHEMA = pa.schema(
         ("sd", pa.float64()),
     ]
 )
-"""The plotted data, a row per run; accuracy, mean and sd (both over the seeds) in percent."""
+"""The plotted data, a row per run. accuracy, and mean and sd over the seeds, in percent."""
 
 
 def draw_sampling(
     metrics: Path,
+    *,
     system: str,
     samplings: Sequence[str],
     counts: Mapping[str, int],
@@ -40,22 +41,21 @@ def draw_sampling(
 ) -> None:
     """Plot the accuracy of one system under each sampling strategy, a panel per dataset.
 
-    Mean and standard deviation over seeds stand above the single runs. Strategies and
-    datasets without runs are left out.
+    Shows single runs, mean and standard deviation over seeds. Omits strategies and datasets without runs.
 
     Args:
-        metrics: the tidy table.
-        system: the system to compare with, ``kim+gendist`` say.
+        metrics: ``metrics.parquet``.
+        system: name of the system, such as ``kim+gendist``.
         samplings: names of the strategies, top to bottom.
-        counts: datasets in order, each with the synthetic rows to compare at.
-        main: names of the teacher, generator and training to show; its sampling is not looked at.
+        counts: synthetic rows by dataset, in order.
+        main: names of teacher, generator and training; the sampling is ignored.
         out_svg: the figure.
         out_png: the figure.
         out_csv: the plotted data.
         out_parquet: the plotted data, with provenance.
 
     Raises:
-        GendistError: if there is no run to show.
+        GendistError: if there are no runs.
     """
     runs = read_runs(metrics)
     found = {
@@ -87,15 +87,15 @@ def draw_sampling(
 
 def draw_strategies(panel: Axes, groups: Mapping[str, Sequence[MetricsRow]]) -> None:
     """Draw the runs of each strategy, with mean and standard deviation, top to bottom."""
-    for place, group in enumerate(groups.values()):
+    for index, group in enumerate(groups.values()):
         summary = summarise(group)
         if summary is None:
             continue
         accuracies = [run["accuracy"] * 100 for run in group]
-        panel.plot(accuracies, [place + 0.2] * len(group), "o", color=GREY, alpha=0.6, markersize=4, label="single run")
+        panel.plot(accuracies, [index + 0.2] * len(group), "o", color=GREY, alpha=0.6, markersize=4, label="single run")
         panel.errorbar(
             [summary.mean],
-            [place - 0.08],
+            [index - 0.08],
             xerr=None if summary.sd is None else [summary.sd],
             fmt="o",
             color=BLUE,
@@ -105,7 +105,7 @@ def draw_strategies(panel: Axes, groups: Mapping[str, Sequence[MetricsRow]]) -> 
             label="mean ± standard deviation",
         )
     panel.set_yticks(range(len(groups)), list(groups))
-    panel.set_ylim(len(groups) - 0.5, -0.5)  # the first strategy on top
+    panel.set_ylim(len(groups) - 0.5, -0.5)  # first strategy on top
     panel.grid(axis="y", visible=False)
     panel.margins(x=0.1)
 

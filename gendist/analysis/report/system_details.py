@@ -1,4 +1,4 @@
-"""One dataset's best generation-distillation system in detail: per class, calibration, worst errors."""
+"""Details of a dataset's best generation-distillation system: confusion, class scores, calibration, errors."""
 
 import logging
 from collections.abc import Iterable, Mapping, Sequence
@@ -22,24 +22,24 @@ from gendist.stages.texts.tables import Texts, read_texts
 log = logging.getLogger(__name__)
 
 MAX_ERRORS = 50
-"""Errors that are listed, the surest first."""
+"""Maximum number of listed errors, most confident first."""
 UNCALIBRATED = "as trained"
-"""Name of the calibration before any temperature."""
+"""Name of the calibration without temperature."""
 
 
 @dataclass(frozen=True)
 class SystemPredictions:
-    """What the runs of one system said of the test rows, in the order of the texts."""
+    """Predictions of the runs of one system for the test rows."""
 
     system: str
     predicted: np.ndarray
-    """(runs, rows) classes."""
+    """Predicted classes, (runs, rows)."""
     logits: np.ndarray
     """(runs, rows, classes)."""
 
 
 def files_by_system(runs: Iterable[tuple[str, str]], files: Iterable[str]) -> dict[str, dict[str, list[Path]]]:
-    """Sort files into datasets and systems, whose names stand in ``runs``."""
+    """Group files by dataset and system, given as pairs in ``runs``."""
     found: dict[str, dict[str, list[Path]]] = {}
     for (dataset, system), file in zip(runs, files, strict=True):
         found.setdefault(dataset, {}).setdefault(system, []).append(Path(file))
@@ -47,7 +47,7 @@ def files_by_system(runs: Iterable[tuple[str, str]], files: Iterable[str]) -> di
 
 
 def read_temperatures(choice: Path) -> dict[str, float]:
-    """Return the calibration temperature of every system that an export ranked.
+    """Read the calibration temperature of every system ranked by an export.
 
     Args:
         choice: ``export/choice.json`` of a dataset.
@@ -58,29 +58,30 @@ def read_temperatures(choice: Path) -> dict[str, float]:
     try:
         return {row["system"]: float(row["temperature"]) for row in read_json(choice)["ranking"]}
     except (KeyError, TypeError, ValueError):
-        raise GendistError(f"{choice}: damaged (no ranking of systems); delete it and run again") from None
+        raise GendistError(f"{choice}: damaged (no ranking of systems); delete it and rerun") from None
 
 
 def write_details(
     predictions: Mapping[str, Sequence[Path]],
     test: Path,
+    *,
     figures: Path,
     errors: Path,
     temperatures: Mapping[str, float] | None = None,
 ) -> None:
-    """Write confusion, scores of the classes, reliability and worst errors of the best system.
+    """Write confusion matrix, class scores, reliability and worst errors of the best system.
 
-    The best has the highest mean accuracy on the test rows; of equals, the first.
+    The best system has the highest mean accuracy on the test rows; ties go to the first.
 
     Args:
-        predictions: by system, the ``predictions.parquet`` of its runs (seeds).
+        predictions: ``predictions.parquet`` of each run (seed), by system.
         test: test rows.
         figures: folder for ``confusion``, ``per_class`` and ``reliability``, each .csv, .svg and .png.
         errors: CSV of the worst errors.
-        temperatures: by system, what an export divides its logits by; adds a second reliability curve.
+        temperatures: calibration temperature by system; adds a second reliability curve.
 
     Raises:
-        GendistError: if a file is missing or damaged, or is not of these test rows.
+        GendistError: if a file is missing or damaged, or has other rows.
     """
     texts = read_texts(test)
     systems = [_read_predictions(system, files, texts, test) for system, files in predictions.items()]
@@ -98,10 +99,12 @@ def _read_predictions(system: str, files: Sequence[Path], texts: Texts, test: Pa
         ids, found = read_logits([file], "id")
         labels = read_parquet(file, ["label"])["label"].to_numpy()
         if not np.array_equal(ids, texts.ids) or not np.array_equal(labels, texts.labels):
-            raise GendistError(f"{file}: its rows are not those of {test}; delete it and run again")
+            raise GendistError(f"{file}: its rows are not those of {test}; delete it and rerun")
         logits.append(found)
     if not logits or logits[0].shape[1] != len(texts.label_names):
-        raise GendistError(f"{test}: names {len(texts.label_names)} classes; the predictions of {system} do not fit")
+        raise GendistError(
+            f"{test}: {len(texts.label_names)} classes, but the predictions of {system} have another number"
+        )
     stacked = np.stack(logits).astype(np.float64)
     return SystemPredictions(system, stacked.argmax(axis=2), stacked)
 
@@ -121,15 +124,15 @@ def _write_per_class(best: SystemPredictions, texts: Texts, folder: Path) -> Non
     low, high = score_intervals(texts.labels, best.predicted, len(names)) * 100
     sizes = np.bincount(texts.labels, minlength=len(names))
     rows: list[dict[str, Cell]] = []
-    for place, name in enumerate(names):
+    for index, name in enumerate(names):
         row: dict[str, Cell] = {
             "system": best.system,
             "runs": len(best.predicted),
             "class": name,
-            "rows": int(sizes[place]),
+            "rows": int(sizes[index]),
         }
         for column, score in enumerate(SCORES):
-            values = (scores[place, column], low[place, column], high[place, column])
+            values = (scores[index, column], low[index, column], high[index, column])
             for suffix, value in zip(("", " low", " high"), values, strict=True):
                 row[score + suffix] = None if np.isnan(value) else round(float(value), 4)
         rows.append(row)
@@ -165,11 +168,11 @@ def _write_reliability(best: SystemPredictions, texts: Texts, folder: Path, temp
 
 
 def _write_errors(best: SystemPredictions, texts: Texts, target: Path) -> None:
-    """List the rows whose mean probability over the runs is highest for a wrong class."""
+    """List the rows with the highest mean probability of a wrong class."""
     probabilities = softmax(best.logits, axis=2).mean(axis=0)  # (rows, classes)
     top = probabilities.argmax(axis=1)
     wrong = np.flatnonzero(top != texts.labels)
-    surest = wrong[np.argsort(-probabilities[wrong, top[wrong]], kind="stable")][:MAX_ERRORS]
+    most_confident = wrong[np.argsort(-probabilities[wrong, top[wrong]], kind="stable")][:MAX_ERRORS]
     names = texts.label_names
     rows: list[list[Cell]] = [
         [
@@ -180,6 +183,6 @@ def _write_errors(best: SystemPredictions, texts: Texts, target: Path) -> None:
             round(float(probabilities[i, texts.labels[i]]) * 100, 4),
             texts.texts[i],
         ]
-        for i in surest
+        for i in most_confident
     ]
     write_csv(target, ["id", "gold", "predicted", "probability", "probability of gold", "text"], rows)

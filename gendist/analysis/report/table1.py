@@ -15,7 +15,7 @@ from gendist.naming import WITH_SYNTHETIC, WITH_UNLABELLED, regime_of
 
 @dataclass(frozen=True)
 class _Entry:
-    """One system on one dataset."""
+    """Results of one system on one dataset."""
 
     accuracy: Summary
     parameters: int | None
@@ -27,6 +27,7 @@ _Table = dict[str, dict[str, _Entry | None]]
 
 def write_table1(
     metrics: Path,
+    *,
     systems: Sequence[str],
     counts: Mapping[str, int],
     main: Mapping[str, str],
@@ -34,22 +35,21 @@ def write_table1(
     out_md: Path,
     out_tex: Path,
 ) -> None:
-    """Write mean and standard deviation of the accuracy over seeds, in percent, and the parameters.
+    """Write mean and standard deviation of the accuracy over seeds, in percent, and numbers of parameters.
 
-    Systems and datasets without any run are left out. The paper's numbers stand in columns
-    of their own, named PAPER, for datasets that bear its names.
+    Omits systems and datasets without runs. Datasets of the paper have additional columns with its results (PAPER).
 
     Args:
-        metrics: the tidy table.
+        metrics: ``metrics.parquet``.
         systems: rows, in order.
-        counts: datasets in order, each with the synthetic rows of the systems that take them.
-        main: names of the teacher, generator, sampling and training to show.
-        out_csv: all numbers, unrounded to a tenth.
+        counts: synthetic rows by dataset, in order.
+        main: names of teacher, generator, sampling and training.
+        out_csv: all numbers.
         out_md: the table in Markdown.
         out_tex: the table in LaTeX (booktabs and graphicx).
 
     Raises:
-        GendistError: if there is no run to show, or runs of one cell differ in parameters.
+        GendistError: if there are no runs, or runs of one cell differ in parameters.
     """
     runs = read_runs(metrics)
     table: _Table = {
@@ -70,7 +70,7 @@ def _entry(runs: Sequence[MetricsRow], metrics: Path) -> _Entry | None:
     if summary is None:
         return None
     sizes = {run["n_parameters"] for run in runs}
-    # fastText sees the same words with every seed, and a student has one shape per dataset.
+    # The number of parameters does not depend on the seed.
     if len(sizes) > 1:
         raise GendistError(f"{metrics}: runs of {runs[0]['system']} on {runs[0]['dataset']} differ in n_parameters")
     return _Entry(summary, sizes.pop())
@@ -91,7 +91,7 @@ def _paper_parameters(system: str) -> float | None:
 
 
 def _unlabelled(runs: Sequence[MetricsRow], datasets: Sequence[str]) -> dict[str, int]:
-    """Return the most unlabelled rows of any run, by dataset that has such runs."""
+    """Return the largest number of unlabelled rows by dataset; omits datasets without."""
     found = {
         name: max((run["n_unlabelled"] or 0 for run in runs if run["dataset"] == name), default=0) for name in datasets
     }
@@ -140,7 +140,7 @@ def _csv(table: _Table, datasets: Sequence[str]) -> tuple[list[str], list[list[C
 
 
 def _text_rows(table: _Table, datasets: Sequence[str]) -> list[list[str]]:
-    """Return the cells as shown in Markdown and LaTeX, unescaped."""
+    """Return the cells of Markdown and LaTeX, not escaped."""
     rows = []
     for system, entries in table.items():
         row = [system]
@@ -173,13 +173,13 @@ def _markdown(table: _Table, datasets: Sequence[str], caption: str) -> str:
 
 
 def _latex(table: _Table, datasets: Sequence[str], caption: str) -> str:
-    groups, names, rules, place = [""], ["System"], [], 2
+    groups, names, rules, column = [""], ["System"], [], 2
     for dataset in datasets:
         group = ["accuracy", "runs", "parameters", *(["PAPER"] if dataset in paper_results.DATASETS else [])]
         groups.append(rf"\multicolumn{{{len(group)}}}{{c}}{{{escape.latex(dataset)}}}")
-        rules.append(rf"\cmidrule(lr){{{place}-{place + len(group) - 1}}}")
+        rules.append(rf"\cmidrule(lr){{{column}-{column + len(group) - 1}}}")
         names += group
-        place += len(group)
+        column += len(group)
     if _in_paper(datasets):
         groups.append("PAPER")
         names.append("parameters (1000s)")

@@ -30,23 +30,23 @@ PAPER_HEADER = ["PAPER hard", "PAPER hard standard error", "PAPER distilled", "P
 
 
 def write_table2(
-    metrics: Path, student: str, counts: Mapping[str, int], main: Mapping[str, str], out_csv: Path, out_md: Path
+    metrics: Path, *, student: str, counts: Mapping[str, int], main: Mapping[str, str], out_csv: Path, out_md: Path
 ) -> None:
     """Compare ``{student}+hard`` with ``{student}+gendist`` over seeds, in percent.
 
-    The difference and the two-sided paired t-test take the seeds that both systems have;
-    the test is left empty for fewer than two, or when all differences are the same.
+    The difference and the two-sided paired t-test are over shared seeds. The test is empty for fewer than two pairs, or
+    if all differences are equal.
 
     Args:
-        metrics: the tidy table.
+        metrics: ``metrics.parquet``.
         student: name of the student.
-        counts: datasets in order, each with the synthetic rows to compare at.
-        main: names of the teacher, generator, sampling and training to show.
+        counts: synthetic rows by dataset, in order.
+        main: names of teacher, generator, sampling and training.
         out_csv: all numbers.
         out_md: the table in Markdown.
 
     Raises:
-        GendistError: if there is no run to show.
+        GendistError: if there are no runs.
     """
     runs = read_runs(metrics)
     rows = []
@@ -54,7 +54,7 @@ def write_table2(
         hard = select_runs(runs, dataset, f"{student}+hard", main=main, count=count)
         distilled = select_runs(runs, dataset, f"{student}+gendist", main=main, count=count)
         if hard or distilled:
-            rows.append(_row(dataset, student, count, hard, distilled))
+            rows.append(_row(dataset=dataset, student=student, count=count, hard_runs=hard, distilled_runs=distilled))
     if not rows:
         raise GendistError(f"{metrics}: no run of {student}+hard or {student}+gendist on {', '.join(counts)}")
     with_paper = any(row["dataset"] in paper_results.TABLE2 for row in rows)
@@ -64,7 +64,7 @@ def write_table2(
 
 
 def _row(
-    dataset: str, student: str, count: int, hard_runs: Sequence[MetricsRow], distilled_runs: Sequence[MetricsRow]
+    *, dataset: str, student: str, count: int, hard_runs: Sequence[MetricsRow], distilled_runs: Sequence[MetricsRow]
 ) -> dict[str, Cell]:
     hard, distilled = summarise(hard_runs), summarise(distilled_runs)
     row: dict[str, Cell] = {"dataset": dataset, "student": student, "n_synthetic": count}

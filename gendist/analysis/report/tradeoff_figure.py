@@ -1,4 +1,4 @@
-"""Accuracy against what a system costs: its size on disk and its latency."""
+"""Figure: accuracy against size on disk and latency."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -41,15 +41,15 @@ SCHEMA = pa.schema(
         ("sd", pa.float64()),
     ]
 )
-"""The plotted data; accuracy and sd in percent."""
+"""The plotted data. accuracy and sd in percent."""
 COST_AXES = {
     "size_bytes": (MEGABYTE, "size on disk (MB)"),
     "latency_p50_ms": (1.0, "median latency of one text (ms)"),
 }
-"""Columns of the costs: what each is divided by, and the name of its axis."""
+"""Divisor and axis label of each cost column."""
 
 DEPLOYED_STYLE = "as deployed, in 8 bits", GREEN, "*"
-"""Kind, colour and marker of the model that one deploys; its accuracy is the mean of its system's runs."""
+"""Kind, colour and marker of the exported model, drawn at the mean accuracy of its system."""
 
 PlotPoint = Mapping[str, Any]
 """A row of the plotted data."""
@@ -58,19 +58,20 @@ PlotPoint = Mapping[str, Any]
 def draw_tradeoff(
     metrics: Path,
     costs: Path,
+    *,
     counts: Mapping[str, int],
     main: Mapping[str, str],
     out_svg: Path,
     out_png: Path,
     out_csv: Path,
 ) -> None:
-    """Plot the mean accuracy over seeds against size and against latency, two panels per dataset.
+    """Plot the mean accuracy over seeds against size and latency, two panels per dataset.
 
     Args:
-        metrics: the tidy table.
+        metrics: ``metrics.parquet``.
         costs: ``results/costs.parquet``.
-        counts: datasets in order, each with the synthetic rows of the systems that take them.
-        main: names of the teacher, generator, sampling and training to show.
+        counts: synthetic rows by dataset, in order.
+        main: names of teacher, generator, sampling and training.
         out_svg: the figure.
         out_png: the figure.
         out_csv: the plotted data.
@@ -88,24 +89,24 @@ def draw_tradeoff(
             rows.append({name: cost[name] for name in SCHEMA.names if name in cost} | scores)
     shown = [dataset for dataset in counts if any(row["dataset"] == dataset for row in rows)]
     if not shown:
-        raise GendistError(f"{costs}: no system of it has a run in {metrics}")
+        raise GendistError(f"{costs}: no system has a run in {metrics}")
     with style_context():
         figure, axes = make_panels(2 * len(shown), height=4.6, columns=2)
-        for place, dataset in enumerate(shown):
-            for panel, column in zip(axes[2 * place :], COST_AXES, strict=False):
+        for index, dataset in enumerate(shown):
+            for panel, column in zip(axes[2 * index :], COST_AXES, strict=False):
                 _draw(panel, [row for row in rows if row["dataset"] == dataset], column)
                 panel.set_title(dataset)
         shared_legend(figure, axes)
         _freeze_layout(figure)
-        for place, panel in enumerate(axes):
-            here = [row for row in rows if row["dataset"] == shown[place // 2]]
-            _label_systems(figure, panel, here, list(COST_AXES)[place % 2])
+        for index, panel in enumerate(axes):
+            dataset_rows = [row for row in rows if row["dataset"] == shown[index // 2]]
+            _label_systems(figure, panel, dataset_rows, list(COST_AXES)[index % 2])
         save_figure(figure, out_svg, out_png)
     write_plot_data(out_csv, pa.Table.from_pylist(rows, schema=SCHEMA), Provenance("report"))
 
 
 def tradeoff_plot(rows: Sequence[PlotPoint], column: str) -> Figure:
-    """Draw one panel: accuracy and sd, in percent, against a column of the costs, each system with its name."""
+    """Draw one panel: accuracy and sd, in percent, against a cost column, with labelled systems."""
     figure, panel = new_figure(FIGURE_WIDTH, 4.4)
     _draw(panel, rows, column)
     figure.legend(loc="outside lower center", ncols=2)
@@ -115,7 +116,7 @@ def tradeoff_plot(rows: Sequence[PlotPoint], column: str) -> Figure:
 
 
 def _freeze_layout(figure: Figure) -> None:
-    """Fix the layout, which names are placed into."""
+    """Freeze the layout before labels are placed."""
     figure.draw_without_rendering()
     figure.set_layout_engine("none")
 
@@ -123,12 +124,12 @@ def _freeze_layout(figure: Figure) -> None:
 def _label_systems(figure: Figure, panel: Axes, rows: Sequence[PlotPoint], column: str) -> None:
     points = [(row[column] / COST_AXES[column][0], row["accuracy"]) for row in rows]
     names = [f"{row['system']}, deployed" if is_exported_model(row) else row["system"] for row in rows]
-    label_points(figure, panel, points, [row["sd"] or 0.0 for row in rows], names)
+    label_points(figure, panel, points=points, spreads=[row["sd"] or 0.0 for row in rows], names=names)
 
 
 def _draw(panel: Axes, rows: Sequence[PlotPoint], column: str) -> None:
     unit, label = COST_AXES[column]
-    named = set()
+    labelled_kinds = set()
     for row in rows:
         kind, colour, marker = DEPLOYED_STYLE if is_exported_model(row) else _system_style(row["system"])
         panel.errorbar(
@@ -140,10 +141,10 @@ def _draw(panel: Axes, rows: Sequence[PlotPoint], column: str) -> None:
             markersize=6,
             capsize=2.5,
             elinewidth=1.0,
-            label=None if kind in named else kind,
+            label=None if kind in labelled_kinds else kind,
             zorder=3,
         )
-        named.add(kind)
+        labelled_kinds.add(kind)
     panel.set_xscale("log")
     panel.set_xlabel(label)
     panel.set_ylabel("test accuracy (%)")

@@ -1,4 +1,4 @@
-"""The exported model on the page: what one deploys, how large and fast it is, and how to use it."""
+"""The exported model of a dataset: accuracy, size and latency."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -9,30 +9,28 @@ from gendist.analysis.report_page.report_inputs import ReportInputs
 from gendist.errors import GendistError
 from gendist.io.files import read_json
 from gendist.naming import TEACHER
-
-TABLES, NETWORK, TOKENIZER = "look-up.safetensors", "model.int8.onnx", "tokenizer.json"
-"""Files of an export: 8-bit weights, for tables where the student has such, and the tokenizer."""
+from gendist.predict.exported_model import INT8, LOOKUP_WEIGHTS, TOKENIZER
 
 
 @dataclass(frozen=True)
 class DeployedModel:
-    """A dataset's exported model."""
+    """The exported model of a dataset."""
 
     folder: str
     system: str
     accuracy: float
-    """Of its 8-bit weights on the test rows, in percent."""
+    """Accuracy of the int8 weights on the test rows, in percent."""
     weight_bytes: int
     tokenizer_bytes: int
     latency_ms: float
-    """Median time for one text on one core."""
+    """Median latency of one text on one core."""
     device: str
 
     def facts(self, measured: Sequence[Mapping[str, Any]]) -> list[tuple[str, str, str]]:
-        """Return key figures as (what, value, remark).
+        """Return key figures as (name, value, remark).
 
         Args:
-            measured: the costs of the dataset's systems, for the teacher's.
+            measured: costs of the dataset's systems, for comparison with the teacher.
         """
         teacher = next((row for row in measured if row["system"] == TEACHER), None)
         size = f"8-bit weights as deployed, and {format_size(self.tokenizer_bytes)} of tokenizer"
@@ -47,7 +45,7 @@ class DeployedModel:
 
 
 def read_deployed(sources: ReportInputs, dataset: str) -> DeployedModel | None:
-    """Read what an export says of itself and what was measured of it; None for a study that exports nothing.
+    """Read the description and the costs of an exported model; None without an export.
 
     Raises:
         GendistError: if one of the two files is missing or damaged.
@@ -62,13 +60,13 @@ def read_deployed(sources: ReportInputs, dataset: str) -> DeployedModel | None:
             folder=Path(path).parent.as_posix(),
             system=description["chosen"]["system"],
             accuracy=100 * description["test"]["int8"]["accuracy"],
-            weight_bytes=sizes[TABLES if TABLES in sizes else NETWORK],
+            weight_bytes=sizes[LOOKUP_WEIGHTS if LOOKUP_WEIGHTS in sizes else INT8],
             tokenizer_bytes=sizes[TOKENIZER],
             latency_ms=measured["latency_p50_ms"],
             device=measured["device"],
         )
     except (KeyError, TypeError) as error:
-        raise GendistError(f"{path}: damaged ({error!r}); delete its folder and run again") from None
+        raise GendistError(f"{path}: damaged ({error!r}); delete its folder and rerun") from None
 
 
 def format_size(size: float) -> str:

@@ -1,4 +1,4 @@
-"""The page's figures, redrawn from their data in the colours of the page."""
+"""Figures of the page as inline SVG, drawn from the data files."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -26,12 +26,12 @@ from gendist.naming import regime_of
 
 
 def details_charts(files: Mapping[str, Path], names: Sequence[str], prefix: str) -> dict[str, Markup]:
-    """Draw confusion, scores of the classes and reliability of one dataset.
+    """Draw confusion matrix, class scores and reliability of one dataset.
 
     Args:
-        files: their CSVs by stem.
-        names: of the classes.
-        prefix: of ids, unlike that of any other dataset.
+        files: CSV files by stem.
+        names: class names.
+        prefix: prefix of SVG ids, unique per dataset.
     """
     lines = [list(row.values())[1:] for row in read_csv_rows(files["confusion"])]
     counts = np.array(lines, dtype=int)
@@ -50,7 +50,7 @@ def details_charts(files: Mapping[str, Path], names: Sequence[str], prefix: str)
 
 
 def tradeoff_chart(rows: Sequence[Mapping[str, Any]], column: str, prefix: str) -> Markup | None:
-    """Draw accuracy against a column of the costs; None where nothing was measured."""
+    """Draw accuracy against a cost column; None without measurements."""
     if not rows:
         return None
     with style_context(themed=True):
@@ -58,7 +58,7 @@ def tradeoff_chart(rows: Sequence[Mapping[str, Any]], column: str, prefix: str) 
 
 
 def curve_chart(rows: Sequence[CsvRow], prefix: str) -> Markup | None:
-    """Draw Figure 2 of one dataset from its data; None without a curve."""
+    """Draw Figure 2 of one dataset; None without data."""
     points = {int(r["n_synthetic"]): _summary(r) for r in rows if r["n_synthetic"]}
     if not points:
         return None
@@ -66,7 +66,7 @@ def curve_chart(rows: Sequence[CsvRow], prefix: str) -> Markup | None:
     levels = {r["system"]: _summary(r) for r in rows if not r["n_synthetic"]}
     with style_context(themed=True):
         figure, axes = new_figure(FIGURE_WIDTH, 3.9)
-        draw_curve(axes, points, f"{system}, mean ± sd")
+        draw_curve(axes, points, label=f"{system}, mean ± sd")
         draw_levels(axes, levels)
         axes.set(xlabel="generated rows", ylabel="test accuracy (%)")
         axes.margins(y=0.12)
@@ -75,7 +75,7 @@ def curve_chart(rows: Sequence[CsvRow], prefix: str) -> Markup | None:
 
 
 def rows_chart(rows: Sequence[CsvRow], prefix: str) -> Markup | None:
-    """Draw accuracy against generated and unlabelled rows of one dataset from its data; None without any."""
+    """Draw accuracy against generated and unlabelled rows of one dataset; None without data."""
     if not rows:
         return None
     points = [row for row in rows if row["n_synthetic"]]
@@ -96,7 +96,7 @@ def rows_chart(rows: Sequence[CsvRow], prefix: str) -> Markup | None:
 
 
 def sampling_chart(rows: Sequence[CsvRow], prefix: str) -> Markup | None:
-    """Draw the sampling comparison of one dataset from its data; None without any."""
+    """Draw the sampling comparison of one dataset; None without data."""
     groups: dict[str, list[dict[str, float]]] = {}
     for row in rows:
         groups.setdefault(row["sampling"], []).append({"accuracy": float(row["accuracy"]) / 100})
@@ -121,4 +121,4 @@ def _empty_to_none(row: CsvRow) -> dict[str, str | None]:
 
 
 def _inline(figure: Figure, name: str) -> Markup:
-    return Markup(inline_svg(figure, name))  # matplotlib escapes the texts in it
+    return Markup(inline_svg(figure, name))  # matplotlib escapes text

@@ -1,4 +1,4 @@
-"""The page's first words: which student came out best, and whether generated rows did it."""
+"""Summary of the page: the best student, and the gain of generated rows."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from gendist.analysis.table_files import format_mean
 from gendist.naming import TEACHER, system_name
 
 GAIN_PREFIX = "gendist - dist "
-"""Prefix of the gains table's columns that compare generation-distillation with plain distillation."""
+"""Prefix of the columns of the gains table that compare gendist with dist."""
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class BestStudent:
     sd: float | None
     runs: int
     row: CsvRow
-    """Its line of the gains table."""
+    """Row of the gains table."""
 
     @property
     def accuracy(self) -> str:
@@ -37,7 +37,12 @@ class BestStudent:
 def best_student(
     gains: Sequence[CsvRow], regimes: Sequence[str] = (*REGIMES, *UNLABELLED_REGIMES)
 ) -> BestStudent | None:
-    """Return the best student of one dataset's main lines of the gains table, or None without any."""
+    """Return the best student of the main variant; None without rows.
+
+    Args:
+        gains: rows of one dataset in the gains table.
+        regimes: regimes to consider.
+    """
     found = [
         BestStudent(
             system_name(row["student"], regime),
@@ -57,68 +62,68 @@ def best_student(
 
 
 def key_figures(gains: Sequence[CsvRow], students: Mapping[str, Mapping[str, object]]) -> list[tuple[str, str, str]]:
-    """Return the page's key figures as (what, value, remark).
+    """Return the key figures of a dataset as (name, value, remark).
 
     Args:
-        gains: one dataset's lines of the gains table.
-        students: the config's students by name.
+        gains: rows of one dataset in the gains table.
+        students: students of the config by name.
     """
     best = best_student(gains)
     if best is None:
         return []
-    told = (
+    description = (
         f"{describe_system(best.system, students)}; highest mean accuracy of all students, {_format_seeds(best.runs)}"
     )
-    shown = [("Best student", best.system, told)]
-    shown.append(("Accuracy", f"{best.accuracy}\u00a0%", "of the test rows, mean ± standard deviation over seeds"))
+    figures = [("Best student", best.system, description)]
+    figures.append(("Accuracy", f"{best.accuracy}\u00a0%", "of the test rows, mean ± standard deviation over seeds"))
     teacher = parse_number(best.row[TEACHER])
     if teacher:
         share = best.mean / teacher * 100
-        shown.append(("Share of its teacher", f"{share:.1f}\u00a0%", f"the teacher gets {teacher:.1f}\u00a0% right"))
+        figures.append(("Share of its teacher", f"{share:.1f}\u00a0%", f"the teacher gets {teacher:.1f}\u00a0% right"))
     gendist = best if best.regime == "gendist" else best_student(gains, ["gendist"])
     if gendist and (gain := parse_number(gendist.row[f"{GAIN_PREFIX}difference"])) is not None:
         remark = f"{gendist.system} against {system_name(gendist.student, 'dist')}; {_format_test(gendist.row)}"
-        shown.append(("Gain over plain distillation", f"{gain:+.1f} points", remark))
-    return shown
+        figures.append(("Gain over plain distillation", f"{gain:+.1f} points", remark))
+    return figures
 
 
 def summary_sentence(gains: Sequence[CsvRow]) -> str:
-    """Say in one or two plain sentences what came out."""
+    """Summarise the result of a dataset in one or two sentences."""
     best = best_student(gains)
     if best is None:
         return "This study trained no student on this dataset."
-    said = f"The best student, {best.system}, gets {best.accuracy}\u00a0% of the test rows right"
+    text = f"The best student, {best.system}, gets {best.accuracy}\u00a0% of the test rows right"
     teacher = parse_number(best.row[TEACHER])
-    said += f", {best.mean / teacher * 100:.0f}\u00a0% of what its teacher reaches." if teacher else "."
+    text += f", {best.mean / teacher * 100:.0f}\u00a0% of what its teacher reaches." if teacher else "."
     gendist = best if best.regime == "gendist" else best_student(gains, ["gendist"])
     if gendist is None:
-        return f"{said} No student was trained on generated rows."
+        return f"{text} No student was trained on generated rows."
     if best.regime == "gendist-unlabelled":
-        said += (
+        text += (
             f" It was trained on generated rows and on real rows without labels; without the latter, {gendist.system}"
             f" gets {gendist.accuracy}\u00a0%."
         )
     elif best.regime != "gendist":
-        said += (
+        text += (
             f" Generated rows did not make the best one; with them, {gendist.system} gets {gendist.accuracy}\u00a0%."
         )
     gain, p = parse_number(gendist.row[f"{GAIN_PREFIX}difference"]), parse_number(gendist.row[f"{GAIN_PREFIX}p"])
     if gain is None:
-        return f"{said} Without {system_name(gendist.student, 'dist')} the gain of generated rows is not known."
+        return f"{text} Without {system_name(gendist.student, 'dist')} the gain of generated rows is not known."
     plain = "the same student distilled on the real rows alone"
     if p is None:
-        return f"{said} That is {gain:+.1f} points against {plain}; with so few seeds, no test was possible."
+        return f"{text} That is {gain:+.1f} points against {plain}; with so few seeds, no test was possible."
     if p >= 0.05:
-        return f"{said} That is {gain:+.1f} points against {plain}, which may be chance ({_format_test(gendist.row)})."
+        return f"{text} That is {gain:+.1f} points against {plain}, which may be chance ({_format_test(gendist.row)})."
     compared = f"{abs(gain):.1f} points {'more' if gain > 0 else 'less'} than {plain}"
-    return f"{said} That is {compared} ({_format_test(gendist.row)})."
+    return f"{text} That is {compared} ({_format_test(gendist.row)})."
 
 
 def sampling_note(rows: Sequence[CsvRow]) -> str | None:
-    """Say whether the study's own sampling strategy is the best of those compared; None without a comparison.
+    """Compare the study's main sampling strategy with the best one; None without a comparison.
 
     Args:
-        rows: one dataset's rows of the sampling comparison, the study's own strategy first.
+        rows: rows of one dataset in the sampling comparison, the main strategy first.
     """
     runs: dict[str, list[Any]] = {}
     for row in rows:

@@ -1,4 +1,4 @@
-"""The page's tables of one dataset, from the rows of the study's CSV files."""
+"""Tables of the page for one dataset, from CSV rows."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,19 +13,19 @@ from gendist.io import escape
 from gendist.stages.synthetic.readable import detokenize
 
 MAX_ERRORS = 12
-"""Worst errors that the page shows; the CSV has more."""
+"""Maximum number of errors on the page; the CSV has more."""
 MAX_ERROR_LENGTH, MAX_SAMPLE_LENGTH = 400, 500
-"""Characters of a text that are shown."""
+"""Characters; longer texts are truncated."""
 
 
 @dataclass(frozen=True)
 class Sample:
-    """A generated text beside the real rows that are most like it."""
+    """A generated text with its nearest real rows."""
 
     row: str
     text: str
     nearest: list[tuple[str, str, str]]
-    """(label, similarity, text), the nearest first."""
+    """(label, similarity, text), nearest first."""
 
 
 def read_systems(rows: Sequence[CsvRow], dataset: str) -> list[dict[str, Any]]:
@@ -41,7 +41,7 @@ def read_systems(rows: Sequence[CsvRow], dataset: str) -> list[dict[str, Any]]:
 
 
 def systems_table(found: Sequence[Mapping[str, Any]], best: str | None) -> PageTable:
-    """Lay Table 1 out; the best student stands out."""
+    """Return Table 1, with the best student highlighted."""
     rows = [
         [
             row["system"],
@@ -56,10 +56,10 @@ def systems_table(found: Sequence[Mapping[str, Any]], best: str | None) -> PageT
 
 
 def gains_table(rows: Sequence[CsvRow]) -> PageTable:
-    """Lay the gains out, a line per student and variant."""
-    further = bool(rows) and UNLABELLED_REGIMES[0] in rows[0]
-    regimes = (*REGIMES, *(UNLABELLED_REGIMES if further else ()))
-    pairs = (*GAINS, *(UNLABELLED_GAINS if further else ()))
+    """Return the gains table, a row per student and variant."""
+    with_unlabelled = bool(rows) and UNLABELLED_REGIMES[0] in rows[0]
+    regimes = (*REGIMES, *(UNLABELLED_REGIMES if with_unlabelled else ()))
+    pairs = (*GAINS, *(UNLABELLED_GAINS if with_unlabelled else ()))
     header = ["student", "variant", *(f"{regime}, %" for regime in regimes)]
     header += [f"{second} - {first}" for first, second in pairs] + ["of the teacher, %"]
     lines = []
@@ -72,7 +72,7 @@ def gains_table(rows: Sequence[CsvRow]) -> PageTable:
 
 
 def labelling_table(rows: Sequence[CsvRow]) -> PageTable:
-    """Lay Table 2 out: hard labels against distillation."""
+    """Return Table 2: hard labels against distillation."""
     header = ["student", "generated rows", "hard labels, %", "distillation, %", "difference"]
     lines = [
         [
@@ -87,16 +87,16 @@ def labelling_table(rows: Sequence[CsvRow]) -> PageTable:
 
 
 def samplings_table(rows: Sequence[CsvRow]) -> PageTable:
-    """Lay the sampling comparison out, a line per strategy."""
-    seen: dict[str, list[str]] = {}
+    """Return the sampling comparison, a row per strategy."""
+    by_sampling: dict[str, list[str]] = {}
     for row in rows:
         shown = format_mean(parse_number(row["mean"]), parse_number(row["sd"]))
-        seen.setdefault(row["sampling"], [row["sampling"], format_count(row["n_synthetic"]), shown])
-    return PageTable(["sampling", "generated rows", "accuracy, %"], list(seen.values()), frozenset({1, 2}))
+        by_sampling.setdefault(row["sampling"], [row["sampling"], format_count(row["n_synthetic"]), shown])
+    return PageTable(["sampling", "generated rows", "accuracy, %"], list(by_sampling.values()), frozenset({1, 2}))
 
 
 def classes_table(rows: Sequence[CsvRow]) -> PageTable:
-    """Lay precision, recall and F1 of the classes out, with their intervals."""
+    """Return precision, recall and F1 of each class, with confidence intervals."""
     header = ["class", "test rows", "precision, %", "recall, %", "F1, %"]
     lines = [
         [
@@ -110,7 +110,7 @@ def classes_table(rows: Sequence[CsvRow]) -> PageTable:
 
 
 def worst_errors(rows: Sequence[CsvRow]) -> list[CsvRow]:
-    """Return the surest errors, long texts cut."""
+    """Return the most confident errors, with truncated texts."""
     return [
         {
             **row,
@@ -122,18 +122,18 @@ def worst_errors(rows: Sequence[CsvRow]) -> list[CsvRow]:
 
 
 def samples(rows: Sequence[CsvRow]) -> list[Sample]:
-    """Group Table 4 by generated row: generated texts detokenised, long texts cut."""
+    """Group Table 4 by generated row, with detokenised and truncated texts."""
     found: dict[str, Sample] = {}
     for row in rows:
         text = escape.shorten(detokenize(row["generated text"]), MAX_SAMPLE_LENGTH)
         sample = found.setdefault(row["row"], Sample(format_count(row["row"]), text, []))
-        near = escape.shorten(row["training text"], MAX_SAMPLE_LENGTH)
-        sample.nearest.append((row["label"], f"{float(row['similarity']):.2f}", near))
+        nearest_text = escape.shorten(row["training text"], MAX_SAMPLE_LENGTH)
+        sample.nearest.append((row["label"], f"{float(row['similarity']):.2f}", nearest_text))
     return list(found.values())
 
 
 def plain_table(rows: Sequence[CsvRow]) -> PageTable:
-    """Lay any rows of one dataset out as they are; columns of numbers go to the right."""
+    """Return any CSV rows of one dataset as a table; numeric columns are right-aligned."""
     header = [key for key in rows[0] if key != "dataset"]
     lines = [[row[key] or MISSING for key in header] for row in rows]
     right = frozenset(i for i, _ in enumerate(header) if all(_is_number(line[i]) for line in lines))
@@ -141,7 +141,7 @@ def plain_table(rows: Sequence[CsvRow]) -> PageTable:
 
 
 def costs_table(rows: Sequence[Mapping[str, Any]]) -> PageTable:
-    """Lay size, latency and throughput of the systems out."""
+    """Return size, latency and throughput of the systems."""
     header = ["system", "size, MB", "median ms", "95 % under, ms", "rows / s"]
     lines = []
     for row in rows:

@@ -1,4 +1,4 @@
-"""What made the figures: versions, and hashes of the models and data that went in."""
+"""Versions of packages, and hashes of models and data, shown in the report."""
 
 import platform
 from collections.abc import Mapping
@@ -27,9 +27,9 @@ PACKAGES = (
 
 
 def source_models(results: Path, dataset: str, config: Mapping[str, Any]) -> list[tuple[str, str, str]]:
-    """Return (role, name, hash of the weights or hub revision) of the pretrained models of the main line.
+    """Return (role, name, hash of the weights or hub revision) of the main pretrained models.
 
-    A model folder that is not there, in results that were copied in part, is left out.
+    Omits missing model folders, so that partly copied results work.
     """
     found = []
     for role, section in (("generator", "generators"), ("teacher", "teachers")):
@@ -42,7 +42,7 @@ def source_models(results: Path, dataset: str, config: Mapping[str, Any]) -> lis
 
 
 def data_hashes(train: Path, test: Path) -> list[tuple[str, str]]:
-    """Return (file, SHA-256) of a dataset's rows, and of the files that they came from."""
+    """Return (file, SHA-256) of a dataset's rows and their source files."""
     found = []
     for name, path in (("train", train), ("test", test)):
         record = read_metadata(path).get(KEY, {})
@@ -52,7 +52,7 @@ def data_hashes(train: Path, test: Path) -> list[tuple[str, str]]:
 
 
 def installed_versions() -> PageTable:
-    """Return what is installed where the page is written."""
+    """Return the installed versions of the main packages."""
     rows = [["gendist", __version__], ["Python", platform.python_version()]]
     for package in PACKAGES:
         try:

@@ -1,6 +1,6 @@
-"""What each stage took, from Snakemake's benchmark files and the timings of the runs.
+"""Time per stage, from Snakemake's benchmark files and the training times of the runs.
 
-None of these files is declared as an input of the page: another duration is no reason to write it anew.
+Benchmark files are not declared as inputs of the page: a changed duration does not rerun it.
 """
 
 import csv
@@ -20,39 +20,39 @@ SUFFIX = ".benchmark.tsv"
 
 @dataclass(frozen=True)
 class StageCost:
-    """A stage of one dataset, summed over its jobs."""
+    """Cost of one stage of a dataset, summed over its jobs."""
 
     stage: str
     jobs: int
     seconds: float
     rows: int | None = None
-    """Rows that came of it; None where that is not what the stage makes."""
+    """Rows produced; None for other stages."""
     tokens: int | None = None
 
 
 def stage_costs(results: Path, logs: Path, dataset: str, runs: Sequence[MetricsRow]) -> list[StageCost]:
-    """Return the cost of each stage of which a record is there.
+    """Return the cost of each stage with a record.
 
     Args:
-        results: folder of the results.
-        logs: folder of the logs, with a ``.benchmark.tsv`` beside the log of each expensive job.
+        results: results folder.
+        logs: log folder, with a ``.benchmark.tsv`` beside the log of each expensive job.
         dataset: name of the dataset.
-        runs: all rows of the tidy table.
+        runs: all rows of ``metrics.parquet``.
     """
-    mine = [run for run in runs if run["dataset"] == dataset]
+    dataset_runs = [run for run in runs if run["dataset"] == dataset]
     costs = [
         _benchmark_cost("finetune the generator", (logs / dataset / "generators").glob(f"*{SUFFIX}")),
         _shard_cost("generate rows", results, logs, Path(dataset) / "synthetic"),
         _benchmark_cost("finetune the teacher", (logs / dataset / "teachers").glob(f"*{SUFFIX}")),
         _shard_cost("score generated rows", results, logs, Path(dataset) / "logits"),
-        _training_cost("train the students", [run for run in mine if run["student"]]),
-        _training_cost("fit the baselines", [run for run in mine if not run["student"] and not run["teacher"]]),
+        _training_cost("train the students", [run for run in dataset_runs if run["student"]]),
+        _training_cost("fit the baselines", [run for run in dataset_runs if not run["student"] and not run["teacher"]]),
     ]
     return [cost for cost in costs if cost is not None]
 
 
 def cost_table(costs: Sequence[StageCost]) -> PageTable:
-    """Lay costs out, with their sum."""
+    """Return the table of costs, with the total."""
     rows = [_cost_row(cost) for cost in costs]
     seconds = sum(cost.seconds for cost in costs)
     rows.append(["together", f"{sum(c.jobs for c in costs):,}", format_duration(seconds), MISSING, MISSING, MISSING])
@@ -74,19 +74,19 @@ def _cost_row(cost: StageCost) -> list[str]:
 
 
 def _benchmark_cost(stage: str, files: Iterable[Path]) -> StageCost | None:
-    seconds = [taken for file in sorted(files) if (taken := _benchmark_seconds(file))]
+    seconds = [job_seconds for file in sorted(files) if (job_seconds := _benchmark_seconds(file))]
     return StageCost(stage, len(seconds), sum(seconds)) if seconds else None
 
 
 def _shard_cost(stage: str, results: Path, logs: Path, folder: Path) -> StageCost | None:
-    """Sum the shards that have both a benchmark and a file of rows."""
+    """Sum over the shards with both a benchmark and a Parquet file."""
     jobs, seconds, rows, tokens = 0, 0.0, 0, None
     for benchmark in sorted((logs / folder).rglob(f"shard-*{SUFFIX}")):
         shard = results / benchmark.relative_to(logs).with_name(benchmark.name.replace(SUFFIX, ".parquet"))
-        taken = _benchmark_seconds(benchmark)
-        if not taken or not shard.is_file():
+        job_seconds = _benchmark_seconds(benchmark)
+        if not job_seconds or not shard.is_file():
             continue
-        jobs, seconds = jobs + 1, seconds + taken
+        jobs, seconds = jobs + 1, seconds + job_seconds
         rows += pq.read_metadata(shard).num_rows
         if "n_tokens" in pq.read_schema(shard).names:
             tokens = (tokens or 0) + sum(read_parquet(shard, ["n_tokens"])["n_tokens"].to_pylist())
@@ -98,7 +98,7 @@ def _training_cost(stage: str, runs: Sequence[MetricsRow]) -> StageCost | None:
 
 
 def _benchmark_seconds(benchmark: Path) -> float | None:
-    """Read the seconds of a job; None from a file that Snakemake did not finish."""
+    """Read the seconds of a job; None if the file is incomplete."""
     try:
         with benchmark.open(newline="") as stream:
             return float(next(csv.DictReader(stream, delimiter="\t"))["s"])

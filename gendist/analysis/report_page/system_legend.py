@@ -1,4 +1,4 @@
-"""The systems' names in plain words."""
+"""Descriptions of the systems' names."""
 
 from collections.abc import Iterable, Mapping
 
@@ -12,7 +12,7 @@ ARCHITECTURE_DESCRIPTIONS = {
     "bilstm": "small recurrent network (bidirectional LSTM)",
     "bag": "small network over the mean of a text's word pieces",
 }
-"""Students by their architecture."""
+"""By architecture of the student."""
 REGIME_DESCRIPTIONS = {
     "scratch": "trained on the labelled texts alone, without the teacher",
     "dist": "trained to give the teacher's scores, on the labelled texts",
@@ -22,7 +22,7 @@ REGIME_DESCRIPTIONS = {
     "unlabelled": "trained to give the teacher's scores, on the labelled texts and on real texts without labels",
     "gendist-unlabelled": "trained to give the teacher's scores, on labelled, generated, and real texts without labels",
 }
-"""Regimes, as the name's part after the student has them."""
+"""By regime."""
 BASELINE_DESCRIPTIONS = {
     TEACHER: "large pretrained language model, finetuned on the labelled texts; the students learn from it",
     "tfidf-svm": "word counts (TF-IDF) with a linear classifier, on the labelled texts: the classic without a network",
@@ -35,11 +35,11 @@ BASELINE_DESCRIPTIONS = {
 
 
 def describe_system(system: str, students: Mapping[str, Mapping[str, object]]) -> str:
-    """Say what a system is.
+    """Describe a system.
 
     Args:
-        system: name of a row of Table 1.
-        students: the config's students by name, for their architectures.
+        system: name of the system in Table 1.
+        students: students of the config by name, for their architectures.
     """
     if system == TEACHER or system in BASELINES:
         return BASELINE_DESCRIPTIONS[system]
@@ -50,5 +50,5 @@ def describe_system(system: str, students: Mapping[str, Mapping[str, object]]) -
 
 
 def legend_table(systems: Iterable[str], students: Mapping[str, Mapping[str, object]]) -> PageTable:
-    """Lay out what each system's name means."""
+    """Return the table of system descriptions."""
     return PageTable(["name", "what it is"], [[name, describe_system(name, students)] for name in systems])

@@ -73,9 +73,9 @@ def _class_sizes(rows: TextRows) -> Iterator[str]:
         more = f" and {len(rare) - 8} more" if len(rare) > 8 else ""
         yield f"{len(rare)} class(es) have fewer than {MIN_CLASS_ROWS} rows: {listed}{more}; their scores will be low"
     if counts and max(counts.values()) >= IMBALANCE * min(counts.values()):
-        (big, most), (rare, least) = next(iter(counts.items())), list(counts.items())[-1]
+        (largest, most), (smallest, least) = next(iter(counts.items())), list(counts.items())[-1]
         yield (
-            f"classes are uneven: '{big}' has {most:,} rows, '{rare}' {least:,}; "
+            f"classes are uneven: '{largest}' has {most:,} rows, '{smallest}' {least:,}; "
             "prefer macro F1, which weighs all classes equally, to accuracy"
         )
 

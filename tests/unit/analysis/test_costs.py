@@ -245,13 +245,29 @@ def test_numbers_have_three_digits():
 
 def test_the_figure_shows_accuracies_at_the_count_of_table_1(collected):
     outs = [collected / f"tradeoff.{kind}" for kind in ("svg", "png", "csv")]
-    draw_tradeoff(collected / "metrics.parquet", collected / "costs.parquet", {"toy": 8}, MAIN, *outs)
+    draw_tradeoff(
+        collected / "metrics.parquet",
+        collected / "costs.parquet",
+        counts={"toy": 8},
+        main=MAIN,
+        out_svg=outs[0],
+        out_png=outs[1],
+        out_csv=outs[2],
+    )
     rows = {(row["system"], row["runtime"]): row for row in read_csv(outs[2])}
     assert float(rows["kim+gendist", "torch"]["accuracy"]) == pytest.approx(72)
     assert float(rows["kim", "torch"]["sd"]) == pytest.approx(2)
     assert rows["teacher", "torch"]["sd"] == "" and len(rows) == 6
     first = [out.read_bytes() for out in outs]
-    draw_tradeoff(collected / "metrics.parquet", collected / "costs.parquet", {"toy": 8}, MAIN, *outs)
+    draw_tradeoff(
+        collected / "metrics.parquet",
+        collected / "costs.parquet",
+        counts={"toy": 8},
+        main=MAIN,
+        out_svg=outs[0],
+        out_png=outs[1],
+        out_csv=outs[2],
+    )
     assert [out.read_bytes() for out in outs] == first
     assert b"<svg" in first[0] and first[1].startswith(b"\x89PNG")
 
@@ -269,7 +285,7 @@ def test_names_lie_over_nothing():
         panel.plot([x for x, _ in points], [y for _, y in points], "o", markersize=6)
         figure.draw_without_rendering()
         figure.set_layout_engine("none")
-        label_points(figure, panel, points, [1.0] * 16, [f"system-{i}" for i in range(16)])
+        label_points(figure, panel, points=points, spreads=[1.0] * 16, names=[f"system-{i}" for i in range(16)])
         renderer = figure.canvas.get_renderer()
         boxes = [text.get_window_extent(renderer) for text in panel.texts]
         inside = panel.get_window_extent(renderer)
@@ -360,7 +376,15 @@ def test_nothing_to_show_is_said_in_one_line(collected):
         )
     outs = [collected / f"none.{kind}" for kind in ("svg", "png", "csv")]
     with pytest.raises(GendistError, match=r"costs\.parquet: no system of it has a run"):
-        draw_tradeoff(collected / "metrics.parquet", collected / "costs.parquet", {"elsewhere": 8}, MAIN, *outs)
+        draw_tradeoff(
+            collected / "metrics.parquet",
+            collected / "costs.parquet",
+            counts={"elsewhere": 8},
+            main=MAIN,
+            out_svg=outs[0],
+            out_png=outs[1],
+            out_csv=outs[2],
+        )
     empty = pq.read_table(collected / "costs.parquet").slice(0, 0)
     write_parquet(collected / "empty.parquet", empty, Provenance("costs"))
     with pytest.raises(GendistError, match=r"empty\.parquet: holds no costs"):

@@ -15,7 +15,15 @@ SCRATCH, DIST, GENDIST = (0.60, 0.62, 0.61), (0.63, 0.64, 0.65), (0.66, 0.68, 0.
 
 def gains(folder, rows, counts, students=("kim", "res"), variants=VARIANTS):
     metrics = write_metrics(folder / "metrics.parquet", rows)
-    write_gains(metrics, students, counts, MAIN, variants, folder / "gains.csv", folder / "gains.md")
+    write_gains(
+        metrics,
+        students=students,
+        counts=counts,
+        main=MAIN,
+        variants=variants,
+        out_csv=folder / "gains.csv",
+        out_md=folder / "gains.md",
+    )
     return read_csv(folder / "gains.csv"), (folder / "gains.md").read_text()
 
 

@@ -110,7 +110,9 @@ def test_memorisation_sets_generated_rows_beside_held_out_ones(files, tmp_path):
     generated, test = files
     drawn = set()
     for seed in range(5):
-        write_memorisation({"to_y": generated}, {"to_y": test}, tmp_path / "m.csv", tmp_path / "m.md", seed)
+        write_memorisation(
+            {"to_y": generated}, {"to_y": test}, out_csv=tmp_path / "m.csv", out_md=tmp_path / "m.md", seed=seed
+        )
         made, held_out = read_csv(tmp_path / "m.csv")
         drawn.add(held_out["similarity"])
         assert (made["dataset"], made["texts"], made["rows"]) == ("to_y", "generated", "3")  # one holds no text
@@ -123,7 +125,9 @@ def test_memorisation_sets_generated_rows_beside_held_out_ones(files, tmp_path):
     markdown = (tmp_path / "m.md").read_text()
     assert "to\\_y" in markdown and "apple" not in markdown and "generator copies" in markdown
     again = (tmp_path / "m.csv").read_bytes()
-    write_memorisation({"to_y": generated}, {"to_y": test}, tmp_path / "m.csv", tmp_path / "m.md", 4)
+    write_memorisation(
+        {"to_y": generated}, {"to_y": test}, out_csv=tmp_path / "m.csv", out_md=tmp_path / "m.md", seed=4
+    )
     assert (tmp_path / "m.csv").read_bytes() == again
 
 
@@ -131,14 +135,14 @@ def test_memorisation_respects_the_count_and_takes_few_test_rows(files, tmp_path
     generated, _ = files
     one = write_rows(tmp_path / "one.parquet", [NINE])
     first = GeneratedPool(generated.train, generated.shards, rows=3)
-    write_memorisation({"toy": first}, {"toy": one}, tmp_path / "m.csv", tmp_path / "m.md")
+    write_memorisation({"toy": first}, {"toy": one}, out_csv=tmp_path / "m.csv", out_md=tmp_path / "m.md")
     made, held_out = read_csv(tmp_path / "m.csv")
     assert (made["rows"], made["copies, %"]) == ("2", "100.0")
     assert (held_out["rows"], held_out["copies, %"], held_out["longest run, max"]) == ("1", "100.0", "9")
     for texts in ([], [None]):
         write_rows(one, texts)
-        with pytest.raises(GendistError, match=r"one\.parquet: holds no rows, or rows without text"):
-            write_memorisation({"toy": first}, {"toy": one}, tmp_path / "m.csv", tmp_path / "m.md")
+        with pytest.raises(GendistError, match=r"one\.parquet: no rows, or rows without text"):
+            write_memorisation({"toy": first}, {"toy": one}, out_csv=tmp_path / "m.csv", out_md=tmp_path / "m.md")
 
 
 def test_copies_cost_no_more_than_other_texts():

@@ -148,7 +148,7 @@ def test_alikeness_by_hand():
 
 def test_entropy_and_balance_of_known_logits():
     logits = np.log(np.array([[0.5, 0.25, 0.25], [1 / 3, 1 / 3, 1 / 3], [0.95, 0.04, 0.01]])).astype(np.float32)
-    scores = TeacherScores.of(logits)
+    scores = TeacherScores.from_logits(logits)
     assert scores.predicted.tolist() == [0, 0, 0]
     assert scores.confidence == pytest.approx([0.5, 1 / 3, 0.95], abs=1e-6)
     assert scores.entropy[0] == pytest.approx(1.5 * np.log(2) / np.log(3), abs=1e-6)
@@ -158,12 +158,12 @@ def test_entropy_and_balance_of_known_logits():
     assert found["confidence"]["at_least_0.5"] == pytest.approx(2 / 3, abs=1e-6)
     assert found["confidence"]["at_least_0.9"] == pytest.approx(1 / 3, abs=1e-6)
     # Each row is sure and all classes are equally frequent; then all of one class.
-    even = describe_scores(TeacherScores.of(np.eye(3) * 50), ["a", "b", "c"])
+    even = describe_scores(TeacherScores.from_logits(np.eye(3) * 50), ["a", "b", "c"])
     assert (even["balance"], even["entropy"]) == (pytest.approx(1), pytest.approx(0))
-    assert describe_scores(TeacherScores.of(np.array([[90.0, 0, 0]] * 4)), ["a", "b", "c"])["balance"] == pytest.approx(
-        0
-    )
-    assert TeacherScores.of(np.array([[1e4, -1e4]], np.float32)).entropy.tolist() == [0]
+    assert describe_scores(TeacherScores.from_logits(np.array([[90.0, 0, 0]] * 4)), ["a", "b", "c"])[
+        "balance"
+    ] == pytest.approx(0)
+    assert TeacherScores.from_logits(np.array([[1e4, -1e4]], np.float32)).entropy.tolist() == [0]
 
 
 def test_agreement_with_the_label_asked_for():
@@ -177,7 +177,7 @@ def test_agreement_with_the_label_asked_for():
 def assess(files, folder, **changed):
     pool = replace(files.pool, **changed)
     outputs = [folder / name for name in ("quality.json", "rows.parquet", "samples.html")]
-    assess_pool(pool, NAMES, files.count, *outputs)
+    assess_pool(pool, NAMES, count=files.count, out_json=outputs[0], out_rows=outputs[1], out_html=outputs[2])
     return read_json(outputs[0]), pq.read_table(outputs[1]).to_pylist(), outputs[2].read_text()
 
 
@@ -357,7 +357,13 @@ def test_the_table_sets_pools_beside_real_rows(pools, tmp_path):
         for i, (classes, s) in enumerate([((0, 1, 2, 1), 9.0), ((0, 2, 2, 0), 1.0)])
     ]
     out = tmp_path / "q.csv", tmp_path / "q.md"
-    write_quality(pools, {"to_y": StudentPredictions(seeds, teacher)}, "kim+gendist", *out)
+    write_quality(
+        pools,
+        students={"to_y": StudentPredictions(seeds, teacher)},
+        system="kim+gendist",
+        out_csv=out[0],
+        out_md=out[1],
+    )
     full, cool, training, held_out = read_csv(out[0])
     assert [row["texts"] for row in (full, cool, training, held_out)] == [
         "g, full",
@@ -373,20 +379,27 @@ def test_the_table_sets_pools_beside_real_rows(pools, tmp_path):
     markdown = out[1].read_text()
     assert "to\\_y" in markdown and "kim+gendist students" in markdown and "Gulls" not in markdown
     before = out[0].read_bytes()
-    write_quality(pools, {"to_y": StudentPredictions(seeds, teacher)}, "kim+gendist", *out)
+    write_quality(
+        pools,
+        students={"to_y": StudentPredictions(seeds, teacher)},
+        system="kim+gendist",
+        out_csv=out[0],
+        out_md=out[1],
+    )
     assert out[0].read_bytes() == before
-    with pytest.raises(GendistError, match=r"s0\.parquet: not of the same test rows"):
+    with pytest.raises(GendistError, match=r"s0\.parquet: rows differ from those of"):
         write_quality(
             pools,
-            {"to_y": StudentPredictions(seeds, write_logits(tmp_path / "u.parquet", "id", [logits_for(0)]))},
-            "k",
-            *out,
+            students={"to_y": StudentPredictions(seeds, write_logits(tmp_path / "u.parquet", "id", [logits_for(0)]))},
+            system="k",
+            out_csv=out[0],
+            out_md=out[1],
         )
 
 
 def test_the_figure_and_its_data(pools, tmp_path):
     out = [tmp_path / f"q.{kind}" for kind in ("svg", "png", "csv", "parquet")]
-    draw_quality(pools, *out)
+    draw_quality(pools, out_svg=out[0], out_png=out[1], out_csv=out[2], out_parquet=out[3])
     before = [path.read_bytes() for path in out]
     assert before[0].startswith(b"<?xml") and before[1].startswith(b"\x89PNG")
     rows = read_csv(out[2])
@@ -394,7 +407,7 @@ def test_the_figure_and_its_data(pools, tmp_path):
     shares = [float(r["value"]) for r in rows if r["measure"] == "class" and r["texts"] == "g, full"]
     assert len(shares) == 3 and sum(shares) == pytest.approx(100, abs=1e-3)
     assert [r["at"] for r in rows if r["measure"] == "class"][:3] == LABELS
-    draw_quality(pools, *out)
+    draw_quality(pools, out_svg=out[0], out_png=out[1], out_csv=out[2], out_parquet=out[3])
     assert [path.read_bytes() for path in out] == before
 
 

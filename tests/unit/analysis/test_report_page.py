@@ -105,7 +105,13 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def details(results: Path, **options: dict[str, float]) -> None:
     test = results / "news/texts/test.parquet"
-    write_details(predictions(results), test, results / "figures/news", results / "tables/news/errors.csv", **options)
+    write_details(
+        predictions(results),
+        test,
+        figures=results / "figures/news",
+        errors=results / "tables/news/errors.csv",
+        **options,
+    )
 
 
 def rows_of(path: Path) -> list[dict[str, str]]:
@@ -129,7 +135,7 @@ def test_details_are_of_the_better_student_over_its_seeds(results: Path):
 
 def test_equal_inputs_give_equal_bytes(results: Path, tmp_path: Path):
     test = results / "news/texts/test.parquet"
-    write_details(predictions(results), test, tmp_path / "a", tmp_path / "a/errors.csv")
+    write_details(predictions(results), test, figures=tmp_path / "a", errors=tmp_path / "a/errors.csv")
     for file in (results / "figures/news").iterdir():
         assert (tmp_path / "a" / file.name).read_bytes() == file.read_bytes(), file.name
 
@@ -137,7 +143,7 @@ def test_equal_inputs_give_equal_bytes(results: Path, tmp_path: Path):
 def test_worst_errors_are_wrong_by_the_mean_of_the_seeds(tmp_path: Path):
     finish(study_in(tmp_path))
     files = {"res+gendist": predictions(tmp_path)["res+gendist"][:1]}
-    write_details(files, tmp_path / "news/texts/test.parquet", tmp_path / "f", tmp_path / "errors.csv")
+    write_details(files, tmp_path / "news/texts/test.parquet", figures=tmp_path / "f", errors=tmp_path / "errors.csv")
     found = rows_of(tmp_path / "errors.csv")
     assert [int(row["id"]) for row in found] == [10, 20, 30, 40]
     assert {row["gold"] for row in found} == {CLASSES[0]} and {row["predicted"] for row in found} == {CLASSES[1]}
@@ -152,7 +158,9 @@ def test_an_export_adds_its_temperature(results: Path, tmp_path: Path):
     temperatures = read_temperatures(choice)
     assert temperatures == {"res+gendist": 0.5}
     test = results / "news/texts/test.parquet"
-    write_details(predictions(results), test, tmp_path, tmp_path / "errors.csv", temperatures)
+    write_details(
+        predictions(results), test, figures=tmp_path, errors=tmp_path / "errors.csv", temperatures=temperatures
+    )
     found = rows_of(tmp_path / "reliability.csv")
     assert list(dict.fromkeys(row["calibration"] for row in found)) == ["as trained", "temperature 0.5"]
     sure = [float(row["confidence"]) for row in found if row["confidence"]]
@@ -170,7 +178,9 @@ def test_a_damaged_choice_is_refused(tmp_path: Path, content: str):
 
 def test_predictions_of_other_rows_are_refused(results: Path):
     with pytest.raises(GendistError, match="its rows are not those of"):
-        write_details(predictions(results), results / "news/texts/train.parquet", results, results / "errors.csv")
+        write_details(
+            predictions(results), results / "news/texts/train.parquet", figures=results, errors=results / "errors.csv"
+        )
 
 
 def test_detailed_runs_are_the_main_gendist_runs(tmp_path: Path):

@@ -363,9 +363,9 @@ COUNTS = {"gendist": [100, 400], "unlabelled": [100, 300], "gendist-unlabelled":
 def test_the_figure_weighs_generated_rows_in_unlabelled_ones(tmp_path: Path):
     metrics = write_metrics(tmp_path / "metrics.parquet", scored())
     out = [tmp_path / f"rows.{kind}" for kind in ("svg", "png", "csv")]
-    draw_rows(metrics, "kim", {"toy": COUNTS}, MAIN, *out)
+    draw_rows(metrics, student="kim", counts={"toy": COUNTS}, main=MAIN, out_svg=out[0], out_png=out[1], out_csv=out[2])
     first = [path.read_bytes() for path in out]
-    draw_rows(metrics, "kim", {"toy": COUNTS}, MAIN, *out)
+    draw_rows(metrics, student="kim", counts={"toy": COUNTS}, main=MAIN, out_svg=out[0], out_png=out[1], out_csv=out[2])
     assert [path.read_bytes() for path in out] == first
     rows = read_csv(tmp_path / "rows.csv")
     shown = [(r["system"], r["n_synthetic"], r["n_unlabelled"], r["accuracy"], r["equal_unlabelled"]) for r in rows]
@@ -382,7 +382,9 @@ def test_the_figure_weighs_generated_rows_in_unlabelled_ones(tmp_path: Path):
     assert {row["runs"] for row in rows} == {"1", "2"} and float(rows[0]["sd"]) == pytest.approx(2**0.5, abs=1e-4)
     assert rows_chart(rows, "p") is not None and rows_chart([], "p") is None
     with pytest.raises(GendistError, match=r"no run of res\+unlabelled on toy"):
-        draw_rows(metrics, "res", {"toy": COUNTS}, MAIN, *out)
+        draw_rows(
+            metrics, student="res", counts={"toy": COUNTS}, main=MAIN, out_svg=out[0], out_png=out[1], out_csv=out[2]
+        )
 
 
 @pytest.mark.parametrize(
@@ -412,7 +414,9 @@ def test_tables_take_the_runs_with_all_rows(tmp_path: Path):
     ]
     systems = ["kim+gendist", "kim+unlabelled", "kim+gendist+unlabelled"]
     out = [tmp_path / f"table1.{kind}" for kind in ("csv", "md", "tex")]
-    write_table1(metrics, systems, {"toy": 400}, MAIN, *out)
+    write_table1(
+        metrics, systems=systems, counts={"toy": 400}, main=MAIN, out_csv=out[0], out_md=out[1], out_tex=out[2]
+    )
     rows = read_csv(out[0])
     assert [(row["system"], row["toy accuracy"], row["toy runs"]) for row in rows] == [
         ("kim+gendist", "75.0", "2"),
@@ -424,7 +428,15 @@ def test_tables_take_the_runs_with_all_rows(tmp_path: Path):
 
 def test_gains_tell_what_unlabelled_rows_bring(tmp_path: Path):
     metrics = write_metrics(tmp_path / "metrics.parquet", scored())
-    write_gains(metrics, ["kim"], {"toy": 400}, MAIN, {}, tmp_path / "gains.csv", tmp_path / "gains.md")
+    write_gains(
+        metrics,
+        students=["kim"],
+        counts={"toy": 400},
+        main=MAIN,
+        variants={},
+        out_csv=tmp_path / "gains.csv",
+        out_md=tmp_path / "gains.md",
+    )
     rows = read_csv(tmp_path / "gains.csv")
     differences = {name: float(rows[0][name]) for name in rows[0] if name.endswith("difference")}
     assert differences == pytest.approx(
@@ -444,7 +456,15 @@ def test_gains_tell_what_unlabelled_rows_bring(tmp_path: Path):
     assert "without the latter, kim+gendist gets 75.0" in summary_sentence(rows)
     plain = [row for row in scored() if "n_unlabelled" not in row]
     write_metrics(tmp_path / "plain.parquet", plain)
-    write_gains(tmp_path / "plain.parquet", ["kim"], {"toy": 400}, MAIN, {}, tmp_path / "p.csv", tmp_path / "p.md")
+    write_gains(
+        tmp_path / "plain.parquet",
+        students=["kim"],
+        counts={"toy": 400},
+        main=MAIN,
+        variants={},
+        out_csv=tmp_path / "p.csv",
+        out_md=tmp_path / "p.md",
+    )
     (row,) = read_csv(tmp_path / "p.csv")
     assert list(row)[-1] == "gendist share of teacher" and not any("unlabelled" in name for name in row)
     assert "unlabelled" not in (tmp_path / "p.md").read_text().lower()
