@@ -189,7 +189,7 @@ def test_tracebacks_are_for_those_who_ask(tmp_path: Path):
     program = "import gendist.cli.app as a; a.app = lambda: 1 / 0; a.main()"
     known = {**os.environ, "PYTHONPATH": str(ROOT)}
     done = subprocess.run([sys.executable, "-c", program], env=known, text=True, capture_output=True)
-    said = "error: unexpected ZeroDivisionError: division by zero (gendist --debug … shows where)\n"
+    said = "error: unexpected ZeroDivisionError: division by zero (gendist --debug … shows the traceback)\n"
     assert done.returncode == 1 and done.stderr == said
 
 

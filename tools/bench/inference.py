@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from gendist.stages.export.lookup_weights import look_up_weights
+from gendist.stages.export.look_up import look_up_weights
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline

@@ -102,7 +102,7 @@ def dropped_row_warnings(dropped: Sequence[DroppedRow], unit: str) -> Iterator[s
     for reason, count in Counter(row.reason for row in dropped).items():
         numbers = [str(row.number) for row in dropped if row.reason == reason]
         shown = ", ".join(numbers[:MAX_EXAMPLES]) + (", …" if len(numbers) > MAX_EXAMPLES else "")
-        yield f"dropped {count:,} row(s): {reason} ({unit}{'s' if count > 1 else ''} {shown})"
+        yield f"left out {count:,} row(s): {reason} ({unit}{'s' if count > 1 else ''} {shown})"
 
 
 def length_warnings(rows: TextRows, n_subwords: Sequence[int]) -> Iterator[str]:

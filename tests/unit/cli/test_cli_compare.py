@@ -101,8 +101,8 @@ def test_mistakes_end_in_one_line(before: Path, after: Path, tmp_path: Path):
     for arguments, message in (
         ([before], "compare needs two or more results folders or configs"),
         ([before, tmp_path], "expected a results folder with metrics.parquet, or a config"),
-        ([before, before], "named twice"),
-        ([before, config], "its study has no none/metrics.parquet yet; run it first: gendist run"),
+        ([before, before], "given twice"),
+        ([before, config], "none/metrics.parquet does not exist; run the study first: gendist run"),
         ([before, after, "-o", tmp_path / "a.txt"], "unknown file type '.txt'; accepted: .csv, .md"),
     ):
         error = gendist(*arguments).exception

@@ -164,7 +164,7 @@ def test_test_rows_that_the_study_would_refuse_are_left_out(folder: Path):
     said = worked("train.csv", "--test", "test.csv", "--name", "mine")
     assert "test.csv: left out 1 row(s): class 'moon' has no training row (line 22)" in said
     assert "test.csv: left out 1 row(s): empty text (line 23)" in said
-    assert "1 test row(s) stand in the training file too (line 24 of test.csv is line 2 of train.csv" in said
+    assert "1 test row(s) also occur in the training file (line 24 of test.csv is line 2 of train.csv" in said
     train, test = prepared("mine.yaml")
     assert (len(train.texts), len(test.texts)) == (60, 21)
 
@@ -224,7 +224,7 @@ def test_warnings_say_what_where_and_how_many(folder: Path):
         "labels that differ in case or spaces only are different classes: 'sea' (",
         "note: 2 class(es) have fewer than 20 rows: 'fog' (12), 'Sea' (3)",
         "note: classes are uneven: 'sea' has 21",
-        "note: 1 of 259 texts are longer than 128 word pieces and are cut there (line 263)",
+        "note: 1 of 259 texts have more than 128 subwords and are truncated (line 263)",
     ):
         assert part in said, (part, said)
     assert "English" not in said
@@ -314,13 +314,13 @@ def test_quotes_without_quoting_are_noted_and_a_person_may_object(folder: Path, 
     assert labelled(*prepared("a.yaml")) == Counter(rows)
     monkeypatch.setattr(init_module, "_is_interactive", lambda: True)
     result = gendist("a.tsv", "--force", typed="n\n")
-    assert "say how to read it with --quoting" in str(result.exception)
+    assert "set the format with --quoting" in str(result.exception)
 
 
 def test_a_column_that_stands_twice_is_not_guessed_about(folder: Path):
     (folder / "a.csv").write_text(as_csv(["text", "label", "text", "note"], [(t, y, "x", "y") for t, y in PLAIN]))
-    assert refused("a.csv").startswith("a.csv: column 'text' stands twice in the header; rename one of the two")
-    assert "column 'text' stands twice" in refused("a.csv", "--text", "text", "--label", "label")
+    assert refused("a.csv").startswith("a.csv: column 'text' occurs twice in the header; rename one")
+    assert "column 'text' occurs twice" in refused("a.csv", "--text", "text", "--label", "label")
 
 
 # --- guesses ---
@@ -372,7 +372,7 @@ def test_what_is_unclear_without_a_terminal_ends_in_one_line(folder: Path):
     assert refused("a.csv", "--text", "txt") == (
         "a.csv: no column 'txt' (has 'text', 'place', 'mood'); did you mean 'text'?"
     )
-    assert "cannot hold both" in refused("a.csv", "--text", "text", "--label", "text")
+    assert "cannot be both text and label" in refused("a.csv", "--text", "text", "--label", "text")
     assert not (folder / "a.yaml").exists() and not (folder / "data").exists()
     assert "label: column 'mood', 3 classes: x (27)" in worked("a.csv", "--label", "mood")
 
@@ -383,7 +383,7 @@ def test_a_person_at_a_terminal_corrects_the_guess(folder: Path, monkeypatch: py
     monkeypatch.setattr(init_module, "_is_interactive", lambda: True)
     result = gendist("a.csv", typed="\nnone\n3\n")
     assert result.exception is None, result.output
-    assert "  2. 'place': 2 classes: " in result.output and "'none' is none of them." in result.output
+    assert "  2. 'place': 2 classes: " in result.output and "'none' is not a column." in result.output
     assert load_study(Path("a.yaml")).datasets["a"].label == "mood"
 
 
@@ -424,7 +424,7 @@ def test_nothing_is_overwritten_without_force(folder: Path):
     worked("a.csv")
     before = (folder / "a.yaml").read_bytes()
     (folder / "a.yaml").write_text("mine")
-    assert refused("a.csv") == "a.yaml: is there already; --force overwrites it, --name and --out choose others"
+    assert refused("a.csv") == "a.yaml: exists; use --force to overwrite it, or another --name or --out"
     assert (folder / "a.yaml").read_text() == "mine"
     worked("a.csv", "--force")
     assert (folder / "a.yaml").read_bytes() == before  # the same input gives the same bytes

@@ -328,7 +328,7 @@ def test_byte_order_marks_and_other_encodings(exported: Path, tmp_path: Path):
     [
         ("in.csv", None, [], r"in\.csv: no such file"),
         ("in.doc", b"", [], r"in\.doc: unknown file type '\.doc'; accepted: csv, tsv"),
-        ("in.csv", b"a,b\n1,2\n", [], r"in\.csv: no column 'text' \(has a, b\); name the text's with --text"),
+        ("in.csv", b"a,b\n1,2\n", [], r"in\.csv: no column 'text' \(has a, b\); name the text column with --text"),
         ("in.csv", b"", [], r"in\.csv: no column 'text' \(has none\)"),
         ("in.csv", b"text,b\nx,y\nx\n", [], r"in\.csv, line 3: 1 fields, the header has 2"),
         ("in.csv", b'text\n"open\n', [], r"in\.csv, line 2: broken quoting"),
@@ -369,7 +369,7 @@ def test_mistakes_end_in_one_line_and_leave_no_file(
 def test_the_source_is_not_overwritten(exported: Path, tmp_path: Path):
     source = write(tmp_path / "in.csv", [{"text": "the wave"}])
     result = predict(exported, source, "-o", source)
-    assert "is read and cannot be written at the same time" in str(result.exception)
+    assert "is the input and cannot be the output" in str(result.exception)
     assert source.read_text().startswith("text")
 
 

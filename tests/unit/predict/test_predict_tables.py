@@ -7,7 +7,7 @@ import time
 import numpy as np
 import pytest
 import torch
-from gendist.stages.export.lookup_weights import look_up_weights
+from gendist.stages.export.look_up import look_up_weights
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.numpy import load, save
@@ -123,9 +123,9 @@ def test_integer_sums_are_the_same_alone_together_and_compiled(bias: float):
     for ids in texts:
         padded = np.concatenate([ids, [50] * 4])
         wanted.append(sum(table[padded[p : p + len(ids)], p] for p in range(5)).max(0))
-    np.testing.assert_array_equal(by_numpy._largest(texts), wanted)
-    np.testing.assert_array_equal(compiled._largest(texts), wanted)
-    np.testing.assert_array_equal(np.concatenate([by_numpy._largest([ids]) for ids in texts]), wanted)
+    np.testing.assert_array_equal(by_numpy._max_pool(texts), wanted)
+    np.testing.assert_array_equal(compiled._max_pool(texts), wanted)
+    np.testing.assert_array_equal(np.concatenate([by_numpy._max_pool([ids]) for ids in texts]), wanted)
     assert by_numpy.logits([]).shape == compiled.logits([]).shape == (0, 4)
 
 
@@ -213,5 +213,5 @@ def test_a_file_of_other_weights_is_named(network: torch.nn.Module):
         load_lookup_network(b"nothing", 3)
     content = look_up_weights(network)
     assert content is not None
-    with pytest.raises(GendistError, match=r"4 classes in place of 5"):
+    with pytest.raises(GendistError, match=r"4 classes, expected 5"):
         load_lookup_network(content, 5)

@@ -286,7 +286,7 @@ def test_the_command_names_mistakes_before_anything_runs(tmp_path: Path):
     (tmp_path / "full/thesis.txt").write_text("mine")
     for arguments, message in (
         (["--dataset", "tow"], "study.yaml: no dataset 'tow' (has toy)"),
-        (["--to", str(tmp_path / "full")], "full: is there and holds something else than an exported model"),
+        (["--to", str(tmp_path / "full")], "full: exists and is not an exported model"),
     ):
         result = CliRunner().invoke(app, ["export", str(study), *arguments])
         assert isinstance(result.exception, GendistError) and message in str(result.exception)
