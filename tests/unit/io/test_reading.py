@@ -226,10 +226,7 @@ def test_a_file_without_header_loses_no_row(tmp_path: Path, capsys: Any):
     texts = [f"This is the text with the number {number} here" for number in range(12)]
     file.write_text("\n".join(texts) + "\n")
     assert predicted(file) == texts
-    assert (
-        "line 1 is read as a text; use --header to read it as the column's name"
-        in capsys.readouterr().err
-    )
+    assert "line 1 is read as a text; use --header to read it as the column's name" in capsys.readouterr().err
     assert predicted(file, header=True) == texts[1:]
     file.write_text("body\n" + "\n".join(texts) + "\n")
     assert predicted(file) == texts
@@ -241,7 +238,9 @@ def test_a_file_without_header_loses_no_row(tmp_path: Path, capsys: Any):
 def test_a_first_line_that_may_be_both_is_asked_about(tmp_path: Path, first: str):
     file = tmp_path / "a.csv"
     file.write_text(f"{first}\n" + ("Bad\nFine\n" if first == "Great" else "I liked the food\nNothing at all\n"))
-    with pytest.raises(GendistError, match=r"line 1 .* may be a text or the header of the only column; use --no-header"):
+    with pytest.raises(
+        GendistError, match=r"line 1 .* may be a text or the header of the only column; use --no-header"
+    ):
         predicted(file)
     assert predicted(file, header=False)[0] == first
 
