@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from gendist.stages.export.look_up import look_up_weights
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
@@ -19,6 +18,7 @@ from gendist.nn.pocket.packaged import packaged_subwords
 from gendist.predict.classifier import TextClassifier
 from gendist.predict.exported_model import ExportedModel
 from gendist.stages.baselines.encoder import Encoder
+from gendist.stages.export.look_up import look_up_weights
 from gendist.stages.students.architectures import build
 from gendist.stages.students.data import TrainingRows
 from gendist.stages.students.run import encode

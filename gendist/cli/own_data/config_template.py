@@ -63,25 +63,25 @@ def render_config(
         ("", f"Made by `gendist init` from {one_line(source)}. Run it with: gendist run"),
         ("", f"Time with two cores: {time} (estimated). Every key: docs/config.md."),
         ("", ""),
-        (f"results: results/{fields.name}", "folder of everything that the study writes"),
+        (f"results: results/{fields.name}", "output folder"),
         ("datasets:", ""),
         (f"  {fields.name}:", "the dataset's name: letters, digits, '_' and '-'"),
         (
             f"    train: {_quote_yaml(fields.train)}",
-            "rows to learn from, relative to the folder where you start the run",
+            "training rows; relative to the working directory of the run",
         ),
-        (f"    test: {_quote_yaml(fields.test)}", "rows to measure with; nothing is learned from them"),
+        (f"    test: {_quote_yaml(fields.test)}", "test rows, for evaluation only"),
         *_reading_lines(fields.reading),
-        (f"    text: {text}", "column of the texts; several are joined: [title, body]"),
-        (f"    label: {_quote_yaml(fields.label)}", f"column of the classes: {_list_classes(labels)}"),
+        (f"    text: {text}", "text column; several are joined: [title, body]"),
+        (f"    label: {_quote_yaml(fields.label)}", f"label column: {_list_classes(labels)}"),
         *_label_names_hint(labels),
         *_train_per_class_lines(size, train_rows),
-        (f"    synthetic: {size.synthetic}", "texts that the generator writes; fewer are faster, more often better"),
+        (f"    synthetic: {size.synthetic}", "number of generated texts; fewer are faster, more are often better"),
         *_unlabelled_lines(fields),
         ("", ""),
-        (f"counts: [{quarter}, {half}]", "numbers of synthetic texts at which Figure 2 is drawn, beside all of them"),
-        (f"sampling_rows: {min(500, size.synthetic)}", "synthetic texts for the comparison of ways to write them"),
-        ("seeds: 5", "trainings per small classifier, for the ± of the tables; 3 are faster"),
+        (f"counts: [{quarter}, {half}]", "numbers of synthetic texts in Figure 2, besides all of them"),
+        (f"sampling_rows: {min(500, size.synthetic)}", "synthetic texts for the comparison of sampling strategies"),
+        ("seeds: 5", "runs per student, for the ± of the tables; 3 are faster"),
     ]
     return "".join(_format_line(*line) for line in lines)
 
@@ -90,8 +90,8 @@ def _unlabelled_lines(fields: ConfigFields) -> list[tuple[str, str]]:
     if fields.unlabelled is None:
         return []
     return [
-        (f"    unlabelled: {_quote_yaml(fields.unlabelled)}", "texts without labels, to learn the teacher's scores of"),
-        (f"    unlabelled_rows: {fields.unlabelled_rows}", "so many of them, drawn at random"),
+        (f"    unlabelled: {_quote_yaml(fields.unlabelled)}", "unlabelled texts, for distillation"),
+        (f"    unlabelled_rows: {fields.unlabelled_rows}", "random sample of this size"),
     ]
 
 
@@ -99,13 +99,13 @@ def _reading_lines(reading: Reading) -> list[tuple[str, str]]:
     """Return a line per format option that differs from the default."""
     lines = []
     if reading.encoding != DEFAULT_READING.encoding:
-        lines.append((f"    encoding: {reading.encoding}", "of both files"))
+        lines.append((f"    encoding: {reading.encoding}", "encoding of both files"))
     if reading.delimiter is not None:
-        lines.append((f"    delimiter: {json.dumps(reading.delimiter)}", "between the columns"))
+        lines.append((f"    delimiter: {json.dumps(reading.delimiter)}", "delimiter of both files"))
     if reading.quoting != DEFAULT_READING.quoting:
-        lines.append((f"    quoting: {reading.quoting}", "standard: quotes enclose fields; none: they are letters"))
+        lines.append((f"    quoting: {reading.quoting}", "standard: quotes enclose fields; none: ordinary characters"))
     if not reading.header:
-        lines.append(("    header: false", "the columns are called by their numbers"))
+        lines.append(("    header: false", "columns are named by their numbers"))
     return lines
 
 
@@ -120,13 +120,13 @@ def _label_names_hint(labels: Sequence[str]) -> list[tuple[str, str]]:
 def _train_per_class_lines(size: StudySize, train_rows: int) -> list[tuple[str, str]]:
     if size.train_per_class is None:
         reason = [
-            f"null: learn from all {train_rows:,} rows, since labels that are there cost nothing;",
-            "a number takes that many of each class: 100, as in the paper, shows what few labels bring",
+            f"null: use all {train_rows:,} rows;",
+            "a number samples that many per class: 100 in the paper, to study few labels",
         ]
     else:
         reason = [
-            f"rows of each class to learn from, of {train_rows:,} in all: more take longer;",
-            "null takes all of them",
+            f"training rows per class, of {train_rows:,} rows in total: more take longer;",
+            "null: use all of them",
         ]
     value = "null" if size.train_per_class is None else str(size.train_per_class)
     return [("", f"    {reason[0]}"), ("", f"    {reason[1]}"), (f"    train_per_class: {value}", "")]

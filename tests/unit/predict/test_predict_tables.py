@@ -7,7 +7,6 @@ import time
 import numpy as np
 import pytest
 import torch
-from gendist.stages.export.look_up import look_up_weights
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.numpy import load, save
@@ -21,6 +20,7 @@ from gendist.predict.cached_tokenizer import CachedTokenizer, is_word_local
 from gendist.predict.classifier import TextClassifier
 from gendist.predict.exported_model import ExportedModel
 from gendist.predict.lookup_network import LookupNetwork, load_lookup_network
+from gendist.stages.export.look_up import look_up_weights
 from gendist.stages.students.architectures import build
 
 POCKET = (packaged_subwords() / "tokenizer.json").read_text(encoding="utf-8")
