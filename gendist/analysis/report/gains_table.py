@@ -102,7 +102,7 @@ def _gains_row(
     }
     selected[TEACHER] = select_runs(runs, dataset, TEACHER, main=names)
     accuracy = {system: summarise(system_runs) for system, system_runs in selected.items()}
-    return _GainsRow(dataset, student, variant, count, accuracy, gains)
+    return _GainsRow(dataset=dataset, student=student, variant=variant, count=count, accuracy=accuracy, gains=gains)
 
 
 def _cells(line: _GainsRow) -> dict[str, Cell]:

@@ -45,13 +45,13 @@ def best_student(
     """
     found = [
         BestStudent(
-            system_name(row["student"], regime),
-            row["student"],
-            regime,
-            mean,
-            parse_number(row[f"{regime} sd"]),
-            int(row[f"{regime} runs"]),
-            row,
+            system=system_name(row["student"], regime),
+            student=row["student"],
+            regime=regime,
+            mean=mean,
+            sd=parse_number(row[f"{regime} sd"]),
+            runs=int(row[f"{regime} runs"]),
+            row=row,
         )
         for row in gains
         if row["variant"] == MAIN_VARIANT

@@ -75,7 +75,7 @@ def _cost_row(cost: StageCost) -> list[str]:
 
 def _benchmark_cost(stage: str, files: Iterable[Path]) -> StageCost | None:
     seconds = [job_seconds for file in sorted(files) if (job_seconds := _benchmark_seconds(file))]
-    return StageCost(stage, len(seconds), sum(seconds)) if seconds else None
+    return StageCost(stage, jobs=len(seconds), seconds=sum(seconds)) if seconds else None
 
 
 def _shard_cost(stage: str, results: Path, logs: Path, folder: Path) -> StageCost | None:
@@ -90,11 +90,11 @@ def _shard_cost(stage: str, results: Path, logs: Path, folder: Path) -> StageCos
         rows += pq.read_metadata(shard).num_rows
         if "n_tokens" in pq.read_schema(shard).names:
             tokens = (tokens or 0) + sum(read_parquet(shard, ["n_tokens"])["n_tokens"].to_pylist())
-    return StageCost(stage, jobs, seconds, rows, tokens) if jobs else None
+    return StageCost(stage, jobs=jobs, seconds=seconds, rows=rows, tokens=tokens) if jobs else None
 
 
 def _training_cost(stage: str, runs: Sequence[MetricsRow]) -> StageCost | None:
-    return StageCost(stage, len(runs), sum(run["train_seconds"] for run in runs)) if runs else None
+    return StageCost(stage, jobs=len(runs), seconds=sum(run["train_seconds"] for run in runs)) if runs else None
 
 
 def _benchmark_seconds(benchmark: Path) -> float | None:

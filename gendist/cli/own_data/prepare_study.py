@@ -183,7 +183,13 @@ def prepare_rows(
         train=train,
         test=test,
     )
-    return PreparedRows(train, test, warnings + lines, use_original_files and unlabelled is None, unlabelled)
+    return PreparedRows(
+        train,
+        test,
+        warnings=warnings + lines,
+        use_original_files=use_original_files and unlabelled is None,
+        unlabelled=unlabelled,
+    )
 
 
 def _collect_unlabelled(
@@ -211,7 +217,9 @@ def _collect_unlabelled(
     if not numbers:
         return None, lines
     parts = [part for rows in collected for part in rows.parts]
-    return TextRows(collected[0].name, collected[0].unit, numbers, parts, [""] * len(numbers)), lines
+    return TextRows(
+        collected[0].name, collected[0].unit, numbers=numbers, parts=parts, labels=[""] * len(numbers)
+    ), lines
 
 
 def _count_subwords(rows: TextRows) -> tuple[TextRows, list[int]]:
@@ -270,10 +278,17 @@ def write_study(
         The estimated time, in words.
     """
     size = choose_study_size(prepared.train.counts)
-    fields = ConfigFields(name, _relative_to_cwd(paths.train), _relative_to_cwd(paths.test), roles.text, roles.label)
+    fields = ConfigFields(
+        name, train=_relative_to_cwd(paths.train), test=_relative_to_cwd(paths.test), text=roles.text, label=roles.label
+    )
     if prepared.use_original_files and test_table is not None:
         fields = ConfigFields(
-            name, str(table.path), str(test_table.path), roles.text, roles.label, table.source.reading
+            name,
+            train=str(table.path),
+            test=str(test_table.path),
+            text=roles.text,
+            label=roles.label,
+            reading=table.source.reading,
         )
     else:
         write_rows(paths.train, prepared.train, roles.text, roles.label)

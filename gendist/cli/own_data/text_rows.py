@@ -51,9 +51,9 @@ class TextRows:
         return TextRows(
             self.name,
             self.unit,
-            [self.numbers[i] for i in indices],
-            [self.parts[i] for i in indices],
-            [self.labels[i] for i in indices],
+            numbers=[self.numbers[i] for i in indices],
+            parts=[self.parts[i] for i in indices],
+            labels=[self.labels[i] for i in indices],
         )
 
 
@@ -67,7 +67,7 @@ class DroppedRow:
 
 def clean_rows(source: Source, text: Sequence[str], label: str) -> tuple[TextRows, list[DroppedRow]]:
     """Split rows into those with text and label, and dropped ones."""
-    kept, dropped = TextRows(source.name, source.unit, [], [], []), []
+    kept, dropped = TextRows(source.name, source.unit, numbers=[], parts=[], labels=[]), []
     for row, number in enumerate(source.rows):
         parts = [source.columns[column][row] for column in text]
         reason = text_error(parts)

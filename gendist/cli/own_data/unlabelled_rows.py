@@ -17,7 +17,7 @@ def select_unlabelled(
     source: Source, text: Sequence[str], label: str | None = None
 ) -> tuple[TextRows, list[DroppedRow]]:
     """Return rows with a text (and, if ``label`` is given, an empty label), and the rows dropped for their text."""
-    kept, dropped = TextRows(source.name, source.unit, [], [], []), []
+    kept, dropped = TextRows(source.name, source.unit, numbers=[], parts=[], labels=[]), []
     for row, number in enumerate(source.rows):
         parts = [source.columns[column][row] for column in text]
         reason = text_error(parts)
