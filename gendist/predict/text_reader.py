@@ -236,7 +236,7 @@ def _read_json(source: TextSource, file: TextFile, kind: str, notify: Callable[[
             where = f"{source.name}, line {line}"
             if found.is_fallback and any(column in record for column in source.training_columns):
                 raise GendistError(
-                    f"{where}: has '{source.training_columns[0]}', but the text of earlier rows is in "
+                    f"{where}: has the key '{source.training_columns[0]}', but the text of earlier rows is in "
                     f"'{found.names[0]}'; name the text key with --text"
                 )
             yield (

@@ -102,9 +102,7 @@ def _read_predictions(system: str, files: Sequence[Path], texts: Texts, test: Pa
             raise GendistError(f"{file}: its rows are not those of {test}; delete it and rerun")
         logits.append(found)
     if not logits or logits[0].shape[1] != len(texts.label_names):
-        raise GendistError(
-            f"{test}: {len(texts.label_names)} classes, but the predictions of {system} have another number"
-        )
+        raise GendistError(f"{test}: {len(texts.label_names)} classes, which the predictions of {system} do not match")
     stacked = np.stack(logits).astype(np.float64)
     return SystemPredictions(system, stacked.argmax(axis=2), stacked)
 

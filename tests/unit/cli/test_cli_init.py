@@ -251,7 +251,7 @@ def test_texts_in_another_language_are_pointed_out(folder: Path):
     assert "do not look like English" in worked("a.csv")
 
 
-@pytest.mark.parametrize("given_test", [False, True])
+@pytest.mark.parametrize("test_table", [False, True])
 def test_labels_that_differ_in_case_are_merged_where_that_is_wanted(folder: Path, test_table: bool):
     rows = table({"Billing": 30, "billing": 8, "1": 20, "1.0": 4})
     (folder / "a.csv").write_text(as_csv(["text", "label"], rows))
@@ -266,7 +266,7 @@ def test_labels_that_differ_in_case_are_merged_where_that_is_wanted(folder: Path
 
 
 @pytest.mark.parametrize(
-    ("values", "why"),
+    ("values", "reason"),
     [
         ([["sea"], ["sky"]] * 20, "label is of type list, expected a name or an integer (rows 1, 2, 3, …)"),
         ([b"sea", b"sky"] * 20, "label is of type bytes, expected a name or an integer"),
