@@ -106,7 +106,7 @@ def describe_texts(groups: Mapping[str, TextGroup], training: str, seed: int = 0
 class TextCounts(NamedTuple):
     """Number of words and characters of each text, (texts,) each, and the distinct words of all texts."""
 
-    split_words: np.ndarray
+    words: np.ndarray
     characters: np.ndarray
     types: set[str]
 
