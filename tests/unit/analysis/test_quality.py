@@ -213,7 +213,7 @@ def test_without_labels_or_other_teachers_nothing_is_claimed(tmp_path):
         write_logits(tmp_path / f"second-{i}.parquet", "row", [logits_for(0)] * n, 4 * i)
         for i, n in enumerate((4, 4, 2))
     ]
-    record, _, _ = assess(files, tmp_path, others={"second": second})
+    record, _, _ = assess(files, tmp_path, other_logits={"second": second})
     assert record["as_other_teachers"] == {"second": pytest.approx(3 / 9, abs=1e-6)}
 
 
@@ -236,7 +236,10 @@ def test_files_that_do_not_fit_are_named(tmp_path):
     write_json(tmp_path / "other.json", {"gendist": {"label_names": ["x", "y", "z"]}})
     two = write_logits(tmp_path / "two.parquet", "id", [[0.0, 1.0]] * 4, 10)
     for changed, message in (
-        ({"generator": tmp_path / "other.json"}, r"other\.json: labels are x, y, z; not those of the training rows"),
+        (
+            {"generator": tmp_path / "other.json"},
+            r"other\.json: labels are x, y, z, which differ from those of the training rows",
+        ),
         ({"test_logits": two}, r"two\.parquet: 2 classes, but the training rows have 3"),
         ({"logits": files.pool.logits[:1]}, "generated row 4 has no logits"),
     ):
