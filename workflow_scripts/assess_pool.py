@@ -1,30 +1,30 @@
-"""Measure a pool of generated rows."""
+"""Measure the quality of a pool of generated rows."""
 
 from pathlib import Path
 
-from gendist.analysis.quality.assess import PoolFiles, PoolNames, assess_pool, by_teacher
+from gendist.analysis.quality.assess_pool import PoolFiles, PoolNames, assess_pool, logits_by_teacher
 from gendist.jobs.job_script import logged
 
 names = snakemake.wildcards
 teacher, *others = snakemake.params.teachers
-logits = by_teacher(snakemake.params.teachers, snakemake.input.logits)
+logits = logits_by_teacher(snakemake.params.teachers, snakemake.input.logits)
 files = PoolFiles(
-    Path(snakemake.input.train),
-    Path(snakemake.input.test),
-    Path(snakemake.input.generator),
-    [Path(p) for p in snakemake.input.shards],
-    Path(snakemake.input.repeats),
-    Path(snakemake.input.train_logits),
-    Path(snakemake.input.test_logits),
-    logits[teacher],
-    {name: logits[name] for name in others},
+    train=Path(snakemake.input.train),
+    test=Path(snakemake.input.test),
+    generator=Path(snakemake.input.generator),
+    shards=[Path(p) for p in snakemake.input.shards],
+    repeats=Path(snakemake.input.repeats),
+    train_logits=Path(snakemake.input.train_logits),
+    test_logits=Path(snakemake.input.test_logits),
+    logits=logits[teacher],
+    other_logits={name: logits[name] for name in others},
 )
 with logged(snakemake.log[0], f"{names.dataset} {names.generator} {names.sampling} quality"):
     assess_pool(
         files,
         PoolNames(names.dataset, names.generator, names.sampling, teacher),
-        snakemake.params.n_rows,
-        Path(snakemake.output.json),
-        Path(snakemake.output.rows),
-        Path(snakemake.output.html),
+        count=snakemake.params.n_rows,
+        out_json=Path(snakemake.output.json),
+        out_rows=Path(snakemake.output.rows),
+        out_html=Path(snakemake.output.html),
     )

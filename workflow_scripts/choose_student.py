@@ -1,4 +1,4 @@
-"""Choose the student to export by its scores of held-out rows."""
+"""Choose the student to export by its held-out scores."""
 
 from pathlib import Path
 

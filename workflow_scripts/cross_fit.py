@@ -1,4 +1,4 @@
-"""Score real rows with students that did not train on them."""
+"""Score held-out training rows by cross-fitting students."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from gendist.stages.students.training_rows import SyntheticFiles, UnlabelledFile
 names = snakemake.wildcards
 unlabelled = None
 if snakemake.input.unlabelled:
-    # Of both kinds of rows, the path counts the synthetic ones.
+    # Under gendist-unlabelled, n_synthetic counts the synthetic rows.
     count = int(names.n_synthetic) if names.regime == "unlabelled" else None
     texts, logits = Path(snakemake.input.unlabelled[0]), Path(snakemake.input.unlabelled[1])
     unlabelled = UnlabelledFiles(texts, logits, count)

@@ -1,4 +1,4 @@
-"""Cut one shard of a pool out of given rows."""
+"""Write one shard of a pool from given rows."""
 
 from pathlib import Path
 

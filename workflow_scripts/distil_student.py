@@ -15,7 +15,7 @@ row = student_metadata(min(keys))
 seeds = f"seed{'s' if len(folders) > 1 else ''} {' '.join(map(str, folders))}"
 unlabelled = None
 if snakemake.input.unlabelled:
-    # Of both kinds of rows, the path counts the synthetic ones.
+    # Under gendist-unlabelled, n_synthetic counts the synthetic rows.
     count = int(names.n_synthetic) if names.regime == "unlabelled" else None
     texts, logits = Path(snakemake.input.unlabelled[0]), Path(snakemake.input.unlabelled[1])
     unlabelled = UnlabelledFiles(texts, logits, count)

@@ -8,11 +8,11 @@ from gendist.jobs.job_script import logged
 with logged(snakemake.log[0], "figure2"):
     draw_figure2(
         Path(snakemake.input.metrics),
-        snakemake.params.student,
-        snakemake.params.counts,
-        snakemake.params.main,
-        Path(snakemake.output.svg),
-        Path(snakemake.output.png),
-        Path(snakemake.output.csv),
-        Path(snakemake.output.parquet),
+        student=snakemake.params.student,
+        counts=snakemake.params.counts,
+        main=snakemake.params.main,
+        out_svg=Path(snakemake.output.svg),
+        out_png=Path(snakemake.output.png),
+        out_csv=Path(snakemake.output.csv),
+        out_parquet=Path(snakemake.output.parquet),
     )

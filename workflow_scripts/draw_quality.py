@@ -2,14 +2,14 @@
 
 from pathlib import Path
 
-from gendist.analysis.quality.figure import draw_quality
+from gendist.analysis.quality.quality_figure import draw_quality
 from gendist.jobs.job_script import logged
 
 with logged(snakemake.log[0], "quality figure"):
     draw_quality(
         [Path(p) for p in snakemake.input.pools],
-        Path(snakemake.output.svg),
-        Path(snakemake.output.png),
-        Path(snakemake.output.csv),
-        Path(snakemake.output.parquet),
+        out_svg=Path(snakemake.output.svg),
+        out_png=Path(snakemake.output.png),
+        out_csv=Path(snakemake.output.csv),
+        out_parquet=Path(snakemake.output.parquet),
     )

@@ -2,16 +2,16 @@
 
 from pathlib import Path
 
-from gendist.analysis.report.rows import draw_rows
+from gendist.analysis.report.rows_figure import draw_rows
 from gendist.jobs.job_script import logged
 
 with logged(snakemake.log[0], "rows"):
     draw_rows(
         Path(snakemake.input.metrics),
-        snakemake.params.student,
-        snakemake.params.counts,
-        snakemake.params.main,
-        Path(snakemake.output.svg),
-        Path(snakemake.output.png),
-        Path(snakemake.output.csv),
+        student=snakemake.params.student,
+        counts=snakemake.params.counts,
+        main=snakemake.params.main,
+        out_svg=Path(snakemake.output.svg),
+        out_png=Path(snakemake.output.png),
+        out_csv=Path(snakemake.output.csv),
     )

@@ -2,18 +2,18 @@
 
 from pathlib import Path
 
-from gendist.analysis.report.sampling import draw_sampling
+from gendist.analysis.report.sampling_figure import draw_sampling
 from gendist.jobs.job_script import logged
 
 with logged(snakemake.log[0], "sampling"):
     draw_sampling(
         Path(snakemake.input.metrics),
-        snakemake.params.system,
-        snakemake.params.samplings,
-        snakemake.params.counts,
-        snakemake.params.main,
-        Path(snakemake.output.svg),
-        Path(snakemake.output.png),
-        Path(snakemake.output.csv),
-        Path(snakemake.output.parquet),
+        system=snakemake.params.system,
+        samplings=snakemake.params.samplings,
+        counts=snakemake.params.counts,
+        main=snakemake.params.main,
+        out_svg=Path(snakemake.output.svg),
+        out_png=Path(snakemake.output.png),
+        out_csv=Path(snakemake.output.csv),
+        out_parquet=Path(snakemake.output.parquet),
     )

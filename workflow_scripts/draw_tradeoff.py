@@ -2,16 +2,16 @@
 
 from pathlib import Path
 
-from gendist.analysis.report.tradeoff import draw_tradeoff
+from gendist.analysis.report.tradeoff_figure import draw_tradeoff
 from gendist.jobs.job_script import logged
 
 with logged(snakemake.log[0], "tradeoff"):
     draw_tradeoff(
         Path(snakemake.input.metrics),
         Path(snakemake.input.costs),
-        snakemake.params.counts,
-        snakemake.params.main,
-        Path(snakemake.output.svg),
-        Path(snakemake.output.png),
-        Path(snakemake.output.csv),
+        counts=snakemake.params.counts,
+        main=snakemake.params.main,
+        out_svg=Path(snakemake.output.svg),
+        out_png=Path(snakemake.output.png),
+        out_csv=Path(snakemake.output.csv),
     )

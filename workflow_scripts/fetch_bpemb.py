@@ -1,4 +1,4 @@
-"""Fetch published subword embeddings and turn them into safetensors."""
+"""Download published subword embeddings and convert them to safetensors."""
 
 from pathlib import Path
 

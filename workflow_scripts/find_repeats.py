@@ -1,8 +1,8 @@
-"""Find the generated rows that repeat earlier ones or real training rows."""
+"""Find generated rows that repeat an earlier row or a training row."""
 
 from pathlib import Path
 
-from gendist.analysis.quality.repeats import find_repeats
+from gendist.analysis.quality.find_repeats import find_repeats
 from gendist.jobs.job_script import logged
 
 names = snakemake.wildcards

@@ -1,4 +1,4 @@
-"""Generate one shard of a pool, or several one after the other."""
+"""Generate one or more shards of a pool."""
 
 from pathlib import Path
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from gendist.analysis.costs.load_baseline import load_baseline
-from gendist.analysis.costs.measure import measure_costs
+from gendist.analysis.costs.measure_costs import measure_costs
 from gendist.jobs.job_script import logged
 
 names = snakemake.wildcards
@@ -12,8 +12,8 @@ with logged(snakemake.log[0], f"{names.dataset} costs of {names.baseline}"):
     measure_costs(
         load_baseline(names.baseline, Path(snakemake.input.model[0]).parent, test, Path(snakemake.params.static)),
         test,
-        Path(snakemake.output[0]),
-        names.dataset,
-        "baselines",
-        names.baseline,
+        target=Path(snakemake.output[0]),
+        dataset=names.dataset,
+        kind="baselines",
+        name=names.baseline,
     )

@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from gendist.analysis.costs.collect import EXPORT
+from gendist.analysis.costs.collect_costs import EXPORT_KIND
 from gendist.analysis.costs.load_export import load_export
-from gendist.analysis.costs.measure import measure_costs
+from gendist.analysis.costs.measure_costs import measure_costs
 from gendist.io.json_files import read_json
 from gendist.jobs.job_script import logged
 
@@ -13,8 +13,8 @@ with logged(snakemake.log[0], f"{dataset} costs of the exported model"):
     measure_costs(
         load_export(description.parent),
         Path(snakemake.input.test),
-        Path(snakemake.output[0]),
-        dataset,
-        EXPORT,
-        read_json(description)["chosen"]["system"],
+        target=Path(snakemake.output[0]),
+        dataset=dataset,
+        kind=EXPORT_KIND,
+        name=read_json(description)["chosen"]["system"],
     )

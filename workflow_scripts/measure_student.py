@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from gendist.analysis.costs.load_student import load_student
-from gendist.analysis.costs.measure import measure_costs
+from gendist.analysis.costs.measure_costs import measure_costs
 from gendist.jobs.job_script import logged
 
 names = snakemake.wildcards
@@ -11,8 +11,8 @@ with logged(snakemake.log[0], f"{names.dataset} costs of {names.student}"):
     measure_costs(
         load_student(Path(snakemake.input.model[0]).parent, Path(snakemake.params.embeddings)),
         Path(snakemake.input.test),
-        Path(snakemake.output[0]),
-        names.dataset,
-        "students",
-        names.student,
+        target=Path(snakemake.output[0]),
+        dataset=names.dataset,
+        kind="students",
+        name=names.student,
     )

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from gendist.analysis.costs.load_teacher import load_teacher
-from gendist.analysis.costs.measure import measure_costs
+from gendist.analysis.costs.measure_costs import measure_costs
 from gendist.jobs.job_script import logged
 
 names = snakemake.wildcards
@@ -11,8 +11,8 @@ with logged(snakemake.log[0], f"{names.dataset} costs of {names.teacher}"):
     measure_costs(
         load_teacher(Path(snakemake.input.model[0]).parent, snakemake.params.max_tokens),
         Path(snakemake.input.test),
-        Path(snakemake.output[0]),
-        names.dataset,
-        "teachers",
-        names.teacher,
+        target=Path(snakemake.output[0]),
+        dataset=names.dataset,
+        kind="teachers",
+        name=names.teacher,
     )

@@ -1,4 +1,4 @@
-"""Read and check the rows that take the place of a generator's."""
+"""Read and check given rows, used in place of generated ones."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Score files of texts with a finetuned teacher."""
+"""Compute a finetuned teacher's logits of texts files."""
 
 from pathlib import Path
 

@@ -1,15 +1,15 @@
-"""Enter the study's runs into MLflow."""
+"""Log the study's runs to MLflow."""
 
 from pathlib import Path
 
-from gendist.analysis.tracking import track_runs
+from gendist.analysis.mlflow_tracking import track_runs
 from gendist.jobs.job_script import logged
 
 with logged(snakemake.log[0], "tracking"):
     track_runs(
         Path(snakemake.input.metrics),
-        Path(snakemake.input.run_config),
-        snakemake.params.tracking["mlflow"],
-        snakemake.params.tracking["experiment"],
-        Path(snakemake.output[0]),
+        run_config=Path(snakemake.input.run_config),
+        uri=snakemake.params.tracking["mlflow"],
+        experiment=snakemake.params.tracking["experiment"],
+        target=Path(snakemake.output[0]),
     )

@@ -1,4 +1,4 @@
-"""Write the embedded generator as an ordinary transformers folder."""
+"""Write the embedded generator as a transformers folder."""
 
 from pathlib import Path
 

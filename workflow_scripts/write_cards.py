@@ -1,6 +1,6 @@
 """Write the model card and the dataset card of every dataset."""
 
-from gendist.analysis.cards.write import write_cards
+from gendist.analysis.cards.write_cards import write_cards
 from gendist.config import study_from
 from gendist.jobs.job_script import logged
 

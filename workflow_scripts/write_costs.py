@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from gendist.analysis.report.costs import write_costs
+from gendist.analysis.report.costs_table import write_costs
 from gendist.jobs.job_script import logged
 
 with logged(snakemake.log[0], "costs"):

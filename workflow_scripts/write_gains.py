@@ -2,16 +2,16 @@
 
 from pathlib import Path
 
-from gendist.analysis.report.gains import write_gains
+from gendist.analysis.report.gains_table import write_gains
 from gendist.jobs.job_script import logged
 
 with logged(snakemake.log[0], "gains"):
     write_gains(
         Path(snakemake.input.metrics),
-        snakemake.params.students,
-        snakemake.params.counts,
-        snakemake.params.main,
-        snakemake.params.variants,
-        Path(snakemake.output.csv),
-        Path(snakemake.output.md),
+        students=snakemake.params.students,
+        counts=snakemake.params.counts,
+        main=snakemake.params.main,
+        variants=snakemake.params.variants,
+        out_csv=Path(snakemake.output.csv),
+        out_md=Path(snakemake.output.md),
     )

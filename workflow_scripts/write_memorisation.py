@@ -1,21 +1,21 @@
-"""Write what generated rows have in common with the real training rows."""
+"""Write the overlap of generated rows with the training rows."""
 
 from pathlib import Path
 
-from gendist.analysis.generated_rows import generated_by_dataset
+from gendist.analysis.generated_rows import pools_by_dataset
 from gendist.analysis.quality.memorisation import write_memorisation
 from gendist.jobs.job_script import logged
 
 with logged(snakemake.log[0], "memorisation"):
     write_memorisation(
-        generated_by_dataset(
-            snakemake.params.counts,
-            snakemake.params.shard_rows,
-            snakemake.input.train,
-            snakemake.input.shards,
-            [],
+        pools_by_dataset(
+            counts=snakemake.params.counts,
+            shard_rows=snakemake.params.shard_rows,
+            train=snakemake.input.train,
+            shards=snakemake.input.shards,
+            logits=[],
         ),
         dict(zip(snakemake.params.counts, map(Path, snakemake.input.test), strict=True)),
-        Path(snakemake.output.csv),
-        Path(snakemake.output.md),
+        out_csv=Path(snakemake.output.csv),
+        out_md=Path(snakemake.output.md),
     )

@@ -8,10 +8,10 @@ from gendist.jobs.job_script import logged
 with logged(snakemake.log[0], "table1"):
     write_table1(
         Path(snakemake.input.metrics),
-        snakemake.params.systems,
-        snakemake.params.counts,
-        snakemake.params.main,
-        Path(snakemake.output.csv),
-        Path(snakemake.output.md),
-        Path(snakemake.output.tex),
+        systems=snakemake.params.systems,
+        counts=snakemake.params.counts,
+        main=snakemake.params.main,
+        out_csv=Path(snakemake.output.csv),
+        out_md=Path(snakemake.output.md),
+        out_tex=Path(snakemake.output.tex),
     )

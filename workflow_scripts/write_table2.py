@@ -8,9 +8,9 @@ from gendist.jobs.job_script import logged
 with logged(snakemake.log[0], "table2"):
     write_table2(
         Path(snakemake.input.metrics),
-        snakemake.params.student,
-        snakemake.params.counts,
-        snakemake.params.main,
-        Path(snakemake.output.csv),
-        Path(snakemake.output.md),
+        student=snakemake.params.student,
+        counts=snakemake.params.counts,
+        main=snakemake.params.main,
+        out_csv=Path(snakemake.output.csv),
+        out_md=Path(snakemake.output.md),
     )

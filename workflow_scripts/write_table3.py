@@ -2,19 +2,19 @@
 
 from pathlib import Path
 
-from gendist.analysis.generated_rows import generated_by_dataset
+from gendist.analysis.generated_rows import pools_by_dataset
 from gendist.analysis.report.table3 import write_table3
 from gendist.jobs.job_script import logged
 
 with logged(snakemake.log[0], "table3"):
     write_table3(
-        generated_by_dataset(
-            snakemake.params.counts,
-            snakemake.params.shard_rows,
-            snakemake.input.train,
-            snakemake.input.shards,
-            snakemake.input.logits,
+        pools_by_dataset(
+            counts=snakemake.params.counts,
+            shard_rows=snakemake.params.shard_rows,
+            train=snakemake.input.train,
+            shards=snakemake.input.shards,
+            logits=snakemake.input.logits,
         ),
-        Path(snakemake.output.csv),
-        Path(snakemake.output.md),
+        out_csv=Path(snakemake.output.csv),
+        out_md=Path(snakemake.output.md),
     )

@@ -1,1 +1,1 @@
-"""What is made of finished stages: tables, figures, the report, costs, cards, tracking."""
+"""Tables, figures, the report, costs, cards and tracking of finished stages."""

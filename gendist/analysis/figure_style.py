@@ -1,6 +1,6 @@
-"""How figures look, and how they are saved: equal data give equal bytes.
+"""Style and output of figures. Equal data give equal bytes.
 
-Figures are made without pyplot, so nothing opens a window and no state is shared.
+Figures are created without pyplot: no window, no global state.
 """
 
 import io
@@ -20,10 +20,10 @@ from matplotlib.figure import Figure
 from gendist.io.atomic_files import write_bytes
 
 BLUE, SKY, ORANGE, GREEN, GREY = "#0072b2", "#56b4e9", "#d55e00", "#009e73", "#5f5f5f"
-"""Colours that colour-blind readers can tell apart (Okabe and Ito, 2008)."""
+"""Colour-blind safe palette (Okabe and Ito, 2008)."""
 
-PAPER = "#fefdfe"
-"""Background of what stands over lines: white in a file, the page's own colour in a page."""
+LABEL_BACKGROUND = "#fefdfe"
+"""Background of labels drawn over lines: white in files, the page colour in HTML."""
 DPI = 160
 
 _SETTINGS: dict[Any, Any] = {
@@ -35,14 +35,14 @@ _SETTINGS: dict[Any, Any] = {
     "axes.spines.top": False,
     "axes.titlesize": 11,
     "axes.titleweight": "bold",
-    # Opaque white: transparent figures with dark text vanish on dark pages.
+    # Opaque white: dark text on a transparent background is unreadable on dark pages.
     "figure.facecolor": "white",
     "axes.facecolor": "white",
     "savefig.facecolor": "white",
     "savefig.transparent": False,
     "figure.constrained_layout.w_pad": 0.08,
     "figure.constrained_layout.h_pad": 0.08,
-    "font.family": "DejaVu Sans",  # ships with matplotlib, so every machine draws the same
+    "font.family": "DejaVu Sans",  # ships with matplotlib: same output on every machine
     "font.size": 10,
     "grid.color": "#dddddd",
     "grid.linewidth": 0.7,
@@ -50,8 +50,8 @@ _SETTINGS: dict[Any, Any] = {
     "legend.frameon": False,
     "lines.linewidth": 1.8,
     "svg.fonttype": "path",
-    "svg.hashsalt": "gendist",  # otherwise the ids in an SVG are random
-    "text.parse_math": False,  # a class may be called $x$
+    "svg.hashsalt": "gendist",  # deterministic SVG ids
+    "text.parse_math": False,  # class names may contain $
     "xtick.labelsize": 9,
     "ytick.labelsize": 9,
 }
@@ -64,7 +64,7 @@ _THEMED: dict[Any, Any] = {
     ),
     **dict.fromkeys(("figure.facecolor", "axes.facecolor", "savefig.facecolor"), "none"),
     **{"font.size": 11, "axes.labelsize": 11, "legend.fontsize": 10, "xtick.labelsize": 10, "ytick.labelsize": 10},
-    "svg.fonttype": "none",  # letters stay letters: the page's font, found by a search, read aloud
+    "svg.fonttype": "none",  # text stays text: searchable, accessible, in the font of the page
 }
 _THEME = {
     _INK: "currentColor",
@@ -74,17 +74,17 @@ _THEME = {
     ORANGE: "var(--orange)",
     GREEN: "var(--green)",
     GREY: "var(--grey)",
-    PAPER: "var(--paper)",
+    LABEL_BACKGROUND: "var(--paper)",
 }
-"""What colours become in a page: its own, which change with its background."""
+"""Colours replaced by CSS variables of the page, for light and dark mode."""
 
 
 @contextmanager
-def styled(themed: bool = False) -> Iterator[None]:
-    """Draw and save under the house style, whatever the user's matplotlibrc says.
+def style_context(themed: bool = False) -> Iterator[None]:
+    """Context with the project's style; ignores the user's matplotlibrc.
 
     Args:
-        themed: for ``inline_svg``; without a background.
+        themed: style for ``inline_svg``, without a background.
     """
     with mpl.rc_context():
         mpl.rcdefaults()
@@ -92,13 +92,13 @@ def styled(themed: bool = False) -> Iterator[None]:
         yield
 
 
-def panels(count: int, height: float = 3.4, columns: int = 3) -> tuple[Figure, list[Axes]]:
-    """Make a figure with a panel per dataset, or several.
+def make_panels(count: int, height: float = 3.4, columns: int = 3) -> tuple[Figure, list[Axes]]:
+    """Create a figure with a grid of panels.
 
     Args:
         count: number of panels.
         height: height of a panel in inches.
-        columns: the most panels in a line, up to three.
+        columns: maximum number of columns, up to three.
     """
     columns = min(count, columns)
     lines = -(-count // columns)
@@ -107,13 +107,13 @@ def panels(count: int, height: float = 3.4, columns: int = 3) -> tuple[Figure, l
     FigureCanvasAgg(figure)
     grid = figure.subplots(lines, columns, squeeze=False)
     axes = list(grid.flat)
-    for spare in axes[count:]:
-        spare.remove()
+    for unused in axes[count:]:
+        unused.remove()
     return figure, axes[:count]
 
 
 def shared_legend(figure: Figure, axes: Sequence[Axes]) -> None:
-    """Put one legend with each label once below the panels."""
+    """Add one legend below the panels, with each label once."""
     handles: dict[str, Artist] = {}
     for panel in axes:
         for handle, label in zip(*panel.get_legend_handles_labels(), strict=True):
@@ -122,25 +122,25 @@ def shared_legend(figure: Figure, axes: Sequence[Axes]) -> None:
     figure.legend(list(handles.values()), list(handles), loc="outside lower center", ncols=columns)
 
 
-def save(figure: Figure, out_svg: Path, out_png: Path) -> None:
-    """Write SVG and PNG without dates or versions in them."""
+def save_figure(figure: Figure, out_svg: Path, out_png: Path) -> None:
+    """Write SVG and PNG without dates or versions in their metadata."""
     for path, metadata in ((out_svg, _SVG_METADATA), (out_png, {"Software": None})):
-        write_bytes(path, _drawn(figure, Path(path).suffix.removeprefix("."), metadata))
+        write_bytes(path, _render(figure, Path(path).suffix.removeprefix("."), metadata))
 
 
 def inline_svg(figure: Figure, name: str) -> str:
-    """Return an ``svg`` element for an HTML page that takes its colours from the page.
+    """Return an ``svg`` element for an HTML page coloured by the CSS of the page.
 
     Args:
-        figure: drawn under ``styled(themed=True)``; what it shows should be said beside it.
-        name: letters and digits that no other figure of the page has; ids begin with it.
+        figure: drawn under ``styled(themed=True)``; the element is hidden from screen readers, so describe it.
+        name: prefix of the ids, unique in the page; letters and digits.
     """
-    svg = _drawn(figure, "svg", _SVG_METADATA).decode()
+    svg = _render(figure, "svg", _SVG_METADATA).decode()
     svg = svg[svg.index("<svg") :]
     svg = re.sub(r"<metadata>.*?</metadata>|<style\b.*?</style>", "", svg, flags=re.DOTALL)
     svg = re.sub(r'(\bid="|url\(#|href="#)', rf"\g<1>{name}-", svg)
-    for colour, of_page in _THEME.items():
-        svg = svg.replace(colour, of_page)
+    for colour, variable in _THEME.items():
+        svg = svg.replace(colour, variable)
     width, height = figure.get_size_inches() * 72
     root = f'<svg class="plot" viewBox="0 0 {width:g} {height:g}" xmlns:xlink="http://www.w3.org/1999/xlink"'
     style = 'style="stroke-linejoin: round; stroke-linecap: butt" aria-hidden="true"'
@@ -150,10 +150,10 @@ def inline_svg(figure: Figure, name: str) -> str:
 _SVG_METADATA = {"Date": None, "Creator": "gendist"}
 
 
-def _drawn(figure: Figure, kind: str, metadata: Mapping[str, str | None]) -> bytes:
+def _render(figure: Figure, kind: str, metadata: Mapping[str, str | None]) -> bytes:
     buffer = io.BytesIO()
     with warnings.catch_warnings():
-        # Names of classes in scripts that the font lacks: boxes in a PNG, letters in an SVG of the page.
+        # Class names in scripts missing from the font: boxes in a PNG, text in an inline SVG.
         warnings.filterwarnings("ignore", message=r"Glyph .* missing from font")
         warnings.filterwarnings("ignore", message=r"Matplotlib currently does not support .* natively")
         figure.savefig(buffer, format=kind, dpi=DPI, metadata=dict(metadata))

@@ -1,4 +1,4 @@
-"""Generated rows for Tables 3 and 4: reading and drawing them."""
+"""Read and sample the generated rows of a pool."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from gendist.stages.synthetic.pool_reader import row_numbers_with_text, texts_at
 
 
 @dataclass(frozen=True)
-class Generated:
+class GeneratedPool:
     """The files of one dataset's pool of generated rows."""
 
     train: Path
@@ -20,66 +20,69 @@ class Generated:
     shards: Sequence[Path]
     """Shards of generated rows."""
     logits: Sequence[Path] = ()
-    """The teacher's logits for the same rows (Table 3 alone needs them)."""
+    """The teacher's logits of the same rows (Table 3 only)."""
     rows: int | None = None
-    """Rows of the pool that the study uses; None for all that the shards hold."""
+    """Rows of the pool in use; None for all rows of the shards."""
 
 
-def generated_by_dataset(
-    counts: Mapping[str, int], shard_rows: int, train: Sequence[str], shards: Sequence[str], logits: Sequence[str]
-) -> dict[str, Generated]:
-    """Share flat lists of files out to their datasets.
+def pools_by_dataset(
+    *, counts: Mapping[str, int], shard_rows: int, train: Sequence[str], shards: Sequence[str], logits: Sequence[str]
+) -> dict[str, GeneratedPool]:
+    """Split flat lists of files by dataset.
 
     Args:
-        counts: rows of the pool that each dataset uses, in the order of the files.
-        shard_rows: rows in a shard.
+        counts: rows of the pool in use, by dataset, in the order of the files.
+        shard_rows: rows per shard.
         train: one texts file per dataset.
-        shards: each dataset's shards, one dataset after the other.
-        logits: the same for the logits files, or empty.
+        shards: the shards of all datasets, concatenated.
+        logits: the logits files in the same order, or empty.
     """
-    found, first = {}, 0
+    seen, start = {}, 0
     for (dataset, count), texts in zip(counts.items(), train, strict=True):
-        last = first - (-count // shard_rows)
-        found[dataset] = Generated(
-            Path(texts), [Path(p) for p in shards[first:last]], [Path(p) for p in logits[first:last]], count
+        stop = start - (-count // shard_rows)
+        seen[dataset] = GeneratedPool(
+            Path(texts), [Path(p) for p in shards[start:stop]], [Path(p) for p in logits[start:stop]], count
         )
-        first = last
-    return found
+        start = stop
+    return seen
 
 
-def draw(generated: Generated, k: int, seed: int) -> tuple[list[tuple[int, str]], int]:
-    """Return k random (row, text) by row number, or all if there are fewer, and how many rows hold text.
+def sample_rows(generated: GeneratedPool, k: int, seed: int) -> tuple[list[tuple[int, str]], int]:
+    """Sample rows with text.
+
+    Returns:
+        At most k (row number, text), sorted by row number, and the number of rows with text.
 
     Raises:
-        GendistError: if a shard is missing or damaged, or no row holds text.
+        GendistError: if a shard is missing or damaged, or no row has text.
     """
     rows = row_numbers_with_text(generated.shards, generated.rows)
-    chosen = np.random.default_rng(seed).choice(len(rows), min(k, len(rows)), replace=False)
-    drawn = [int(rows[i]) for i in sorted(chosen)]
-    return list(zip(drawn, texts_at(generated.shards, drawn), strict=True)), len(rows)
+    sampled_indices = np.random.default_rng(seed).choice(len(rows), min(k, len(rows)), replace=False)
+    sampled = [int(rows[i]) for i in sorted(sampled_indices)]
+    return list(zip(sampled, texts_at(generated.shards, sampled), strict=True)), len(rows)
 
 
 def read_pool_logits(files: Sequence[Path], rows: Sequence[int] | np.ndarray) -> np.ndarray:
-    """Return the teacher's logits of the given rows, which are different ones: (rows, classes).
+    """Return the teacher's logits of distinct rows, (rows, classes) float32, in the given order.
 
     Raises:
-        GendistError: if a file is missing or damaged, or a row is in none of them or in two.
+        GendistError: if a file is missing or damaged, or a row occurs in no file or twice.
     """
     wanted = np.asarray(rows)
     order = np.argsort(wanted)
     ascending = wanted[order]
-    found = np.zeros(len(wanted), dtype=bool)
+    seen = np.zeros(len(wanted), dtype=bool)
     logits = np.empty((len(wanted), 0), np.float32)
     for file, keys, scores in iter_logits_files(files, "row"):
         if not logits.shape[1]:
             logits = np.empty((len(wanted), scores.shape[1]), np.float32)
-        place = np.searchsorted(ascending, keys)
-        asked = place < len(ascending)
-        asked[asked] = ascending[place[asked]] == keys[asked]
-        targets = order[place[asked]]
-        if found[targets].any():
-            raise GendistError(f"{file}: row {keys[asked][found[targets]][0]} occurs twice")
-        found[targets], logits[targets] = True, scores[asked]
-    if not found.all():
-        raise GendistError(f"{files[0]}: generated row {wanted[~found].min()} has no logits")
+        position = np.searchsorted(ascending, keys)
+        matches = position < len(ascending)
+        matches[matches] = ascending[position[matches]] == keys[matches]
+        targets = order[position[matches]]
+        if seen[targets].any():
+            raise GendistError(f"{file}: row {keys[matches][seen[targets]][0]} occurs twice")
+        seen[targets], logits[targets] = True, scores[matches]
+    if not seen.all():
+        raise GendistError(f"{files[0]}: generated row {wanted[~seen].min()} has no logits")
     return logits

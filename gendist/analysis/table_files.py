@@ -1,4 +1,4 @@
-"""Tables as CSV, Markdown and Parquet."""
+"""Write tables as CSV, Markdown and Parquet."""
 
 import csv
 import io
@@ -13,15 +13,15 @@ from gendist.io.parquet import write_parquet
 from gendist.io.provenance import Provenance
 
 Cell = str | int | float | None
-NONE = "-"
-"""What stands in Markdown and LaTeX where there is no run."""
+MISSING = "-"
+"""Cell without a value in Markdown and LaTeX."""
 
-WIDE = 40
-"""Columns up to so many characters are padded in Markdown."""
+MAX_PADDED_WIDTH = 40
+"""Markdown columns up to this width are padded."""
 
 
 def write_csv(path: Path, header: Sequence[str], rows: Sequence[Sequence[Cell]]) -> None:
-    """Write CSV with formula starts neutralised; None is an empty cell."""
+    """Write CSV with spreadsheet formulas escaped; None is an empty cell."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     for row in (header, *rows):
@@ -29,43 +29,45 @@ def write_csv(path: Path, header: Sequence[str], rows: Sequence[Sequence[Cell]])
     write_text(path, out.getvalue())
 
 
-def write_columns(path: Path, table: pa.Table, provenance: Provenance) -> None:
-    """Write the data that a figure plots to ``path`` as CSV or Parquet, by its suffix."""
+def write_plot_data(path: Path, table: pa.Table, provenance: Provenance) -> None:
+    """Write the data of a figure as CSV or Parquet, by the suffix of ``path``."""
     if Path(path).suffix == ".parquet":
         write_parquet(path, table, provenance)
     else:
         write_csv(path, table.column_names, [list(row.values()) for row in table.to_pylist()])
 
 
-def markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[int] = ()) -> str:
-    """Format a Markdown table; cells must be escaped already.
+def markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]], align_right: Sequence[int] = ()) -> str:
+    """Format a Markdown table. Cells must be escaped.
 
     Args:
-        header: names of the columns.
+        header: column names.
         rows: cells.
-        right: places of the columns that are aligned to the right.
+        align_right: indices of right-aligned columns.
     """
     table = [list(header), *map(list, rows)]
     widths = [max(3, *(len(row[i]) for row in table)) for i in range(len(header))]
-    widths = [width if width <= WIDE else 0 for width in widths]
+    widths = [width if width <= MAX_PADDED_WIDTH else 0 for width in widths]
     lines = []
     for row in table:
-        cells = [c.rjust(w) if i in right else c.ljust(w) for i, (c, w) in enumerate(zip(row, widths, strict=True))]
+        cells = [
+            c.rjust(w) if i in align_right else c.ljust(w) for i, (c, w) in enumerate(zip(row, widths, strict=True))
+        ]
         lines.append(f"| {' | '.join(cells)} |")
-    rules = ["-" * (max(w, 3) - 1) + (":" if i in right else "-") for i, w in enumerate(widths)]
+    rules = ["-" * (max(w, 3) - 1) + (":" if i in align_right else "-") for i, w in enumerate(widths)]
     return "\n".join([lines[0], f"| {' | '.join(rules)} |", *lines[1:]]) + "\n"
 
 
-def mean_and_spread(mean: float | None, spread: float | None, digits: int = 1) -> str:
-    """Format ``mean ± spread``; the spread is left out where there is none."""
+def format_mean(mean: float | None, spread: float | None, digits: int = 1) -> str:
+    """Format ``mean ± spread``; without ``spread``, only the mean."""
     if mean is None:
-        return NONE
+        return MISSING
     text = f"{mean:.1f}"
     return text if spread is None else f"{text} ± {spread:.{digits}f}"
 
 
-def seeds_phrase(counts: Iterable[int]) -> str:
-    """Format numbers of runs: ``5 seeds``, or ``1 to 5 seeds``."""
+def format_seeds(counts: Iterable[int]) -> str:
+    """Format the numbers of seeds: ``5 seeds``, or ``1 to 5 seeds``."""
     counts = sorted(counts)
     low, high = counts[0], counts[-1]
     return f"{high} seed{'s' if high > 1 else ''}" if low == high else f"{low} to {high} seeds"

@@ -1,1 +1,1 @@
-"""The ``gendist`` command: one module per subcommand, of the same name."""
+"""The ``gendist`` command: one module per subcommand."""

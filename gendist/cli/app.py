@@ -1,7 +1,6 @@
 """The ``gendist`` command and its subcommands.
 
-Every subcommand is a function in a module of its own, which imports what it needs when it
-is called: ``gendist predict`` must start without torch, and ``--help`` without delay.
+Subcommands import their dependencies when called: ``gendist predict`` starts without torch, ``--help`` at once.
 """
 
 import os
@@ -30,8 +29,8 @@ app = typer.Typer(
 )
 
 
-def _show_version(wanted: bool) -> None:
-    if wanted:
+def _show_version(requested: bool) -> None:
+    if requested:
         typer.echo(f"gendist {__version__}")
         raise typer.Exit
 
@@ -40,13 +39,13 @@ def _show_version(wanted: bool) -> None:
 def options(
     debug: Annotated[
         bool,
-        typer.Option("--debug", help="Show the traceback of an error (or set GENDIST_DEBUG=1, which jobs heed too)."),
+        typer.Option("--debug", help="Show the traceback of an error. GENDIST_DEBUG=1 does the same, also in jobs."),
     ] = False,
     version: Annotated[
-        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and leave.")
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
     ] = False,
 ) -> None:
-    """Take the options that stand before a subcommand."""
+    """Parse the options before the subcommand."""
 
 
 app.command()(init)
@@ -60,7 +59,7 @@ app.command()(push)
 
 
 def main() -> None:
-    """Run the command; an error is one line and status 1, unless a traceback is asked for."""
+    """Run the command. Errors print one line and exit with status 1; with ``--debug``, a traceback."""
     debug = "--debug" in sys.argv or bool(os.environ.get(DEBUG_VARIABLE))
     try:
         app()
@@ -71,4 +70,4 @@ def main() -> None:
     except Exception as error:
         if debug:
             raise
-        sys.exit(f"error: {describe_unexpected(error)} (gendist --debug … shows where)")
+        sys.exit(f"error: {describe_unexpected(error)} (gendist --debug … shows the traceback)")

@@ -10,24 +10,24 @@ from gendist.cli.extras import require_extra
 
 
 class Score(StrEnum):
-    """What is compared."""
+    """Compared metric."""
 
     ACCURACY = "accuracy"
     MACRO_F1 = "macro_f1"
 
 
 def compare(
-    studies: Annotated[list[Path], typer.Argument(metavar="A B [...]", help="Results folders, or configs.")],
+    studies: Annotated[list[Path], typer.Argument(metavar="A B [...]", help="Results folders or configs.")],
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Write the table to a .csv or .md file.")] = None,
-    score: Annotated[Score, typer.Option(help="What to compare.")] = Score.ACCURACY,
+    score: Annotated[Score, typer.Option(help="Metric to compare.")] = Score.ACCURACY,
 ) -> None:
-    """Put the systems of two or more finished studies side by side: means, differences, and paired tests over seeds.
+    """Compare the systems of two or more finished studies: means, differences, and paired tests over seeds.
 
     Example: `gendist compare results/before results/after -o change.md`.
     """
     require_extra("study")
-    from gendist.analysis.report.compare import caption, read_studies, table_cells, write_comparison
-    from gendist.analysis.report.compare import compare as compare_studies
+    from gendist.analysis.report.compare_studies import compare_studies as compare_studies
+    from gendist.analysis.report.compare_studies import comparison_caption, read_studies, table_cells, write_comparison
     from gendist.errors import GendistError
 
     if len(studies) < 2:
@@ -38,10 +38,10 @@ def compare(
         write_comparison(out, lines, names, score)
         typer.echo(f"Written: {out}")
         return
-    _show(*table_cells(lines, names), caption(score))
+    _show(*table_cells(lines, names), comparison_caption(score))
 
 
-def _show(header: list[str], rows: list[list[str]], below: str) -> None:
+def _show(header: list[str], rows: list[list[str]], caption: str) -> None:
     from rich import box
     from rich.console import Console
     from rich.table import Table
@@ -50,12 +50,12 @@ def _show(header: list[str], rows: list[list[str]], below: str) -> None:
     from gendist.io.escape import collapse_whitespace
 
     table = Table(box=box.SIMPLE_HEAD)
-    for place, name in enumerate(header):
-        table.add_column(Text(name), justify="right" if place > 2 else "left", overflow="fold")
+    for index, name in enumerate(header):
+        table.add_column(Text(name), justify="right" if index > 2 else "left", overflow="fold")
     for row in rows:
         table.add_row(*(Text(collapse_whitespace(cell)) for cell in row))
     console = Console()
-    # A table in a file or pipe is as wide as it needs to be; a terminal folds it.
+    # Only a terminal folds columns; a file or pipe gets the full width.
     console = console if console.is_terminal else Console(width=max(200, console.width))
     console.print(table)
-    typer.echo(below)
+    typer.echo(caption)

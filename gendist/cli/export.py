@@ -1,4 +1,4 @@
-"""``gendist export``: the study's best student as a folder to deploy."""
+"""``gendist export``: write the study's best student as a folder to deploy."""
 
 import json
 import shutil
@@ -10,21 +10,22 @@ import typer
 from gendist.cli.extras import require_extra
 from gendist.errors import GendistError
 from gendist.io.atomic_files import atomic_folder
+from gendist.predict.exported_model import DESCRIPTION, INT8
 
 
 def export(
     config: Annotated[
-        Path | None, typer.Argument(metavar="[CONFIG]", help="The study's config; without one, config.yaml.")
+        Path | None, typer.Argument(metavar="[CONFIG]", help="Config of the study. Default: config.yaml.")
     ] = None,
-    dataset: Annotated[str | None, typer.Option(help="Export this dataset's student alone.")] = None,
+    dataset: Annotated[str | None, typer.Option(help="Export only this dataset's student.")] = None,
     to: Annotated[
-        Path | None, typer.Option(help="Copy the model folder here (one folder per dataset where there are several).")
+        Path | None, typer.Option(help="Copy the model here, in one folder per dataset if there are several.")
     ] = None,
-    cores: Annotated[int | None, typer.Option(min=1, help="Jobs side by side; without it, one per core.")] = None,
+    cores: Annotated[int | None, typer.Option(min=1, help="Parallel jobs. Default: one per core.")] = None,
 ) -> None:
-    """Choose the best student on held-out training rows, calibrate it and write it as ONNX files.
+    """Choose the best student on held-out training rows, calibrate it and write it as ONNX.
 
-    Runs what the study lacks for it. The model is left in RESULTS/DATASET/export/model.
+    Runs missing jobs of the study first. The model is in RESULTS/DATASET/export/model.
 
     Example: `gendist export reviews.yaml --to model/`
     """
@@ -42,7 +43,7 @@ def export(
     copies = {} if to is None else dict(zip([to] if len(names) == 1 else [to / n for n in names], folders, strict=True))
     for copy in copies:
         _require_replaceable(copy)
-    targets = [str(folder / "gendist-model.json") for folder in folders]
+    targets = [str(folder / DESCRIPTION) for folder in folders]
     status = run_jobs(path, study, [*scheduling_arguments(cores, None), "--", *targets])
     if status:
         raise typer.Exit(status)
@@ -54,19 +55,15 @@ def export(
 
 
 def _summary(folder: Path) -> str:
-    """Say in a line what was exported."""
-    described = json.loads((folder / "gendist-model.json").read_text(encoding="utf-8"))
-    held_out, test = described["held_out"], described["test"]
-    shares = f"accuracy {held_out['accuracy']:.1%} on held-out rows, {test['int8']['accuracy']:.1%} on the test rows"
-    size = described["bytes"]["model.int8.onnx"] / 1e6
-    return f"{folder}: {described['chosen']['system']}, {shares}, {size:.2f} MB"
+    """Describe an exported model in one line."""
+    description = json.loads((folder / DESCRIPTION).read_text(encoding="utf-8"))
+    held_out, test = description["held_out"], description["test"]
+    scores = f"accuracy {held_out['accuracy']:.1%} on held-out rows, {test['int8']['accuracy']:.1%} on the test rows"
+    size = description["bytes"][INT8] / 1e6
+    return f"{folder}: {description['chosen']['system']}, {scores}, {size:.2f} MB"
 
 
 def _require_replaceable(target: Path) -> None:
-    """Refuse to replace anything but an earlier export."""
-    if (
-        target.exists()
-        and not (target / "gendist-model.json").is_file()
-        and (target.is_file() or any(target.iterdir()))
-    ):
-        raise GendistError(f"{target}: is there and holds something else than an exported model; name another folder")
+    """Raise if a path exists and is neither an empty folder nor an exported model."""
+    if target.exists() and not (target / DESCRIPTION).is_file() and (target.is_file() or any(target.iterdir())):
+        raise GendistError(f"{target}: exists and is not an exported model; choose another folder")

@@ -1,23 +1,23 @@
-"""Whether what a subcommand needs is installed, told in one line before an import fails."""
+"""Check that the optional dependencies of a subcommand are installed."""
 
 from importlib.util import find_spec
 
 from gendist.errors import GendistError
 
-NEEDED = {
+EXTRA_MODULES = {
     "predict": ("onnxruntime", "tokenizers"),
     "slurm": ("snakemake_executor_plugin_slurm",),
     "study": ("pydantic", "yaml", "pyarrow", "scipy", "tokenizers", "snakemake"),
 }
-"""Modules by which an extra is known to be there."""
+"""Modules checked for each extra."""
 
 
 def require_extra(name: str) -> None:
-    """Refuse to go on without an extra.
+    """Raise if an extra is not installed.
 
     Raises:
-        GendistError: naming the missing modules and the command that installs them.
+        GendistError: with the missing modules and the command that installs them.
     """
-    missing = [module for module in NEEDED[name] if find_spec(module) is None]
+    missing = [module for module in EXTRA_MODULES[name] if find_spec(module) is None]
     if missing:
         raise GendistError(f"{', '.join(missing)} not installed: pip install -e '.[{name}]' in gendist's checkout")

@@ -1,4 +1,4 @@
-"""``gendist init``: make a study of a file of labelled texts."""
+"""``gendist init``: create a study from a file of labelled texts."""
 
 import sys
 from collections import Counter
@@ -8,60 +8,58 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from gendist.cli.csv_options import Quoting, parse_delimiter
 from gendist.cli.extras import require_extra
-from gendist.cli.reading import Quoting, delimiter_of
 from gendist.errors import GendistError
 
 if TYPE_CHECKING:
-    from gendist.cli.own_data.guess import Column
-    from gendist.cli.own_data.start import Prepared, Roles, Table
+    from gendist.cli.own_data.column_guess import Column
+    from gendist.cli.own_data.prepare_study import ColumnRoles, InputTable, PreparedRows
 
 
 def init(
     data: Annotated[Path, typer.Argument(help="Labelled texts: .csv, .tsv, .jsonl or .parquet.")],
-    text: Annotated[list[str] | None, typer.Option(help="Column of the texts; repeat it to join several.")] = None,
-    label: Annotated[str | None, typer.Option(help="Column of the labels.")] = None,
-    test: Annotated[Path | None, typer.Option(help="File of test rows; without it, some rows are set aside.")] = None,
+    text: Annotated[list[str] | None, typer.Option(help="Text column; repeat to join several.")] = None,
+    label: Annotated[str | None, typer.Option(help="Label column.")] = None,
+    test: Annotated[Path | None, typer.Option(help="File of test rows. Default: split from the data.")] = None,
     unlabelled: Annotated[
-        Path | None, typer.Option(help="File of further texts without labels, with the same text columns.")
+        Path | None, typer.Option(help="File of unlabelled texts with the same text columns.")
     ] = None,
-    name: Annotated[str | None, typer.Option(help="Name of the dataset; without it, that of the file.")] = None,
-    out: Annotated[Path | None, typer.Option(help="Config to write; without it, NAME.yaml.")] = None,
+    name: Annotated[str | None, typer.Option(help="Name of the dataset. Default: the file name.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Config to write. Default: NAME.yaml.")] = None,
     encoding: Annotated[
-        str | None, typer.Option(help="Of the files, such as utf-8 or cp1252; without it, it is recognised.")
+        str | None, typer.Option(help="Encoding of the files, such as utf-8 or cp1252. Default: detected.")
     ] = None,
-    delimiter: Annotated[
-        str | None, typer.Option(help="Between columns, such as ';' or '\\t'; without it, it is recognised.")
-    ] = None,
+    delimiter: Annotated[str | None, typer.Option(help="Delimiter, such as ';' or '\\t'. Default: detected.")] = None,
     quoting: Annotated[
-        Quoting, typer.Option(help="Whether quotes enclose fields (standard) or are letters (none).")
+        Quoting, typer.Option(help="Whether quotes enclose fields (standard) or are ordinary characters (none).")
     ] = Quoting.auto,
     header: Annotated[
         bool | None,
         typer.Option("--header/--no-header", help="Whether the first line names the columns.", show_default=False),
     ] = None,
     merge_case: Annotated[
-        bool, typer.Option("--merge-case", help="Merge labels that differ in case or spaces alone, or as 1 and 1.0.")
+        bool, typer.Option("--merge-case", help="Merge labels that differ only in case or spaces, or as 1 and 1.0.")
     ] = False,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Ask nothing.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not prompt.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Overwrite files of an earlier init.")] = False,
 ) -> None:
-    """Look at a file of labelled texts, set test rows aside, and write the config of a study.
+    """Check a file of labelled texts, split off test rows, and write the config of a study.
 
-    Example: `gendist init reviews.csv`. The file itself is not changed.
+    Example: `gendist init reviews.csv`. The file is not modified.
     """
     require_extra("study")
-    from gendist.cli.own_data.config import dataset_name, may_be_name
-    from gendist.cli.own_data.start import (
+    from gendist.cli.own_data.config_template import dataset_name_from, is_dataset_name
+    from gendist.cli.own_data.prepare_study import (
         count_unlabelled,
-        prepare,
+        output_paths,
+        prepare_rows,
         read_table,
         require_columns,
-        require_free,
-        targets,
+        require_writable,
         write_study,
     )
-    from gendist.cli.own_data.unlabelled import FEWEST
+    from gendist.cli.own_data.unlabelled_rows import MIN_UNLABELLED
     from gendist.config.dataset_settings import Dataset
     from gendist.io.delimited_files import ReadOptions
 
@@ -69,132 +67,134 @@ def init(
         try:
             Dataset(train="a", test="b", encoding=encoding)
         except ValueError:
-            raise GendistError(f"--encoding '{encoding}' is not known; accepted: utf-8, utf-16, cp1252, …") from None
-    reading = ReadOptions(encoding or "utf-8", delimiter_of(delimiter), quoting.value, header)
-    chosen = dataset_name(out or data) if name is None else name
-    if not may_be_name(chosen):
+            raise GendistError(f"--encoding '{encoding}' is unknown; accepted: utf-8, utf-16, cp1252, …") from None
+    reading = ReadOptions(encoding or "utf-8", parse_delimiter(delimiter), quoting.value, header)
+    dataset = dataset_name_from(out or data) if name is None else name
+    if not is_dataset_name(dataset):
         raise GendistError(
-            f"--name '{chosen}' is not accepted: use letters, digits, '_' and '-', up to 64; it must not be "
+            f"--name '{dataset}' is not accepted: use letters, digits, '_' and '-', up to 64; it must not be "
             "the name of a device (con, nul, …) or of a folder of the results (tables, figures, …)"
         )
-    places = targets(out or Path(f"{chosen}.yaml"), chosen)
+    paths = output_paths(out or Path(f"{dataset}.yaml"), dataset)
     named = [*(text or []), *([label] if label is not None else [])]
     table = read_table(data, reading, encoding is None, named)
-    # Other rows go with the training rows: their header too.
-    alike = replace(reading, header=table.source.reading.header)
-    given = read_table(test, alike, encoding is None, named) if test else None
-    further = read_table(unlabelled, alike, encoding is None, text or []) if unlabelled else None
-    require_free(places, [file for file in (data, test, unlabelled) if file], force)
-    asking = not yes and _at_terminal()
-    _note_reading(table, asking)
-    roles = _roles(table, text or [], label, asking)
-    if given:
-        require_columns(given, [*roles.text, roles.label])
-    if further:
-        require_columns(further, roles.text)
+    # All files are read with the header setting of the training file.
+    same_reading = replace(reading, header=table.source.reading.header)
+    test_table = read_table(test, same_reading, encoding is None, named) if test else None
+    unlabelled_table = read_table(unlabelled, same_reading, encoding is None, text or []) if unlabelled else None
+    require_writable(paths, [file for file in (data, test, unlabelled) if file], force)
+    interactive = not yes and _is_interactive()
+    _confirm_reading(table, interactive)
+    roles = _choose_columns(table, text or [], label, interactive)
+    if test_table:
+        require_columns(test_table, [*roles.text, roles.label])
+    if unlabelled_table:
+        require_columns(unlabelled_table, roles.text)
     count = count_unlabelled(table, roles)
-    take = count >= FEWEST
-    if take and asking:
-        take = typer.confirm(
+    use_empty_labels = count >= MIN_UNLABELLED
+    if use_empty_labels and interactive:
+        use_empty_labels = typer.confirm(
             f"{count:,} rows have a text but no label. Learn from them as unlabelled rows?", default=True
         )
-    prepared = prepare(table, roles, given, further=further, take_unlabelled=take, merge=merge_case)
-    time = write_study(table, given, roles, prepared, places, chosen)
-    _tell(prepared)
-    written = [places.config, *([] if prepared.clean else [places.train, places.test])]
-    written += [places.unlabelled] if prepared.unlabelled else []
+    prepared = prepare_rows(
+        table, roles, test_table, unlabelled_table=unlabelled_table, use_empty_labels=use_empty_labels, merge=merge_case
+    )
+    time = write_study(table, test_table=test_table, roles=roles, prepared=prepared, paths=paths, name=dataset)
+    _print_summary(prepared)
+    written = [paths.config, *([] if prepared.use_original_files else [paths.train, paths.test])]
+    written += [paths.unlabelled] if prepared.unlabelled else []
     typer.echo(f"\nWritten: {', '.join(map(str, written))}")
-    typer.echo(f"\nNext, {time} with two cores:\n\n    gendist run {places.config}\n")
+    typer.echo(f"\nNext, {time} with two cores:\n\n    gendist run {paths.config}\n")
 
 
-def _at_terminal() -> bool:
+def _is_interactive() -> bool:
     return sys.stdin.isatty()
 
 
-def _note_reading(table: "Table", asking: bool) -> None:
-    """Say what is remarkable of how the file was read, and let a person at a terminal object."""
+def _confirm_reading(table: "InputTable", interactive: bool) -> None:
+    """Print notes on the detected format and ask a user at a terminal to confirm it."""
     for note in table.source.notes:
         typer.echo(f"note: {table.path}: {note}")
-    if asking and table.source.notes and not typer.confirm("Is the file read as it is meant?", default=True):
-        raise GendistError(f"{table.path}: say how to read it with --quoting, --delimiter, --header or --no-header")
+    if interactive and table.source.notes and not typer.confirm("Is the format correct?", default=True):
+        raise GendistError(f"{table.path}: set the format with --quoting, --delimiter, --header or --no-header")
 
 
-def _roles(table: "Table", text: list[str], label: str | None, asking: bool) -> "Roles":
-    """Take the columns that are named, guess the others, and let a person at a terminal correct the guess."""
-    from gendist.cli.own_data.guess import columns_of, guess_label, guess_text, unclear
-    from gendist.cli.own_data.start import Roles, require_columns
+def _choose_columns(table: "InputTable", text: list[str], label: str | None, interactive: bool) -> "ColumnRoles":
+    """Return the given columns; guess missing ones, and ask a user at a terminal to confirm the guess."""
+    from gendist.cli.own_data.column_guess import ambiguous_column, guess_label, guess_text, make_columns
+    from gendist.cli.own_data.prepare_study import ColumnRoles, require_columns
 
     require_columns(table, [*text, *([label] if label is not None else [])])
     twice = [name for name in table.source.duplicate_columns if name.strip()]
     if twice and not (text and label):
         raise GendistError(
-            f"{table.path}: column '{twice[0]}' stands twice in the header; rename one of the two, or "
-            "name other columns with --text and --label"
+            f"{table.path}: column '{twice[0]}' occurs twice in the header; rename one, or "
+            "choose other columns with --text and --label"
         )
-    columns = columns_of(table.source.columns)
+    columns = make_columns(table.source.columns)
     by_name = {column.name: column for column in columns}
     encoding = "" if table.path.suffix == ".parquet" else f", {table.encoding}"
     typer.echo(f"{table.path}: {len(table.source.numbers):,} rows, {len(columns)} columns{encoding}")
     texts = list(text)
     if not texts:
         guess = guess_text([c for c in columns if c.name != label])
-        if not guess.clear and not (asking and columns):
-            raise unclear(str(table.path), "text", guess, columns)
-        texts = _confirmed("text", guess.columns[:1], columns) if asking else [guess.columns[0].name]
+        if not guess.is_clear and not (interactive and columns):
+            raise ambiguous_column(str(table.path), "text", guess, columns)
+        texts = _prompt_for_columns("text", guess.columns[:1], columns) if interactive else [guess.columns[0].name]
     if label is None:
         guess = guess_label([c for c in columns if c.name not in texts])
-        if not guess.clear and not asking:
-            raise unclear(str(table.path), "label", guess, columns)
-        label = _confirmed("label", guess.columns[:1], columns)[0] if asking else guess.columns[0].name
+        if not guess.is_clear and not interactive:
+            raise ambiguous_column(str(table.path), "label", guess, columns)
+        label = _prompt_for_columns("label", guess.columns[:1], columns)[0] if interactive else guess.columns[0].name
     require_columns(table, [*texts, label])
     if label in texts:
-        raise GendistError(f"{table.path}: column '{label}' cannot hold both the texts and the labels")
-    for place in texts:
-        typer.echo(f"text:  column '{place}', {_examples(by_name[place])}")
-    typer.echo(f"label: column '{label}', {_classes(by_name[label])}")
-    if not asking and not (text and label):
-        typer.echo("(assumed; --text and --label name others)")
-    return Roles(texts, label)
+        raise GendistError(f"{table.path}: column '{label}' cannot be both text and label")
+    for name in texts:
+        typer.echo(f"text:  column '{name}', {_format_examples(by_name[name])}")
+    typer.echo(f"label: column '{label}', {_format_classes(by_name[label])}")
+    if not interactive and not (text and label):
+        typer.echo("(guessed; use --text and --label to choose others)")
+    return ColumnRoles(texts, label)
 
 
-def _confirmed(role: str, guessed: "list[Column]", columns: "list[Column]") -> list[str]:
-    """Ask which column has a role; Enter takes the guess."""
+def _prompt_for_columns(role: str, guesses: "list[Column]", columns: "list[Column]") -> list[str]:
+    """Prompt for the columns of a role; Enter accepts the guess."""
     names = [column.name for column in columns]
-    typer.echo(f"\nWhich column holds the {role}? " + ("Several: separate them with commas." if role == "text" else ""))
+    typer.echo(f"\nWhich column is the {role}? " + ("Separate several with commas." if role == "text" else ""))
     for number, column in enumerate(columns, 1):
-        about = _classes(column) if column.may_be_label else _examples(column)
-        typer.echo(f"  {number}. {column.name!r}: {about}")
-    default = str(names.index(guessed[0].name) + 1) if guessed else None
+        description = _format_classes(column) if column.looks_like_label else _format_examples(column)
+        typer.echo(f"  {number}. {column.name!r}: {description}")
+    default = str(names.index(guesses[0].name) + 1) if guesses else None
     while True:
         answer = typer.prompt("Number or name", default=default)
-        picked = [_named(word.strip(), names) for word in (answer.split(",") if role == "text" else [answer])]
-        if all(one is not None for one in picked):
-            return [one for one in picked if one is not None]
-        typer.echo(f"'{answer}' is none of them.")
+        matches = [_match_column(word.strip(), names) for word in (answer.split(",") if role == "text" else [answer])]
+        if all(one is not None for one in matches):
+            return [one for one in matches if one is not None]
+        typer.echo(f"'{answer}' is not a column.")
 
 
-def _named(word: str, names: list[str]) -> str | None:
+def _match_column(word: str, names: list[str]) -> str | None:
     if word in names:
         return word
     return names[int(word) - 1] if word.isdecimal() and 1 <= int(word) <= len(names) else None
 
 
-def _examples(column: "Column") -> str:
+def _format_examples(column: "Column") -> str:
     from gendist.io.escape import shorten
 
-    shown = ", ".join(f"'{shorten(cell, 60)}'" for cell in column.cells[:2])
-    return f"for example {shown}" if shown else "empty"
+    listed = ", ".join(f"'{shorten(cell, 60)}'" for cell in column.cells[:2])
+    return f"for example {listed}" if listed else "empty"
 
 
-def _classes(column: "Column") -> str:
+def _format_classes(column: "Column") -> str:
     from gendist.io.escape import shorten
 
     counts = Counter(column.cells).most_common()
-    shown = ", ".join(f"{shorten(name, 30)} ({count:,})" for name, count in counts[:6])
-    return f"{len(counts)} classes: {shown}" + (", …" if len(counts) > 6 else "")
+    listed = ", ".join(f"{shorten(name, 30)} ({count:,})" for name, count in counts[:6])
+    return f"{len(counts)} classes: {listed}" + (", …" if len(counts) > 6 else "")
 
 
-def _tell(prepared: "Prepared") -> None:
+def _print_summary(prepared: "PreparedRows") -> None:
     for line in prepared.warnings:
         typer.echo(f"note: {line}")
     for what, rows in (("training", prepared.train), ("test", prepared.test)):

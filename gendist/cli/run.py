@@ -1,45 +1,47 @@
-"""``gendist run``: run a study and show how far it is."""
+"""``gendist run``: run a study and show its progress."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from gendist.cli.extras import NEEDED, require_extra
+from gendist.cli.extras import EXTRA_MODULES, require_extra
 
 
 def run(
     context: typer.Context,
     config: Annotated[
-        Path | None, typer.Argument(metavar="[CONFIG]", help="The study's config; without one, config.yaml.")
+        Path | None, typer.Argument(metavar="[CONFIG]", help="Config of the study. Default: config.yaml.")
     ] = None,
-    cores: Annotated[int | None, typer.Option(min=1, help="Jobs side by side; without it, one per core.")] = None,
+    cores: Annotated[int | None, typer.Option(min=1, help="Parallel jobs. Default: one per core.")] = None,
     profile: Annotated[
         str | None, typer.Option(help="A Snakemake profile: a name under profiles/ or a folder.")
     ] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", "-n", help="Say what would run and why; run nothing.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", "-n", help="Show which jobs would run and why; run nothing.")
+    ] = False,
     export: Annotated[bool, typer.Option(help="Export the best student as a model to deploy.")] = True,
 ) -> None:
-    """Run a study: everything that is not there yet or no longer up to date.
+    """Run all jobs of a study that are missing or out of date.
 
-    Example: `gendist run reviews.yaml --cores 4`. Arguments after `--` go to Snakemake as they are.
+    Example: `gendist run reviews.yaml --cores 4`. Arguments after `--` are passed to Snakemake.
     """
     require_extra("study")
-    if profile in NEEDED:  # the extra of a cluster has its profile's name
+    if profile in EXTRA_MODULES:  # the extra of a cluster is named like its profile
         require_extra(profile)
     from gendist.config import load_study
     from gendist.launcher.snakemake_command import NO_EXPORT, require_config, scheduling_arguments
     from gendist.launcher.study_run import run_study
     from gendist.launcher.study_status import show_status
 
-    further = [argument for argument in context.args if argument != "--"]
-    if config is not None and str(config).startswith("-"):  # gendist run -- --forceall: no config was named
-        further, config = [str(config), *further], None
+    snakemake_args = [argument for argument in context.args if argument != "--"]
+    if config is not None and str(config).startswith("-"):  # gendist run -- --forceall: no config given
+        snakemake_args, config = [str(config), *snakemake_args], None
     path = require_config(config)
     study = load_study(path)
     if not export:
-        further = [*NO_EXPORT, *further]
+        snakemake_args = [*NO_EXPORT, *snakemake_args]
     if dry_run:
-        show_status(path, study, further)
+        show_status(path, study, snakemake_args)
         return
-    raise typer.Exit(run_study(path, study, scheduling_arguments(cores, profile, further)))
+    raise typer.Exit(run_study(path, study, scheduling_arguments(cores, profile, snakemake_args)))

@@ -1,4 +1,4 @@
-"""``gendist status``: what a study has, what would run again, and why."""
+"""``gendist status``: show which jobs of a study are done, which would run, and why."""
 
 from pathlib import Path
 from typing import Annotated
@@ -10,12 +10,12 @@ from gendist.cli.extras import require_extra
 
 def status(
     config: Annotated[
-        Path | None, typer.Argument(metavar="[CONFIG]", help="The study's config; without one, config.yaml.")
+        Path | None, typer.Argument(metavar="[CONFIG]", help="Config of the study. Default: config.yaml.")
     ] = None,
 ) -> None:
-    """Say what is done, what would run, and why: settings, code or data that changed, or files that are missing.
+    """Show which jobs are done, which would run, and why: changed settings, code or data, or missing files.
 
-    Example: `gendist status reviews.yaml`. Nothing is run or written.
+    Example: `gendist status reviews.yaml`. Runs and writes nothing.
     """
     require_extra("study")
     from gendist.config import load_study

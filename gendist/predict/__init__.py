@@ -1,1 +1,1 @@
-"""Predictions of an exported student, with NumPy, ONNX Runtime and tokenizers alone: no torch, no transformers."""
+"""Inference with an exported student. Needs NumPy, ONNX Runtime and tokenizers; imports no torch."""

@@ -1,4 +1,4 @@
-"""Texts to labels and calibrated probabilities, by an exported student."""
+"""Text classifier of an exported student: labels and calibrated probabilities."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -7,114 +7,118 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from gendist.errors import GendistError
-from gendist.predict.lookup import LookUp, read_look_up
-from gendist.predict.model import Model, read_model
-from gendist.predict.words import Encoder
+from gendist.predict.cached_tokenizer import CachedTokenizer
+from gendist.predict.exported_model import ExportedModel, load_exported_model
+from gendist.predict.lookup_network import LookupNetwork, load_lookup_network
 
 if TYPE_CHECKING:
-    from gendist.predict.network import OnnxNetwork
+    from gendist.predict.onnx_network import OnnxNetwork
 
-BATCH = 64
-"""Rows that the network gets at once; on one core, larger batches were no faster."""
-AT_ONCE = 1_000
-"""Texts whose pieces and features are in memory together."""
-PADDING = np.zeros(1, np.int32)
-"""Ids of a text without any known piece: what the empty text was in training."""
+BATCH_SIZE = 64
+"""Rows per network call; on one core, larger batches were no faster."""
+CHUNK_TEXTS = 1_000
+"""Texts whose ids and features are in memory at once."""
+EMPTY_TEXT_IDS = np.zeros(1, np.int32)
+"""Token ids of the empty text in training; also used for texts without known pieces."""
 
 
 class TextClassifier:
-    """An exported student with the conventions of scikit-learn's classifiers.
+    """An exported student with scikit-learn's classifier interface. Thread-safe.
 
-    A text's result does not depend on the others it is asked for with, up to the last digits of float32.
-    An instance may be used by several threads at once.
+    The result of a text does not depend on the other texts of the call, up to float32 rounding.
     """
 
-    def __init__(self, model: Model, threads: int = 1, batch_size: int = BATCH, compiled: bool = False) -> None:
-        """Make one from a model that has been read; see ``load``."""
-        self._network = _network_of(model, threads, batch_size, compiled)
+    def __init__(
+        self, model: ExportedModel, *, threads: int = 1, batch_size: int = BATCH_SIZE, compiled: bool = False
+    ) -> None:
+        """Create a classifier from a loaded model; see ``load`` for the arguments."""
+        self._network = _load_network(model, threads, batch_size, compiled)
         try:
-            self._encoder = Encoder(model.tokenizer)
-        except Exception as error:  # the library raises nothing narrower
+            self._tokenizer = CachedTokenizer(model.tokenizer)
+        except Exception as error:  # tokenizers raises Exception
             raise GendistError(f"the model's tokenizer cannot be loaded ({str(error).splitlines()[0]})") from None
         self._model = model
         self.classes_ = np.array(model.labels)
-        """Label names in the order of the probabilities' columns, (classes,)."""
+        """Label names in the column order of the probabilities, (classes,)."""
 
     @classmethod
     def load(
         cls,
         folder: str | Path,
+        *,
         int8: bool = True,
         threads: int = 1,
-        batch_size: int = BATCH,
+        batch_size: int = BATCH_SIZE,
         tables: bool = True,
         compiled: bool = False,
     ) -> "TextClassifier":
-        """Read a folder that ``gendist export`` made.
+        """Load a folder written by ``gendist export``.
 
         Args:
             folder: the exported model.
-            int8: take 8-bit weights, a quarter of the size; else float32 ones.
-            threads: CPU threads of the ONNX network (the tokenizer heeds RAYON_NUM_THREADS).
-            batch_size: rows that this network gets at once.
-            tables: with ``int8``, take the file that tables are made from, where the student has one (Kim), in
-                place of the ONNX network: six times as fast, on one thread, for 30 MB of memory.
-            compiled: with tables, add up with Numba, which must be installed: the same numbers, sooner, after most
-                of a second for compiling; for services, and for a hundred thousand texts.
+            int8: use int8 weights, a quarter of the size; else float32.
+            threads: CPU threads of ONNX Runtime (set RAYON_NUM_THREADS for the tokenizer).
+            batch_size: rows per call of ONNX Runtime.
+            tables: with ``int8``, use lookup tables in place of the ONNX model if the student has them (Kim): six
+                times as fast, on one thread, with 30 MB more memory.
+            compiled: with tables, compile the pooling with Numba: the same results, faster, after most of a second
+                of compilation. For services, or a hundred thousand texts.
 
         Raises:
-            GendistError: if the folder holds no exported model, or a damaged one; or Numba is asked for and missing.
+            GendistError: if the folder has no intact exported model, or ``compiled`` and Numba is missing.
         """
-        return cls(read_model(Path(folder), int8, tables), threads, batch_size, compiled)
+        return cls(
+            load_exported_model(Path(folder), int8, tables), threads=threads, batch_size=batch_size, compiled=compiled
+        )
 
     @property
     def text_columns(self) -> list[str]:
-        """Columns of which the training texts were made."""
+        """Text columns of the training data."""
         return list(self._model.text_columns)
 
     @property
     def separator(self) -> str:
-        """What stood between them."""
+        """Separator between joined text columns."""
         return self._model.separator
 
     @property
     def temperature(self) -> float:
-        """What logits are divided by before their softmax."""
+        """Calibration temperature: logits are divided by it before the softmax."""
         return self._model.temperature
 
     def predict(self, texts: Sequence[str]) -> np.ndarray:
-        """Return the label names of texts, (rows,)."""
+        """Return the label name of each text, (rows,)."""
         return self.classes_[self.logits(texts).argmax(1)]
 
     def predict_proba(self, texts: Sequence[str]) -> np.ndarray:
         """Return calibrated probabilities (rows, classes) float64, columns in the order of ``classes_``."""
         scaled = self.logits(texts).astype(np.float64) / self._model.temperature
-        raised = np.exp(scaled - scaled.max(1, keepdims=True))
-        return raised / raised.sum(1, keepdims=True)
+        exps = np.exp(scaled - scaled.max(1, keepdims=True))
+        return exps / exps.sum(1, keepdims=True)
 
     def logits(self, texts: Sequence[str]) -> np.ndarray:
-        """Return what the network gives, (rows, classes) float32, not calibrated.
+        """Return uncalibrated logits, (rows, classes) float32.
 
-        A text of which no piece is in the vocabulary gets the logits of the empty text.
+        A text without known pieces gets the logits of the empty text.
 
         Raises:
-            TypeError: if ``texts`` is one text, or one of them is none.
+            TypeError: if ``texts`` is a single string, or an element is not a string.
         """
-        texts = _checked(texts)
+        texts = _validate_texts(texts)
         logits = np.empty((len(texts), len(self.classes_)), np.float32)
-        for first in range(0, len(texts), AT_ONCE):
-            part = slice(first, first + AT_ONCE)
+        for start in range(0, len(texts), CHUNK_TEXTS):
+            part = slice(start, start + CHUNK_TEXTS)
             logits[part] = self._network.logits(self._encode(texts[part]))
         return logits
 
     def _encode(self, texts: Sequence[str]) -> list[np.ndarray]:
-        # As in training: no special pieces, cut; a text without any known piece is one of padding.
-        longest = self._model.max_pieces
-        encoded = [ids[:longest] for ids in self._encoder.encode([text.strip() for text in texts])]
-        return [ids if self._encoder.knows(ids) else PADDING for ids in encoded]
+        # As in training: no special tokens, truncated.
+        max_pieces = self._model.max_pieces
+        encoded = [ids[:max_pieces] for ids in self._tokenizer.encode([text.strip() for text in texts])]
+        return [ids if self._tokenizer.has_known_piece(ids) else EMPTY_TEXT_IDS for ids in encoded]
 
 
-def _checked(texts: Sequence[str]) -> list[str]:
+def _validate_texts(texts: Sequence[str]) -> list[str]:
     if isinstance(texts, str):
         raise TypeError("expected a sequence of texts, got one text; write [text]")
     texts = list(texts)
@@ -124,9 +128,9 @@ def _checked(texts: Sequence[str]) -> list[str]:
     return texts
 
 
-def _network_of(model: Model, threads: int, batch_size: int, compiled: bool) -> "OnnxNetwork | LookUp":
-    if model.look_up is not None:
-        return read_look_up(model.look_up, len(model.labels), compiled)
-    from gendist.predict import network  # not above: tables need no ONNX runtime, which takes time to load
+def _load_network(model: ExportedModel, threads: int, batch_size: int, compiled: bool) -> "OnnxNetwork | LookupNetwork":
+    if model.lookup_weights is not None:
+        return load_lookup_network(model.lookup_weights, len(model.labels), compiled)
+    from gendist.predict import onnx_network  # imported on demand: lookup tables do not need ONNX Runtime
 
-    return network.OnnxNetwork(model.network, len(model.labels), threads, batch_size)
+    return onnx_network.OnnxNetwork(model.network, len(model.labels), threads, batch_size)

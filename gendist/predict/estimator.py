@@ -1,4 +1,4 @@
-"""An exported student as a scikit-learn estimator; this module alone needs scikit-learn."""
+"""An exported student as a scikit-learn estimator. Needs scikit-learn."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,18 +13,18 @@ from gendist.predict.classifier import TextClassifier
 
 
 class DistilledClassifier(ClassifierMixin, BaseEstimator):
-    """A classifier of texts whose weights come from a folder: ``fit`` loads, and learns nothing.
+    """A pretrained text classifier: ``fit`` loads the weights from a folder and does not train.
 
-    For whatever takes an estimator: pipelines, scoring, calibration curves. ``X`` is a sequence of texts,
-    (rows,) or (rows, 1). Copies and pickles hold the path, not the weights.
+    For pipelines, scoring and calibration curves. ``X`` is a sequence of texts, (rows,) or (rows, 1).
+    Clones and pickles store the path, not the weights.
     """
 
     def __init__(self, folder: str | Path, int8: bool = True, threads: int = 1) -> None:
-        """Name the model; nothing is read before ``fit``.
+        """Store the parameters; ``fit`` reads the folder.
 
         Args:
-            folder: what ``gendist export`` made.
-            int8: take the file with 8-bit weights.
+            folder: written by ``gendist export``.
+            int8: use int8 weights, else float32.
             threads: CPU threads.
         """
         self.folder = folder
@@ -32,13 +32,13 @@ class DistilledClassifier(ClassifierMixin, BaseEstimator):
         self.threads = threads
 
     def fit(self, X: Any = None, y: Any = None) -> "DistilledClassifier":  # noqa: N803  # scikit-learn's name
-        """Load the model; ``X`` is not looked at, and ``y`` only for labels that the model does not know.
+        """Load the model. ``X`` is ignored; ``y`` is only checked for unknown labels.
 
         Raises:
-            ValueError: if ``y`` has such a label, or another number of rows than ``X``.
-            GendistError: if the folder holds no exported model.
+            ValueError: if ``y`` has an unknown label, or ``X`` and ``y`` differ in length.
+            GendistError: if the folder has no exported model.
         """
-        classifier = TextClassifier.load(self.folder, self.int8, self.threads)
+        classifier = TextClassifier.load(self.folder, int8=self.int8, threads=self.threads)
         if y is not None:
             if X is not None and len(X) != len(y):
                 raise ValueError(f"{len(X)} texts, but {len(y)} labels")
@@ -51,7 +51,7 @@ class DistilledClassifier(ClassifierMixin, BaseEstimator):
         return self
 
     def predict(self, X: Any) -> np.ndarray:  # noqa: N803
-        """Return the label names of texts, (rows,)."""
+        """Return the label name of each text, (rows,)."""
         check_is_fitted(self, "classes_")
         return self._classifier.predict(_texts(X))
 
@@ -61,16 +61,16 @@ class DistilledClassifier(ClassifierMixin, BaseEstimator):
         return self._classifier.predict_proba(_texts(X))
 
     def __getstate__(self) -> dict[str, Any]:
-        """Leave out the loaded network, which is read again from the folder."""
+        """Exclude the loaded network; ``__setstate__`` reloads it from the folder."""
         return {name: value for name, value in super().__getstate__().items() if name != "_classifier"}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)
         if "classes_" in state:
-            self._classifier = TextClassifier.load(self.folder, self.int8, self.threads)
+            self._classifier = TextClassifier.load(self.folder, int8=self.int8, threads=self.threads)
 
     def __sklearn_tags__(self) -> Tags:
-        """Say that rows are texts."""
+        """Declare that samples are strings."""
         tags = super().__sklearn_tags__()
         tags.input_tags.string = True
         tags.input_tags.two_d_array = False
@@ -80,7 +80,7 @@ class DistilledClassifier(ClassifierMixin, BaseEstimator):
 
 
 def _texts(X: Any) -> Sequence[str]:  # noqa: N803
-    """Take texts out of a list, an array or a column (rows, 1)."""
+    """Return texts from a list, an array (rows,) or a column (rows, 1)."""
     if isinstance(X, str):
         raise ValueError("expected a sequence of texts, got one text; write [text]")
     values = np.asarray(X, dtype=object)

@@ -1,4 +1,4 @@
-"""The standard input, and pipes: looked at before they are read, and kept where they are read twice."""
+"""Standard input and pipes: format detection without seeking, and spooling for formats that are read twice."""
 
 import csv
 import json
@@ -14,93 +14,93 @@ from gendist.io.delimited_files import DELIMITERS, SEPARATOR_LINE
 from gendist.io.text_encodings import BLOCK_BYTES, COMMAND_OPTION, TextFile, text_file
 
 STDIN = "-"
-WAITING = 2**16
-"""Bytes at most that a pipe is waited for; what is there comes at once."""
-LONGEST_MARK = 4
-"""Bytes of a byte-order mark."""
+READ_BYTES = 2**16
+"""Bytes per read; a pipe returns what is available."""
+MAX_BOM_BYTES = 4
+"""Bytes of the longest byte-order mark."""
 
 
-class _Stream:
-    """What can be read once. Blocks that are read before ``settle`` are read again after it."""
+class _ReplayableStream:
+    """A stream that cannot seek. Blocks read before ``stop_recording`` are replayed by the next ``blocks``."""
 
     def __init__(self, stream: Any) -> None:
         self._stream = stream
-        self._seen: list[bytes] = []
-        self._settled = False
+        self._recorded: list[bytes] = []
+        self._stopped = False
 
-    def settle(self) -> None:
-        self._settled = True
+    def stop_recording(self) -> None:
+        self._stopped = True
 
     def blocks(self) -> Iterator[bytes]:
-        yield from list(self._seen)
-        while block := self._block():
-            if not self._settled:
-                self._seen.append(block)
+        yield from list(self._recorded)
+        while block := self._read_block():
+            if not self._stopped:
+                self._recorded.append(block)
             yield block
 
-    def _block(self) -> bytes:
-        block: bytes = self._stream.read1(WAITING)
-        while not self._seen and block and len(block) < LONGEST_MARK and (more := self._stream.read1(WAITING)):
+    def _read_block(self) -> bytes:
+        block: bytes = self._stream.read1(READ_BYTES)
+        while not self._recorded and block and len(block) < MAX_BOM_BYTES and (more := self._stream.read1(READ_BYTES)):
             block += more
         return block
 
 
 @contextmanager
-def opened_text(
-    path: str, wanted: Sequence[str], encoding: str, kind: str, twice: bool
+def open_text(
+    path: str, *, wanted: Sequence[str], encoding: str, kind: str, reread: bool
 ) -> Iterator[tuple[TextFile, str]]:
-    """Open a file, a pipe or the standard input, and find out what the latter holds.
+    """Open a file, a pipe or standard input, and detect the format.
 
     Args:
-        path: a file, or ``-`` for the standard input.
-        wanted: columns of the texts.
-        encoding: of the text.
-        kind: its format; empty leaves lines, a table and JSON to the first line.
-        twice: whether it is read twice whatever its format.
+        path: a file, or ``-`` for standard input.
+        wanted: expected text columns.
+        encoding: encoding of the text.
+        kind: the format; empty to detect txt, csv or jsonl from the first line.
+        reread: make the file readable twice whatever its format.
 
-    Returns:
-        The file, which can be read as often as its format needs, and its format.
+    Yields:
+        The file, readable as often as its format needs, and its format.
 
     Raises:
-        GendistError: if the first line may be a header as well as a text.
+        GendistError: if the first line may be a header or a text.
     """
     file_path = Path(path)
     with ExitStack() as stack:
         if path != STDIN and (file_path.is_file() or file_path.is_dir() or not file_path.exists()):
             file = text_file(file_path, COMMAND_OPTION)
-            yield file, kind or _kind_of(file, wanted, encoding)
+            yield file, kind or _detect_format(file, wanted, encoding)
             return
-        stream = _Stream(sys.stdin.buffer if path == STDIN else stack.enter_context(file_path.open("rb")))
+        stream = _ReplayableStream(sys.stdin.buffer if path == STDIN else stack.enter_context(file_path.open("rb")))
         file = TextFile("standard input" if path == STDIN else path, stream.blocks, COMMAND_OPTION)
-        kind = kind or _kind_of(file, wanted, encoding)
-        stream.settle()
-        if twice or kind in ("csv", "tsv"):  # whose dialect is judged by all lines
-            file = stack.enter_context(_kept(file))
+        kind = kind or _detect_format(file, wanted, encoding)
+        stream.stop_recording()
+        if reread or kind in ("csv", "tsv"):  # the dialect is detected from all lines
+            file = stack.enter_context(_spool_to_file(file))
         yield file, kind
 
 
 @contextmanager
-def _kept(file: TextFile) -> Iterator[TextFile]:
-    """Copy a stream to a file without a name."""
+def _spool_to_file(file: TextFile) -> Iterator[TextFile]:
+    """Copy a stream to an unnamed temporary file."""
     with tempfile.TemporaryFile() as copy:
         for block in file.blocks():
             copy.write(block)
 
         def blocks() -> Iterator[bytes]:
-            place = 0
+            position = 0
             while True:
-                copy.seek(place)
+                copy.seek(position)
                 block = copy.read(BLOCK_BYTES)
                 if not block:
                     return
-                place += len(block)
+                position += len(block)
                 yield block
 
         yield TextFile(file.name, blocks, file.option)
 
 
-def _kind_of(file: TextFile, wanted: Sequence[str], encoding: str) -> str:
-    """Return the format of what should be lines of text, by the first one: txt, or csv or jsonl with the columns."""
+def _detect_format(file: TextFile, wanted: Sequence[str], encoding: str) -> str:
+    """Detect the format from the first line: csv or jsonl if it has the expected columns, else txt."""
     first = next(file.lines(encoding), "")
     line = first.strip()
     if line.startswith("{"):
@@ -113,13 +113,13 @@ def _kind_of(file: TextFile, wanted: Sequence[str], encoding: str) -> str:
         return "csv"
     if [line] == list(wanted):
         raise GendistError(
-            f"{file.name}: line 1 is '{line}', the name of the text column; --format csv takes it for a "
-            "header, --format txt for a text"
+            f"{file.name}: line 1 is '{line}', the name of the text column; use --format csv if it is a "
+            "header, --format txt if it is a text"
         )
-    return "csv" if any(set(wanted) <= set(_cut(line, delimiter)) for delimiter in DELIMITERS) else "txt"
+    return "csv" if any(set(wanted) <= set(_split_line(line, delimiter)) for delimiter in DELIMITERS) else "txt"
 
 
-def _cut(line: str, delimiter: str) -> list[str]:
+def _split_line(line: str, delimiter: str) -> list[str]:
     try:
         return next(csv.reader([line], delimiter=delimiter), [])
     except csv.Error:

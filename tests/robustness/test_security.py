@@ -24,13 +24,13 @@ from study_fixtures import finish, predictions, sources, study_in
 from word2vec_archives import archive
 from workflow_fixtures import ROOT, STUDY, Checkout, entry
 
-from gendist.analysis.cards.write import write_cards
-from gendist.analysis.generated_rows import Generated
-from gendist.analysis.quality.page import samples_page
-from gendist.analysis.report.compare import compare, read_studies, write_comparison
-from gendist.analysis.report.details import write_details
+from gendist.analysis.cards.write_cards import write_cards
+from gendist.analysis.generated_rows import GeneratedPool
+from gendist.analysis.quality.samples_page import samples_page
+from gendist.analysis.report.compare_studies import compare_studies, read_studies, write_comparison
+from gendist.analysis.report.system_details import write_details
 from gendist.analysis.report.table3 import write_table3
-from gendist.analysis.report_page.write import write_report
+from gendist.analysis.report_page.write_report import write_report
 from gendist.io import escape
 from gendist.stages.students import bpemb
 
@@ -189,7 +189,7 @@ def test_tracebacks_are_for_those_who_ask(tmp_path: Path):
     program = "import gendist.cli.app as a; a.app = lambda: 1 / 0; a.main()"
     known = {**os.environ, "PYTHONPATH": str(ROOT)}
     done = subprocess.run([sys.executable, "-c", program], env=known, text=True, capture_output=True)
-    said = "error: unexpected ZeroDivisionError: division by zero (gendist --debug … shows where)\n"
+    said = "error: unexpected ZeroDivisionError: division by zero (gendist --debug … shows the traceback)\n"
     assert done.returncode == 1 and done.stderr == said
 
 
@@ -290,20 +290,22 @@ def every_writer(folder: Path, payload: str, other: str, monkeypatch: pytest.Mon
     finish(study, [label, f"{escape.collapse_whitespace(other)[:80]} too"])
     results = folder / "results"
     test = results / "news/texts/test.parquet"
-    write_details(predictions(results), test, results / "figures/news", results / "tables/news/errors.csv")
+    write_details(
+        predictions(results), test, figures=results / "figures/news", errors=results / "tables/news/errors.csv"
+    )
     write_report(sources(results), results / "report.html")
     write_cards(study, "news")
     shards = sorted((results / "news/synthetic/pocket/full").glob("*.parquet"))
     logits = sorted((results / "news/logits/minilm/pocket/full").glob("*.parquet"))
-    generated = {"news": Generated(results / "news/texts/train.parquet", shards, logits, 6)}
-    write_table3(generated, results / "tables/table3.csv", results / "tables/table3.md")
+    generated = {"news": GeneratedPool(results / "news/texts/train.parquet", shards, logits, 6)}
+    write_table3(generated, out_csv=results / "tables/table3.csv", out_md=results / "tables/table3.md")
     second = folder / "second"
     second.mkdir()
     for name in ("metrics.parquet", "run_config.yaml"):
         shutil.copy(results / name, second)
     studies = read_studies([results, second], "accuracy")
     for kind in ("csv", "md"):
-        write_comparison(results / f"compare.{kind}", compare(studies), [payload, other], "accuracy")
+        write_comparison(results / f"compare.{kind}", compare_studies(studies), [payload, other], "accuracy")
     marks = dict.fromkeys(("duplicate_of", "near_duplicate_of", "copy_of", "near_copy_of"))
     texts = {"text": payload, "nearest_text": payload, "predicted": label, "asked": payload, "nearest_label": label}
     numbers = {"confidence": 0.5, "entropy": 0.1, "n_words": 3, "nearest_similarity": 0.5}

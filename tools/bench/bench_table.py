@@ -6,8 +6,8 @@ from statistics import median
 
 import pyarrow as pa
 
-from gendist.analysis.figure_style import BLUE, GREY, save, styled
-from gendist.analysis.report.plots import new_figure
+from gendist.analysis.figure_style import BLUE, GREY, save_figure, style_context
+from gendist.analysis.report.class_plots import new_figure
 from gendist.io.atomic_files import write_text
 from gendist.io.parquet import write_parquet
 from gendist.io.provenance import Provenance
@@ -37,7 +37,7 @@ def write_outcomes(outcomes: Sequence[Outcome], folder: Path) -> None:
         folder / "bench.parquet", pa.Table.from_pylist([_row(o) for o in outcomes], SCHEMA), Provenance("bench")
     )
     write_text(folder / "bench.md", markdown(outcomes))
-    with styled():
+    with style_context():
         figure, axes = new_figure(7.0, 0.9 + 0.32 * len(outcomes))
         for y, outcome in enumerate(outcomes):
             axes.plot([min(outcome.ratios), max(outcome.ratios)], [y] * 2, color=BLUE, linewidth=1.4)
@@ -48,7 +48,7 @@ def write_outcomes(outcomes: Sequence[Outcome], folder: Path) -> None:
         names = [f"{outcome.case.name}\nagainst {outcome.case.baseline}" for outcome in outcomes]
         axes.set_yticks(range(len(outcomes)), names, fontsize=6)
         axes.set(xscale="log", ylim=(len(outcomes) - 0.5, -0.5), xlabel="times as fast")
-        save(figure, folder / "bench.svg", folder / "bench.png")
+        save_figure(figure, folder / "bench.svg", folder / "bench.png")
 
 
 def markdown(outcomes: Sequence[Outcome]) -> str:

@@ -16,7 +16,7 @@ from gendist.config.student_settings import Training
 from gendist.nn import devices
 from gendist.nn.pocket.packaged_files import packaged_subwords
 from gendist.predict.classifier import TextClassifier
-from gendist.predict.model import Model
+from gendist.predict.exported_model import ExportedModel
 from gendist.stages.baselines.sentence_encoder import SentenceEncoder
 from gendist.stages.export.lookup_weights import lookup_weights
 from gendist.stages.students.architectures import build
@@ -75,7 +75,7 @@ def _at_once(predict: Predict, texts: Sequence[str]) -> Callable[[], float]:
     return work
 
 
-def _student(steps: int = 300) -> tuple[Model, list[Check]]:
+def _student(steps: int = 300) -> tuple[ExportedModel, list[Check]]:
     """Train Kim on the real rows and export it; return the model and checks of the export."""
     train, test = newsbriefs()
     torch.manual_seed(0)
@@ -89,7 +89,7 @@ def _student(steps: int = 300) -> tuple[Model, list[Check]]:
     if content is None:
         raise TypeError("Kim cannot be exported as look-up tables")
     pieces = (Path(packaged_subwords()) / "tokenizer.json").read_text(encoding="utf-8")
-    model = Model(b"", content, pieces, train.label_names, 1.0, MAX_PIECES, ["text"], " ")
+    model = ExportedModel(b"", content, pieces, train.label_names, 1.0, MAX_PIECES, ["text"], " ")
     exact = predict_student(network, encode_pieces(subwords(), test.texts, MAX_PIECES)).argmax(1)
     logits = TextClassifier(model).logits(test.texts)
     changed = float(np.mean(logits.argmax(1) != exact))

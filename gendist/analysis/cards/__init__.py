@@ -1,1 +1,1 @@
-"""Cards: what a model and its synthetic rows are, for whoever they are handed to, and the handing over."""
+"""Model and dataset cards, and their upload with the files."""

@@ -1,1 +1,1 @@
-"""Costs: what must be shipped to use a system, and how long it takes to label a text."""
+"""Measure deployment costs: size on disk and latency per text."""

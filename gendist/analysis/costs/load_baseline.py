@@ -1,4 +1,4 @@
-"""Baselines from their run folders, as predictors."""
+"""Load a finished baseline as a predictor."""
 
 from pathlib import Path
 
@@ -7,13 +7,13 @@ from gendist.stages.texts.text_tables import read_texts
 
 
 def load_baseline(name: str, folder: Path, test: Path, static: Path | None = None) -> Predictor:
-    """Load a finished baseline; only what it needs is imported.
+    """Load a finished baseline; imports only its own dependencies.
 
     Args:
         name: one of ``gendist.naming.BASELINES``.
-        folder: its run folder.
+        folder: run folder.
         test: texts file, for the number of classes.
-        static: folder of the static embeddings of model2vec.
+        static: folder of model2vec's static embeddings.
 
     Raises:
         GendistError: if a file or a library is missing, or a file is damaged.
@@ -39,4 +39,4 @@ def load_baseline(name: str, folder: Path, test: Path, static: Path | None = Non
         from gendist.stages.baselines.model2vec import load_model2vec
 
         return load_model2vec(folder, static)
-    raise ValueError(f"no way to load baseline {name}")
+    raise ValueError(f"unknown baseline {name}")

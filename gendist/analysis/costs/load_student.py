@@ -1,4 +1,4 @@
-"""A finished student as a predictor."""
+"""Load a finished student as a predictor."""
 
 from pathlib import Path
 
@@ -16,11 +16,11 @@ from gendist.stages.students.train_student import predict_student
 
 
 def load_student(folder: Path, embeddings: Path) -> Predictor:
-    """Load a finished student, in PyTorch and float32 as it was trained.
+    """Load a finished student in PyTorch, float32.
 
     Args:
         folder: run folder with ``model.safetensors`` and ``student.json``.
-        embeddings: folder of its subword tokenizer; its vectors are in the model.
+        embeddings: folder of the subword tokenizer; the vectors are in the model.
 
     Raises:
         GendistError: if a file is missing or damaged.

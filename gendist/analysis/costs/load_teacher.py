@@ -1,4 +1,4 @@
-"""The finetuned teacher as a predictor, as it scores the synthetic rows."""
+"""Load a finetuned teacher as a predictor, as it scores synthetic rows."""
 
 from pathlib import Path
 
@@ -16,10 +16,10 @@ def load_teacher(folder: Path, max_tokens: int) -> Predictor:
 
     Args:
         folder: transformers folder.
-        max_tokens: longer texts are cut.
+        max_tokens: longer texts are truncated.
 
     Raises:
-        GendistError: if it cannot be loaded.
+        GendistError: if the teacher cannot be loaded.
     """
     devices.prepare(1, 0)
     tokenizer = load_tokenizer(str(folder))

@@ -1,1 +1,1 @@
-"""What a pool of generated rows is like, measured beside real rows."""
+"""Measure the quality of generated rows against real rows."""

@@ -1,4 +1,4 @@
-"""Memorisation: do generated rows repeat the training rows more than unseen real rows do?"""
+"""Memorisation: overlap of generated rows with the training rows, compared with held-out real rows."""
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from gendist.analysis.generated_rows import Generated
-from gendist.analysis.quality.overlap import Nearness, longest_runs, normalised
+from gendist.analysis.generated_rows import GeneratedPool
+from gendist.analysis.quality.text_overlap import TfidfSimilarity, longest_runs, normalise
 from gendist.analysis.table_files import Cell, markdown_table, write_csv
 from gendist.errors import GendistError
 from gendist.io import escape
@@ -33,46 +33,45 @@ HEADER = [
 
 @dataclass(frozen=True)
 class Overlap:
-    """What some texts have in common with the real training rows; shares in percent of the texts."""
+    """Overlap of texts with the training rows; shares in percent of the texts."""
 
     rows: int
     copies: float
-    """Equal to a training row but for case and white space."""
+    """Equal to a training row, ignoring case and white space."""
     duplicates: float
-    """Equal to another of these texts in the same sense."""
+    """Equal to another of these texts, ignoring case and white space."""
     with_gram: float
-    """With ``GRAM`` consecutive words of a training row; no text of fewer words has them."""
+    """With ``GRAM`` consecutive words of a training row."""
     median_run: float
-    """Longest run of words of a training row, median over the texts."""
+    """Median over the texts of the longest run of words shared with a training row."""
     longest_run: int
     similarity: float
-    """Cosine of TF-IDF vectors with the nearest training row, mean over the texts; 0 to 1."""
+    """Mean over the texts of the TF-IDF cosine with the nearest training row; 0 to 1."""
 
 
 def write_memorisation(
-    datasets: Mapping[str, Generated], held_out: Mapping[str, Path], out_csv: Path, out_md: Path, seed: int = 0
+    datasets: Mapping[str, GeneratedPool], held_out: Mapping[str, Path], *, out_csv: Path, out_md: Path, seed: int = 0
 ) -> None:
-    """Measure generated rows, and real rows that no training saw, against the real training rows.
+    """Measure the overlap of generated rows and of held-out real rows with the training rows.
 
     Args:
-        datasets: files of each dataset's generated rows.
-        held_out: each dataset's test rows; their texts alone are read. Of more rows than were
-            generated, as many are drawn at random.
-        out_csv: a line ``generated`` and a line ``held-out real`` for each dataset.
+        datasets: pool of each dataset.
+        held_out: test rows of each dataset; labels are ignored. At most as many rows as were generated are sampled.
+        out_csv: rows ``generated`` and ``held-out real`` per dataset.
         out_md: the same in Markdown.
-        seed: seed of the drawing.
+        seed: seed of the sampling.
 
     Raises:
-        GendistError: if a file is missing or damaged, or the training rows hold no word.
+        GendistError: if a file is missing or damaged, or the training rows have no words.
     """
     rows: list[list[Cell]] = []
     cells = []
     for dataset, generated in datasets.items():
         real = read_texts(generated.train).texts
-        made = overlap(
+        made = measure_overlap(
             real, (pool.texts for pool in iter_pool_batches(generated.shards, generated.rows)), generated.train
         )
-        unseen = overlap(real, [draw_texts(held_out[dataset], made.rows, seed)], generated.train)
+        unseen = measure_overlap(real, [sample_texts(held_out[dataset], made.rows, seed)], generated.train)
         for name, o in (("generated", made), ("held-out real", unseen)):
             shares = [round(share, 2) for share in (o.copies, o.duplicates, o.with_gram)]
             rows.append([dataset, name, o.rows, *shares, o.median_run, o.longest_run, round(o.similarity, 4)])
@@ -90,23 +89,23 @@ def write_memorisation(
         " training rows) with the nearest training row, mean. Rows without text are left out; duplicates and"
         " maximum grow with the number of rows, runs with the length of the texts."
     )
-    table = markdown_table([name.capitalize() for name in HEADER], cells, right=range(2, len(HEADER)))
+    table = markdown_table([name.capitalize() for name in HEADER], cells, align_right=range(2, len(HEADER)))
     write_text(out_md, f"**Memorisation.** {escape.markdown(caption)}\n\n{table}")
 
 
-def overlap(real: Sequence[str], batches: Iterable[Sequence[str]], train: Path) -> Overlap:
-    """Measure what texts have in common with real rows; of each text, 24 bytes are kept.
+def measure_overlap(real: Sequence[str], batches: Iterable[Sequence[str]], train: Path) -> Overlap:
+    """Measure the overlap of batches of texts with real rows; keeps 24 bytes per text.
 
     Raises:
-        GendistError: if the real rows, which came from ``train``, hold no word.
+        GendistError: if the real rows, read from ``train``, have no words.
     """
-    known = {normalised(text) for text in real}
-    nearness = Nearness(real, train)
+    reference = {normalise(text) for text in real}
+    similarity_to = TfidfSimilarity(real, train)
     copies, parts = 0, []
     for texts in batches:
-        same = [normalised(text) for text in texts]
-        copies += sum(text in known for text in same)
-        cosines = [part.max(axis=1) for part in nearness.cosines(texts)]
+        same = [normalise(text) for text in texts]
+        copies += sum(text in reference for text in same)
+        cosines = [part.max(axis=1) for part in similarity_to.cosines(texts)]
         prints = np.array([_fingerprint(text) for text in same], np.uint64)
         parts.append((prints, np.concatenate(cosines or [np.zeros(0)]), longest_runs(real, texts)))
     prints, nearest, runs = (np.concatenate(column) for column in zip(*parts, strict=True))
@@ -124,14 +123,14 @@ def overlap(real: Sequence[str], batches: Iterable[Sequence[str]], train: Path) 
 
 
 def _fingerprint(text: str) -> int:
-    """Return 64 bits that tell texts apart: among a million, two that differ share them once in 37 million pools."""
+    """Return a 64-bit hash: a pool of a million texts has a collision with probability 1 in 37 million."""
     return int.from_bytes(hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "little")
 
 
-def draw_texts(path: Path, rows: int, seed: int) -> list[str]:
-    """Return the texts of at most so many random rows, in the order of the file."""
+def sample_texts(path: Path, rows: int, seed: int) -> list[str]:
+    """Sample at most ``rows`` texts, in the order of the file."""
     texts = read_parquet(path, ["text"])["text"].to_pylist()
     if not texts or None in texts:
-        raise GendistError(f"{path}: holds no rows, or rows without text")
+        raise GendistError(f"{path}: no rows, or rows without text")
     chosen = np.random.default_rng(seed).choice(len(texts), min(rows, len(texts)), replace=False)
     return [texts[i] for i in sorted(chosen)]

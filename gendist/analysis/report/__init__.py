@@ -1,1 +1,1 @@
-"""Tables and figures, drawn from files alone."""
+"""Tables and figures, made from the result files."""

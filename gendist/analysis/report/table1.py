@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from gendist.analysis.metrics_table import Run, Summary, choose, read_runs, rounded, summarise
-from gendist.analysis.report import paper
-from gendist.analysis.table_files import NONE, Cell, markdown_table, mean_and_spread, write_csv
+from gendist.analysis.metrics_table import MetricsRow, Summary, read_runs, rounded, select_runs, summarise
+from gendist.analysis.report import paper_results
+from gendist.analysis.table_files import MISSING, Cell, format_mean, markdown_table, write_csv
 from gendist.errors import GendistError
 from gendist.io import escape
 from gendist.io.atomic_files import write_text
@@ -15,7 +15,7 @@ from gendist.naming import WITH_SYNTHETIC, WITH_UNLABELLED, regime_of
 
 @dataclass(frozen=True)
 class _Entry:
-    """One system on one dataset."""
+    """Results of one system on one dataset."""
 
     accuracy: Summary
     parameters: int | None
@@ -27,6 +27,7 @@ _Table = dict[str, dict[str, _Entry | None]]
 
 def write_table1(
     metrics: Path,
+    *,
     systems: Sequence[str],
     counts: Mapping[str, int],
     main: Mapping[str, str],
@@ -34,25 +35,26 @@ def write_table1(
     out_md: Path,
     out_tex: Path,
 ) -> None:
-    """Write mean and standard deviation of the accuracy over seeds, in percent, and the parameters.
+    """Write mean and standard deviation of the accuracy over seeds, in percent, and numbers of parameters.
 
-    Systems and datasets without any run are left out. The paper's numbers stand in columns
-    of their own, named PAPER, for datasets that bear its names.
+    Omits systems and datasets without runs. Datasets of the paper have additional columns with its results (PAPER).
 
     Args:
-        metrics: the tidy table.
+        metrics: ``metrics.parquet``.
         systems: rows, in order.
-        counts: datasets in order, each with the synthetic rows of the systems that take them.
-        main: names of the teacher, generator, sampling and training to show.
-        out_csv: all numbers, unrounded to a tenth.
+        counts: synthetic rows by dataset, in order.
+        main: names of teacher, generator, sampling and training.
+        out_csv: all numbers.
         out_md: the table in Markdown.
         out_tex: the table in LaTeX (booktabs and graphicx).
 
     Raises:
-        GendistError: if there is no run to show, or runs of one cell differ in parameters.
+        GendistError: if there are no runs, or runs of one cell differ in parameters.
     """
     runs = read_runs(metrics)
-    table: _Table = {s: {d: _entry(choose(runs, d, s, main, n), metrics) for d, n in counts.items()} for s in systems}
+    table: _Table = {
+        s: {d: _entry(select_runs(runs, d, s, main=main, count=n), metrics) for d, n in counts.items()} for s in systems
+    }
     table = {system: entries for system, entries in table.items() if any(entries.values())}
     datasets = [dataset for dataset in counts if any(entries[dataset] for entries in table.values())]
     if not table:
@@ -63,33 +65,33 @@ def write_table1(
     write_text(out_tex, _latex(table, datasets, caption))
 
 
-def _entry(runs: Sequence[Run], metrics: Path) -> _Entry | None:
+def _entry(runs: Sequence[MetricsRow], metrics: Path) -> _Entry | None:
     summary = summarise(runs)
     if summary is None:
         return None
     sizes = {run["n_parameters"] for run in runs}
-    # fastText sees the same words with every seed, and a student has one shape per dataset.
+    # The number of parameters does not depend on the seed.
     if len(sizes) > 1:
         raise GendistError(f"{metrics}: runs of {runs[0]['system']} on {runs[0]['dataset']} differ in n_parameters")
     return _Entry(summary, sizes.pop())
 
 
 def _in_paper(datasets: Sequence[str]) -> bool:
-    return any(dataset in paper.DATASETS for dataset in datasets)
+    return any(dataset in paper_results.DATASETS for dataset in datasets)
 
 
 def _paper_accuracy(system: str, dataset: str) -> float | None:
-    row = paper.TABLE1.get(system)
+    row = paper_results.TABLE1.get(system)
     return row.accuracy.get(dataset) if row else None
 
 
 def _paper_parameters(system: str) -> float | None:
-    row = paper.TABLE1.get(system)
+    row = paper_results.TABLE1.get(system)
     return row.parameters if row else None
 
 
-def _unlabelled(runs: Sequence[Run], datasets: Sequence[str]) -> dict[str, int]:
-    """Return the most unlabelled rows of any run, by dataset that has such runs."""
+def _unlabelled(runs: Sequence[MetricsRow], datasets: Sequence[str]) -> dict[str, int]:
+    """Return the largest number of unlabelled rows by dataset; omits datasets without."""
     found = {
         name: max((run["n_unlabelled"] or 0 for run in runs if run["dataset"] == name), default=0) for name in datasets
     }
@@ -119,7 +121,7 @@ def _csv(table: _Table, datasets: Sequence[str]) -> tuple[list[str], list[list[C
     header = ["system"]
     for dataset in datasets:
         header += [f"{dataset} {what}" for what in ("accuracy", "sd", "runs", "parameters")]
-        header += [f"PAPER ({dataset})"] if dataset in paper.DATASETS else []
+        header += [f"PAPER ({dataset})"] if dataset in paper_results.DATASETS else []
     header += ["PAPER parameters (1000s)"] if _in_paper(datasets) else []
     rows: list[list[Cell]] = []
     for system, entries in table.items():
@@ -131,25 +133,25 @@ def _csv(table: _Table, datasets: Sequence[str]) -> tuple[list[str], list[list[C
             else:
                 accuracy = entry.accuracy
                 row += [rounded(accuracy.mean), rounded(accuracy.sd), accuracy.runs, entry.parameters]
-            row += [_paper_accuracy(system, dataset)] if dataset in paper.DATASETS else []
+            row += [_paper_accuracy(system, dataset)] if dataset in paper_results.DATASETS else []
         row += [_paper_parameters(system)] if _in_paper(datasets) else []
         rows.append(row)
     return header, rows
 
 
 def _text_rows(table: _Table, datasets: Sequence[str]) -> list[list[str]]:
-    """Return the cells as shown in Markdown and LaTeX, unescaped."""
+    """Return the cells of Markdown and LaTeX, not escaped."""
     rows = []
     for system, entries in table.items():
         row = [system]
         for dataset in datasets:
             entry = entries[dataset]
             if entry is None:
-                row += [NONE, NONE, NONE]
+                row += [MISSING, MISSING, MISSING]
             else:
-                size = NONE if entry.parameters is None else f"{entry.parameters:,}"
-                row += [mean_and_spread(entry.accuracy.mean, entry.accuracy.sd), str(entry.accuracy.runs), size]
-            if dataset in paper.DATASETS:
+                size = MISSING if entry.parameters is None else f"{entry.parameters:,}"
+                row += [format_mean(entry.accuracy.mean, entry.accuracy.sd), str(entry.accuracy.runs), size]
+            if dataset in paper_results.DATASETS:
                 accuracy = _paper_accuracy(system, dataset)
                 row.append("" if accuracy is None else f"{accuracy:.1f}")
         if _in_paper(datasets):
@@ -163,21 +165,21 @@ def _markdown(table: _Table, datasets: Sequence[str], caption: str) -> str:
     header = ["System"]
     for dataset in datasets:
         header += [f"{dataset}, %", "runs", "parameters"]
-        header += [f"PAPER ({dataset})"] if dataset in paper.DATASETS else []
+        header += [f"PAPER ({dataset})"] if dataset in paper_results.DATASETS else []
     header += ["PAPER parameters (1000s)"] if _in_paper(datasets) else []
     rows = [[escape.markdown(cell) for cell in row] for row in _text_rows(table, datasets)]
-    body = markdown_table([escape.markdown(name) for name in header], rows, right=range(1, len(header)))
+    body = markdown_table([escape.markdown(name) for name in header], rows, align_right=range(1, len(header)))
     return f"**Table 1.** {escape.markdown(caption)}\n\n{body}"
 
 
 def _latex(table: _Table, datasets: Sequence[str], caption: str) -> str:
-    groups, names, rules, place = [""], ["System"], [], 2
+    groups, names, rules, column = [""], ["System"], [], 2
     for dataset in datasets:
-        group = ["accuracy", "runs", "parameters", *(["PAPER"] if dataset in paper.DATASETS else [])]
+        group = ["accuracy", "runs", "parameters", *(["PAPER"] if dataset in paper_results.DATASETS else [])]
         groups.append(rf"\multicolumn{{{len(group)}}}{{c}}{{{escape.latex(dataset)}}}")
-        rules.append(rf"\cmidrule(lr){{{place}-{place + len(group) - 1}}}")
+        rules.append(rf"\cmidrule(lr){{{column}-{column + len(group) - 1}}}")
         names += group
-        place += len(group)
+        column += len(group)
     if _in_paper(datasets):
         groups.append("PAPER")
         names.append("parameters (1000s)")

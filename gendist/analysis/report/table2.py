@@ -3,10 +3,10 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from gendist.analysis.metrics_table import Run, choose, read_runs, rounded, summarise
-from gendist.analysis.report import paper
-from gendist.analysis.report.paired import paired
-from gendist.analysis.table_files import Cell, markdown_table, mean_and_spread, seeds_phrase, write_csv
+from gendist.analysis.metrics_table import MetricsRow, read_runs, rounded, select_runs, summarise
+from gendist.analysis.report import paper_results
+from gendist.analysis.report.paired_test import paired_t_test
+from gendist.analysis.table_files import Cell, format_mean, format_seeds, markdown_table, write_csv
 from gendist.errors import GendistError
 from gendist.io import escape
 from gendist.io.atomic_files import write_text
@@ -30,41 +30,41 @@ PAPER_HEADER = ["PAPER hard", "PAPER hard standard error", "PAPER distilled", "P
 
 
 def write_table2(
-    metrics: Path, student: str, counts: Mapping[str, int], main: Mapping[str, str], out_csv: Path, out_md: Path
+    metrics: Path, *, student: str, counts: Mapping[str, int], main: Mapping[str, str], out_csv: Path, out_md: Path
 ) -> None:
     """Compare ``{student}+hard`` with ``{student}+gendist`` over seeds, in percent.
 
-    The difference and the two-sided paired t-test take the seeds that both systems have;
-    the test is left empty for fewer than two, or when all differences are the same.
+    The difference and the two-sided paired t-test are over shared seeds. The test is empty for fewer than two pairs, or
+    if all differences are equal.
 
     Args:
-        metrics: the tidy table.
+        metrics: ``metrics.parquet``.
         student: name of the student.
-        counts: datasets in order, each with the synthetic rows to compare at.
-        main: names of the teacher, generator, sampling and training to show.
+        counts: synthetic rows by dataset, in order.
+        main: names of teacher, generator, sampling and training.
         out_csv: all numbers.
         out_md: the table in Markdown.
 
     Raises:
-        GendistError: if there is no run to show.
+        GendistError: if there are no runs.
     """
     runs = read_runs(metrics)
     rows = []
     for dataset, count in counts.items():
-        hard = choose(runs, dataset, f"{student}+hard", main, count)
-        distilled = choose(runs, dataset, f"{student}+gendist", main, count)
+        hard = select_runs(runs, dataset, f"{student}+hard", main=main, count=count)
+        distilled = select_runs(runs, dataset, f"{student}+gendist", main=main, count=count)
         if hard or distilled:
-            rows.append(_row(dataset, student, count, hard, distilled))
+            rows.append(_row(dataset=dataset, student=student, count=count, hard_runs=hard, distilled_runs=distilled))
     if not rows:
         raise GendistError(f"{metrics}: no run of {student}+hard or {student}+gendist on {', '.join(counts)}")
-    with_paper = any(row["dataset"] in paper.TABLE2 for row in rows)
+    with_paper = any(row["dataset"] in paper_results.TABLE2 for row in rows)
     header = HEADER + (PAPER_HEADER if with_paper else [])
     write_csv(out_csv, header, [[row.get(name) for name in header] for row in rows])
     write_text(out_md, _markdown(rows, student, with_paper))
 
 
 def _row(
-    dataset: str, student: str, count: int, hard_runs: Sequence[Run], distilled_runs: Sequence[Run]
+    *, dataset: str, student: str, count: int, hard_runs: Sequence[MetricsRow], distilled_runs: Sequence[MetricsRow]
 ) -> dict[str, Cell]:
     hard, distilled = summarise(hard_runs), summarise(distilled_runs)
     row: dict[str, Cell] = {"dataset": dataset, "student": student, "n_synthetic": count}
@@ -72,9 +72,9 @@ def _row(
         row[name] = rounded(summary.mean if summary else None)
         row[f"{name} standard error"] = rounded(summary.error if summary else None)
         row[f"{name} runs"] = summary.runs if summary else 0
-    row |= paired(hard_runs, distilled_runs).cells()
-    if dataset in paper.TABLE2:
-        row |= dict(zip(PAPER_HEADER, paper.TABLE2[dataset], strict=True))
+    row |= paired_t_test(hard_runs, distilled_runs).cells()
+    if dataset in paper_results.TABLE2:
+        row |= dict(zip(PAPER_HEADER, paper_results.TABLE2[dataset], strict=True))
     return row
 
 
@@ -94,10 +94,10 @@ def _markdown(rows: Sequence[Mapping[str, Cell]], student: str, with_paper: bool
             _runs(row),
         ]
         if with_paper:
-            known = row["dataset"] in paper.TABLE2
+            known = row["dataset"] in paper_results.TABLE2
             line += [_with_error(row, name) if known else "" for name in ("PAPER hard", "PAPER distilled")]
         cells.append(line)
-    seeds = seeds_phrase(int(row[name] or 0) for row in rows for name in ("hard runs", "distilled runs") if row[name])
+    seeds = format_seeds(int(row[name] or 0) for row in rows for name in ("hard runs", "distilled runs") if row[name])
     caption = (
         f"Two ways of labelling the generated rows for the student {student}: the teacher's most probable class"
         " with cross-entropy (hard labels), or its logits (distillation). Accuracy on the test rows in percent,"
@@ -109,7 +109,9 @@ def _markdown(rows: Sequence[Mapping[str, Cell]], student: str, with_paper: bool
             " Columns marked PAPER are what the paper reports for its Kim student over 5 restarts"
             " (Melas-Kyriazi et al. 2019, Table 2)."
         )
-    return f"**Table 2.** {escape.markdown(caption)}\n\n{markdown_table(header, cells, right=range(1, len(header)))}"
+    return (
+        f"**Table 2.** {escape.markdown(caption)}\n\n{markdown_table(header, cells, align_right=range(1, len(header)))}"
+    )
 
 
 def _runs(row: Mapping[str, Cell]) -> str:
@@ -119,6 +121,4 @@ def _runs(row: Mapping[str, Cell]) -> str:
 
 def _with_error(row: Mapping[str, Cell], name: str) -> str:
     mean, error = row[name], row[f"{name} standard error"]
-    return mean_and_spread(
-        mean if isinstance(mean, float) else None, error if isinstance(error, float) else None, digits=2
-    )
+    return format_mean(mean if isinstance(mean, float) else None, error if isinstance(error, float) else None, digits=2)

@@ -1,1 +1,1 @@
-"""The report that one hands to a colleague: one HTML page that needs nothing else."""
+"""The HTML report: one self-contained page."""

@@ -1,1 +1,1 @@
-"""Own data: from a file that somebody has to a study that runs."""
+"""Own data: from a user's file to a runnable study (``gendist init``)."""

@@ -34,7 +34,7 @@ def check_parity(folder: Path, test_rows: Texts, logits: np.ndarray, tables: boo
     figures: dict[str, Any] = {"rows": len(test_rows.texts), "pytorch": _scores(test_rows.labels, logits, temperature)}
     backends = {"float32": (False, False), "int8": (True, False)} | ({"tables": (True, True)} if tables else {})
     for name, (int8, use_tables) in backends.items():
-        exported = TextClassifier.load(folder, int8, tables=use_tables).logits(test_rows.texts)
+        exported = TextClassifier.load(folder, int8=int8, tables=use_tables).logits(test_rows.texts)
         figures[name] = {
             **_scores(test_rows.labels, exported, temperature),
             "largest_difference": float(np.abs(exported - logits).max()),

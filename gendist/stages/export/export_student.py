@@ -10,8 +10,8 @@ from gendist.io.atomic_files import model_folder, write_bytes
 from gendist.io.json_files import read_json, write_json
 from gendist.io.provenance import Provenance, hash_file
 from gendist.nn import devices
-from gendist.predict.model import DESCRIPTION, FLOAT32, FORMAT, INT8, LOOK_UP, TOKENIZER
-from gendist.predict.words import Encoder
+from gendist.predict.cached_tokenizer import CachedTokenizer
+from gendist.predict.exported_model import DESCRIPTION, FLOAT32, FORMAT, INT8, LOOKUP_WEIGHTS, TOKENIZER
 from gendist.stages.export.check_parity import check_parity
 from gendist.stages.export.lookup_weights import lookup_weights
 from gendist.stages.export.onnx_network import quantise_weights, serialise, to_onnx
@@ -67,7 +67,7 @@ def export_student(
     model = to_onnx(network)
     contents = {FLOAT32: serialise(model), INT8: serialise(quantise_weights(model)), TOKENIZER: tokenizer}
     if (look_up := lookup_weights(network)) is not None:
-        contents[LOOK_UP] = look_up
+        contents[LOOKUP_WEIGHTS] = look_up
     inputs = {"choice": hash_file(choice), "test": hash_file(test)}
     inputs |= {name: hash_file(run / name) for name in ("model.safetensors", "student.json")}
     with model_folder(target, Provenance("export", inputs, run_description["student"], chosen["seed"])) as folder:
@@ -89,8 +89,11 @@ def export_student(
         write_json(folder / DESCRIPTION, description)
         test_rows = read_texts(test)
         # Prediction treats texts without known pieces as empty: do the same here.
-        max_pieces, encoder = run_description["max_pieces"], Encoder(tokenizer.decode())
-        known = [encoder.knows(ids[:max_pieces]) for ids in encoder.encode([text.strip() for text in test_rows.texts])]
+        max_pieces, encoder = run_description["max_pieces"], CachedTokenizer(tokenizer.decode())
+        known = [
+            encoder.has_known_piece(ids[:max_pieces])
+            for ids in encoder.encode([text.strip() for text in test_rows.texts])
+        ]
         texts = [text if is_known else "" for text, is_known in zip(test_rows.texts, known, strict=True)]
         logits = predict_student(network, encode_pieces(subwords, texts, max_pieces))
         figures = check_parity(folder, test_rows, logits, look_up is not None)

@@ -9,7 +9,7 @@ from gendist.stages.students.architectures.kim import Kim
 
 
 def lookup_weights(network: torch.nn.Module) -> bytes | None:
-    """Return int8 weights for ``gendist.predict.lookup`` as safetensors; None for other architectures.
+    """Return int8 weights for ``gendist.predict.lookup_network`` as safetensors; None for other architectures.
 
     Quantisation is the same as in the int8 ONNX file.
     """

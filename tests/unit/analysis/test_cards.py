@@ -10,8 +10,8 @@ import yaml
 from study_fixtures import CLASSES, HOSTILE, TOKENISED, export, finish, study_in
 from typer.testing import CliRunner
 
-from gendist.analysis.cards.facts import collect_facts
-from gendist.analysis.cards.write import _fenced, write_cards
+from gendist.analysis.cards.card_facts import collect_facts
+from gendist.analysis.cards.write_cards import _fenced, write_cards
 from gendist.cli.app import app
 from gendist.config.study import Study
 from gendist.errors import GendistError
@@ -39,11 +39,11 @@ def front(card: Path) -> dict[str, Any]:
 def test_the_model_card_is_of_the_best_student_until_one_is_exported(study: Study):
     facts = collect_facts(study, "news")
     assert (facts.subject.system, facts.subject.run.seed, facts.subject.export) == ("res+gendist", 0, None)
-    assert facts.own == pytest.approx(90) and facts.accuracy.runs == 2
+    assert facts.run_accuracy == pytest.approx(90) and facts.accuracy.runs == 2
     export(study)
     facts = collect_facts(study, "news")
     assert (facts.subject.system, facts.subject.run.seed) == ("kim+gendist", 1)
-    assert facts.own == pytest.approx(80)
+    assert facts.run_accuracy == pytest.approx(80)
     assert facts.temperature == 0.8
     # right in 80 % of the rows, at logits 0 and 2: probability 0.881, and 0.924 with the temperature
     assert facts.ece == pytest.approx(8.08, abs=0.01) and facts.ece_calibrated == pytest.approx(12.41, abs=0.01)

@@ -7,17 +7,17 @@ import pyarrow.parquet as pq
 import pytest
 from report_fixtures import MAIN, read_csv, run, write_metrics
 
-from gendist.analysis.costs import measure
-from gendist.analysis.costs.collect import collect_costs
+from gendist.analysis.costs import measure_costs as measure_module
+from gendist.analysis.costs.collect_costs import collect_costs
 from gendist.analysis.costs.load_baseline import load_baseline
 from gendist.analysis.costs.load_export import load_export
 from gendist.analysis.costs.load_student import load_student
 from gendist.analysis.costs.load_teacher import load_teacher
-from gendist.analysis.costs.measure import measure_costs
-from gendist.analysis.figure_style import panels, styled
-from gendist.analysis.report.costs import EXPORTED, SCHEMA, digits, is_exported, write_costs
-from gendist.analysis.report.labels import label_points
-from gendist.analysis.report.tradeoff import AXES, draw_tradeoff, tradeoff_plot
+from gendist.analysis.costs.measure_costs import measure_costs
+from gendist.analysis.figure_style import make_panels, style_context
+from gendist.analysis.report.costs_table import EXPORTED_RUNTIME, SCHEMA, is_exported_model, three_digits, write_costs
+from gendist.analysis.report.point_labels import label_points
+from gendist.analysis.report.tradeoff_figure import COST_AXES, draw_tradeoff, tradeoff_plot
 from gendist.config import study_from
 from gendist.config.student_settings import Student, Training
 from gendist.config.study_plan import planned_runs, timed_runs
@@ -115,7 +115,7 @@ def burn(seconds: float) -> None:
 
 
 def test_size_latency_and_rate_are_what_they_say(test_texts, tmp_path, monkeypatch):
-    monkeypatch.setattr(measure, "SECONDS", 0.1)
+    monkeypatch.setattr(measure_module, "MEASURE_SECONDS", 0.1)
     (tmp_path / "a").write_bytes(b"x" * 300)
     (tmp_path / "b").write_bytes(b"x" * 45)
     sizes: list[int] = []
@@ -127,7 +127,12 @@ def test_size_latency_and_rate_are_what_they_say(test_texts, tmp_path, monkeypat
         return np.zeros(len(texts), int)
 
     measure_costs(
-        Predictor(predict, [tmp_path / "a", tmp_path / "b"], "toy"), test_texts, tmp_path / "c", "d", "k", "n"
+        Predictor(predict, [tmp_path / "a", tmp_path / "b"], "toy"),
+        test_texts,
+        target=tmp_path / "c",
+        dataset="d",
+        kind="k",
+        name="n",
     )
     record = json.loads((tmp_path / "c").read_text())
     assert record["size_bytes"] == 345 and record["texts"] == 30 and record["threads"] == 1
@@ -138,15 +143,17 @@ def test_size_latency_and_rate_are_what_they_say(test_texts, tmp_path, monkeypat
 
 
 def test_one_slow_round_does_not_show(test_texts, tmp_path, monkeypatch):
-    monkeypatch.setattr(measure, "SECONDS", 0.2)
+    monkeypatch.setattr(measure_module, "MEASURE_SECONDS", 0.2)
     calls = []
 
     def predict(texts):
         calls.append(1)
-        burn(0.02 if measure.WARM_UP < len(calls) <= measure.WARM_UP + 5 else 0.001)  # five texts of the first round
+        burn(
+            0.02 if measure_module.WARM_UP_TEXTS < len(calls) <= measure_module.WARM_UP_TEXTS + 5 else 0.001
+        )  # five texts of the first round
         return np.zeros(len(texts), int)
 
-    measure_costs(Predictor(predict, [], "toy"), test_texts, tmp_path / "c", "d", "k", "n")
+    measure_costs(Predictor(predict, [], "toy"), test_texts, target=tmp_path / "c", dataset="d", kind="k", name="n")
     assert json.loads((tmp_path / "c").read_text())["latency_p95_ms"] < 10
 
 
@@ -202,7 +209,9 @@ def collected(tmp_path):
         measurement(tmp_path, "teachers", "other", 1),
         measurement(tmp_path, "baselines", "fasttext", 2_900_000),
     ]
-    collect_costs(files, metrics, SYSTEMS, {"toy": 8}, MAIN, tmp_path / "costs.parquet")
+    collect_costs(
+        files, metrics=metrics, systems=SYSTEMS, counts={"toy": 8}, main=MAIN, target=tmp_path / "costs.parquet"
+    )
     return tmp_path
 
 
@@ -232,7 +241,7 @@ def test_the_table_for_people_is_readable_and_no_formula(collected):
 
 
 def test_numbers_have_three_digits():
-    assert [digits(x) for x in (0.01234, 0.5, 4.5678, 12.345, 123.4, 12345.6)] == [
+    assert [three_digits(x) for x in (0.01234, 0.5, 4.5678, 12.345, 123.4, 12345.6)] == [
         "0.012",
         "0.500",
         "4.57",
@@ -244,13 +253,29 @@ def test_numbers_have_three_digits():
 
 def test_the_figure_shows_accuracies_at_the_count_of_table_1(collected):
     outs = [collected / f"tradeoff.{kind}" for kind in ("svg", "png", "csv")]
-    draw_tradeoff(collected / "metrics.parquet", collected / "costs.parquet", {"toy": 8}, MAIN, *outs)
+    draw_tradeoff(
+        collected / "metrics.parquet",
+        collected / "costs.parquet",
+        counts={"toy": 8},
+        main=MAIN,
+        out_svg=outs[0],
+        out_png=outs[1],
+        out_csv=outs[2],
+    )
     rows = {(row["system"], row["runtime"]): row for row in read_csv(outs[2])}
     assert float(rows["kim+gendist", "torch"]["accuracy"]) == pytest.approx(72)
     assert float(rows["kim", "torch"]["sd"]) == pytest.approx(2)
     assert rows["teacher", "torch"]["sd"] == "" and len(rows) == 6
     first = [out.read_bytes() for out in outs]
-    draw_tradeoff(collected / "metrics.parquet", collected / "costs.parquet", {"toy": 8}, MAIN, *outs)
+    draw_tradeoff(
+        collected / "metrics.parquet",
+        collected / "costs.parquet",
+        counts={"toy": 8},
+        main=MAIN,
+        out_svg=outs[0],
+        out_png=outs[1],
+        out_csv=outs[2],
+    )
     assert [out.read_bytes() for out in outs] == first
     assert b"<svg" in first[0] and first[1].startswith(b"\x89PNG")
 
@@ -260,15 +285,15 @@ def test_names_lie_over_nothing():
     points = [
         (float(x), float(y)) for x, y in zip(10 ** random.normal(0, 0.2, 16), random.normal(60, 2, 16), strict=True)
     ]
-    with styled():
-        figure, (panel,) = panels(1, height=4.6)
+    with style_context():
+        figure, (panel,) = make_panels(1, height=4.6)
         panel.set_xscale("log")
         panel.set_xlim(0.05, 20)
         panel.set_ylim(40, 80)
         panel.plot([x for x, _ in points], [y for _, y in points], "o", markersize=6)
         figure.draw_without_rendering()
         figure.set_layout_engine("none")
-        label_points(figure, panel, points, [1.0] * 16, [f"system-{i}" for i in range(16)])
+        label_points(figure, panel, points=points, spreads=[1.0] * 16, names=[f"system-{i}" for i in range(16)])
         renderer = figure.canvas.get_renderer()
         boxes = [text.get_window_extent(renderer) for text in panel.texts]
         inside = panel.get_window_extent(renderer)
@@ -301,14 +326,14 @@ def test_the_names_of_the_default_study_do_not_collide(column):
         {"system": name, "runtime": "torch", "size_bytes": v[0], "latency_p50_ms": v[1], "accuracy": v[2], "sd": v[3]}
         for name, v in DEFAULT.items()
     ]
-    deployed = {"runtime": f"{EXPORTED} (tables, int8)", "size_bytes": 1.9e6, "latency_p50_ms": 0.05}
+    deployed = {"runtime": f"{EXPORTED_RUNTIME} (tables, int8)", "size_bytes": 1.9e6, "latency_p50_ms": 0.05}
     rows.append({**rows[9], **deployed})
-    with styled(themed=True):
+    with style_context(themed=True):
         figure = tradeoff_plot(rows, column)
         (panel,) = figure.axes
         renderer = figure.canvas.get_renderer()
         boxes = {text.get_text(): text.get_window_extent(renderer) for text in panel.texts}
-        pixels = panel.transData.transform([(row[column] / AXES[column][0], row["accuracy"]) for row in rows])
+        pixels = panel.transData.transform([(row[column] / COST_AXES[column][0], row["accuracy"]) for row in rows])
     assert set(boxes) == {*DEFAULT, "kim+gendist, deployed"}
     names = list(boxes)
     assert not [(a, b) for i, a in enumerate(names) for b in names[:i] if boxes[a].overlaps(boxes[b])]
@@ -329,11 +354,18 @@ def test_the_exported_model_is_measured_as_it_is_used(exported, test_texts):
 def test_the_exported_model_has_a_row_beside_its_system_alone(collected):
     files = [
         measurement(collected, "students", "kim", 5_000_000),
-        measurement(collected, "export", "kim+gendist", 1_900_000, f"{EXPORTED} (tables, int8)"),
+        measurement(collected, "export", "kim+gendist", 1_900_000, f"{EXPORTED_RUNTIME} (tables, int8)"),
     ]
-    collect_costs(files, collected / "metrics.parquet", SYSTEMS, {"toy": 8}, MAIN, collected / "costs.parquet")
+    collect_costs(
+        files,
+        metrics=collected / "metrics.parquet",
+        systems=SYSTEMS,
+        counts={"toy": 8},
+        main=MAIN,
+        target=collected / "costs.parquet",
+    )
     rows = pq.read_table(collected / "costs.parquet").to_pylist()
-    assert [(row["system"], row["size_bytes"], is_exported(row)) for row in rows] == [
+    assert [(row["system"], row["size_bytes"], is_exported_model(row)) for row in rows] == [
         ("kim", 5_000_000, False),
         ("kim+gendist", 5_000_000, False),
         ("kim+gendist", 1_900_000, True),
@@ -342,10 +374,25 @@ def test_the_exported_model_has_a_row_beside_its_system_alone(collected):
 
 def test_nothing_to_show_is_said_in_one_line(collected):
     with pytest.raises(GendistError, match="no measurement of fasttext"):
-        collect_costs([], collected / "metrics.parquet", SYSTEMS[:1], {"toy": 8}, MAIN, collected / "none.parquet")
+        collect_costs(
+            [],
+            metrics=collected / "metrics.parquet",
+            systems=SYSTEMS[:1],
+            counts={"toy": 8},
+            main=MAIN,
+            target=collected / "none.parquet",
+        )
     outs = [collected / f"none.{kind}" for kind in ("svg", "png", "csv")]
     with pytest.raises(GendistError, match=r"costs\.parquet: no system of it has a run"):
-        draw_tradeoff(collected / "metrics.parquet", collected / "costs.parquet", {"elsewhere": 8}, MAIN, *outs)
+        draw_tradeoff(
+            collected / "metrics.parquet",
+            collected / "costs.parquet",
+            counts={"elsewhere": 8},
+            main=MAIN,
+            out_svg=outs[0],
+            out_png=outs[1],
+            out_csv=outs[2],
+        )
     empty = pq.read_table(collected / "costs.parquet").slice(0, 0)
     write_parquet(collected / "empty.parquet", empty, Provenance("costs"))
     with pytest.raises(GendistError, match=r"empty\.parquet: holds no costs"):
@@ -356,4 +403,11 @@ def test_a_damaged_measurement_is_named(collected):
     path = measurement(collected, "baselines", "fasttext", 1, "broken")
     path.write_text(json.dumps({"dataset": "toy", "kind": "baselines", "name": "fasttext"}))
     with pytest.raises(GendistError, match="damaged"):
-        collect_costs([path], collected / "metrics.parquet", SYSTEMS[:1], {"toy": 8}, MAIN, collected / "x.parquet")
+        collect_costs(
+            [path],
+            metrics=collected / "metrics.parquet",
+            systems=SYSTEMS[:1],
+            counts={"toy": 8},
+            main=MAIN,
+            target=collected / "x.parquet",
+        )

@@ -3,8 +3,8 @@ import pytest
 from report_fixtures import MAIN, read_csv, run, write_metrics
 from scipy.stats import ttest_rel
 
-from gendist.analysis.report.gains import write_gains
-from gendist.analysis.report.paired import Paired, paired
+from gendist.analysis.report.gains_table import write_gains
+from gendist.analysis.report.paired_test import PairedTest, paired_t_test
 from gendist.config.study import Study
 from gendist.config.study_plan import named_variants
 from gendist.errors import GendistError
@@ -15,7 +15,15 @@ SCRATCH, DIST, GENDIST = (0.60, 0.62, 0.61), (0.63, 0.64, 0.65), (0.66, 0.68, 0.
 
 def gains(folder, rows, counts, students=("kim", "res"), variants=VARIANTS):
     metrics = write_metrics(folder / "metrics.parquet", rows)
-    write_gains(metrics, students, counts, MAIN, variants, folder / "gains.csv", folder / "gains.md")
+    write_gains(
+        metrics,
+        students=students,
+        counts=counts,
+        main=MAIN,
+        variants=variants,
+        out_csv=folder / "gains.csv",
+        out_md=folder / "gains.md",
+    )
     return read_csv(folder / "gains.csv"), (folder / "gains.md").read_text()
 
 
@@ -91,12 +99,12 @@ def test_missing_systems_leave_cells_empty(tmp_path):
 def test_pairs_are_common_seeds():
     first = [run("a", "kim", value, seed) for seed, value in ((0, 0.5), (1, 0.6), (2, 0.9))]
     second = [run("a", "kim+dist", value, seed) for seed, value in ((2, 0.8), (1, 0.7), (5, 0.1))]
-    found = paired(first, second)
+    found = paired_t_test(first, second)
     assert found.pairs == 2 and found.difference == pytest.approx(0) and found.p == pytest.approx(1)
-    assert paired(first, second[2:]) == Paired(0)
-    assert paired(first, second[:1]) == Paired(1, pytest.approx(-10))
+    assert paired_t_test(first, second[2:]) == PairedTest(0)
+    assert paired_t_test(first, second[:1]) == PairedTest(1, pytest.approx(-10))
     equal = [run("a", "kim+dist", r["accuracy"] + 0.05, r["seed"]) for r in first]
-    assert paired(first, equal) == Paired(3, pytest.approx(5))
+    assert paired_t_test(first, equal) == PairedTest(3, pytest.approx(5))
 
 
 def test_named_variants_are_the_entries_after_the_first():

@@ -6,10 +6,10 @@ import pyarrow as pa
 import pytest
 from report_fixtures import read_csv
 
-from gendist.analysis.generated_rows import Generated
-from gendist.analysis.quality import overlap as measures
-from gendist.analysis.quality.memorisation import overlap, write_memorisation
-from gendist.analysis.quality.overlap import longest_runs, normalised, similarities
+from gendist.analysis.generated_rows import GeneratedPool
+from gendist.analysis.quality import text_overlap as measures
+from gendist.analysis.quality.memorisation import measure_overlap, write_memorisation
+from gendist.analysis.quality.text_overlap import longest_runs, normalise, tfidf_similarities
 from gendist.errors import GendistError
 from gendist.io.parquet import write_parquet
 from gendist.io.provenance import Provenance
@@ -21,7 +21,7 @@ TRAIN = Path("train.parquet")
 
 def slow_runs(real, texts):
     """Longest common run of words, pair by pair."""
-    words = [[measures.words(text) for text in group] for group in (real, texts)]
+    words = [[measures.split_words(text) for text in group] for group in (real, texts)]
     spans = {tuple(w[i:j]) for w in words[0] for i in range(len(w)) for j in range(i + 1, len(w) + 1)}
     found = []
     for w in words[1]:
@@ -51,7 +51,7 @@ def test_no_run_crosses_rows_or_unknown_words():
 
 @pytest.mark.parametrize("rows", [3, 1000])
 def test_longest_runs_of_random_texts_are_those_of_a_plain_search(rows, monkeypatch):
-    monkeypatch.setattr(measures, "ROWS", rows)
+    monkeypatch.setattr(measures, "TEXTS_PER_BATCH", rows)
     rng = np.random.default_rng(0)
     for letters in (2, 5):
         real, texts = (
@@ -62,20 +62,20 @@ def test_longest_runs_of_random_texts_are_those_of_a_plain_search(rows, monkeypa
 
 
 def test_similarities_in_chunks(monkeypatch):
-    whole = np.concatenate(list(similarities(REAL, [NINE, "red boat", "unknown"], TRAIN)))
+    whole = np.concatenate(list(tfidf_similarities(REAL, [NINE, "red boat", "unknown"], TRAIN)))
     assert whole.shape == (3, 3) and whole[0, 0] == pytest.approx(1)
     # "red" and "boat" are two of the row's four equally rare words.
     assert whole[1] == pytest.approx([0, 2**-0.5, 0]) and whole[2].max() == 0
-    monkeypatch.setattr(measures, "CELLS", 3)
-    chunks = list(similarities(REAL, [NINE, "red boat", "unknown"], TRAIN))
+    monkeypatch.setattr(measures, "MAX_SIMILARITIES", 3)
+    chunks = list(tfidf_similarities(REAL, [NINE, "red boat", "unknown"], TRAIN))
     assert len(chunks) == 3 and np.array_equal(np.concatenate(chunks), whole)
     with pytest.raises(GendistError, match=r"train\.parquet: empty vocabulary"):
-        list(similarities(["...", "!"], ["red"], TRAIN))
+        list(tfidf_similarities(["...", "!"], ["red"], TRAIN))
 
 
 def test_overlap_by_hand():
-    assert normalised(" The\tred\n BOAT  ") == "the red boat"
-    found = overlap(REAL, [["the RED  boat sails.", f"so {NINE}"], ["apple", "Apple"]], TRAIN)
+    assert normalise(" The\tred\n BOAT  ") == "the red boat"
+    found = measure_overlap(REAL, [["the RED  boat sails.", f"so {NINE}"], ["apple", "Apple"]], TRAIN)
     assert (found.rows, found.copies, found.duplicates, found.with_gram) == (4, 25, 50, 25)
     assert (found.median_run, found.longest_run) == (2, 9)
     # "so" is no word of the real rows, so the second text is the first row for TF-IDF.
@@ -84,8 +84,8 @@ def test_overlap_by_hand():
 
 def test_an_8_gram_is_eight_words():
     words = NINE.split()
-    assert overlap(REAL, [[" ".join(words[1:])]], TRAIN).with_gram == 100
-    assert overlap(REAL, [[" ".join(words[2:])]], TRAIN).with_gram == 0
+    assert measure_overlap(REAL, [[" ".join(words[1:])]], TRAIN).with_gram == 100
+    assert measure_overlap(REAL, [[" ".join(words[2:])]], TRAIN).with_gram == 0
 
 
 def write_rows(path, texts, **columns):
@@ -103,14 +103,16 @@ def files(tmp_path):
     shard = write_rows(tmp_path / "shard.parquet", made, row=pa.array(range(4), pa.int64()), finish=pa.array(finish))
     # No labels at all: they are not read.
     test = write_rows(tmp_path / "test.parquet", ["green ship", "blue ship", "a red boat", "green ship", "ten", "two"])
-    return Generated(train, [shard]), test
+    return GeneratedPool(train, [shard]), test
 
 
 def test_memorisation_sets_generated_rows_beside_held_out_ones(files, tmp_path):
     generated, test = files
     drawn = set()
     for seed in range(5):
-        write_memorisation({"to_y": generated}, {"to_y": test}, tmp_path / "m.csv", tmp_path / "m.md", seed)
+        write_memorisation(
+            {"to_y": generated}, {"to_y": test}, out_csv=tmp_path / "m.csv", out_md=tmp_path / "m.md", seed=seed
+        )
         made, held_out = read_csv(tmp_path / "m.csv")
         drawn.add(held_out["similarity"])
         assert (made["dataset"], made["texts"], made["rows"]) == ("to_y", "generated", "3")  # one holds no text
@@ -123,22 +125,24 @@ def test_memorisation_sets_generated_rows_beside_held_out_ones(files, tmp_path):
     markdown = (tmp_path / "m.md").read_text()
     assert "to\\_y" in markdown and "apple" not in markdown and "generator copies" in markdown
     again = (tmp_path / "m.csv").read_bytes()
-    write_memorisation({"to_y": generated}, {"to_y": test}, tmp_path / "m.csv", tmp_path / "m.md", 4)
+    write_memorisation(
+        {"to_y": generated}, {"to_y": test}, out_csv=tmp_path / "m.csv", out_md=tmp_path / "m.md", seed=4
+    )
     assert (tmp_path / "m.csv").read_bytes() == again
 
 
 def test_memorisation_respects_the_count_and_takes_few_test_rows(files, tmp_path):
     generated, _ = files
     one = write_rows(tmp_path / "one.parquet", [NINE])
-    first = Generated(generated.train, generated.shards, rows=3)
-    write_memorisation({"toy": first}, {"toy": one}, tmp_path / "m.csv", tmp_path / "m.md")
+    first = GeneratedPool(generated.train, generated.shards, rows=3)
+    write_memorisation({"toy": first}, {"toy": one}, out_csv=tmp_path / "m.csv", out_md=tmp_path / "m.md")
     made, held_out = read_csv(tmp_path / "m.csv")
     assert (made["rows"], made["copies, %"]) == ("2", "100.0")
     assert (held_out["rows"], held_out["copies, %"], held_out["longest run, max"]) == ("1", "100.0", "9")
     for texts in ([], [None]):
         write_rows(one, texts)
-        with pytest.raises(GendistError, match=r"one\.parquet: holds no rows, or rows without text"):
-            write_memorisation({"toy": first}, {"toy": one}, tmp_path / "m.csv", tmp_path / "m.md")
+        with pytest.raises(GendistError, match=r"one\.parquet: no rows, or rows without text"):
+            write_memorisation({"toy": first}, {"toy": one}, out_csv=tmp_path / "m.csv", out_md=tmp_path / "m.md")
 
 
 def test_copies_cost_no_more_than_other_texts():

@@ -10,8 +10,8 @@ from huggingface_hub.errors import HfHubHTTPError
 from study_fixtures import export, finish, study_in
 from typer.testing import CliRunner
 
-from gendist.analysis.cards.push import as_folder, pack, upload
-from gendist.analysis.cards.write import write_cards
+from gendist.analysis.cards.hub_upload import collect_upload, target_folder, upload_files
+from gendist.analysis.cards.write_cards import write_cards
 from gendist.cli.app import app
 from gendist.config.study import Study
 from gendist.errors import GendistError
@@ -63,25 +63,25 @@ def test_a_dry_run_says_what_would_go_and_sends_nothing(study: Study, tmp_path: 
     def refuse(*_: Any, **__: Any) -> None:
         raise AssertionError("was sent")
 
-    monkeypatch.setattr("gendist.analysis.cards.push.upload", refuse)
-    monkeypatch.setattr("gendist.analysis.cards.push.copy", refuse)
+    monkeypatch.setattr("gendist.analysis.cards.hub_upload.upload_files", refuse)
+    monkeypatch.setattr("gendist.analysis.cards.hub_upload.copy_files", refuse)
     for to in ("me/news", str(tmp_path / "folder")):
         result = run(study, tmp_path, "--to", to)
         assert result.exit_code == 0, result.output
         lines = [line.split() for line in result.output.splitlines()]
         assert ["model.onnx", "7", "B"] in lines
         assert {"README.md", "gendist-model.json"} <= {line[0] for line in lines}
-        assert result.output.endswith("Nothing was sent. Add --yes to send it.\n")
+        assert result.output.endswith("Nothing was sent. Add --yes to send.\n")
     assert not (tmp_path / "folder").exists()
     assert "(private)" in run(study, tmp_path, "--to", "me/news").output
-    assert "say --to" in run(study, tmp_path).output
+    assert "set --to" in run(study, tmp_path).output
 
 
 @pytest.mark.parametrize("kind", ["model", "dataset"])
 def test_a_folder_gets_every_file(study: Study, tmp_path: Path, kind: str):
     result = run(study, tmp_path, "--kind", kind, "--to", str(tmp_path / "out"), "--yes")
     assert result.exit_code == 0, result.output
-    parcel = pack(study, None, kind)
+    parcel = collect_upload(study, None, kind)
     got = {f.relative_to(tmp_path / "out").as_posix(): hash_file(f) for f in (tmp_path / "out").rglob("*.*")}
     assert got == {name: hash_file(path) for name, path in parcel.files.items()}
     assert ("data/synthetic.parquet" in got) == (kind == "dataset")
@@ -90,39 +90,39 @@ def test_a_folder_gets_every_file(study: Study, tmp_path: Path, kind: str):
 @pytest.mark.parametrize("kind", ["model", "dataset"])
 def test_the_hub_gets_one_commit_in_a_private_repository(study: Study, kind: str):
     hub = Hub()
-    assert upload(pack(study, "news", kind), "me/news", api=hub) == "https://hub/commit/1"
+    assert upload_files(collect_upload(study, "news", kind), "me/news", api=hub) == "https://hub/commit/1"
     assert hub.private is True
     (commit,) = hub.commits
     assert (commit["repo_id"], commit["repo_type"]) == ("me/news", kind)
-    assert set(hub.files) == set(pack(study, "news", kind).files)
+    assert set(hub.files) == set(collect_upload(study, "news", kind).files)
     assert hub.files["README.md"].startswith(b"---\nlicense: mit\n")
 
 
 def test_a_public_repository_is_not_filled_unasked(study: Study):
     hub = Hub(private=False)
-    with pytest.raises(GendistError, match="me/news is public already"):
-        upload(pack(study, "news", "model"), "me/news", api=hub)
+    with pytest.raises(GendistError, match="me/news is public;"):
+        upload_files(collect_upload(study, "news", "model"), "me/news", api=hub)
     assert hub.commits == []
-    upload(pack(study, "news", "model"), "me/news", public=True, api=hub)
+    upload_files(collect_upload(study, "news", "model"), "me/news", public=True, api=hub)
     assert len(hub.commits) == 1
 
 
 def test_a_refusal_of_the_hub_is_one_line(study: Study):
-    with pytest.raises(GendistError, match=r"^me/news: the hub did not take it \(403 Forbidden\)$"):
-        upload(pack(study, "news", "model"), "me/news", api=Hub(refuses=True))
+    with pytest.raises(GendistError, match=r"^me/news: the upload failed \(403 Forbidden\)$"):
+        upload_files(collect_upload(study, "news", "model"), "me/news", api=Hub(refuses=True))
 
 
 def test_what_is_missing_is_named_with_the_command_that_makes_it(tmp_path: Path):
     study = study_in(tmp_path / "results")
     finish(study)
     with pytest.raises(GendistError, match="no exported model; run gendist export first"):
-        pack(study, "news", "model")
+        collect_upload(study, "news", "model")
     export(study)
     for kind in ("model", "dataset"):
         with pytest.raises(GendistError, match="run gendist card first"):
-            pack(study, "news", kind)
+            collect_upload(study, "news", kind)
     with pytest.raises(GendistError, match="dataset 'old' is not in the study; it has news"):
-        pack(study, "old", "model")
+        collect_upload(study, "old", "model")
 
 
 def test_a_card_without_licence_is_pointed_out(study: Study, tmp_path: Path):
@@ -138,10 +138,10 @@ def test_yes_without_a_target_is_an_error(study: Study, tmp_path: Path):
 
 def test_targets_are_told_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.chdir(tmp_path)
-    assert as_folder("me/news") is None
+    assert target_folder("me/news") is None
     (tmp_path / "me/news").mkdir(parents=True)
-    assert as_folder("me/news") == Path("me/news")
-    assert as_folder("./new") == Path("new")
+    assert target_folder("me/news") == Path("me/news")
+    assert target_folder("./new") == Path("new")
     for wrong in ("new", "a/b/c", "me/../x"):
         with pytest.raises(GendistError, match="neither OWNER/NAME on the hub nor a folder"):
-            as_folder(wrong)
+            target_folder(wrong)

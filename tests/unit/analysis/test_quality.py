@@ -13,14 +13,21 @@ import pytest
 from quality_fixtures import LABELS, MADE, REAL, ROWS, logits_for, random_texts, write_logits, write_pool, write_real
 from report_fixtures import read_csv
 
-from gendist.analysis.quality.assess import PoolNames, assess_pool
-from gendist.analysis.quality.figure import draw_quality
-from gendist.analysis.quality.page import choose_rows
-from gendist.analysis.quality.repeats import EarlierTexts, KnownTexts, find_repeats
-from gendist.analysis.quality.scores import Scores, agreement_with_request, describe_scores
-from gendist.analysis.quality.shingles import JACCARD, shingles
-from gendist.analysis.quality.table import Students, write_quality
-from gendist.analysis.quality.wording import Listed, alikeness, describe_texts, distinct, first_words, variety
+from gendist.analysis.quality.assess_pool import PoolNames, assess_pool
+from gendist.analysis.quality.find_repeats import EarlierTexts, ReferenceTexts, find_repeats
+from gendist.analysis.quality.near_duplicates import MIN_JACCARD, shingles
+from gendist.analysis.quality.quality_figure import draw_quality
+from gendist.analysis.quality.quality_table import StudentPredictions, write_quality
+from gendist.analysis.quality.samples_page import select_page_rows
+from gendist.analysis.quality.teacher_scores import TeacherScores, agreement_with_request, describe_scores
+from gendist.analysis.quality.text_statistics import (
+    ListedTexts,
+    describe_texts,
+    distinct_n,
+    lexical_diversity,
+    self_similarity,
+    truncate_words,
+)
 from gendist.config import study_from
 from gendist.config.study_plan import planned_pools
 from gendist.errors import GendistError
@@ -74,10 +81,10 @@ def test_near_duplicates_are_those_of_a_plain_search():
     near = []
     for i, text in enumerate(texts):
         similar = [(jaccard(text, texts[j]), -j) for j in range(i) if near[j] < 0]
-        near.append(100 - max(similar)[1] if similar and max(similar)[0] >= JACCARD else -1)
+        near.append(100 - max(similar)[1] if similar and max(similar)[0] >= MIN_JACCARD else -1)
     assert found.near.tolist() == near and (found.exact < 0).all()
     assert 3 < sum(of >= 0 for of in near) < 20  # on both sides of the border
-    copies = KnownTexts(texts[:60], keys[:60]).repeats(texts[60:])
+    copies = ReferenceTexts(texts[:60], keys[:60]).repeats(texts[60:])
     assert copies.near.tolist() == near[60:]
 
 
@@ -85,7 +92,8 @@ def test_a_chain_of_small_changes_is_not_dropped_link_by_link():
     words = random_texts(1, 3)[0].split()
     chain = [" ".join(["new"] * (4 * i) + words[4 * i :]) for i in range(3)]
     assert (
-        jaccard(chain[0], chain[1]) >= JACCARD <= jaccard(chain[1], chain[2]) and jaccard(chain[0], chain[2]) < JACCARD
+        jaccard(chain[0], chain[1]) >= MIN_JACCARD <= jaccard(chain[1], chain[2])
+        and jaccard(chain[0], chain[2]) < MIN_JACCARD
     )
     assert EarlierTexts().repeats(chain, np.arange(3)).near.tolist() == [-1, 0, -1]
 
@@ -107,18 +115,18 @@ def test_what_is_said_of_a_row_stays_as_the_pool_grows(tmp_path):
 
 def test_distinct_by_hand():
     rows = [["a", "b", "a", "b"], ["a", "b"], ["c"]]
-    assert distinct(rows, 1) == pytest.approx(3 / 7, abs=1e-6)
-    assert distinct(rows, 2) == 0.5  # ab, ba, ab and ab; none goes from one row into the next
-    assert distinct(rows, 3) == 1 and distinct(rows, 5) is None
-    found = variety(rows, {"a", "z"})
+    assert distinct_n(rows, 1) == pytest.approx(3 / 7, abs=1e-6)
+    assert distinct_n(rows, 2) == 0.5  # ab, ba, ab and ab; none goes from one row into the next
+    assert distinct_n(rows, 3) == 1 and distinct_n(rows, 5) is None
+    found = lexical_diversity(rows, {"a", "z"})
     assert (found["types"], found["known_types"]) == (3, 0.5)
     assert found["new_words"] == pytest.approx(4 / 7, abs=1e-6)
 
 
 def test_groups_are_compared_on_equally_many_words_and_rows():
-    assert first_words([["a", "b"], ["c", "d"], ["e"]], 3) == [["a", "b"], ["c"]]
+    assert truncate_words([["a", "b"], ["c", "d"], ["e"]], 3) == [["a", "b"], ["c"]]
     groups = {"many": ["one two three"] * 50, "few": ["four five", "six", "seven one"]}
-    found = describe_texts({name: Listed(texts) for name, texts in groups.items()}, "few")
+    found = describe_texts({name: ListedTexts(texts) for name, texts in groups.items()}, "few")
     assert [found[name]["same_words"]["words"] for name in groups] == [5, 5]
     assert [found[name]["same_rows"]["rows"] for name in groups] == [3, 3]
     assert found["many"]["rows"] == 50 and found["many"]["types"] == 3
@@ -128,11 +136,11 @@ def test_groups_are_compared_on_equally_many_words_and_rows():
 
 
 def test_alikeness_by_hand():
-    same = alikeness(["red boat", "red boat", "red boat"])
+    same = self_similarity(["red boat", "red boat", "red boat"])
     assert (same["pairs"], same["nearest"]) == (1, 1)
-    mixed = alikeness(["red boat", "red boat", "green hill"])
+    mixed = self_similarity(["red boat", "red boat", "green hill"])
     assert (mixed["pairs"], mixed["nearest"]) == (pytest.approx(1 / 3, abs=1e-6), pytest.approx(2 / 3, abs=1e-6))
-    assert alikeness(["alone here"])["nearest"] is None and alikeness(["...", "!"])["nearest"] is None
+    assert self_similarity(["alone here"])["nearest"] is None and self_similarity(["...", "!"])["nearest"] is None
 
 
 # --- scores ---
@@ -140,7 +148,7 @@ def test_alikeness_by_hand():
 
 def test_entropy_and_balance_of_known_logits():
     logits = np.log(np.array([[0.5, 0.25, 0.25], [1 / 3, 1 / 3, 1 / 3], [0.95, 0.04, 0.01]])).astype(np.float32)
-    scores = Scores.of(logits)
+    scores = TeacherScores.from_logits(logits)
     assert scores.predicted.tolist() == [0, 0, 0]
     assert scores.confidence == pytest.approx([0.5, 1 / 3, 0.95], abs=1e-6)
     assert scores.entropy[0] == pytest.approx(1.5 * np.log(2) / np.log(3), abs=1e-6)
@@ -150,10 +158,12 @@ def test_entropy_and_balance_of_known_logits():
     assert found["confidence"]["at_least_0.5"] == pytest.approx(2 / 3, abs=1e-6)
     assert found["confidence"]["at_least_0.9"] == pytest.approx(1 / 3, abs=1e-6)
     # Each row is sure and all classes are equally frequent; then all of one class.
-    even = describe_scores(Scores.of(np.eye(3) * 50), ["a", "b", "c"])
+    even = describe_scores(TeacherScores.from_logits(np.eye(3) * 50), ["a", "b", "c"])
     assert (even["balance"], even["entropy"]) == (pytest.approx(1), pytest.approx(0))
-    assert describe_scores(Scores.of(np.array([[90.0, 0, 0]] * 4)), ["a", "b", "c"])["balance"] == pytest.approx(0)
-    assert Scores.of(np.array([[1e4, -1e4]], np.float32)).entropy.tolist() == [0]
+    assert describe_scores(TeacherScores.from_logits(np.array([[90.0, 0, 0]] * 4)), ["a", "b", "c"])[
+        "balance"
+    ] == pytest.approx(0)
+    assert TeacherScores.from_logits(np.array([[1e4, -1e4]], np.float32)).entropy.tolist() == [0]
 
 
 def test_agreement_with_the_label_asked_for():
@@ -167,7 +177,7 @@ def test_agreement_with_the_label_asked_for():
 def assess(files, folder, **changed):
     pool = replace(files.pool, **changed)
     outputs = [folder / name for name in ("quality.json", "rows.parquet", "samples.html")]
-    assess_pool(pool, NAMES, files.count, *outputs)
+    assess_pool(pool, NAMES, count=files.count, out_json=outputs[0], out_rows=outputs[1], out_html=outputs[2])
     return read_json(outputs[0]), pq.read_table(outputs[1]).to_pylist(), outputs[2].read_text()
 
 
@@ -203,7 +213,7 @@ def test_without_labels_or_other_teachers_nothing_is_claimed(tmp_path):
         write_logits(tmp_path / f"second-{i}.parquet", "row", [logits_for(0)] * n, 4 * i)
         for i, n in enumerate((4, 4, 2))
     ]
-    record, _, _ = assess(files, tmp_path, others={"second": second})
+    record, _, _ = assess(files, tmp_path, other_logits={"second": second})
     assert record["as_other_teachers"] == {"second": pytest.approx(3 / 9, abs=1e-6)}
 
 
@@ -226,7 +236,10 @@ def test_files_that_do_not_fit_are_named(tmp_path):
     write_json(tmp_path / "other.json", {"gendist": {"label_names": ["x", "y", "z"]}})
     two = write_logits(tmp_path / "two.parquet", "id", [[0.0, 1.0]] * 4, 10)
     for changed, message in (
-        ({"generator": tmp_path / "other.json"}, r"other\.json: labels are x, y, z; not those of the training rows"),
+        (
+            {"generator": tmp_path / "other.json"},
+            r"other\.json: labels are x, y, z, which differ from those of the training rows",
+        ),
         ({"test_logits": two}, r"two\.parquet: 2 classes, but the training rows have 3"),
         ({"logits": files.pool.logits[:1]}, "generated row 4 has no logits"),
     ):
@@ -308,16 +321,18 @@ def test_rows_stand_by_confidence_without_any_script(tmp_path):
 def test_a_large_pool_shows_the_doubtful_the_repeats_and_a_draw():
     confidence, marked = 1 - np.arange(3000) / 5000, np.zeros(3000, bool)
     marked[7] = True
-    chosen = choose_rows(confidence, marked).tolist()
+    chosen = select_page_rows(confidence, marked).tolist()
     assert len(chosen) == 1000 == len(set(chosen)) and 7 in chosen and chosen == sorted(chosen)
     assert set(range(2800, 3000)) <= set(chosen)
-    assert chosen == choose_rows(confidence, marked).tolist() != choose_rows(confidence, marked, seed=1).tolist()
-    assert choose_rows(confidence[:50], marked[:50]).tolist() == list(range(50))
+    assert (
+        chosen == select_page_rows(confidence, marked).tolist() != select_page_rows(confidence, marked, seed=1).tolist()
+    )
+    assert select_page_rows(confidence[:50], marked[:50]).tolist() == list(range(50))
 
 
 @pytest.mark.skipif(shutil.which("node") is None, reason="node checks the syntax of the script")
 def test_the_script_is_valid(tmp_path):
-    from gendist.analysis.quality.page_parts import SCRIPT
+    from gendist.analysis.quality.samples_page_template import SCRIPT
 
     (tmp_path / "page.js").write_text(SCRIPT)
     subprocess.run(["node", "--check", str(tmp_path / "page.js")], check=True)
@@ -345,7 +360,13 @@ def test_the_table_sets_pools_beside_real_rows(pools, tmp_path):
         for i, (classes, s) in enumerate([((0, 1, 2, 1), 9.0), ((0, 2, 2, 0), 1.0)])
     ]
     out = tmp_path / "q.csv", tmp_path / "q.md"
-    write_quality(pools, {"to_y": Students(seeds, teacher)}, "kim+gendist", *out)
+    write_quality(
+        pools,
+        students={"to_y": StudentPredictions(seeds, teacher)},
+        system="kim+gendist",
+        out_csv=out[0],
+        out_md=out[1],
+    )
     full, cool, training, held_out = read_csv(out[0])
     assert [row["texts"] for row in (full, cool, training, held_out)] == [
         "g, full",
@@ -361,17 +382,27 @@ def test_the_table_sets_pools_beside_real_rows(pools, tmp_path):
     markdown = out[1].read_text()
     assert "to\\_y" in markdown and "kim+gendist students" in markdown and "Gulls" not in markdown
     before = out[0].read_bytes()
-    write_quality(pools, {"to_y": Students(seeds, teacher)}, "kim+gendist", *out)
+    write_quality(
+        pools,
+        students={"to_y": StudentPredictions(seeds, teacher)},
+        system="kim+gendist",
+        out_csv=out[0],
+        out_md=out[1],
+    )
     assert out[0].read_bytes() == before
-    with pytest.raises(GendistError, match=r"s0\.parquet: not of the same test rows"):
+    with pytest.raises(GendistError, match=r"s0\.parquet: rows differ from those of"):
         write_quality(
-            pools, {"to_y": Students(seeds, write_logits(tmp_path / "u.parquet", "id", [logits_for(0)]))}, "k", *out
+            pools,
+            students={"to_y": StudentPredictions(seeds, write_logits(tmp_path / "u.parquet", "id", [logits_for(0)]))},
+            system="k",
+            out_csv=out[0],
+            out_md=out[1],
         )
 
 
 def test_the_figure_and_its_data(pools, tmp_path):
     out = [tmp_path / f"q.{kind}" for kind in ("svg", "png", "csv", "parquet")]
-    draw_quality(pools, *out)
+    draw_quality(pools, out_svg=out[0], out_png=out[1], out_csv=out[2], out_parquet=out[3])
     before = [path.read_bytes() for path in out]
     assert before[0].startswith(b"<?xml") and before[1].startswith(b"\x89PNG")
     rows = read_csv(out[2])
@@ -379,7 +410,7 @@ def test_the_figure_and_its_data(pools, tmp_path):
     shares = [float(r["value"]) for r in rows if r["measure"] == "class" and r["texts"] == "g, full"]
     assert len(shares) == 3 and sum(shares) == pytest.approx(100, abs=1e-3)
     assert [r["at"] for r in rows if r["measure"] == "class"][:3] == LABELS
-    draw_quality(pools, *out)
+    draw_quality(pools, out_svg=out[0], out_png=out[1], out_csv=out[2], out_parquet=out[3])
     assert [path.read_bytes() for path in out] == before
 
 

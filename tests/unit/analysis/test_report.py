@@ -5,11 +5,11 @@ import pytest
 from report_fixtures import MAIN, read_csv, run, write_metrics
 from scipy.stats import ttest_rel
 
-from gendist.analysis.generated_rows import Generated
+from gendist.analysis.generated_rows import GeneratedPool
 from gendist.analysis.metrics_table import Summary, summarise
-from gendist.analysis.report import paper
+from gendist.analysis.report import paper_results
 from gendist.analysis.report.figure2 import draw_figure2
-from gendist.analysis.report.sampling import draw_sampling
+from gendist.analysis.report.sampling_figure import draw_sampling
 from gendist.analysis.report.table1 import write_table1
 from gendist.analysis.report.table2 import write_table2
 from gendist.analysis.report.table3 import write_table3
@@ -43,7 +43,7 @@ def metrics(tmp_path):
 
 def table1(metrics, folder, counts, systems=SYSTEMS):
     outs = [folder / f"table1.{kind}" for kind in ("csv", "md", "tex")]
-    write_table1(metrics, systems, counts, MAIN, *outs)
+    write_table1(metrics, systems=systems, counts=counts, main=MAIN, out_csv=outs[0], out_md=outs[1], out_tex=outs[2])
     return read_csv(outs[0]), outs[1].read_text(), outs[2].read_text()
 
 
@@ -92,14 +92,19 @@ def test_table1_without_runs_or_with_differing_sizes(metrics, tmp_path):
 
 
 def test_paper_numbers_stand_as_printed():
-    assert paper.TABLE1["res+gendist"] == (1091, {"ag_news": 89.8, "dbpedia": 96.0, "yahoo_answers": 65.0})
-    assert paper.TABLE1["fasttext"].parameters is None
-    assert paper.TABLE2["yahoo_answers"] == (62.9, 0.22, 64.2, 0.13)
+    assert paper_results.TABLE1["res+gendist"] == (1091, {"ag_news": 89.8, "dbpedia": 96.0, "yahoo_answers": 65.0})
+    assert paper_results.TABLE1["fasttext"].parameters is None
+    assert paper_results.TABLE2["yahoo_answers"] == (62.9, 0.22, 64.2, 0.13)
 
 
 def test_table2(metrics, tmp_path):
     write_table2(
-        metrics, "kim", {"ag_news": 2000, "own_data": 500}, MAIN, tmp_path / "table2.csv", tmp_path / "table2.md"
+        metrics,
+        student="kim",
+        counts={"ag_news": 2000, "own_data": 500},
+        main=MAIN,
+        out_csv=tmp_path / "table2.csv",
+        out_md=tmp_path / "table2.md",
     )
     full, partial = read_csv(tmp_path / "table2.csv")
     hard, distilled = np.array([83.0, 85.0, 83.0]), np.array([86.0, 87.0, 88.0])
@@ -125,14 +130,28 @@ def test_table2_leaves_the_test_empty_where_there_is_none(tmp_path, accuracies):
             run("yahoo_answers", "kim+gendist", distilled, seed, 9),
         ]
     metrics = write_metrics(tmp_path / "metrics.parquet", rows)
-    write_table2(metrics, "kim", {"yahoo_answers": 9}, MAIN, tmp_path / "t.csv", tmp_path / "t.md")
+    write_table2(
+        metrics,
+        student="kim",
+        counts={"yahoo_answers": 9},
+        main=MAIN,
+        out_csv=tmp_path / "t.csv",
+        out_md=tmp_path / "t.md",
+    )
     (row,) = read_csv(tmp_path / "t.csv")
     assert row["p"] == "" and float(row["difference"]) == pytest.approx(1.0)
     assert (row["PAPER hard"], row["PAPER distilled standard error"]) == ("62.9", "0.13")
     markdown = (tmp_path / "t.md").read_text()
     assert "62.9 ± 0.22" in markdown and "PAPER (Kim): hard labels" in markdown
     with pytest.raises(GendistError, match=r"no run of res\+hard"):
-        write_table2(metrics, "res", {"yahoo_answers": 9}, MAIN, tmp_path / "t.csv", tmp_path / "t.md")
+        write_table2(
+            metrics,
+            student="res",
+            counts={"yahoo_answers": 9},
+            main=MAIN,
+            out_csv=tmp_path / "t.csv",
+            out_md=tmp_path / "t.md",
+        )
 
 
 def test_escapes():
@@ -183,11 +202,11 @@ def generated(tmp_path):
         for files, data, name in ((shards, made, "made"), (logits, scored, "logits")):
             files.append(tmp_path / f"{name}-{shard:05d}.parquet")
             write_parquet(files[-1], pa.table(data), Provenance("synthetic"))
-    return Generated(train, shards, logits)
+    return GeneratedPool(train, shards, logits)
 
 
 def test_table3(generated, tmp_path):
-    write_table3({"toy": generated}, tmp_path / "t.csv", tmp_path / "t.md")
+    write_table3({"toy": generated}, out_csv=tmp_path / "t.csv", out_md=tmp_path / "t.md")
     rows = read_csv(tmp_path / "t.csv")
     assert [row["row"] for row in rows] == ["0", "1", "3", "4"]  # row 2 is empty
     assert rows[0]["text"] == "'" + MADE[0] and rows[1]["text"] == MADE[1]
@@ -202,26 +221,26 @@ def test_table3(generated, tmp_path):
 def test_table3_draws_by_seed_and_respects_the_count(generated, tmp_path):
     drawn = {}
     for seed in range(6):
-        write_table3({"toy": generated}, tmp_path / "t.csv", tmp_path / "t.md", k=2, seed=seed)
+        write_table3({"toy": generated}, out_csv=tmp_path / "t.csv", out_md=tmp_path / "t.md", k=2, seed=seed)
         drawn[seed] = tuple(row["row"] for row in read_csv(tmp_path / "t.csv"))
         assert len(drawn[seed]) == 2
     assert len(set(drawn.values())) > 1
-    first = Generated(generated.train, generated.shards, generated.logits, rows=2)
-    write_table3({"toy": first}, tmp_path / "t.csv", tmp_path / "t.md")
+    first = GeneratedPool(generated.train, generated.shards, generated.logits, rows=2)
+    write_table3({"toy": first}, out_csv=tmp_path / "t.csv", out_md=tmp_path / "t.md")
     assert [row["row"] for row in read_csv(tmp_path / "t.csv")] == ["0", "1"]
 
 
 def test_table3_says_what_is_missing(generated, tmp_path):
-    unscored = Generated(generated.train, generated.shards, generated.logits[:1])
+    unscored = GeneratedPool(generated.train, generated.shards, generated.logits[:1])
     with pytest.raises(GendistError, match="generated row 3 has no logits"):
-        write_table3({"toy": unscored}, tmp_path / "t.csv", tmp_path / "t.md")
-    nothing = Generated(generated.train, generated.shards, generated.logits, rows=0)
+        write_table3({"toy": unscored}, out_csv=tmp_path / "t.csv", out_md=tmp_path / "t.md")
+    nothing = GeneratedPool(generated.train, generated.shards, generated.logits, rows=0)
     with pytest.raises(GendistError, match="no generated row holds text"):
-        write_table3({"toy": nothing}, tmp_path / "t.csv", tmp_path / "t.md")
+        write_table3({"toy": nothing}, out_csv=tmp_path / "t.csv", out_md=tmp_path / "t.md")
 
 
 def test_table4(generated, tmp_path):
-    write_table4({"toy": generated}, tmp_path / "t.csv", tmp_path / "t.md", k=4)
+    write_table4({"toy": generated}, out_csv=tmp_path / "t.csv", out_md=tmp_path / "t.md", k=4)
     rows = read_csv(tmp_path / "t.csv")
     assert len(rows) == 4 * 3 and [row["rank"] for row in rows[:3]] == ["1", "2", "3"]
     boat = [row for row in rows if row["row"] == "1"]
@@ -240,7 +259,16 @@ def test_table4(generated, tmp_path):
 def figure2(metrics, folder, counts):
     folder.mkdir(exist_ok=True)
     outs = [folder / f"figure2.{kind}" for kind in ("svg", "png", "csv", "parquet")]
-    draw_figure2(metrics, "kim", counts, MAIN, *outs)
+    draw_figure2(
+        metrics,
+        student="kim",
+        counts=counts,
+        main=MAIN,
+        out_svg=outs[0],
+        out_png=outs[1],
+        out_csv=outs[2],
+        out_parquet=outs[3],
+    )
     return outs
 
 
@@ -279,7 +307,17 @@ def test_sampling(metrics, tmp_path):
     for name in ("one", "two"):
         outs = [tmp_path / f"{name}.{kind}" for kind in ("svg", "png", "csv", "parquet")]
         counts = {"ag_news": 500, "own_data": 2000, "absent": 5}
-        draw_sampling(metrics, "kim+gendist", ["cool", "full", "nucleus"], counts, MAIN, *outs)
+        draw_sampling(
+            metrics,
+            system="kim+gendist",
+            samplings=["cool", "full", "nucleus"],
+            counts=counts,
+            main=MAIN,
+            out_svg=outs[0],
+            out_png=outs[1],
+            out_csv=outs[2],
+            out_parquet=outs[3],
+        )
         everything.append([out.read_bytes() for out in outs])
     assert everything[0] == everything[1] and b"<dc:date>" not in everything[0][0]
     rows = read_csv(tmp_path / "one.csv")
@@ -287,4 +325,14 @@ def test_sampling(metrics, tmp_path):
     assert float(rows[0]["mean"]) == pytest.approx(84.5) and float(rows[0]["sd"]) == pytest.approx(1)
     assert [float(row["accuracy"]) for row in rows[:3]] == pytest.approx([83.5, 84.5, 85.5])
     with pytest.raises(GendistError, match="no run of res"):
-        draw_sampling(metrics, "res+gendist", ["full"], {"ag_news": 500}, MAIN, *outs)
+        draw_sampling(
+            metrics,
+            system="res+gendist",
+            samplings=["full"],
+            counts={"ag_news": 500},
+            main=MAIN,
+            out_svg=outs[0],
+            out_png=outs[1],
+            out_csv=outs[2],
+            out_parquet=outs[3],
+        )

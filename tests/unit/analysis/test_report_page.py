@@ -14,14 +14,14 @@ from sklearn.metrics import confusion_matrix as sklearn_confusion
 from sklearn.metrics import precision_recall_fscore_support
 from study_fixtures import CLASSES, HOSTILE, TOKENISED, export, finish, predictions, sources, study_in
 
-from gendist.analysis.figure_style import inline_svg, styled
+from gendist.analysis.figure_style import inline_svg, style_context
 from gendist.analysis.metrics_table import read_runs
-from gendist.analysis.report.details import ranked_temperatures, write_details
-from gendist.analysis.report.plots import confusion_plot, reliability_plot
-from gendist.analysis.report_page.cost import cost_table, stage_costs
-from gendist.analysis.report_page.legend import in_plain_words
-from gendist.analysis.report_page.summary import facts, sampling_note, sentence
-from gendist.analysis.report_page.write import write_report
+from gendist.analysis.report.class_plots import confusion_plot, reliability_plot
+from gendist.analysis.report.system_details import read_temperatures, write_details
+from gendist.analysis.report_page.page_summary import key_figures, sampling_note, summary_sentence
+from gendist.analysis.report_page.stage_costs import cost_table, stage_costs
+from gendist.analysis.report_page.system_legend import describe_system
+from gendist.analysis.report_page.write_report import write_report
 from gendist.config.study import PAPER_SYSTEMS, UNLABELLED_SYSTEMS
 from gendist.config.study_plan import detailed_runs
 from gendist.errors import GendistError
@@ -106,7 +106,13 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def details(results: Path, **options: dict[str, float]) -> None:
     test = results / "news/texts/test.parquet"
-    write_details(predictions(results), test, results / "figures/news", results / "tables/news/errors.csv", **options)
+    write_details(
+        predictions(results),
+        test,
+        figures=results / "figures/news",
+        errors=results / "tables/news/errors.csv",
+        **options,
+    )
 
 
 def rows_of(path: Path) -> list[dict[str, str]]:
@@ -130,7 +136,7 @@ def test_details_are_of_the_better_student_over_its_seeds(results: Path):
 
 def test_equal_inputs_give_equal_bytes(results: Path, tmp_path: Path):
     test = results / "news/texts/test.parquet"
-    write_details(predictions(results), test, tmp_path / "a", tmp_path / "a/errors.csv")
+    write_details(predictions(results), test, figures=tmp_path / "a", errors=tmp_path / "a/errors.csv")
     for file in (results / "figures/news").iterdir():
         assert (tmp_path / "a" / file.name).read_bytes() == file.read_bytes(), file.name
 
@@ -138,7 +144,7 @@ def test_equal_inputs_give_equal_bytes(results: Path, tmp_path: Path):
 def test_worst_errors_are_wrong_by_the_mean_of_the_seeds(tmp_path: Path):
     finish(study_in(tmp_path))
     files = {"res+gendist": predictions(tmp_path)["res+gendist"][:1]}
-    write_details(files, tmp_path / "news/texts/test.parquet", tmp_path / "f", tmp_path / "errors.csv")
+    write_details(files, tmp_path / "news/texts/test.parquet", figures=tmp_path / "f", errors=tmp_path / "errors.csv")
     found = rows_of(tmp_path / "errors.csv")
     assert [int(row["id"]) for row in found] == [10, 20, 30, 40]
     assert {row["gold"] for row in found} == {CLASSES[0]} and {row["predicted"] for row in found} == {CLASSES[1]}
@@ -150,10 +156,12 @@ def test_an_export_adds_its_temperature(results: Path, tmp_path: Path):
     choice = tmp_path / "news/export/choice.json"
     choice.parent.mkdir(parents=True)
     choice.write_text('{"ranking": [{"system": "res+gendist", "temperature": 0.5}]}')
-    temperatures = ranked_temperatures(choice)
+    temperatures = read_temperatures(choice)
     assert temperatures == {"res+gendist": 0.5}
     test = results / "news/texts/test.parquet"
-    write_details(predictions(results), test, tmp_path, tmp_path / "errors.csv", temperatures)
+    write_details(
+        predictions(results), test, figures=tmp_path, errors=tmp_path / "errors.csv", temperatures=temperatures
+    )
     found = rows_of(tmp_path / "reliability.csv")
     assert list(dict.fromkeys(row["calibration"] for row in found)) == ["as trained", "temperature 0.5"]
     sure = [float(row["confidence"]) for row in found if row["confidence"]]
@@ -166,12 +174,14 @@ def test_a_damaged_choice_is_refused(tmp_path: Path, content: str):
     choice.parent.mkdir(parents=True)
     choice.write_text(content)
     with pytest.raises(GendistError, match=r"choice\.json: "):
-        ranked_temperatures(choice)
+        read_temperatures(choice)
 
 
 def test_predictions_of_other_rows_are_refused(results: Path):
     with pytest.raises(GendistError, match="its rows are not those of"):
-        write_details(predictions(results), results / "news/texts/train.parquet", results, results / "errors.csv")
+        write_details(
+            predictions(results), results / "news/texts/train.parquet", figures=results, errors=results / "errors.csv"
+        )
 
 
 def test_detailed_runs_are_the_main_gendist_runs(tmp_path: Path):
@@ -334,9 +344,9 @@ def test_every_system_is_explained(page: str, results: Path):
     assert "small convolutional network of one layer (Kim 2014), trained on the labelled texts alone" in shown
     assert "res+gendist" in shown and "three layers (with residual connections), trained to give the teacher's" in shown
     for system in (*PAPER_SYSTEMS, *BASELINES, *UNLABELLED_SYSTEMS, "kim+synthetic", "kim+hard"):
-        words = in_plain_words(system, {"kim": {"architecture": "kim"}, "res": {"architecture": "res"}})
+        words = describe_system(system, {"kim": {"architecture": "kim"}, "res": {"architecture": "res"}})
         assert len(words.split()) > 5 and "+" not in words, system
-    assert in_plain_words("mine+dist", {"mine": {"architecture": "gru"}}).startswith("small network 'gru', trained to")
+    assert describe_system("mine+dist", {"mine": {"architecture": "gru"}}).startswith("small network 'gru', trained to")
 
 
 @pytest.mark.parametrize(
@@ -387,7 +397,7 @@ def test_a_missing_table_is_named(results: Path, tmp_path: Path):
 
 
 def test_names_of_classes_are_no_formulas_in_figures():
-    with styled(themed=True):
+    with style_context(themed=True):
         svg = inline_svg(confusion_plot(["$x$ <b>", "\u4f60\u597d"], np.array([[1, 0], [2, 3]])), "a1")
     assert "$x$ &lt;b&gt;" in svg and "\u4f60\u597d" in svg
 
@@ -419,15 +429,15 @@ def gain_row(**changed: str) -> dict[str, str]:
     ],
 )
 def test_the_summary_says_no_more_than_the_figures(changed: dict[str, str], said: str):
-    assert said in sentence([gain_row(**changed)])
+    assert said in summary_sentence([gain_row(**changed)])
 
 
 def test_the_summary_names_the_best_student_and_its_share_of_the_teacher():
-    told = {what: value for what, value, _ in facts([gain_row(), gain_row(student="res", gendist="80")], {})}
+    told = {what: value for what, value, _ in key_figures([gain_row(), gain_row(student="res", gendist="80")], {})}
     assert told["Best student"] == "res+gendist"
     assert told["Share of its teacher"] == "88.9\u00a0%"
     assert told["Gain over plain distillation"] == "+3.2 points"
-    assert facts([gain_row(variant="training paper")], {}) == []
+    assert key_figures([gain_row(variant="training paper")], {}) == []
 
 
 # --- cost ---

@@ -10,7 +10,7 @@ import yaml
 from pydantic import ValidationError
 from report_fixtures import run, write_metrics
 
-from gendist.analysis.tracking import TAG, track_runs
+from gendist.analysis.mlflow_tracking import TAG, track_runs
 from gendist.config import study_from
 from gendist.config.run_config import write_run_config
 from gendist.config.tracking_settings import Tracking
@@ -34,7 +34,13 @@ def config(tmp_path: Path) -> Path:
 def track(folder: Path, config: Path, rows: list[dict[str, Any]], uri: str | None = None) -> list[str]:
     """Enter rows and return the keys that the record names."""
     metrics = write_metrics(folder / "metrics.parquet", rows)
-    track_runs(metrics, config, uri or str(folder / "runs"), "small study", folder / "tracking.json")
+    track_runs(
+        metrics,
+        run_config=config,
+        uri=uri or str(folder / "runs"),
+        experiment="small study",
+        target=folder / "tracking.json",
+    )
     record = json.loads((folder / "tracking.json").read_text())
     assert record["experiment"] == "small study"
     return record["runs"]

@@ -9,7 +9,7 @@ from report_fixtures import read_csv, run, write_metrics
 from scipy.stats import ttest_rel
 from typer.testing import CliRunner, Result
 
-from gendist.analysis.report.compare import compare, read_studies
+from gendist.analysis.report.compare_studies import compare_studies, read_studies
 from gendist.cli.app import app
 from gendist.errors import GendistError
 
@@ -56,7 +56,7 @@ def test_systems_pair_over_the_seeds_that_both_studies_have(before: Path, after:
 
 
 def test_what_changed_most_stands_first_and_what_one_study_lacks_last(before: Path, after: Path):
-    lines = [(line.key[0], line.key[1]) for line in compare(read_studies([before, after]))]
+    lines = [(line.key[0], line.key[1]) for line in compare_studies(read_studies([before, after]))]
     assert lines == [
         ("more|news", "teacher"),
         ("news", "kim+gendist"),
@@ -101,8 +101,8 @@ def test_mistakes_end_in_one_line(before: Path, after: Path, tmp_path: Path):
     for arguments, message in (
         ([before], "compare needs two or more results folders or configs"),
         ([before, tmp_path], "expected a results folder with metrics.parquet, or a config"),
-        ([before, before], "named twice"),
-        ([before, config], "its study has no none/metrics.parquet yet; run it first: gendist run"),
+        ([before, before], "given twice"),
+        ([before, config], "none/metrics.parquet does not exist; run the study first: gendist run"),
         ([before, after, "-o", tmp_path / "a.txt"], "unknown file type '.txt'; accepted: .csv, .md"),
     ):
         error = gendist(*arguments).exception

@@ -18,10 +18,10 @@ from typer.testing import CliRunner, Result
 
 from gendist.cli import init as init_module
 from gendist.cli.app import app
-from gendist.cli.own_data.guess import columns_of, guess_label, guess_text
-from gendist.cli.own_data.rows import Rows
-from gendist.cli.own_data.size import choose_size
-from gendist.cli.own_data.split import split_rows
+from gendist.cli.own_data.column_guess import guess_label, guess_text, make_columns
+from gendist.cli.own_data.study_size import choose_study_size
+from gendist.cli.own_data.text_rows import TextRows
+from gendist.cli.own_data.train_test_split import train_test_split
 from gendist.config import load_study
 from gendist.errors import GendistError
 from gendist.io.text_encodings import guess_encoding
@@ -164,7 +164,7 @@ def test_test_rows_that_the_study_would_refuse_are_left_out(folder: Path):
     said = worked("train.csv", "--test", "test.csv", "--name", "mine")
     assert "test.csv: left out 1 row(s): class 'moon' has no training row (line 22)" in said
     assert "test.csv: left out 1 row(s): empty text (line 23)" in said
-    assert "1 test row(s) stand in the training file too (line 24 of test.csv is line 2 of train.csv" in said
+    assert "1 test row(s) also occur in the training file (line 24 of test.csv is line 2 of train.csv" in said
     train, test = prepared("mine.yaml")
     assert (len(train.texts), len(test.texts)) == (60, 21)
 
@@ -172,29 +172,29 @@ def test_test_rows_that_the_study_would_refuse_are_left_out(folder: Path):
 # --- the split ---
 
 
-def rows_of(pairs: list[tuple[str, str]]) -> Rows:
+def rows_of(pairs: list[tuple[str, str]]) -> TextRows:
     numbers = list(range(2, 2 + len(pairs)))
-    return Rows("a.csv", "line", numbers, [[text] for text, _ in pairs], [label for _, label in pairs])
+    return TextRows("a.csv", "line", numbers, [[text] for text, _ in pairs], [label for _, label in pairs])
 
 
 def test_the_split_is_by_class_and_the_same_every_time():
     rows = rows_of(table({"a": 1000, "b": 100, "c": 20, "d": 4, "e": 2}))
-    train, test = split_rows(rows)
+    train, test = train_test_split(rows)
     assert sorted([*train, *test]) == list(range(len(rows)))
     assert rows.take(test).counts == {"a": 200, "b": 20, "c": 6, "d": 1}
-    assert split_rows(rows) == (train, test)
+    assert train_test_split(rows) == (train, test)
 
 
 def test_many_rows_give_no_more_test_rows_than_needed():
     rows = rows_of([(f"text {i}", "ab"[i % 2]) for i in range(60_000)])
-    assert len(split_rows(rows)[1]) == 5000
+    assert len(train_test_split(rows)[1]) == 5000
 
 
 @settings(max_examples=60, deadline=None)
 @given(pairs=st.lists(st.tuples(st.sampled_from(["x y", "X  y", "z", "\uff3a ", *"uvwqr"]), st.sampled_from("ab"))))
 def test_no_text_stands_on_both_sides_and_every_class_keeps_training_rows(pairs: list[tuple[str, str]]):
     rows = rows_of(pairs)
-    train, test = split_rows(rows)
+    train, test = train_test_split(rows)
     sides = [{normalise_text(rows.texts[i]) for i in side} for side in (train, test)]
     assert not sides[0] & sides[1]
     left = rows.take(train).counts
@@ -224,7 +224,7 @@ def test_warnings_say_what_where_and_how_many(folder: Path):
         "labels that differ in case or spaces only are different classes: 'sea' (",
         "note: 2 class(es) have fewer than 20 rows: 'fog' (12), 'Sea' (3)",
         "note: classes are uneven: 'sea' has 21",
-        "note: 1 of 259 texts are longer than 128 word pieces and are cut there (line 263)",
+        "note: 1 of 259 texts have more than 128 subwords and are truncated (line 263)",
     ):
         assert part in said, (part, said)
     assert "English" not in said
@@ -251,32 +251,32 @@ def test_texts_in_another_language_are_pointed_out(folder: Path):
     assert "do not look like English" in worked("a.csv")
 
 
-@pytest.mark.parametrize("given_test", [False, True])
-def test_labels_that_differ_in_case_are_merged_where_that_is_wanted(folder: Path, given_test: bool):
+@pytest.mark.parametrize("test_table", [False, True])
+def test_labels_that_differ_in_case_are_merged_where_that_is_wanted(folder: Path, test_table: bool):
     rows = table({"Billing": 30, "billing": 8, "1": 20, "1.0": 4})
     (folder / "a.csv").write_text(as_csv(["text", "label"], rows))
     said = worked("a.csv")
     assert "different classes: 'Billing' (30 rows) and 'billing' (8 rows); --merge-case merges them" in said
     assert "different classes: '1' (20 rows) and '1.0' (4 rows)" in said
     (folder / "b.csv").write_text(as_csv(["text", "label"], [("a new text of words", "BILLING"), ("and another", "1")]))
-    said = worked("a.csv", "--merge-case", "--force", *(["--test", "b.csv"] if given_test else []))
+    said = worked("a.csv", "--merge-case", "--force", *(["--test", "b.csv"] if test_table else []))
     assert "note: 'billing' (8 rows) merged into 'Billing'" in said and "'1.0' (4 rows) merged into '1'" in said
     train, test = prepared("a.yaml")
-    assert train.label_names == ["1", "Billing"] and len(train.texts) + len(test.texts) == (64 if given_test else 62)
+    assert train.label_names == ["1", "Billing"] and len(train.texts) + len(test.texts) == (64 if test_table else 62)
 
 
 @pytest.mark.parametrize(
-    ("values", "why"),
+    ("values", "reason"),
     [
         ([["sea"], ["sky"]] * 20, "label is of type list, expected a name or an integer (rows 1, 2, 3, …)"),
         ([b"sea", b"sky"] * 20, "label is of type bytes, expected a name or an integer"),
         ([{"a": 1}, {"a": 2}] * 20, "label is of type dict"),
     ],
 )
-def test_labels_of_a_kind_that_is_not_taken_are_named_with_the_reason(folder: Path, values: list[Any], why: str):
+def test_labels_of_a_kind_that_is_not_taken_are_named_with_the_reason(folder: Path, values: list[Any], reason: str):
     pq.write_table(pa.table({"text": [t for t, _ in PLAIN[:40]], "label": values}), folder / "a.parquet")
     message = refused("a.parquet", "--text", "text", "--label", "label")
-    assert "column 'label' has none; left out 40 row(s): " in message and why in message
+    assert "column 'label' has none; left out 40 row(s): " in message and reason in message
 
 
 def test_texts_of_a_kind_that_is_not_taken_are_named_with_the_reason(folder: Path):
@@ -312,24 +312,24 @@ def test_quotes_without_quoting_are_noted_and_a_person_may_object(folder: Path, 
     assert "a.tsv: 80 rows, 2 columns" in said
     assert "note: a.tsv: quotes are read literally: every line then has 2 fields; as enclosing quotes" in said
     assert labelled(*prepared("a.yaml")) == Counter(rows)
-    monkeypatch.setattr(init_module, "_at_terminal", lambda: True)
+    monkeypatch.setattr(init_module, "_is_interactive", lambda: True)
     result = gendist("a.tsv", "--force", typed="n\n")
-    assert "say how to read it with --quoting" in str(result.exception)
+    assert "set the format with --quoting" in str(result.exception)
 
 
 def test_a_column_that_stands_twice_is_not_guessed_about(folder: Path):
     (folder / "a.csv").write_text(as_csv(["text", "label", "text", "note"], [(t, y, "x", "y") for t, y in PLAIN]))
-    assert refused("a.csv").startswith("a.csv: column 'text' stands twice in the header; rename one of the two")
-    assert "column 'text' stands twice" in refused("a.csv", "--text", "text", "--label", "label")
+    assert refused("a.csv").startswith("a.csv: column 'text' occurs twice in the header; rename one")
+    assert "column 'text' occurs twice" in refused("a.csv", "--text", "text", "--label", "label")
 
 
 # --- guesses ---
 
 
 def guessed(**columns: list[Any]) -> tuple[str | None, str | None]:
-    wrapped = columns_of(columns)
+    wrapped = make_columns(columns)
     text, label = guess_text(wrapped), guess_label(wrapped)
-    return (text.columns[0].name if text.clear else None), (label.columns[0].name if label.clear else None)
+    return (text.columns[0].name if text.is_clear else None), (label.columns[0].name if label.is_clear else None)
 
 
 def test_columns_are_guessed_by_what_they_hold():
@@ -372,7 +372,7 @@ def test_what_is_unclear_without_a_terminal_ends_in_one_line(folder: Path):
     assert refused("a.csv", "--text", "txt") == (
         "a.csv: no column 'txt' (has 'text', 'place', 'mood'); did you mean 'text'?"
     )
-    assert "cannot hold both" in refused("a.csv", "--text", "text", "--label", "text")
+    assert "cannot be both text and label" in refused("a.csv", "--text", "text", "--label", "text")
     assert not (folder / "a.yaml").exists() and not (folder / "data").exists()
     assert "label: column 'mood', 3 classes: x (27)" in worked("a.csv", "--label", "mood")
 
@@ -380,10 +380,10 @@ def test_what_is_unclear_without_a_terminal_ends_in_one_line(folder: Path):
 def test_a_person_at_a_terminal_corrects_the_guess(folder: Path, monkeypatch: pytest.MonkeyPatch):
     rows = [(t, y, "xyz"[i % 3]) for i, (t, y) in enumerate(PLAIN)]
     (folder / "a.csv").write_text(as_csv(["text", "place", "mood"], rows))
-    monkeypatch.setattr(init_module, "_at_terminal", lambda: True)
+    monkeypatch.setattr(init_module, "_is_interactive", lambda: True)
     result = gendist("a.csv", typed="\nnone\n3\n")
     assert result.exception is None, result.output
-    assert "  2. 'place': 2 classes: " in result.output and "'none' is none of them." in result.output
+    assert "  2. 'place': 2 classes: " in result.output and "'none' is not a column." in result.output
     assert load_study(Path("a.yaml")).datasets["a"].label == "mood"
 
 
@@ -424,7 +424,7 @@ def test_nothing_is_overwritten_without_force(folder: Path):
     worked("a.csv")
     before = (folder / "a.yaml").read_bytes()
     (folder / "a.yaml").write_text("mine")
-    assert refused("a.csv") == "a.yaml: is there already; --force overwrites it, --name and --out choose others"
+    assert refused("a.csv") == "a.yaml: exists; use --force to overwrite it, or another --name or --out"
     assert (folder / "a.yaml").read_text() == "mine"
     worked("a.csv", "--force")
     assert (folder / "a.yaml").read_bytes() == before  # the same input gives the same bytes
@@ -463,7 +463,7 @@ def test_every_line_of_the_config_is_explained_and_numbered_classes_may_be_named
     ],
 )
 def test_sizes_follow_from_the_rows(counts: dict[str, int], per_class: int | None, synthetic: int):
-    size = choose_size(counts)
+    size = choose_study_size(counts)
     assert (size.train_per_class, size.synthetic) == (per_class, synthetic)
 
 
@@ -512,7 +512,7 @@ def test_rows_whose_label_is_empty_are_offered_where_there_are_many(folder: Path
     said = worked("a.csv", "--yes")
     assert "unlabelled: 120 rows" in said and "empty label" not in said
     assert unlabelled_of("a.yaml")[0] == 120
-    monkeypatch.setattr(init_module, "_at_terminal", lambda: True)
+    monkeypatch.setattr(init_module, "_is_interactive", lambda: True)
     options = ["a.csv", "--text", "text", "--label", "label", "--force"]
     asked = gendist(*options, typed="n\n")
     assert asked.exception is None and "120 rows have a text but no label" in asked.output

@@ -15,8 +15,8 @@ from gendist.config.dataset_settings import OMITTED_DEFAULTS, Dataset
 from gendist.errors import GendistError
 from gendist.io.delimited_files import ReadOptions, open_delimited
 from gendist.io.text_encodings import text_file
-from gendist.predict.read import Source
-from gendist.predict.run import predict_file
+from gendist.predict.predict_file import predict_file
+from gendist.predict.text_reader import TextSource
 from gendist.stages.texts.labelled_rows import read_labelled_rows
 from gendist.stages.texts.raw_rows import read_rows
 
@@ -45,18 +45,18 @@ class Echo:
         return shares
 
 
-def predicted(path: Path | str, trained_on: tuple[str, ...] = ("text",), **options: Any) -> list[str]:
+def predicted(path: Path | str, training_columns: tuple[str, ...] = ("text",), **options: Any) -> list[str]:
     """The texts that `gendist predict` labels."""
     echo = Echo()
     reading = {key: options.pop(key) for key in ("encoding", "delimiter", "quoting", "header") if key in options}
-    source = Source(
+    source = TextSource(
         str(path),
         options.pop("columns", None),
-        trained_on,
-        reading=ReadOptions(**{"header": None, **reading}),
+        training_columns,
+        reading=Reading(**{"header": None, **reading}),
         **options,
     )
-    predict_file(echo, source, str(Path(path).parent / "out.csv"), False, 3)  # type: ignore[arg-type]
+    predict_file(echo, source, str(Path(path).parent / "out.csv"), all_classes=False, chunk=3)  # type: ignore[arg-type]
     return echo.seen
 
 
@@ -90,7 +90,7 @@ def test_a_delimiter_that_is_named_is_taken(tmp_path: Path):
     file = tmp_path / "a.csv"
     file.write_text(table("^"))
     with pytest.raises(
-        GendistError, match=r"no column 'text' \(has 'id\^text\^label'\); name what separates .* --delimiter"
+        GendistError, match=r"no column 'text' \(has 'id\^text\^label'\); name the delimiter with --delimiter"
     ):
         predicted(file)
     assert predicted(file, delimiter="^") == studied(file, delimiter="^") == TEXTS
@@ -222,14 +222,11 @@ def test_a_file_without_header_loses_no_row(tmp_path: Path, capsys: Any):
     texts = [f"This is the text with the number {number} here" for number in range(12)]
     file.write_text("\n".join(texts) + "\n")
     assert predicted(file) == texts
-    assert (
-        "line 1 is taken for a text, not for a header; --header takes it for the column's name"
-        in capsys.readouterr().err
-    )
+    assert "line 1 is read as a text; use --header to read it as the column's name" in capsys.readouterr().err
     assert predicted(file, header=True) == texts[1:]
     file.write_text("body\n" + "\n".join(texts) + "\n")
     assert predicted(file) == texts
-    assert "column 'body' is taken for the text" in capsys.readouterr().err
+    assert "column 'body' is used as the text" in capsys.readouterr().err
     assert predicted(file, header=False) == ["body", *texts]
 
 
@@ -237,7 +234,9 @@ def test_a_file_without_header_loses_no_row(tmp_path: Path, capsys: Any):
 def test_a_first_line_that_may_be_both_is_asked_about(tmp_path: Path, first: str):
     file = tmp_path / "a.csv"
     file.write_text(f"{first}\n" + ("Bad\nFine\n" if first == "Great" else "I liked the food\nNothing at all\n"))
-    with pytest.raises(GendistError, match=r"line 1 .* may be a text or the header of the only column; say which with"):
+    with pytest.raises(
+        GendistError, match=r"line 1 .* may be a text or the header of the only column; use --no-header"
+    ):
         predicted(file)
     assert predicted(file, header=False)[0] == first
 
@@ -246,10 +245,10 @@ def test_a_table_without_header_has_numbers_for_names(tmp_path: Path):
     file = tmp_path / "a.csv"
     file.write_text(table(";", ()))
     with pytest.raises(
-        GendistError, match=r"no column 'text' .*; if line 1 is a row and no header: --no-header, and --text"
+        GendistError, match=r"no column 'text' .*; if the file has no header, use --no-header, and --text"
     ):
         predicted(file)
-    assert predicted(file, header=False, trained_on=("2",)) == TEXTS
+    assert predicted(file, header=False, training_columns=("2",)) == TEXTS
     assert studied(file, header=False, text="2", label="3") == TEXTS
     with pytest.raises(GendistError, match=r"no column 'text' .*; if line 1 is a row and no header, set header: false"):
         studied(file)
@@ -294,12 +293,12 @@ def test_the_text_s_key_is_decided_once(tmp_path: Path, capsys: Any):
     assert capsys.readouterr().err == ""
     file.write_text('{"body": "one"}\n{"body": "two"}\n{}\n')
     assert predicted(file) == ["one", "two"]
-    assert "key 'body' is taken for the text" in capsys.readouterr().err
+    assert "key 'body' is used as the text" in capsys.readouterr().err
     file.write_text('{"body": "one"}\n' * 1000 + '{"text": "two"}\n')
-    with pytest.raises(GendistError, match="line 1001: has 'text', while the rows before have their text under 'body'"):
+    with pytest.raises(GendistError, match="line 1001: has the key 'text', but the text of earlier rows is in 'body'"):
         predicted(file)
     file.write_text('{"id": "7", "no": "8"}\n' * 3)
-    with pytest.raises(GendistError, match=r"no column 'text' \(has id, no\); name the text's with --text"):
+    with pytest.raises(GendistError, match=r"no column 'text' \(has id, no\); name the text column with --text"):
         predicted(file)
 
 
@@ -353,7 +352,7 @@ def test_a_table_on_the_standard_input_is_no_list_of_lines(
         path = place
         Path(path).write_bytes(content.encode(encoding))
     assert predicted(path) == wanted
-    note = f"read as {kind}, by its first line; --format txt takes its lines for texts"
+    note = f"read as {kind} because of its first line; use --format txt to read lines of text"
     assert (note in capsys.readouterr().err) == (kind != "txt")
 
 
@@ -378,7 +377,7 @@ def test_a_table_without_the_text_column_is_not_read_as_lines_without_a_word(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "stdin", Stdin(content))
     assert predicted("-") == content.decode().splitlines()
-    assert f"looks like that of a .{kind} file and is read as a text; --format {kind}" in capsys.readouterr().err
+    assert f"looks like a .{kind} file but is read as a text; use --format {kind}" in capsys.readouterr().err
     monkeypatch.setattr(sys, "stdin", Stdin(b"Hello, world\nno, no\n"))
     assert predicted("-") == ["Hello, world", "no, no"]
     assert capsys.readouterr().err == ""

@@ -279,15 +279,19 @@ def test_a_row_below_the_threshold_has_a_probability_and_no_label(exported: Path
 def test_a_long_file_shows_how_far_it_is(
     exported: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ):
-    from gendist.predict import run
-    from gendist.predict.read import Source
+    from gendist.predict import predict_file
+    from gendist.predict.text_reader import TextSource
 
     source = write(tmp_path / "in.txt", [{"text": text} for text in TEXTS])
     classifier = TextClassifier.load(exported)
-    run.predict_file(classifier, Source(str(source), None, ["text"]), str(tmp_path / "a.csv"), False, 20)
+    predict_file.predict_file(
+        classifier, TextSource(str(source), None, ["text"]), str(tmp_path / "a.csv"), all_classes=False, chunk=20
+    )
     assert capsys.readouterr().err == ""
-    monkeypatch.setattr(run, "ELSEWHERE", 0)
-    run.predict_file(classifier, Source(str(source), None, ["text"]), str(tmp_path / "a.csv"), False, 20)
+    monkeypatch.setattr(predict_file, "LOG_INTERVAL", 0)
+    predict_file.predict_file(
+        classifier, TextSource(str(source), None, ["text"]), str(tmp_path / "a.csv"), all_classes=False, chunk=20
+    )
     lines = capsys.readouterr().err.splitlines()
     assert [line.partition(" rows, ")[0] for line in lines] == ["20", "40", "60"]
 
@@ -324,7 +328,7 @@ def test_byte_order_marks_and_other_encodings(exported: Path, tmp_path: Path):
     [
         ("in.csv", None, [], r"in\.csv: no such file"),
         ("in.doc", b"", [], r"in\.doc: unknown file type '\.doc'; accepted: csv, tsv"),
-        ("in.csv", b"a,b\n1,2\n", [], r"in\.csv: no column 'text' \(has a, b\); name the text's with --text"),
+        ("in.csv", b"a,b\n1,2\n", [], r"in\.csv: no column 'text' \(has a, b\); name the text column with --text"),
         ("in.csv", b"", [], r"in\.csv: no column 'text' \(has none\)"),
         ("in.csv", b"text,b\nx,y\nx\n", [], r"in\.csv, line 3: 1 fields, the header has 2"),
         ("in.csv", b'text\n"open\n', [], r"in\.csv, line 2: broken quoting"),
@@ -365,7 +369,7 @@ def test_mistakes_end_in_one_line_and_leave_no_file(
 def test_the_source_is_not_overwritten(exported: Path, tmp_path: Path):
     source = write(tmp_path / "in.csv", [{"text": "the wave"}])
     result = predict(exported, source, "-o", source)
-    assert "is read and cannot be written at the same time" in str(result.exception)
+    assert "is the input and cannot be the output" in str(result.exception)
     assert source.read_text().startswith("text")
 
 

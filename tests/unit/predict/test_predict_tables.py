@@ -7,6 +7,8 @@ import time
 import numpy as np
 import pytest
 import torch
+from gendist.nn.pocket.packaged import packaged_subwords
+from gendist.stages.export.look_up import look_up_weights
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.numpy import load, save
@@ -14,18 +16,16 @@ from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
 
 from gendist.config.student_settings import Student
 from gendist.errors import GendistError
-from gendist.nn.pocket.packaged_files import packaged_subwords
-from gendist.predict import classifier, words
+from gendist.predict import cached_tokenizer, classifier
+from gendist.predict.cached_tokenizer import CachedTokenizer, is_word_local
 from gendist.predict.classifier import TextClassifier
-from gendist.predict.lookup import LookUp, read_look_up
-from gendist.predict.model import Model
-from gendist.predict.words import Encoder, goes_by_word
-from gendist.stages.export.lookup_weights import lookup_weights
+from gendist.predict.exported_model import ExportedModel
+from gendist.predict.lookup_network import LookupNetwork, load_lookup_network
 from gendist.stages.students.architectures import build
 
 POCKET = (packaged_subwords() / "tokenizer.json").read_text(encoding="utf-8")
 EXACT = Tokenizer.from_str(POCKET)
-ENCODER = Encoder(POCKET)
+ENCODER = CachedTokenizer(POCKET)
 PARTS = [*map(chr, range(128)), *"éÅßİ中　\u00a0\u0301\u200b\u2028\U0001f600", "[PAD]", "[UNK]", *"     "]
 TRICKY = st.lists(st.sampled_from(PARTS)).map("".join)
 
@@ -37,14 +37,14 @@ def test_ids_are_those_of_the_tokenizer(text: str):
 
 
 def test_the_embedded_pieces_go_by_word_and_the_table_is_used():
-    encoder = Encoder(POCKET)
+    encoder = CachedTokenizer(POCKET)
     encoder.encode(["the wave, the tide"])
     assert sorted(encoder._known) == ["the", "tide", "wave,"]
 
 
 def test_a_full_table_starts_anew(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(words, "REMEMBERED", 3)
-    encoder = Encoder(POCKET)
+    monkeypatch.setattr(cached_tokenizer, "MAX_CACHED_WORDS", 3)
+    encoder = CachedTokenizer(POCKET)
     texts = [f"the {number} waves of the sea {number}{number}" for number in range(20)]
     assert [ids.tolist() for ids in encoder.encode(texts)] == [
         EXACT.encode(text, add_special_tokens=False).ids for text in texts
@@ -64,14 +64,14 @@ def test_a_full_table_starts_anew(monkeypatch: pytest.MonkeyPatch):
 )
 def test_tokenizers_that_look_across_spaces_are_not_cut_there(change: dict[str, object]):
     described = json.loads(POCKET)
-    assert goes_by_word(described)
-    assert not goes_by_word({**described, **change})
+    assert is_word_local(described)
+    assert not is_word_local({**described, **change})
 
 
 def test_another_tokenizer_is_asked_for_whole_texts():
     other = Tokenizer(models.WordLevel({"[UNK]": 0, "a": 1, "a b": 2}, "[UNK]"))
     other.normalizer, other.pre_tokenizer = normalizers.Lowercase(), pre_tokenizers.Split("|", "removed")
-    assert [ids.tolist() for ids in Encoder(other.to_str()).encode(["A b|a", ""])] == [[2, 1], []]
+    assert [ids.tolist() for ids in CachedTokenizer(other.to_str()).encode(["A b|a", ""])] == [[2, 1], []]
 
 
 # --- tables ---
@@ -89,8 +89,8 @@ def test_sums_of_table_entries_are_the_network(network: torch.nn.Module, compile
     assert content is not None
     rng = np.random.default_rng(0)
     texts = [rng.integers(0, 50, length).astype(np.int32) for length in [1, 2, 3, 4, 5, 40, 128, 1, 7, 9, 11]]
-    look_up = read_look_up(content, 4, compiled)
-    found = look_up.logits(texts)
+    lookup_weights = load_lookup_network(content, 4, compiled)
+    found = lookup_weights.logits(texts)
     # The same network with the weights as they were rounded: the tables add less than a thousandth to that.
     weights = load(content)
     with torch.no_grad():
@@ -102,7 +102,7 @@ def test_sums_of_table_entries_are_the_network(network: torch.nn.Module, compile
         wanted = [network(torch.from_numpy(ids)[None].long(), torch.ones(1, len(ids)))[0].numpy() for ids in texts]
     np.testing.assert_allclose(found, wanted, atol=1e-3)
     assert np.ptp(found, 0).min() > 0.1  # rows that all come out alike would pass for anything
-    alone = np.concatenate([look_up.logits([ids]) for ids in texts])
+    alone = np.concatenate([lookup_weights.logits([ids]) for ids in texts])
     np.testing.assert_allclose(alone, found, atol=1e-5)
 
 
@@ -110,8 +110,8 @@ def test_sums_of_table_entries_are_the_network(network: torch.nn.Module, compile
 def test_integer_sums_are_the_same_alone_together_and_compiled(bias: float):
     torch.manual_seed(2)
     # A bias of the vectors makes most sums negative, or positive: a window of nothing must win against neither.
-    weights = load(lookup_weights(build(bias + torch.randn(50, 12), Student(filters=7), 4)) or b"")
-    by_numpy, compiled = LookUp(weights), LookUp(weights, compiled=True)
+    weights = load(look_up_weights(build(bias + torch.randn(50, 12), Student(filters=7), 4)) or b"")
+    by_numpy, compiled = LookupNetwork(weights), LookupNetwork(weights, compiled=True)
     rng = np.random.default_rng(0)
     lengths = [1, 700, 1, *rng.integers(1, 90, 60), 513, 512, 511, 2]
     texts = [rng.integers(0, 50, length).astype(np.int32) for length in lengths]
@@ -123,19 +123,21 @@ def test_integer_sums_are_the_same_alone_together_and_compiled(bias: float):
     for ids in texts:
         padded = np.concatenate([ids, [50] * 4])
         wanted.append(sum(table[padded[p : p + len(ids)], p] for p in range(5)).max(0))
-    np.testing.assert_array_equal(by_numpy._largest(texts), wanted)
-    np.testing.assert_array_equal(compiled._largest(texts), wanted)
-    np.testing.assert_array_equal(np.concatenate([by_numpy._largest([ids]) for ids in texts]), wanted)
+    np.testing.assert_array_equal(by_numpy._max_pool(texts), wanted)
+    np.testing.assert_array_equal(compiled._max_pool(texts), wanted)
+    np.testing.assert_array_equal(np.concatenate([by_numpy._max_pool([ids]) for ids in texts]), wanted)
     assert by_numpy.logits([]).shape == compiled.logits([]).shape == (0, 4)
 
 
 def test_tables_keep_to_one_core():
     """A large product would have the threads of NumPy's BLAS run idle on all others for milliseconds."""
-    look_up = read_look_up(lookup_weights(build(torch.randn(50, 12), Student(filters=100), 14)) or b"", 14)
+    lookup_weights = load_lookup_network(
+        look_up_weights(build(torch.randn(50, 12), Student(filters=100), 14)) or b"", 14
+    )
     texts = [np.arange(5, dtype=np.int32)] * 1000
     began, used = time.perf_counter(), time.process_time()
     while time.perf_counter() - began < 0.5:
-        look_up.logits(texts)
+        lookup_weights.logits(texts)
     assert time.process_time() - used < 1.2 * (time.perf_counter() - began)
 
 
@@ -143,7 +145,7 @@ def test_tables_keep_to_one_core():
 def test_labels_of_many_texts_are_those_of_each_alone(monkeypatch: pytest.MonkeyPatch, compiled: bool):
     torch.manual_seed(3)
     network = build(torch.randn(EXACT.get_vocab_size(), 8), Student(filters=5), 3).eval()
-    model = Model(b"", lookup_weights(network), POCKET, ["a", "b", "c"], 1.0, 20, ["text"], " ")
+    model = ExportedModel(b"", look_up_weights(network), POCKET, ["a", "b", "c"], 1.0, 20, ["text"], " ")
     several = TextClassifier(model, compiled=compiled)
     texts = [
         "",
@@ -157,7 +159,7 @@ def test_labels_of_many_texts_are_those_of_each_alone(monkeypatch: pytest.Monkey
     ]
     texts += [f"{word} of the {number}{word}" for number in range(9) for word in ("sea", "tide", "storm")]
     alone = np.concatenate([TextClassifier(model).logits([text]) for text in texts])
-    monkeypatch.setattr(classifier, "AT_ONCE", 7)
+    monkeypatch.setattr(classifier, "CHUNK_TEXTS", 7)
     np.testing.assert_allclose(several.logits(texts), alone, atol=1e-5)
     assert several.logits([]).shape == (0, 3)
     for text, found in zip(texts, alone, strict=True):
@@ -170,22 +172,22 @@ def test_labels_of_many_texts_are_those_of_each_alone(monkeypatch: pytest.Monkey
 
 @pytest.mark.parametrize("compiled", [False, True])
 def test_a_piece_without_an_embedding_is_named(network: torch.nn.Module, compiled: bool):
-    look_up = LookUp(load(lookup_weights(network) or b""), compiled)
-    look_up.logits([np.array([49], np.int32)])
+    lookup_weights = LookupNetwork(load(look_up_weights(network) or b""), compiled)
+    lookup_weights.logits([np.array([49], np.int32)])
     with pytest.raises(GendistError, match=r"it has 50 pieces, no piece 50"):
-        look_up.logits([np.array([1], np.int32), np.array([3, 50], np.int32)])
+        lookup_weights.logits([np.array([1], np.int32), np.array([3, 50], np.int32)])
 
 
 def test_compiled_sums_need_numba_and_the_usual_windows(network: torch.nn.Module, monkeypatch: pytest.MonkeyPatch):
     weights = load(lookup_weights(network) or b"")
     narrow = {name: values for name, values in weights.items() if not name.startswith("filters.5")}
     narrow["classifier"] = weights["classifier"][:, :14]
-    assert LookUp(narrow).logits([np.arange(9, dtype=np.int32)]).shape == (1, 4)
+    assert LookupNetwork(narrow).logits([np.arange(9, dtype=np.int32)]).shape == (1, 4)
     with pytest.raises(GendistError, match=r"no compiled sums for windows of \[3, 4\] pieces"):
-        LookUp(narrow, compiled=True)
+        LookupNetwork(narrow, compiled=True)
     monkeypatch.setitem(sys.modules, "numba", None)
     with pytest.raises(GendistError, match="pip install numba"):
-        LookUp(weights, compiled=True)
+        LookupNetwork(weights, compiled=True)
 
 
 def test_extreme_weights_do_not_overflow():
@@ -196,7 +198,7 @@ def test_extreme_weights_do_not_overflow():
     ids = np.tile(np.arange(30, dtype=np.int32), 4)
     with torch.no_grad():
         wanted = network(torch.from_numpy(ids)[None].long(), torch.ones(1, len(ids))).numpy()
-    found = LookUp(load(content)).logits([ids])
+    found = LookupNetwork(load(content)).logits([ids])
     np.testing.assert_allclose(found, wanted, atol=0.02 * np.abs(wanted).max())
 
 
@@ -206,10 +208,10 @@ def test_only_kim_has_tables():
 
 def test_a_file_of_other_weights_is_named(network: torch.nn.Module):
     with pytest.raises(GendistError, match=r"look-up\.safetensors: cannot be used for this model"):
-        read_look_up(save({"a": np.zeros(3)}), 3)
+        load_lookup_network(save({"a": np.zeros(3)}), 3)
     with pytest.raises(GendistError, match=r"look-up\.safetensors: cannot be used for this model"):
-        read_look_up(b"nothing", 3)
-    content = lookup_weights(network)
+        load_lookup_network(b"nothing", 3)
+    content = look_up_weights(network)
     assert content is not None
-    with pytest.raises(GendistError, match=r"4 classes in place of 5"):
-        read_look_up(content, 5)
+    with pytest.raises(GendistError, match=r"4 classes, expected 5"):
+        load_lookup_network(content, 5)

@@ -18,8 +18,8 @@ from gendist.cli.app import app
 from gendist.config.dataset_settings import Dataset
 from gendist.errors import GendistError
 from gendist.predict.classifier import TextClassifier
-from gendist.predict.read import Source
-from gendist.predict.run import predict_file
+from gendist.predict.predict_file import predict_file
+from gendist.predict.text_reader import TextSource
 from gendist.stages.texts import raw_rows as sources
 from gendist.stages.texts.prepare_texts import prepare_texts
 
@@ -380,8 +380,8 @@ def test_predict_refuses_a_bad_file_or_labels_every_row_of_it(case: str, classif
     suffix, content, _ = BAD[case]
     file, out = tmp_path / f"bad{suffix}", tmp_path / "labels.csv"
     file.write_bytes(content)
-    source = Source(str(file), None, ["text"])
-    if survived(lambda: predict_file(classifier, source, str(out), False, 8), tmp_path):
+    source = TextSource(str(file), None, ["text"])
+    if survived(lambda: predict_file(classifier, source, str(out), all_classes=False, chunk=8), tmp_path):
         assert out.is_file()
     else:
         assert not out.exists()
@@ -392,8 +392,12 @@ def test_predict_says_what_is_wrong_with_a_file(case: str, classifier: TextClass
     suffix, content, _ = BAD[case]
     file = tmp_path / f"bad{suffix}"
     file.write_bytes(content)
-    source = Source(str(file), None, ["text"])
-    refused(lambda: predict_file(classifier, source, str(tmp_path / "out.csv"), False, 8), tmp_path, f"bad{suffix}")
+    source = TextSource(str(file), None, ["text"])
+    refused(
+        lambda: predict_file(classifier, source, str(tmp_path / "out.csv"), all_classes=False, chunk=8),
+        tmp_path,
+        f"bad{suffix}",
+    )
 
 
 # --- any damage ---

@@ -439,7 +439,7 @@ def test_an_exported_model_is_no_pipe_and_not_endless(exported: Path, tmp_path: 
         refused(partial(TextClassifier.load, folder, tables=file != EXPORT[1]), tmp_path, f"{file}: is a pipe")
         (folder / file).unlink()
         (folder / "kept").rename(folder / file)
-    monkeypatch.setattr("gendist.predict.model.LARGE", 1000)
+    monkeypatch.setattr("gendist.predict.exported_model.MAX_FILE_BYTES", 1000)
     refused(lambda: TextClassifier.load(folder, tables=False), tmp_path, "larger than 1,000 bytes")
 
 

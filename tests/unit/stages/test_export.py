@@ -236,7 +236,7 @@ def test_the_export_predicts_what_the_run_predicted(exported: Path, test_texts: 
     run = pq.read_table(exported.parent / "run/predictions.parquet")
     tested = read_texts(test_texts)
     for int8 in (False, True):
-        found = TextClassifier.load(exported, int8).predict(tested.texts)
+        found = TextClassifier.load(exported, int8=int8).predict(tested.texts)
         assert found.tolist() == [NAMES[label] for label in run["predicted"].to_pylist()]
     described = read_json(exported / "gendist-model.json")
     figures = described["test"]
@@ -318,7 +318,7 @@ def test_the_command_names_mistakes_before_anything_runs(tmp_path: Path):
     (tmp_path / "full/thesis.txt").write_text("mine")
     for arguments, message in (
         (["--dataset", "tow"], "study.yaml: no dataset 'tow' (has toy)"),
-        (["--to", str(tmp_path / "full")], "full: is there and holds something else than an exported model"),
+        (["--to", str(tmp_path / "full")], "full: exists and is not an exported model"),
     ):
         result = CliRunner().invoke(app, ["export", str(study), *arguments])
         assert isinstance(result.exception, GendistError) and message in str(result.exception)

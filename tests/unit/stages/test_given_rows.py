@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 from quality_fixtures import LABELS, MADE, ROWS, write_pool
 
-from gendist.analysis.quality.assess import PoolNames, assess_pool
+from gendist.analysis.quality.assess_pool import PoolNames, assess_pool
 from gendist.config import study_from
 from gendist.config.file_checks import given_rows
 from gendist.config.generator_settings import Generator
@@ -123,7 +123,14 @@ def test_quality_compares_with_the_labels_of_the_file(tmp_path: Path, with_label
     read_given(tmp_path / "llm.csv", files.pool.train, tmp_path / "rows.parquet")
     pool = replace(files.pool, generator=tmp_path / "rows.parquet")
     out = [tmp_path / name for name in ("q.json", "r.parquet", "s.html")]
-    assess_pool(pool, PoolNames("toy", "llm", "full", "bert"), files.count, *out)
+    assess_pool(
+        pool,
+        PoolNames("toy", "llm", "full", "bert"),
+        count=files.count,
+        out_json=out[0],
+        out_rows=out[1],
+        out_html=out[2],
+    )
     measured, column = read_json(out[0])["as_asked"], pq.read_table(out[1])["asked"].to_pylist()
     if with_labels:
         assert measured["all"] == pytest.approx((len(ROWS) - 1) / len(ROWS), abs=1e-6)

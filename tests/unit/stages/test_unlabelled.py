@@ -14,14 +14,14 @@ from tiny_stages import write_texts
 from toy_texts import sentences
 from typer.testing import CliRunner
 
-from gendist.analysis.metrics_table import choose, hash_scores, read_runs
-from gendist.analysis.report.compare import compare, read_studies
-from gendist.analysis.report.gains import write_gains
-from gendist.analysis.report.rows import draw_rows, equal_rows
+from gendist.analysis.metrics_table import hash_scores, read_runs, select_runs
+from gendist.analysis.report.compare_studies import compare_studies, read_studies
+from gendist.analysis.report.gains_table import write_gains
+from gendist.analysis.report.rows_figure import draw_rows, equivalent_rows
 from gendist.analysis.report.table1 import write_table1
-from gendist.analysis.report_page.charts import further_rows
-from gendist.analysis.report_page.summary import best_student, sentence
-from gendist.analysis.report_page.tables import gains_table
+from gendist.analysis.report_page.page_charts import rows_chart
+from gendist.analysis.report_page.page_summary import best_student, summary_sentence
+from gendist.analysis.report_page.page_tables import gains_table
 from gendist.cli.app import app
 from gendist.config import study_from
 from gendist.config.dataset_settings import Dataset
@@ -370,9 +370,9 @@ COUNTS = {"gendist": [100, 400], "unlabelled": [100, 300], "gendist-unlabelled":
 def test_the_figure_weighs_generated_rows_in_unlabelled_ones(tmp_path: Path):
     metrics = write_metrics(tmp_path / "metrics.parquet", scored())
     out = [tmp_path / f"rows.{kind}" for kind in ("svg", "png", "csv")]
-    draw_rows(metrics, "kim", {"toy": COUNTS}, MAIN, *out)
+    draw_rows(metrics, student="kim", counts={"toy": COUNTS}, main=MAIN, out_svg=out[0], out_png=out[1], out_csv=out[2])
     first = [path.read_bytes() for path in out]
-    draw_rows(metrics, "kim", {"toy": COUNTS}, MAIN, *out)
+    draw_rows(metrics, student="kim", counts={"toy": COUNTS}, main=MAIN, out_svg=out[0], out_png=out[1], out_csv=out[2])
     assert [path.read_bytes() for path in out] == first
     rows = read_csv(tmp_path / "rows.csv")
     shown = [(r["system"], r["n_synthetic"], r["n_unlabelled"], r["accuracy"], r["equal_unlabelled"]) for r in rows]
@@ -387,9 +387,11 @@ def test_the_figure_weighs_generated_rows_in_unlabelled_ones(tmp_path: Path):
         ("kim+dist", "", "", "60.0", ""),
     ]
     assert {row["runs"] for row in rows} == {"1", "2"} and float(rows[0]["sd"]) == pytest.approx(2**0.5, abs=1e-4)
-    assert further_rows(rows, "p") is not None and further_rows([], "p") is None
+    assert rows_chart(rows, "p") is not None and rows_chart([], "p") is None
     with pytest.raises(GendistError, match=r"no run of res\+unlabelled on toy"):
-        draw_rows(metrics, "res", {"toy": COUNTS}, MAIN, *out)
+        draw_rows(
+            metrics, student="res", counts={"toy": COUNTS}, main=MAIN, out_svg=out[0], out_png=out[1], out_csv=out[2]
+        )
 
 
 @pytest.mark.parametrize(
@@ -405,18 +407,23 @@ def test_the_figure_weighs_generated_rows_in_unlabelled_ones(tmp_path: Path):
     ],
 )
 def test_equal_rows_are_read_off_the_curve(accuracy: float, expected: tuple[float, bool]):
-    rows, bound = equal_rows(accuracy, {0: 60.0, 100: 70.0, 500: 65.0, 1200: 80.0})
+    rows, bound = equivalent_rows(accuracy, {0: 60.0, 100: 70.0, 500: 65.0, 1200: 80.0})
     assert (rows, bound) == (pytest.approx(expected[0]), expected[1])
 
 
 def test_tables_take_the_runs_with_all_rows(tmp_path: Path):
     metrics = write_metrics(tmp_path / "metrics.parquet", scored())
     runs = read_runs(metrics)
-    assert [r["n_unlabelled"] for r in choose(runs, "toy", "kim+unlabelled", MAIN, 400)] == [300, 300]
-    assert [r["accuracy"] for r in choose(runs, "toy", "kim+unlabelled", MAIN, unlabelled=100)] == [0.69, 0.71]
+    assert [r["n_unlabelled"] for r in select_runs(runs, "toy", "kim+unlabelled", main=MAIN, count=400)] == [300, 300]
+    assert [r["accuracy"] for r in select_runs(runs, "toy", "kim+unlabelled", main=MAIN, unlabelled=100)] == [
+        0.69,
+        0.71,
+    ]
     systems = ["kim+gendist", "kim+unlabelled", "kim+gendist+unlabelled"]
     out = [tmp_path / f"table1.{kind}" for kind in ("csv", "md", "tex")]
-    write_table1(metrics, systems, {"toy": 400}, MAIN, *out)
+    write_table1(
+        metrics, systems=systems, counts={"toy": 400}, main=MAIN, out_csv=out[0], out_md=out[1], out_tex=out[2]
+    )
     rows = read_csv(out[0])
     assert [(row["system"], row["toy accuracy"], row["toy runs"]) for row in rows] == [
         ("kim+gendist", "75.0", "2"),
@@ -428,7 +435,15 @@ def test_tables_take_the_runs_with_all_rows(tmp_path: Path):
 
 def test_gains_tell_what_unlabelled_rows_bring(tmp_path: Path):
     metrics = write_metrics(tmp_path / "metrics.parquet", scored())
-    write_gains(metrics, ["kim"], {"toy": 400}, MAIN, {}, tmp_path / "gains.csv", tmp_path / "gains.md")
+    write_gains(
+        metrics,
+        students=["kim"],
+        counts={"toy": 400},
+        main=MAIN,
+        variants={},
+        out_csv=tmp_path / "gains.csv",
+        out_md=tmp_path / "gains.md",
+    )
     rows = read_csv(tmp_path / "gains.csv")
     differences = {name: float(rows[0][name]) for name in rows[0] if name.endswith("difference")}
     assert differences == pytest.approx(
@@ -445,10 +460,18 @@ def test_gains_tell_what_unlabelled_rows_bring(tmp_path: Path):
     assert table.header[5:7] == ["unlabelled, %", "gendist-unlabelled, %"] and len(table.rows[0]) == len(table.header)
     best = best_student(rows)
     assert best is not None and best.system == "kim+gendist+unlabelled"
-    assert "without the latter, kim+gendist gets 75.0" in sentence(rows)
+    assert "without the latter, kim+gendist gets 75.0" in summary_sentence(rows)
     plain = [row for row in scored() if "n_unlabelled" not in row]
     write_metrics(tmp_path / "plain.parquet", plain)
-    write_gains(tmp_path / "plain.parquet", ["kim"], {"toy": 400}, MAIN, {}, tmp_path / "p.csv", tmp_path / "p.md")
+    write_gains(
+        tmp_path / "plain.parquet",
+        students=["kim"],
+        counts={"toy": 400},
+        main=MAIN,
+        variants={},
+        out_csv=tmp_path / "p.csv",
+        out_md=tmp_path / "p.md",
+    )
     (row,) = read_csv(tmp_path / "p.csv")
     assert list(row)[-1] == "gendist share of teacher" and not any("unlabelled" in name for name in row)
     assert "unlabelled" not in (tmp_path / "p.md").read_text().lower()
@@ -470,7 +493,7 @@ def test_studies_compare_with_all_their_unlabelled_rows(tmp_path: Path):
         ]
         (tmp_path / name).mkdir()
         write_metrics(tmp_path / name / "metrics.parquet", rows)
-    lines = compare(read_studies([tmp_path / "a", tmp_path / "b"]))
+    lines = compare_studies(read_studies([tmp_path / "a", tmp_path / "b"]))
     assert {(line.key[1], len(line.gains), line.gain) for line in lines} == {
         ("kim+unlabelled", 1, 0.0),
         ("kim+unlabelled (100 unlabelled rows)", 1, 0.0),
