@@ -218,4 +218,4 @@ def test_a_label_that_is_no_class_is_one_line(both: Checkout, tmp_path: Path):
     result = checkout.snakemake("--cores", "1", "--configfile", study, "--", "results/toy/generators/llm/rows.parquet")
     assert result.returncode != 0
     (line,) = [line for line in result.stdout.splitlines() if "error: toy" in line]
-    assert "label 'sun' is none of the classes sea, sky, soil; column 'label' holds the class" in line
+    assert "label 'sun' is none of the classes sea, sky, soil; column 'label' is the class" in line
