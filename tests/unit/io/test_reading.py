@@ -53,7 +53,7 @@ def predicted(path: Path | str, training_columns: tuple[str, ...] = ("text",), *
         str(path),
         options.pop("columns", None),
         training_columns,
-        reading=Reading(**{"header": None, **reading}),
+        reading=ReadOptions(**{"header": None, **reading}),
         **options,
     )
     predict_file(echo, source, str(Path(path).parent / "out.csv"), all_classes=False, chunk=3)  # type: ignore[arg-type]

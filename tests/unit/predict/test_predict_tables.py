@@ -7,8 +7,6 @@ import time
 import numpy as np
 import pytest
 import torch
-from gendist.nn.pocket.packaged import packaged_subwords
-from gendist.stages.export.look_up import look_up_weights
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.numpy import load, save
@@ -16,11 +14,13 @@ from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
 
 from gendist.config.student_settings import Student
 from gendist.errors import GendistError
+from gendist.nn.pocket.packaged_files import packaged_subwords
 from gendist.predict import cached_tokenizer, classifier
 from gendist.predict.cached_tokenizer import CachedTokenizer, is_word_local
 from gendist.predict.classifier import TextClassifier
 from gendist.predict.exported_model import ExportedModel
 from gendist.predict.lookup_network import LookupNetwork, load_lookup_network
+from gendist.stages.export.lookup_weights import lookup_weights
 from gendist.stages.students.architectures import build
 
 POCKET = (packaged_subwords() / "tokenizer.json").read_text(encoding="utf-8")
