@@ -181,10 +181,10 @@ def setting_changes(old: Iterable[str], new: Iterable[str], params: Any) -> list
     before = [_value(text) for text in sorted(old)]
     told: list[str] = []
     for name, value in now:
-        old = max(before, key=lambda other: _likeness(value, other), default=None)
-        if old is not None:
-            before.remove(old)
-        told += _differences(name, old, value)
+        last = max(before, key=lambda other: _likeness(value, other), default=None)
+        if last is not None:
+            before.remove(last)
+        told += _differences(name, last, value)
     return told or ["one was removed"]
 
 
