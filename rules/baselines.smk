@@ -128,7 +128,6 @@ rule fit_setfit:
     threads: 1
     resources:
         gpu=gpus_wanted,
-        device=STUDY.device,
     params:
         code=code("fit_setfit"),
     script:

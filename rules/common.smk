@@ -136,7 +136,7 @@ def shard_paths(pattern, wildcards, count):
 
 
 def gpus_wanted(wildcards):
-    """GPUs of a job that can use one; a resource, as is `device`: neither changes what is made, nor reruns it."""
+    """GPUs of a job that can use one."""
     return None if STUDY.device == "cpu" else 1
 
 
@@ -251,11 +251,6 @@ def sampling_texts(wildcards):
     """The real rows whose first words texts start from, where they start from any."""
     words = STUDY.samplings[wildcards.sampling].prompt_words
     return rules.prepare_texts.output.train.format(dataset=wildcards.dataset) if words else []
-
-
-def sampling_batch_size(wildcards):
-    """Rows generated side by side; outside params, so that changing it reruns nothing."""
-    return STUDY.samplings[wildcards.sampling].batch_size
 
 
 # --- teacher ---

@@ -19,7 +19,6 @@ rule finetune_generator:
     threads: 1
     resources:
         gpu=gpus_wanted,
-        device=STUDY.device,
     params:
         generator=generator_settings,
         work=WORK,

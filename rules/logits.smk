@@ -15,7 +15,6 @@ rule score_texts:
     threads: 1
     resources:
         gpu=gpus_wanted,
-        device=STUDY.device,
     params:
         max_tokens=teacher_max_tokens,
         code=code("score"),
@@ -39,7 +38,6 @@ rule score_shard:
     threads: 1
     resources:
         gpu=gpus_wanted,
-        device=STUDY.device,
     params:
         max_tokens=teacher_max_tokens,
         code=code("score"),

@@ -50,4 +50,3 @@ if STUDY.joint_seeds:
             f"{LOGS}/{{dataset}}/students/{{student}}/{{regime}}/{{variant}}/n{{n_synthetic}}/seeds.log",
         resources:
             gpu=gpus_wanted,
-            device=STUDY.device,

@@ -17,8 +17,6 @@ rule generate_shard:
     threads: 1
     resources:
         gpu=gpus_wanted,
-        device=STUDY.device,
-        batch_size=sampling_batch_size,
     params:
         sampling=sampling_settings,
         shard_rows=STUDY.shard_rows,

@@ -24,7 +24,6 @@ rule finetune_teacher:
     threads: 1
     resources:
         gpu=gpus_wanted,
-        device=STUDY.device,
     params:
         teacher=teacher_settings,
         work=WORK,

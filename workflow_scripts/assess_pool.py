@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from gendist.analysis.quality.assess_pool import PoolFiles, PoolNames, assess_pool, logits_by_teacher
-from gendist.jobs.job_script import logged
+from gendist.jobs.job_script import run_job
 
 names = snakemake.wildcards
 teacher, *others = snakemake.params.teachers
@@ -19,7 +19,7 @@ files = PoolFiles(
     logits=logits[teacher],
     other_logits={name: logits[name] for name in others},
 )
-with logged(snakemake.log[0], f"{names.dataset} {names.generator} {names.sampling} quality"):
+with run_job(snakemake, f"{names.dataset} {names.generator} {names.sampling} quality"):
     assess_pool(
         files,
         PoolNames(names.dataset, names.generator, names.sampling, teacher),

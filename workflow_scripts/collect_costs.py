@@ -3,10 +3,10 @@
 from pathlib import Path
 
 from gendist.analysis.costs.collect_costs import collect_costs
-from gendist.jobs.job_script import logged
+from gendist.jobs.job_script import run_job
 from gendist.naming import parse_system
 
-with logged(snakemake.log[0], "costs"):
+with run_job(snakemake, "costs"):
     collect_costs(
         [Path(p) for p in snakemake.input.costs],
         metrics=Path(snakemake.input.metrics),

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from gendist.jobs.job_script import logged
+from gendist.jobs.job_script import run_job
 from gendist.stages.evaluation.collect_metrics import collect_metrics
 
-with logged(snakemake.log[0], "metrics"):
+with run_job(snakemake, "metrics"):
     collect_metrics([Path(p).parent for p in snakemake.input.metrics], Path(snakemake.output[0]))

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from gendist.config.student_settings import Student, Training
-from gendist.jobs.job_script import logged
+from gendist.jobs.job_script import run_job
 from gendist.stages.export.cross_fit import cross_fit
 from gendist.stages.students.training_rows import SyntheticFiles, UnlabelledFiles
 
@@ -14,7 +14,7 @@ if snakemake.input.unlabelled:
     count = int(names.n_synthetic) if names.regime == "unlabelled" else None
     texts, logits = Path(snakemake.input.unlabelled[0]), Path(snakemake.input.unlabelled[1])
     unlabelled = UnlabelledFiles(texts, logits, count)
-with logged(snakemake.log[0], f"{names.dataset} {names.student} {names.regime} held out"):
+with run_job(snakemake, f"{names.dataset} {names.student} {names.regime} held out"):
     cross_fit(
         Path(snakemake.output[0]),
         train=Path(snakemake.input.train),

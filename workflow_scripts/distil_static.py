@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from gendist.jobs.job_script import logged
+from gendist.jobs.job_script import run_job
 from gendist.stages.baselines.model2vec import distil_static
 
-with logged(snakemake.log[0], "model2vec"):
+with run_job(snakemake, "model2vec"):
     distil_static(Path(snakemake.output[0]).parent, threads=snakemake.threads)

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from gendist.config.student_settings import Student, Training
-from gendist.jobs.job_script import logged
+from gendist.jobs.job_script import run_job
 from gendist.naming import RunKey
 from gendist.stages.students.distil_student import distil_seeds, student_metadata
 from gendist.stages.students.training_rows import SyntheticFiles, UnlabelledFiles
@@ -19,7 +19,7 @@ if snakemake.input.unlabelled:
     count = int(names.n_synthetic) if names.regime == "unlabelled" else None
     texts, logits = Path(snakemake.input.unlabelled[0]), Path(snakemake.input.unlabelled[1])
     unlabelled = UnlabelledFiles(texts, logits, count)
-with logged(snakemake.log[0], f"{names.dataset} {row.system} n{names.n_synthetic} {seeds}"):
+with run_job(snakemake, f"{names.dataset} {row.system} n{names.n_synthetic} {seeds}"):
     distil_seeds(
         folders,
         row,
@@ -36,6 +36,6 @@ with logged(snakemake.log[0], f"{names.dataset} {row.system} n{names.n_synthetic
             Path(snakemake.input.repeats) if snakemake.input.repeats else None,
         ),
         threads=snakemake.threads,
-        device=snakemake.resources.get("device", "cpu"),
+        device=snakemake.config.get("device", "auto") if len(folders) > 1 else "cpu",
         unlabelled=unlabelled,
     )

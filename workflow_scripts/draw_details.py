@@ -3,9 +3,9 @@
 from pathlib import Path
 
 from gendist.analysis.report.system_details import files_by_system, read_temperatures, write_details
-from gendist.jobs.job_script import logged
+from gendist.jobs.job_script import run_job
 
-with logged(snakemake.log[0], "details"):
+with run_job(snakemake, "details"):
     found = files_by_system(snakemake.params.runs, snakemake.input.predictions)
     temperatures = {
         choice.parent.parent.name: read_temperatures(choice) for choice in map(Path, snakemake.input.choices)

@@ -3,9 +3,9 @@
 from pathlib import Path
 
 from gendist.analysis.report.figure2 import draw_figure2
-from gendist.jobs.job_script import logged
+from gendist.jobs.job_script import run_job
 
-with logged(snakemake.log[0], "figure2"):
+with run_job(snakemake, "figure2"):
     draw_figure2(
         Path(snakemake.input.metrics),
         student=snakemake.params.student,

@@ -3,9 +3,9 @@
 from pathlib import Path
 
 from gendist.analysis.quality.quality_figure import draw_quality
-from gendist.jobs.job_script import logged
+from gendist.jobs.job_script import run_job
 
-with logged(snakemake.log[0], "quality figure"):
+with run_job(snakemake, "quality figure"):
     draw_quality(
         [Path(p) for p in snakemake.input.pools],
         out_svg=Path(snakemake.output.svg),

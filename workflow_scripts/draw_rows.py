@@ -3,9 +3,9 @@
 from pathlib import Path
 
 from gendist.analysis.report.rows_figure import draw_rows
-from gendist.jobs.job_script import logged
+from gendist.jobs.job_script import run_job
 
-with logged(snakemake.log[0], "rows"):
+with run_job(snakemake, "rows"):
     draw_rows(
         Path(snakemake.input.metrics),
         student=snakemake.params.student,

@@ -3,9 +3,9 @@
 from pathlib import Path
 
 from gendist.analysis.report.sampling_figure import draw_sampling
-from gendist.jobs.job_script import logged
+from gendist.jobs.job_script import run_job
 
-with logged(snakemake.log[0], "sampling"):
+with run_job(snakemake, "sampling"):
     draw_sampling(
         Path(snakemake.input.metrics),
         system=snakemake.params.system,

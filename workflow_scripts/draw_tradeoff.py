@@ -3,9 +3,9 @@
 from pathlib import Path
 
 from gendist.analysis.report.tradeoff_figure import draw_tradeoff
-from gendist.jobs.job_script import logged
+from gendist.jobs.job_script import run_job
 
-with logged(snakemake.log[0], "tradeoff"):
+with run_job(snakemake, "tradeoff"):
     draw_tradeoff(
         Path(snakemake.input.metrics),
         Path(snakemake.input.costs),

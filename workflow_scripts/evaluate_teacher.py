@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from gendist.jobs.job_script import logged
+from gendist.jobs.job_script import run_job
 from gendist.stages.evaluation.evaluate_teacher import evaluate_teacher
 
-with logged(snakemake.log[0], f"{snakemake.wildcards.dataset} evaluation {snakemake.wildcards.teacher}"):
+with run_job(snakemake, f"{snakemake.wildcards.dataset} evaluation {snakemake.wildcards.teacher}"):
     evaluate_teacher(
         train=Path(snakemake.input.train),
         test=Path(snakemake.input.test),

@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from gendist.jobs.job_script import logged
+from gendist.jobs.job_script import run_job
 from gendist.stages.export.export_student import chosen_index, export_student
 
-with logged(snakemake.log[0], f"{snakemake.wildcards.dataset} export"):
+with run_job(snakemake, f"{snakemake.wildcards.dataset} export"):
     place = chosen_index(Path(snakemake.input.choice), snakemake.params.runs)
     export_student(
         Path(snakemake.output.description).parent,

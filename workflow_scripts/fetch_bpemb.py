@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from gendist.jobs.job_script import logged
+from gendist.jobs.job_script import run_job
 from gendist.stages.students.bpemb import fetch_bpemb
 
-with logged(snakemake.log[0], "bpemb"):
+with run_job(snakemake, "bpemb"):
     fetch_bpemb(
         snakemake.wildcards.language,
         int(snakemake.wildcards.pieces),

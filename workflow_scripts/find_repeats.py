@@ -3,10 +3,10 @@
 from pathlib import Path
 
 from gendist.analysis.quality.find_repeats import find_repeats
-from gendist.jobs.job_script import logged
+from gendist.jobs.job_script import run_job
 
 names = snakemake.wildcards
-with logged(snakemake.log[0], f"{names.dataset} {names.generator} {names.sampling} repeats"):
+with run_job(snakemake, f"{names.dataset} {names.generator} {names.sampling} repeats"):
     find_repeats(
         Path(snakemake.input.train),
         [Path(p) for p in snakemake.input.shards],

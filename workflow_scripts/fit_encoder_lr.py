@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from gendist.jobs.job_script import logged
+from gendist.jobs.job_script import run_job
 from gendist.stages.baselines.encoder_lr import fit_encoder_lr
 
-with logged(snakemake.log[0], f"{snakemake.wildcards.dataset} encoder-lr"):
+with run_job(snakemake, f"{snakemake.wildcards.dataset} encoder-lr"):
     fit_encoder_lr(
         Path(snakemake.input.train),
         Path(snakemake.input.test),

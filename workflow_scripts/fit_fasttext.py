@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from gendist.jobs.job_script import logged
+from gendist.jobs.job_script import run_job
 from gendist.stages.baselines.fasttext import fit_fasttext
 
-with logged(snakemake.log[0], f"{snakemake.wildcards.dataset} fasttext"):
+with run_job(snakemake, f"{snakemake.wildcards.dataset} fasttext"):
     fit_fasttext(
         Path(snakemake.input.train),
         Path(snakemake.input.test),

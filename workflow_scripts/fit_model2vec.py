@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from gendist.jobs.job_script import logged
+from gendist.jobs.job_script import run_job
 from gendist.stages.baselines.model2vec import fit_model2vec
 
-with logged(snakemake.log[0], f"{snakemake.wildcards.dataset} model2vec"):
+with run_job(snakemake, f"{snakemake.wildcards.dataset} model2vec"):
     fit_model2vec(
         Path(snakemake.input.train),
         Path(snakemake.input.test),

@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from gendist.jobs.job_script import logged
+from gendist.jobs.job_script import run_job
 from gendist.stages.baselines.setfit import fit_setfit
 
-with logged(snakemake.log[0], f"{snakemake.wildcards.dataset} setfit"):
+with run_job(snakemake, f"{snakemake.wildcards.dataset} setfit"):
     fit_setfit(
         Path(snakemake.input.train),
         Path(snakemake.input.test),
@@ -13,5 +13,5 @@ with logged(snakemake.log[0], f"{snakemake.wildcards.dataset} setfit"):
         snakemake.wildcards.dataset,
         seed=int(snakemake.wildcards.seed),
         threads=snakemake.threads,
-        device=snakemake.resources.device,
+        device=snakemake.config.get("device", "auto"),
     )

@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from gendist.jobs.job_script import logged
+from gendist.jobs.job_script import run_job
 from gendist.stages.baselines.tfidf_svm import fit_tfidf_svm
 
-with logged(snakemake.log[0], f"{snakemake.wildcards.dataset} tfidf-svm"):
+with run_job(snakemake, f"{snakemake.wildcards.dataset} tfidf-svm"):
     fit_tfidf_svm(
         Path(snakemake.input.train),
         Path(snakemake.input.test),

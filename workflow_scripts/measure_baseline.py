@@ -4,11 +4,11 @@ from pathlib import Path
 
 from gendist.analysis.costs.load_baseline import load_baseline
 from gendist.analysis.costs.measure_costs import measure_costs
-from gendist.jobs.job_script import logged
+from gendist.jobs.job_script import run_job
 
 names = snakemake.wildcards
 test = Path(snakemake.input.test)
-with logged(snakemake.log[0], f"{names.dataset} costs of {names.baseline}"):
+with run_job(snakemake, f"{names.dataset} costs of {names.baseline}"):
     measure_costs(
         load_baseline(names.baseline, Path(snakemake.input.model[0]).parent, test, Path(snakemake.params.static)),
         test,

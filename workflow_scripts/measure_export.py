@@ -6,10 +6,10 @@ from gendist.analysis.costs.collect_costs import EXPORT_KIND
 from gendist.analysis.costs.load_export import load_export
 from gendist.analysis.costs.measure_costs import measure_costs
 from gendist.io.json_files import read_json
-from gendist.jobs.job_script import logged
+from gendist.jobs.job_script import run_job
 
 dataset, description = snakemake.wildcards.dataset, Path(snakemake.input.model)
-with logged(snakemake.log[0], f"{dataset} costs of the exported model"):
+with run_job(snakemake, f"{dataset} costs of the exported model"):
     measure_costs(
         load_export(description.parent),
         Path(snakemake.input.test),

@@ -4,10 +4,10 @@ from pathlib import Path
 
 from gendist.analysis.costs.load_teacher import load_teacher
 from gendist.analysis.costs.measure_costs import measure_costs
-from gendist.jobs.job_script import logged
+from gendist.jobs.job_script import run_job
 
 names = snakemake.wildcards
-with logged(snakemake.log[0], f"{names.dataset} costs of {names.teacher}"):
+with run_job(snakemake, f"{names.dataset} costs of {names.teacher}"):
     measure_costs(
         load_teacher(Path(snakemake.input.model[0]).parent, snakemake.params.max_tokens),
         Path(snakemake.input.test),

@@ -3,10 +3,10 @@
 from pathlib import Path
 
 from gendist.config.dataset_settings import Dataset
-from gendist.jobs.job_script import logged
+from gendist.jobs.job_script import run_job
 from gendist.stages.texts.prepare_texts import prepare_texts
 
-with logged(snakemake.log[0], f"{snakemake.wildcards.dataset} texts"):
+with run_job(snakemake, f"{snakemake.wildcards.dataset} texts"):
     prepare_texts(
         Dataset(**snakemake.params.dataset),
         Path(snakemake.output.train),

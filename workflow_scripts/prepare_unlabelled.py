@@ -3,10 +3,10 @@
 from pathlib import Path
 
 from gendist.config.dataset_settings import Dataset
-from gendist.jobs.job_script import logged
+from gendist.jobs.job_script import run_job
 from gendist.stages.texts.prepare_unlabelled import prepare_unlabelled
 
-with logged(snakemake.log[0], f"{snakemake.wildcards.dataset} unlabelled texts"):
+with run_job(snakemake, f"{snakemake.wildcards.dataset} unlabelled texts"):
     prepare_unlabelled(
         Dataset(**snakemake.params.dataset),
         Path(snakemake.input.train),

@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from gendist.jobs.job_script import logged
+from gendist.jobs.job_script import run_job
 from gendist.stages.synthetic.given_rows import read_given
 
 names = snakemake.wildcards
-with logged(snakemake.log[0], f"{names.dataset} rows of {names.generator}"):
+with run_job(snakemake, f"{names.dataset} rows of {names.generator}"):
     read_given(Path(snakemake.input.rows), Path(snakemake.input.train), Path(snakemake.output[0]))

@@ -2,16 +2,16 @@
 
 from pathlib import Path
 
-from gendist.jobs.job_script import logged
+from gendist.jobs.job_script import run_job
 from gendist.stages.logits.score_texts import score_files
 
 texts = snakemake.input.texts
-with logged(snakemake.log[0], f"{snakemake.wildcards.dataset} logits {snakemake.wildcards.teacher}"):
+with run_job(snakemake, f"{snakemake.wildcards.dataset} logits {snakemake.wildcards.teacher}"):
     score_files(
         Path(snakemake.input[0]).parent,
         [Path(file) for file in ([texts] if isinstance(texts, str) else texts)],
         [Path(file) for file in snakemake.output],
         snakemake.params.max_tokens,
         threads=snakemake.threads,
-        device=snakemake.resources.device,
+        device=snakemake.config.get("device", "auto"),
     )

@@ -3,9 +3,9 @@
 from pathlib import Path
 
 from gendist.analysis.mlflow_tracking import track_runs
-from gendist.jobs.job_script import logged
+from gendist.jobs.job_script import run_job
 
-with logged(snakemake.log[0], "tracking"):
+with run_job(snakemake, "tracking"):
     track_runs(
         Path(snakemake.input.metrics),
         run_config=Path(snakemake.input.run_config),

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from gendist.jobs.job_script import logged
+from gendist.jobs.job_script import run_job
 from gendist.nn.pocket.unpack_generator import unpack_generator
 
-with logged(snakemake.log[0], "pocket"):
+with run_job(snakemake, "pocket"):
     unpack_generator(Path(snakemake.output[0]).parent)

@@ -2,9 +2,9 @@
 
 from gendist.analysis.cards.write_cards import write_cards
 from gendist.config import study_from
-from gendist.jobs.job_script import logged
+from gendist.jobs.job_script import run_job
 
-with logged(snakemake.log[0], "cards"):
+with run_job(snakemake, "cards"):
     study = study_from(snakemake.params.study)
     for dataset in study.datasets:
         write_cards(study, dataset)

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from gendist.analysis.report.costs_table import write_costs
-from gendist.jobs.job_script import logged
+from gendist.jobs.job_script import run_job
 
-with logged(snakemake.log[0], "costs"):
+with run_job(snakemake, "costs"):
     write_costs(Path(snakemake.input.costs), Path(snakemake.output.csv), Path(snakemake.output.md))

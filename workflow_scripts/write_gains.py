@@ -3,9 +3,9 @@
 from pathlib import Path
 
 from gendist.analysis.report.gains_table import write_gains
-from gendist.jobs.job_script import logged
+from gendist.jobs.job_script import run_job
 
-with logged(snakemake.log[0], "gains"):
+with run_job(snakemake, "gains"):
     write_gains(
         Path(snakemake.input.metrics),
         students=snakemake.params.students,

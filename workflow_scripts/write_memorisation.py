@@ -4,9 +4,9 @@ from pathlib import Path
 
 from gendist.analysis.generated_rows import pools_by_dataset
 from gendist.analysis.quality.memorisation import write_memorisation
-from gendist.jobs.job_script import logged
+from gendist.jobs.job_script import run_job
 
-with logged(snakemake.log[0], "memorisation"):
+with run_job(snakemake, "memorisation"):
     write_memorisation(
         pools_by_dataset(
             counts=snakemake.params.counts,

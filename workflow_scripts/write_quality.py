@@ -3,9 +3,9 @@
 from pathlib import Path
 
 from gendist.analysis.quality.quality_table import StudentPredictions, write_quality
-from gendist.jobs.job_script import logged
+from gendist.jobs.job_script import run_job
 
-with logged(snakemake.log[0], "quality"):
+with run_job(snakemake, "quality"):
     seeds = snakemake.params.seeds
     predictions = [Path(p) for p in snakemake.input.predictions]
     students = {

@@ -4,9 +4,9 @@ from pathlib import Path
 
 from gendist.analysis.report_page.report_inputs import ReportInputs, details_by_dataset, tables_by_name
 from gendist.analysis.report_page.write_report import write_report
-from gendist.jobs.job_script import logged
+from gendist.jobs.job_script import run_job
 
-with logged(snakemake.log[0], "report"):
+with run_job(snakemake, "report"):
     datasets = snakemake.params.datasets
     write_report(
         ReportInputs(

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from gendist.config.run_config import write_run_config
-from gendist.jobs.job_script import logged
+from gendist.jobs.job_script import run_job
 
-with logged(snakemake.log[0], "config"):
+with run_job(snakemake, "config"):
     write_run_config(snakemake.params.study, Path(snakemake.output[0]))

@@ -3,9 +3,9 @@
 from pathlib import Path
 
 from gendist.analysis.report.table1 import write_table1
-from gendist.jobs.job_script import logged
+from gendist.jobs.job_script import run_job
 
-with logged(snakemake.log[0], "table1"):
+with run_job(snakemake, "table1"):
     write_table1(
         Path(snakemake.input.metrics),
         systems=snakemake.params.systems,

@@ -3,9 +3,9 @@
 from pathlib import Path
 
 from gendist.analysis.report.table2 import write_table2
-from gendist.jobs.job_script import logged
+from gendist.jobs.job_script import run_job
 
-with logged(snakemake.log[0], "table2"):
+with run_job(snakemake, "table2"):
     write_table2(
         Path(snakemake.input.metrics),
         student=snakemake.params.student,

@@ -4,9 +4,9 @@ from pathlib import Path
 
 from gendist.analysis.generated_rows import pools_by_dataset
 from gendist.analysis.report.table3 import write_table3
-from gendist.jobs.job_script import logged
+from gendist.jobs.job_script import run_job
 
-with logged(snakemake.log[0], "table3"):
+with run_job(snakemake, "table3"):
     write_table3(
         pools_by_dataset(
             counts=snakemake.params.counts,

@@ -4,9 +4,9 @@ from pathlib import Path
 
 from gendist.analysis.generated_rows import pools_by_dataset
 from gendist.analysis.report.table4 import write_table4
-from gendist.jobs.job_script import logged
+from gendist.jobs.job_script import run_job
 
-with logged(snakemake.log[0], "table4"):
+with run_job(snakemake, "table4"):
     write_table4(
         pools_by_dataset(
             counts=snakemake.params.counts,

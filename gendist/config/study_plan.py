@@ -132,7 +132,8 @@ def _runs(study: Study, dataset: str) -> Iterator[RunKey]:
                 yield from _student_runs(study, dataset, student=curve, regime=regime, count=count)
     for kind, others in named_variants(study).items():
         for name in others:
-            yield from _student_runs(study, dataset, student=curve, regime="gendist", **{kind: name})
+            changed = {kind: name}
+            yield from _student_runs(study, dataset, student=curve, regime="gendist", count=None, **changed)
 
 
 def _first_seed(study: Study, dataset: str, student: str, regime: str) -> list[RunKey]:

@@ -8,10 +8,31 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from gendist.errors import DEBUG_VARIABLE, GendistError, describe_unexpected
 from gendist.io.os_errors import explain_os_error
 from gendist.jobs import stop_signals
+
+
+@contextmanager
+def run_job(snakemake: Any, name: str) -> Iterator[None]:
+    """Run a workflow script within ``logged``; afterwards no output is older than an input.
+
+    Snakemake fails a job whose output is older than an input, as where the clock was set back, or where data was copied
+    from a machine whose clock is ahead.
+
+    Args:
+        snakemake: the object that Snakemake puts into its scripts.
+        name: prefix of the lines on the terminal.
+    """
+    with logged(snakemake.log[0], name):
+        yield
+        times = [Path(file).stat().st_mtime_ns for file in snakemake.input if Path(file).exists()]
+        newest = max(times, default=0)
+        for output in map(Path, snakemake.output):
+            if output.exists() and output.stat().st_mtime_ns < newest:
+                os.utime(output, ns=(newest, newest))
 
 
 @contextmanager

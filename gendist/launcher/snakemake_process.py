@@ -147,5 +147,5 @@ def startup_error(output: Path, planned: bool = False) -> GendistError:
             return GendistError(line.removeprefix("error: "))
     messages = [line for line in lines if not line.startswith("Using ")]
     start = next((i for i, line in enumerate(messages) if EXCEPTION.match(line)), max(0, len(messages) - 3))
-    what = "stopped" if plan_study else "did not start"
+    what = "stopped" if planned else "did not start"
     return GendistError(f"Snakemake {what}: {' '.join(messages[start : start + 4]) or 'no message'}")

@@ -91,7 +91,7 @@ snakemake = SimpleNamespace(
     input=Files([str(generator / "config.json")]),
     output=[str(place / "results/shard-00000.parquet")],
     params=SimpleNamespace(sampling={"max_tokens": 40}, shard_rows=3000, work=str(place / "results/.work")),
-    resources=SimpleNamespace(batch_size=2, device="cpu"),
+    config={"device": "cpu", "samplings": {"full": {"batch_size": 2}}},
     threads=1,
 )
 exec(compile(script.read_text(), str(script), "exec"))

@@ -110,7 +110,7 @@ def test_sums_of_table_entries_are_the_network(network: torch.nn.Module, compile
 def test_integer_sums_are_the_same_alone_together_and_compiled(bias: float):
     torch.manual_seed(2)
     # A bias of the vectors makes most sums negative, or positive: a window of nothing must win against neither.
-    weights = load(look_up_weights(build(bias + torch.randn(50, 12), Student(filters=7), 4)) or b"")
+    weights = load(lookup_weights(build(bias + torch.randn(50, 12), Student(filters=7), 4)) or b"")
     by_numpy, compiled = LookupNetwork(weights), LookupNetwork(weights, compiled=True)
     rng = np.random.default_rng(0)
     lengths = [1, 700, 1, *rng.integers(1, 90, 60), 513, 512, 511, 2]
@@ -132,7 +132,7 @@ def test_integer_sums_are_the_same_alone_together_and_compiled(bias: float):
 def test_tables_keep_to_one_core():
     """A large product would have the threads of NumPy's BLAS run idle on all others for milliseconds."""
     lookup_weights = load_lookup_network(
-        look_up_weights(build(torch.randn(50, 12), Student(filters=100), 14)) or b"", 14
+        lookup_weights(build(torch.randn(50, 12), Student(filters=100), 14)) or b"", 14
     )
     texts = [np.arange(5, dtype=np.int32)] * 1000
     began, used = time.perf_counter(), time.process_time()
@@ -145,7 +145,7 @@ def test_tables_keep_to_one_core():
 def test_labels_of_many_texts_are_those_of_each_alone(monkeypatch: pytest.MonkeyPatch, compiled: bool):
     torch.manual_seed(3)
     network = build(torch.randn(EXACT.get_vocab_size(), 8), Student(filters=5), 3).eval()
-    model = ExportedModel(b"", look_up_weights(network), POCKET, ["a", "b", "c"], 1.0, 20, ["text"], " ")
+    model = ExportedModel(b"", lookup_weights(network), POCKET, ["a", "b", "c"], 1.0, 20, ["text"], " ")
     several = TextClassifier(model, compiled=compiled)
     texts = [
         "",
@@ -172,7 +172,7 @@ def test_labels_of_many_texts_are_those_of_each_alone(monkeypatch: pytest.Monkey
 
 @pytest.mark.parametrize("compiled", [False, True])
 def test_a_piece_without_an_embedding_is_named(network: torch.nn.Module, compiled: bool):
-    lookup_weights = LookupNetwork(load(look_up_weights(network) or b""), compiled)
+    lookup_weights = LookupNetwork(load(lookup_weights(network) or b""), compiled)
     lookup_weights.logits([np.array([49], np.int32)])
     with pytest.raises(GendistError, match=r"it has 50 pieces, no piece 50"):
         lookup_weights.logits([np.array([1], np.int32), np.array([3, 50], np.int32)])
@@ -211,7 +211,7 @@ def test_a_file_of_other_weights_is_named(network: torch.nn.Module):
         load_lookup_network(save({"a": np.zeros(3)}), 3)
     with pytest.raises(GendistError, match=r"look-up\.safetensors: cannot be used for this model"):
         load_lookup_network(b"nothing", 3)
-    content = look_up_weights(network)
+    content = lookup_weights(network)
     assert content is not None
     with pytest.raises(GendistError, match=r"4 classes, expected 5"):
         load_lookup_network(content, 5)
