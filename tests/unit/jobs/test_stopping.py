@@ -79,7 +79,6 @@ DRIVER = """
 import sys
 from pathlib import Path
 from types import SimpleNamespace
-from gendist.jobs import save_interval
 place, generator, script = map(Path, sys.argv[1:])
 
 class Files(list):

@@ -89,8 +89,8 @@ def test_sums_of_table_entries_are_the_network(network: torch.nn.Module, compile
     assert content is not None
     rng = np.random.default_rng(0)
     texts = [rng.integers(0, 50, length).astype(np.int32) for length in [1, 2, 3, 4, 5, 40, 128, 1, 7, 9, 11]]
-    lookup_weights = load_lookup_network(content, 4, compiled)
-    found = lookup_weights.logits(texts)
+    lookup = load_lookup_network(content, 4, compiled)
+    found = lookup.logits(texts)
     # The same network with the weights as they were rounded: the tables add less than a thousandth to that.
     weights = load(content)
     with torch.no_grad():
@@ -102,7 +102,7 @@ def test_sums_of_table_entries_are_the_network(network: torch.nn.Module, compile
         wanted = [network(torch.from_numpy(ids)[None].long(), torch.ones(1, len(ids)))[0].numpy() for ids in texts]
     np.testing.assert_allclose(found, wanted, atol=1e-3)
     assert np.ptp(found, 0).min() > 0.1  # rows that all come out alike would pass for anything
-    alone = np.concatenate([lookup_weights.logits([ids]) for ids in texts])
+    alone = np.concatenate([lookup.logits([ids]) for ids in texts])
     np.testing.assert_allclose(alone, found, atol=1e-5)
 
 
@@ -131,13 +131,13 @@ def test_integer_sums_are_the_same_alone_together_and_compiled(bias: float):
 
 def test_tables_keep_to_one_core():
     """A large product would have the threads of NumPy's BLAS run idle on all others for milliseconds."""
-    lookup_weights = load_lookup_network(
+    lookup = load_lookup_network(
         lookup_weights(build(torch.randn(50, 12), Student(filters=100), 14)) or b"", 14
     )
     texts = [np.arange(5, dtype=np.int32)] * 1000
     began, used = time.perf_counter(), time.process_time()
     while time.perf_counter() - began < 0.5:
-        lookup_weights.logits(texts)
+        lookup.logits(texts)
     assert time.process_time() - used < 1.2 * (time.perf_counter() - began)
 
 
@@ -172,10 +172,10 @@ def test_labels_of_many_texts_are_those_of_each_alone(monkeypatch: pytest.Monkey
 
 @pytest.mark.parametrize("compiled", [False, True])
 def test_a_piece_without_an_embedding_is_named(network: torch.nn.Module, compiled: bool):
-    lookup_weights = LookupNetwork(load(lookup_weights(network) or b""), compiled)
-    lookup_weights.logits([np.array([49], np.int32)])
+    lookup = LookupNetwork(load(lookup_weights(network) or b""), compiled)
+    lookup.logits([np.array([49], np.int32)])
     with pytest.raises(GendistError, match=r"it has 50 pieces, no piece 50"):
-        lookup_weights.logits([np.array([1], np.int32), np.array([3, 50], np.int32)])
+        lookup.logits([np.array([1], np.int32), np.array([3, 50], np.int32)])
 
 
 def test_compiled_sums_need_numba_and_the_usual_windows(network: torch.nn.Module, monkeypatch: pytest.MonkeyPatch):
