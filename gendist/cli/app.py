@@ -12,11 +12,13 @@ import typer
 from gendist import __version__
 from gendist.cli.card import card
 from gendist.cli.compare import compare
+from gendist.cli.demo import demo
 from gendist.cli.export import export
 from gendist.cli.init import init
 from gendist.cli.predict import predict
 from gendist.cli.push import push
 from gendist.cli.run import run
+from gendist.cli.snakefile import snakefile
 from gendist.cli.status import status
 from gendist.errors import DEBUG_VARIABLE, GendistError, describe_unexpected
 
@@ -51,6 +53,8 @@ def options(
 app.command()(init)
 app.command(context_settings={"allow_extra_args": True})(run)
 app.command()(status)
+app.command()(demo)
+app.command()(snakefile)
 app.command()(compare)
 app.command()(export)
 app.command()(predict)

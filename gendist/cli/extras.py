@@ -20,4 +20,4 @@ def require_extra(name: str) -> None:
     """
     missing = [module for module in EXTRA_MODULES[name] if find_spec(module) is None]
     if missing:
-        raise GendistError(f"{', '.join(missing)} not installed: pip install -e '.[{name}]' in gendist's checkout")
+        raise GendistError(f"{', '.join(missing)} not installed: pip install 'gendist[{name}]'")

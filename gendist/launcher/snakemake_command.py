@@ -9,26 +9,25 @@ from pathlib import Path
 from gendist.errors import GendistError
 from gendist.io.regular_files import require_regular_file
 
-CHECKOUT = Path(__file__).resolve().parents[2]
-"""Parent folder of the package: the repository's checkout, if the package is installed from one."""
+PACKAGE = Path(__file__).resolve().parents[1]
+WORKFLOW_FOLDERS = (PACKAGE.parent, PACKAGE / "workflow")
+"""Where the Snakefile can be: in the checkout that the package lies in, or in the package, installed from a wheel."""
 CONFIG = "config.yaml"
 """Default config of a command."""
 NO_EXPORT = ("--config", "export={enabled: false}")
 """Snakemake arguments that disable the export, whatever the config."""
 
 
-def find_snakefile() -> Path:
-    """Return the path of the workflow's Snakefile.
+def workflow_folder() -> Path:
+    """Return the folder of the Snakefile, with rules, scripts, profiles and example studies.
 
     Raises:
-        GendistError: if the package is not installed from a checkout.
+        GendistError: if the installation lacks it.
     """
-    path = CHECKOUT / "Snakefile"
-    if not path.is_file():
-        raise GendistError(
-            f"no Snakefile in {CHECKOUT}: running a study needs gendist's checkout and pip install -e '.[study]' in it"
-        )
-    return path
+    for folder in WORKFLOW_FOLDERS:
+        if (folder / "Snakefile").is_file():
+            return folder
+    raise GendistError(f"no Snakefile in {' or '.join(map(str, WORKFLOW_FOLDERS))}: reinstall gendist")
 
 
 def require_config(config: Path | None) -> Path:
@@ -45,13 +44,13 @@ def require_config(config: Path | None) -> Path:
 
 def snakemake_command(config: Path, *arguments: str) -> list[str]:
     """Return the Snakemake command of a study, to run in the user's working directory."""
-    start = [sys.executable, "-m", "snakemake", "-s", os.path.relpath(find_snakefile())]
+    start = [sys.executable, "-m", "snakemake", "-s", os.path.relpath(workflow_folder() / "Snakefile")]
     return [*start, "--configfile", str(config), *arguments]
 
 
 def profile_folder(name: str) -> str:
-    """Return the folder of the checkout's profile with this name; other names are left to Snakemake."""
-    own = CHECKOUT / "profiles" / name
+    """Return the folder of gendist's profile with this name; other names are left to Snakemake."""
+    own = workflow_folder() / "profiles" / name
     return str(own) if own.is_dir() and not Path(name).exists() else name
 
 

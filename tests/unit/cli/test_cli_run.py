@@ -153,9 +153,9 @@ def test_what_follows_two_dashes_goes_to_snakemake(tmp_path: Path, monkeypatch: 
     assert asked == [(Path("config.yaml"), ["--cores", "3", "--forceall"])] * 2
 
 
-def test_without_the_checkout_there_is_one_clear_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(places, "CHECKOUT", tmp_path)
-    with pytest.raises(GendistError, match=r"no Snakefile in .*: running a study needs gendist's checkout"):
+def test_a_broken_installation_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(places, "WORKFLOW_FOLDERS", (tmp_path, tmp_path / "workflow"))
+    with pytest.raises(GendistError, match=rf"no Snakefile in {tmp_path} or .*: reinstall gendist"):
         places.snakemake_command(Path("config.yaml"))
 
 

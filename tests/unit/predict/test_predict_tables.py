@@ -131,9 +131,7 @@ def test_integer_sums_are_the_same_alone_together_and_compiled(bias: float):
 
 def test_tables_keep_to_one_core():
     """A large product would have the threads of NumPy's BLAS run idle on all others for milliseconds."""
-    lookup = load_lookup_network(
-        lookup_weights(build(torch.randn(50, 12), Student(filters=100), 14)) or b"", 14
-    )
+    lookup = load_lookup_network(lookup_weights(build(torch.randn(50, 12), Student(filters=100), 14)) or b"", 14)
     texts = [np.arange(5, dtype=np.int32)] * 1000
     began, used = time.perf_counter(), time.process_time()
     while time.perf_counter() - began < 0.5:
