@@ -226,7 +226,7 @@ def _count_subwords(rows: TextRows) -> tuple[TextRows, list[int]]:
     """Return a sample of the rows and the number of subwords of each."""
     from tokenizers import Tokenizer
 
-    from gendist.nn.pocket.packaged import SUBWORDS
+    from gendist.nn.pocket.packaged_files import SUBWORDS
 
     sample = rows.take(range(min(MAX_COUNTED_TEXTS, len(rows))))
     tokenizer = Tokenizer.from_file(str(SUBWORDS / "tokenizer.json"))

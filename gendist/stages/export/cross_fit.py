@@ -102,7 +102,7 @@ def cross_fit(
     steps = [TrainingSchedule.of(len(train_rows.texts), train_rows.n_real, training).steps for _, train_rows in parts]
     progress = Progress("cross-fitting", sum(steps), "steps")
     for number, (held_out, train_rows) in enumerate(parts, start=1):
-        progress.what = f"cross-fitting, fold {number} of {len(parts)}"
+        progress.description = f"cross-fitting, fold {number} of {len(parts)}"
         train_ids = encode_pieces(subwords, train_rows.texts, training.max_pieces)
         (network,) = train_seeds(
             build_network,
