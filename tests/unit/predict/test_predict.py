@@ -259,7 +259,7 @@ def test_what_is_no_text_is_kept_as_json(exported: Path, tmp_path: Path):
     assert predict(exported, source, *kept, "-o", tmp_path / "out.csv").exit_code == 0
     assert [(row["id"], row["tags"]) for row in read(tmp_path / "out.csv")] == [("7", '["a"]'), ("", "")]
     result = predict(exported, "--keep", "id", stdin=b"the wave\n")
-    assert "standard input: lines of text have no columns to --keep" in str(result.exception)
+    assert "standard input: a text file has no columns for --keep" in str(result.exception)
 
 
 @pytest.mark.parametrize("wanted", [".csv", ".jsonl"])
