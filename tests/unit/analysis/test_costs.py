@@ -383,7 +383,7 @@ def test_nothing_to_show_is_said_in_one_line(collected):
             target=collected / "none.parquet",
         )
     outs = [collected / f"none.{kind}" for kind in ("svg", "png", "csv")]
-    with pytest.raises(GendistError, match=r"costs\.parquet: no system of it has a run"):
+    with pytest.raises(GendistError, match=r"costs\.parquet: no system has a run"):
         draw_tradeoff(
             collected / "metrics.parquet",
             collected / "costs.parquet",
@@ -395,7 +395,7 @@ def test_nothing_to_show_is_said_in_one_line(collected):
         )
     empty = pq.read_table(collected / "costs.parquet").slice(0, 0)
     write_parquet(collected / "empty.parquet", empty, Provenance("costs"))
-    with pytest.raises(GendistError, match=r"empty\.parquet: holds no costs"):
+    with pytest.raises(GendistError, match=r"empty\.parquet: no costs"):
         write_costs(collected / "empty.parquet", collected / "a.csv", collected / "a.md")
 
 

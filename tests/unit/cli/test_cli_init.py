@@ -414,7 +414,7 @@ def test_files_that_cannot_be_used_end_in_one_line(folder: Path, name: str, cont
 def test_a_missing_file_and_bad_options_end_in_one_line(folder: Path):
     assert refused("none.csv") == "none.csv: no such file"
     (folder / "a.csv").write_text(as_csv(["text", "label"], PLAIN))
-    assert "--encoding 'utf-9' is not known" in refused("a.csv", "--encoding", "utf-9")
+    assert "--encoding 'utf-9' is unknown" in refused("a.csv", "--encoding", "utf-9")
     assert "--name 'a b' is not accepted" in refused("a.csv", "--name", "a b")
     assert "needs two classes" in refused("a.csv", "--text", "label", "--label", "text")
 

@@ -80,7 +80,7 @@ def test_a_text_of_unknown_pieces_is_as_unsure_as_an_empty_one(exported: Path, w
     np.testing.assert_allclose(shares[:3], np.repeat(shares[3:4], 3, 0), rtol=1e-6)
     assert np.abs(shares[4] - shares[3]).max() > 0.01  # one known piece, and the text counts
     # Without the rule, the piece of the unknown decides.
-    ids = loaded._encoder.encode(unknown[:1])
+    ids = loaded._tokenizer.encode(unknown[:1])
     assert np.abs(loaded._network.logits(ids) - loaded.logits([""])).max() > 1e-3
 
 
@@ -259,7 +259,7 @@ def test_what_is_no_text_is_kept_as_json(exported: Path, tmp_path: Path):
     assert predict(exported, source, *kept, "-o", tmp_path / "out.csv").exit_code == 0
     assert [(row["id"], row["tags"]) for row in read(tmp_path / "out.csv")] == [("7", '["a"]'), ("", "")]
     result = predict(exported, "--keep", "id", stdin=b"the wave\n")
-    assert "standard input: lines of text have no columns to --keep" in str(result.exception)
+    assert "standard input: a text file has no columns for --keep" in str(result.exception)
 
 
 @pytest.mark.parametrize("wanted", [".csv", ".jsonl"])

@@ -39,7 +39,7 @@ def test_ids_are_those_of_the_tokenizer(text: str):
 def test_the_embedded_pieces_go_by_word_and_the_table_is_used():
     encoder = CachedTokenizer(POCKET)
     encoder.encode(["the wave, the tide"])
-    assert sorted(encoder._known) == ["the", "tide", "wave,"]
+    assert sorted(encoder._cache) == ["the", "tide", "wave,"]
 
 
 def test_a_full_table_starts_anew(monkeypatch: pytest.MonkeyPatch):
@@ -49,7 +49,7 @@ def test_a_full_table_starts_anew(monkeypatch: pytest.MonkeyPatch):
     assert [ids.tolist() for ids in encoder.encode(texts)] == [
         EXACT.encode(text, add_special_tokens=False).ids for text in texts
     ]
-    assert len(encoder._known) < 10
+    assert len(encoder._cache) < 10
 
 
 @pytest.mark.parametrize(
