@@ -103,7 +103,12 @@ def test_fewer_rows_are_the_first_of_more_and_the_order_is_not_the_file_s(tmp_pa
             "set the dataset's unlabelled_rows to 3 or fewer",
         ),
         ("more.csv", "text\n" + TRAIN[0], {}, "are requested: use another file"),
-        ("more.csv", "text\none\n", {"unlabelled_rows": None, "synthetic": 2}, "1 of 1 rows can be used; 2 are requested"),
+        (
+            "more.csv",
+            "text\none\n",
+            {"unlabelled_rows": None, "synthetic": 2},
+            "1 of 1 rows can be used; 2 are requested",
+        ),
         (
             "more.jsonl",
             '{"text": "a"}\n{"text": 3}\n',

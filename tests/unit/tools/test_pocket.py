@@ -277,7 +277,10 @@ class TestPretraining:
         [
             ({"batch": 0}, "batch must be above 0, not 0"),
             ({"decay_share": 1.5}, "decay_share must be at most 1, not 1.5"),
-            ({"corpora": (Path("a"), Path("b"), Path("a"))}, "corpus a: the first corpus contains the held-out articles"),
+            (
+                {"corpora": (Path("a"), Path("b"), Path("a"))},
+                "corpus a: the first corpus contains the held-out articles",
+            ),
             ({"seed": 1}, "made with seed 0, not 1; delete it"),
             ({"layers": 2}, "made with layers 3, not 2; delete it"),
             ({"held_out_articles": 5}, "made with corpus "),
