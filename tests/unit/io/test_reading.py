@@ -250,7 +250,7 @@ def test_a_table_without_header_has_numbers_for_names(tmp_path: Path):
         predicted(file)
     assert predicted(file, header=False, training_columns=("2",)) == TEXTS
     assert studied(file, header=False, text="2", label="3") == TEXTS
-    with pytest.raises(GendistError, match=r"no column 'text' .*; if line 1 is a row and no header, set header: false"):
+    with pytest.raises(GendistError, match=r"no column 'text' .*; if line 1 is a row, not a header, set header: false"):
         studied(file)
     found = read_rows(file, None, reading=ReadOptions(header=None))
     assert found.columns["3"] == [label for *_, label in ROWS] and "line 1 is taken for a row" in found.notes[0]
