@@ -10,6 +10,8 @@ import typer
 from rich.console import Console
 
 from gendist.config import Study
+from gendist.config.data import require_data
+from gendist.config.files import require_files
 from gendist.config.plan import too_many_shards
 from gendist.errors import GendistError
 from gendist.storage import full, is_full
@@ -56,8 +58,10 @@ def run_jobs(config: Path, study: Study, arguments: Sequence[str]) -> int:
         The exit status: 0, 1 if a job failed, 130 if the user interrupted it.
 
     Raises:
-        GendistError: if nothing could be started.
+        GendistError: if a file or a column that the study names is missing, or nothing could be started.
     """
+    require_files(study)  # before anything is written
+    require_data(study)
     output = Path(study.results) / "logs" / "run.log"
     if in_use(study.results):  # before its run.log is written over
         raise busy()

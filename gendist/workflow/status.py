@@ -6,6 +6,8 @@ from pathlib import Path
 import typer
 
 from gendist.config import Study
+from gendist.config.data import require_data
+from gendist.config.files import require_files
 from gendist.eta import in_words
 from gendist.workflow.events import FOLLOWS
 from gendist.workflow.locks import locked, running_here
@@ -17,8 +19,10 @@ def show_status(config: Path, study: Study, arguments: Sequence[str] = ()) -> No
     """Print what is done per stage, and what would run and why.
 
     Raises:
-        GendistError: if the study cannot be planned.
+        GendistError: if a file or a column that the study names is missing, or the study cannot be planned.
     """
+    require_files(study)
+    require_data(study)
     state = planned(config, arguments)
     for line in status_lines(config, study, state):
         typer.echo(line)
