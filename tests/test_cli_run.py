@@ -60,7 +60,7 @@ def test_a_run_makes_what_is_missing_and_ends_with_table_1_and_places(done: Chec
     result = gendist(done, "run", "study.yaml", "--cores", "2", "--no-export")
     assert result.returncode == 0, result.stdout
     assert "Removed the lock of a run that was killed." in result.stdout
-    plan = r"^\d+ of 53 jobs to run: 1 students, 1 evaluation, 1 costs, \d report; .*\d (s|min)$"
+    plan = r"^\d+ of 53 jobs to run: 1 students, 1 evaluation, 1 costs, \d report; .*\d (s|min) left$"
     assert re.search(plan, result.stdout, re.MULTILINE)
     assert re.search(
         r"^53 of 53 jobs done, \d+:\d\d so far$", result.stdout, re.MULTILINE

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
+from matplotlib.figure import Figure
 from report_fixtures import read_csv
 from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 from study_fixtures import CLASSES, HOSTILE, TOKENISED, export, finish, predictions, sources, study_in
@@ -21,14 +22,40 @@ from gendist.evaluation.classes import class_scores, confusion, reliability, sco
 from gendist.evaluation.metrics import ece
 from gendist.report import escape
 from gendist.report.details import ranked_temperatures, write_details
+from gendist.report.page import charts
 from gendist.report.page.cost import cost_table, stage_costs
 from gendist.report.page.legend import in_plain_words
 from gendist.report.page.summary import facts, sampling_note, sentence
 from gendist.report.page.write import write_report
-from gendist.report.plots import confusion_plot, reliability_plot
+from gendist.report.plots import WIDTH, confusion_plot, new_figure, reliability_plot
 from gendist.report.runs import read_runs
-from gendist.report.style import inline_svg, styled
+from gendist.report.style import inline_svg, shared_legend, styled
 from gendist.systems import BASELINES
+
+# --- figures ---
+
+
+def test_a_legend_has_as_many_columns_as_fit():
+    for letters, lines in ((4, 1), (60, 2)):
+        with styled(themed=True):
+            figure, axes = new_figure(WIDTH, 4.0)
+            for letter in "ab":
+                axes.plot([0], [0], label=letter * letters)
+            shared_legend(figure, [axes], columns=2)
+            figure.draw_without_rendering()
+        (legend,) = figure.legends
+        assert len({round(text.get_window_extent().y0) for text in legend.get_texts()}) == lines
+
+
+def test_the_legend_of_figure_2_is_no_wider_than_the_figure(monkeypatch: pytest.MonkeyPatch):
+    figures: list[Figure] = []
+    monkeypatch.setattr(charts, "_inline", lambda figure, name: figures.append(figure))
+    row = {"runs": "5", "accuracy": "69.5", "sd": "0.7"}
+    systems = (("kim+synthetic", "2500"), ("teacher", ""), ("kim+gendist", ""), ("kim+dist", ""))
+    charts.curve([{"system": name, "n_synthetic": count, **row} for name, count in systems], "news")
+    (legend,) = figures[0].legends
+    assert len(legend.get_texts()) == 4 and legend.get_window_extent().width <= figures[0].bbox.width
+
 
 # --- scores of classes, calibration ---
 

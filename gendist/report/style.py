@@ -112,14 +112,25 @@ def panels(count: int, height: float = 3.4, columns: int = 3) -> tuple[Figure, l
     return figure, axes[:count]
 
 
-def shared_legend(figure: Figure, axes: Sequence[Axes]) -> None:
-    """Put one legend with each label once below the panels."""
+def shared_legend(figure: Figure, axes: Sequence[Axes], columns: int | None = None) -> None:
+    """Put one legend with each label once below the panels, in as many columns as the figure is wide enough for.
+
+    Args:
+        figure: the figure.
+        axes: its panels.
+        columns: the most columns; without it, one for each panel.
+    """
     handles: dict[str, Artist] = {}
     for panel in axes:
         for handle, label in zip(*panel.get_legend_handles_labels(), strict=True):
             handles.setdefault(str(label), handle)
-    columns = len(axes) if len(axes) > 1 else 1
-    figure.legend(list(handles.values()), list(handles), loc="outside lower center", ncols=columns)
+    columns = columns or len(axes)
+    while True:
+        legend = figure.legend(list(handles.values()), list(handles), loc="outside lower center", ncols=columns)
+        if columns == 1 or legend.get_window_extent().width <= figure.bbox.width:
+            return
+        legend.remove()
+        columns -= 1
 
 
 def save(figure: Figure, out_svg: Path, out_png: Path) -> None:

@@ -98,7 +98,7 @@ def tradeoff_plot(rows: Sequence[Point], column: str) -> Figure:
     """Draw one panel: accuracy and sd, in percent, against a column of the costs, each system with its name."""
     figure, panel = new_figure(WIDTH, 4.4)
     _draw(panel, rows, column)
-    figure.legend(loc="outside lower center", ncols=2)
+    shared_legend(figure, [panel], columns=2)
     _settle(figure)
     _name(figure, panel, rows, column)
     return figure

@@ -14,7 +14,7 @@ from gendist.report.plots import WIDTH, confusion_plot, new_figure, per_class_pl
 from gendist.report.rows import STYLES, draw_panel
 from gendist.report.runs import Summary
 from gendist.report.sampling import draw_groups
-from gendist.report.style import inline_svg, styled
+from gendist.report.style import inline_svg, shared_legend, styled
 from gendist.report.tradeoff import tradeoff_plot
 from gendist.systems import regime_of
 
@@ -59,12 +59,12 @@ def curve(rows: Sequence[Row], prefix: str) -> Markup | None:
     system = next(r["system"] for r in rows if r["n_synthetic"])
     levels = {r["system"]: _summary(r) for r in rows if not r["n_synthetic"]}
     with styled(themed=True):
-        figure, axes = new_figure(WIDTH, 3.9)
+        figure, axes = new_figure(WIDTH, 4.2)
         draw_curve(axes, points, f"{system}, mean ± sd")
         draw_lines(axes, levels)
         axes.set(xlabel="generated rows", ylabel="test accuracy (%)")
         axes.margins(y=0.12)
-        figure.legend(loc="outside lower center", ncols=2)
+        shared_legend(figure, [axes], columns=2)
         return _inline(figure, f"{prefix}-curve")
 
 
@@ -82,10 +82,10 @@ def further_rows(rows: Sequence[Row], prefix: str) -> Markup | None:
         for regime in STYLES
     }
     with styled(themed=True):
-        figure, axes = new_figure(WIDTH, 4.2)
+        figure, axes = new_figure(WIDTH, 4.6)
         draw_panel(axes, curves, {row["system"]: _summary(row) for row in rows if not row["n_synthetic"]})
         axes.set_ylabel("test accuracy (%)")
-        figure.legend(loc="outside lower center", ncols=2)
+        shared_legend(figure, [axes], columns=2)
         return _inline(figure, f"{prefix}-rows")
 
 
@@ -100,9 +100,7 @@ def samplings(rows: Sequence[Row], prefix: str) -> Markup | None:
         figure, axes = new_figure(WIDTH, 1.5 + 0.5 * len(groups))
         draw_groups(axes, groups)
         axes.set_xlabel(f"test accuracy of {rows[0]['system']} (%)")
-        handles, labels = axes.get_legend_handles_labels()
-        once = dict(zip(labels, handles, strict=True))
-        figure.legend(list(once.values()), list(once), loc="outside lower center", ncols=2)
+        shared_legend(figure, [axes], columns=2)
         return _inline(figure, f"{prefix}-sampling")
 
 
