@@ -120,7 +120,11 @@ def test_wrong_data_end_in_one_line_before_anything_is_written(
     Path("sea.csv").write_text("text,label\n" + "a wave,sea\n" * 8)
     Path("bodies.csv").write_text("body\n" + "a wave\n" * 8)
     change, message = WRONG[wrong]
-    study = entry("generators", "tiny", rows="bodies.csv") if change is None else entry("datasets", "toy", **change)
+    study = (
+        STUDY | {"generators": {"llm": {"rows": "bodies.csv"}}}
+        if change is None
+        else entry("datasets", "toy", **change)
+    )
     Checkout(tmp_path).write(study)
     before = set(tmp_path.rglob("*"))
     command, *options = arguments
