@@ -109,6 +109,16 @@ def test_the_status_is_that_of_the_job(client: Client, tmp_path: Path, text: str
     assert client.run(job(tmp_path, text), environment(), False) == status
 
 
+def test_of_a_job_that_ended_at_once_a_benchmark_has_the_time_alone():
+    with subprocess.Popen([sys.executable, "-c", ""]) as gone:
+        gone.wait()
+    record = BenchmarkRecord()
+    with starts.measured(record, gone.pid):
+        time.sleep(0.01)
+    assert record.running_time >= 0.01
+    assert record.to_tsv(False).split("\t")[2:5] == ["NA", "NA", "NA"]
+
+
 def test_a_rule_s_benchmark_is_of_the_job(client: Client, tmp_path: Path):
     record, text = (
         BenchmarkRecord(),

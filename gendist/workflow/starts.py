@@ -8,8 +8,9 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext, suppress
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
@@ -159,13 +160,24 @@ class Client:
             self.process.wait(5)
 
 
-def measured(record: Any, process: int) -> AbstractContextManager[object]:
-    """Take a process's time and memory down in Snakemake's record for ``benchmark:``, if the rule has one."""
+@contextmanager
+def measured(record: Any, process: int) -> Iterator[None]:
+    """Take a process's time and memory down in Snakemake's record for ``benchmark:``, if the rule has one.
+
+    Of a process that has ended before it could be looked at, the time alone.
+    """
     if record is None:
-        return nullcontext()
+        yield
+        return
+    from psutil import NoSuchProcess
     from snakemake.benchmark import benchmarked
 
-    return benchmarked(process, record)
+    began = time.time()
+    with ExitStack() as stack:
+        with suppress(NoSuchProcess):
+            stack.enter_context(benchmarked(process, record))
+        yield
+    record.running_time = time.time() - began
 
 
 def environment_of(script: Any) -> dict[str, str]:
