@@ -202,7 +202,13 @@ def test_an_uncertain_estimate_is_a_range():
 def test_typical_times_follow_rows_and_settings():
     study = study_from({"datasets": {"d": {"train": "a.csv", "test": "b.csv"}}})
     names = {"dataset": "d", "teacher": "minilm", "generator": "pocket"}
+    run = {"dataset": "d", "student": "kim", "regime": "dist", "variant": "minilm.default", "n_synthetic": "0"}
     known, unknown = (job_seconds(study, "finetune_teacher", names, rows) for rows in ({"d": 60}, {}))
     assert known == teacher_seconds(study, "minilm", 60) < unknown
-    assert job_seconds(study, "write_table1", {}, {}) < job_seconds(study, "distil_student", names, {})
-    assert job_seconds(study, "cross_fit", names, {}) == 5 * job_seconds(study, "distil_student", names, {})
+    distilled = job_seconds(study, "distil_student", run, {})
+    assert distilled == pytest.approx(2 + 300 * 0.01)  # the fewest steps
+    assert job_seconds(study, "write_table1", {}, {}) < distilled
+    assert job_seconds(study, "cross_fit", run, {}) == 5 * distilled
+    more = run | {"regime": "gendist", "variant": "minilm.pocket.nucleus.default", "n_synthetic": "2500"}
+    assert job_seconds(study, "distil_student", more, {}) == pytest.approx(2 + 8 * 157 * 0.01)  # 16 of each 32 are new
+    assert job_seconds(study, "distil_student", run | {"student": "res"}, {}) > 2 * distilled

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from gendist.config import Study
 from gendist.config.plan import export_candidates, planned_runs, sampling_count
 from gendist.own_data.checks import CUT
-from gendist.typical import LENGTH, SCORED_ROW, STUDENT, SYNTHETIC_ROW, generator_seconds, teacher_seconds
+from gendist.typical import LENGTH, SCORED_ROW, SYNTHETIC_ROW, generator_seconds, student_seconds, teacher_seconds
 
 SHARD = 500
 FEWEST, MOST = 1000, 5000
@@ -55,10 +55,11 @@ def seconds(study: Study, train_rows: int, test_rows: int, pieces: Sequence[int]
     made = dataset.synthetic + sampling_count(study, name) * (len(study.samplings) - 1)
     long = teacher_seconds(study, study.teacher, train_rows) + generator_seconds(study, study.generator, train_rows)
     long += SYNTHETIC_ROW * made + SCORED_ROW * (made + train_rows + test_rows + dataset.n_unlabelled)
-    students = len(planned_runs(study))
+    runs = planned_runs(study)
     if study.export.enabled:
-        students += study.export.folds * len(export_candidates(study, name))
-    return long * longer + STUDENT * students + OTHERS
+        runs += export_candidates(study, name) * study.export.folds
+    students = sum(student_seconds(study, run._asdict(), train_rows) for run in runs)
+    return long * longer + students + OTHERS
 
 
 def in_words(spent: float) -> str:

@@ -47,7 +47,9 @@ _SETTINGS: dict[Any, Any] = {
     "grid.color": "#dddddd",
     "grid.linewidth": 0.7,
     "legend.fontsize": 9,
+    "legend.columnspacing": 1.2,
     "legend.frameon": False,
+    "legend.handlelength": 1.8,
     "lines.linewidth": 1.8,
     "svg.fonttype": "path",
     "svg.hashsalt": "gendist",  # otherwise the ids in an SVG are random
