@@ -47,7 +47,9 @@ _SETTINGS: dict[Any, Any] = {
     "grid.color": "#dddddd",
     "grid.linewidth": 0.7,
     "legend.fontsize": 9,
+    "legend.columnspacing": 1.2,
     "legend.frameon": False,
+    "legend.handlelength": 1.8,
     "lines.linewidth": 1.8,
     "svg.fonttype": "path",
     "svg.hashsalt": "gendist",  # deterministic SVG ids
@@ -112,14 +114,25 @@ def make_panels(count: int, height: float = 3.4, columns: int = 3) -> tuple[Figu
     return figure, axes[:count]
 
 
-def shared_legend(figure: Figure, axes: Sequence[Axes]) -> None:
-    """Add one legend below the panels, with each label once."""
+def shared_legend(figure: Figure, axes: Sequence[Axes], columns: int | None = None) -> None:
+    """Add one legend below the panels, with each label once, in as many columns as fit the figure.
+
+    Args:
+        figure: the figure.
+        axes: its panels.
+        columns: maximum number of columns; one per panel by default.
+    """
     handles: dict[str, Artist] = {}
     for panel in axes:
         for handle, label in zip(*panel.get_legend_handles_labels(), strict=True):
             handles.setdefault(str(label), handle)
-    columns = len(axes) if len(axes) > 1 else 1
-    figure.legend(list(handles.values()), list(handles), loc="outside lower center", ncols=columns)
+    columns = columns or len(axes)
+    while True:
+        legend = figure.legend(list(handles.values()), list(handles), loc="outside lower center", ncols=columns)
+        if columns == 1 or legend.get_window_extent().width <= figure.bbox.width:
+            return
+        legend.remove()
+        columns -= 1
 
 
 def save_figure(figure: Figure, out_svg: Path, out_png: Path) -> None:

@@ -200,6 +200,8 @@ def require_columns(name: str, present: Sequence[str], wanted: Sequence[str], hi
     """
     for column in wanted:
         if column not in present:
-            raise GendistError(f"{name}: no column '{column}' (has {', '.join(map(str, present)) or 'none'}){hint}")
+            if not present:
+                raise GendistError(f"{name}: empty file, expected column '{column}'")
+            raise GendistError(f"{name}: no column '{column}' (has {', '.join(map(str, present))}){hint}")
         if list(present).count(column) > 1:
             raise GendistError(f"{name}: column '{column}' appears twice in the header ({', '.join(present)})")

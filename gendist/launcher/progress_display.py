@@ -74,7 +74,7 @@ class LinePrinter:
             todo = {name: stage.total - stage.done for name, stage in stages.items() if stage.done < stage.total}
             before = f" of {len(state.jobs)}" if len(state.todo()) < len(state.jobs) else ""
             named = ", ".join(f"{n} {name}" for name, n in todo.items())
-            self._print(f"{len(state.todo())}{before} jobs to run: {named}; {state.left()}")
+            self._print(f"{len(state.todo())}{before} jobs to run: {named}; {state.left()} left")
         for name in [name for name in stages if name in complete - self.complete]:
             self._print(f"{name} done ({stages[name].total} of {stages[name].total}); {state.summary()}")
         self.complete |= complete

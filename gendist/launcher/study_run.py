@@ -10,9 +10,11 @@ import typer
 from rich.console import Console
 
 from gendist.config import Study
+from gendist.config.file_checks import require_files
 from gendist.config.study_plan import too_many_shards
 from gendist.errors import GendistError
 from gendist.io.os_errors import disk_full_error, is_disk_full
+from gendist.launcher.data_checks import require_data
 from gendist.launcher.progress_display import progress_display
 from gendist.launcher.run_locks import in_use_error, is_in_use, remove_stale_locks
 from gendist.launcher.snakemake_process import run_snakemake, startup_error
@@ -56,8 +58,10 @@ def run_jobs(config: Path, study: Study, arguments: Sequence[str]) -> int:
         The exit status: 0, 1 if a job failed, 130 if the user interrupted the run.
 
     Raises:
-        GendistError: if the run cannot start, or Snakemake was killed.
+        GendistError: if a file or column of the study is missing, the run cannot start, or Snakemake was killed.
     """
+    require_files(study)  # before anything is written
+    require_data(study)
     output = Path(study.results) / "logs" / "run.log"
     if is_in_use(study.results):  # before truncating its run.log
         raise in_use_error()

@@ -6,6 +6,8 @@ from pathlib import Path
 import typer
 
 from gendist.config import Study
+from gendist.config.file_checks import require_files
+from gendist.launcher.data_checks import require_data
 from gendist.launcher.events import FOLLOWS
 from gendist.launcher.run_locks import is_locked, processes_here
 from gendist.launcher.snakemake_process import plan_study
@@ -17,8 +19,10 @@ def show_status(config: Path, study: Study, arguments: Sequence[str] = ()) -> No
     """Print the finished jobs per stage, and the jobs that a run would execute, with reasons.
 
     Raises:
-        GendistError: if planning fails.
+        GendistError: if a file or column that the study names is missing, or planning fails.
     """
+    require_files(study)
+    require_data(study)
     state = plan_study(config, arguments)
     for line in status_lines(config, study, state):
         typer.echo(line)

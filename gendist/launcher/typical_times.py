@@ -1,25 +1,30 @@
 """Typical durations of jobs, from which a run's duration is estimated before any job has finished.
 
-Measured on one idle core of a 2023 laptop with the embedded models and texts of ``LENGTH`` subword pieces.
+CPU seconds of the default study's jobs on one core of a shared AVX2 server, for texts of ``LENGTH`` subword pieces.
 """
 
 import math
 from collections.abc import Mapping
+from typing import Any
 
 from gendist.config.study import Study
+from gendist.naming import parse_variant
 
 LENGTH = 54.0
 """Mean subword pieces of the measured texts."""
-TEACHER_STEP = 0.6
+TEACHER_STEP = 1.4
 """Seconds per step of the teacher's finetuning."""
-GENERATOR_ROW = 0.06
+GENERATOR_ROW = 0.2
 """Seconds per row and epoch of the generator's finetuning."""
-SYNTHETIC_ROW = 0.15
+SYNTHETIC_ROW = 0.09
 """Seconds per generated row."""
-SCORED_ROW = 0.015
+SCORED_ROW = 0.02
 """Seconds per row scored by the teacher."""
-STUDENT = 12.0
-"""Seconds per student, training and evaluation."""
+STUDENT = 2.0
+"""Seconds per student for start and evaluation."""
+STUDENT_STEPS = {"kim": 0.01, "res": 0.035, "blend": 0.14, "bilstm": 0.05, "bag": 0.006}
+"""Seconds per training step of an architecture; ``OTHER_STEP`` for all others."""
+OTHER_STEP = 0.03
 TRAIN_ROWS, TEST_ROWS = 600, 1500
 """Assumed rows of a dataset whose files were not counted."""
 LARGER_MODEL = 8.0
@@ -84,7 +89,7 @@ def job_seconds(study: Study, rule: str, names: Mapping[str, str], rows: Mapping
         return SCORED_ROW * scored * _slowdown(study.teachers[names["teacher"]].model != "minilm")
     if rule in ("distil_student", "distil_seeds", "cross_fit"):
         times = {"distil_student": 1, "distil_seeds": len(study.joint_seeds), "cross_fit": study.export.folds}
-        return STUDENT * times[rule]
+        return student_seconds(study, names, train) * times[rule]
     return SECONDS.get(rule, DEFAULT_SECONDS)
 
 
@@ -102,6 +107,26 @@ def teacher_seconds(study: Study, name: str, train_rows: int) -> float:
     passes = teacher.epochs if teacher.max_steps is None else max(1, min(teacher.epochs, teacher.max_steps // steps))
     times = 1 + teacher.members * teacher.refit
     return TEACHER_STEP * steps * passes * times * _slowdown(teacher.model != "minilm")
+
+
+def student_seconds(study: Study, names: Mapping[str, Any], train_rows: int) -> float:
+    """Return the typical seconds of a student's training and test.
+
+    Args:
+        study: the study.
+        names: ``dataset``, ``student``, ``regime``, ``variant`` and ``n_synthetic`` of its run.
+        train_rows: training rows in use.
+    """
+    training = study.trainings[parse_variant(names["variant"]).training]
+    regime, more = names["regime"], int(names["n_synthetic"])
+    if regime == "gendist-unlabelled":
+        more += study.datasets[names["dataset"]].n_unlabelled
+    fresh, size = (more if regime == "synthetic" else train_rows + more), training.batch_size
+    if training.real_share is not None and regime != "synthetic" and more:  # real rows fill a share of every batch
+        fresh, size = more, max(1, round(size * (1 - training.real_share)))
+    steps = training.epochs * math.ceil(fresh / size)
+    steps = max(training.min_steps, min(steps, training.max_steps or steps))
+    return STUDENT + steps * STUDENT_STEPS.get(study.students[names["student"]].architecture, OTHER_STEP)
 
 
 def _slowdown(is_larger: bool) -> float:

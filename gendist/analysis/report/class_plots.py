@@ -11,7 +11,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from gendist.analysis.figure_style import BLUE, GREEN, GREY, ORANGE
+from gendist.analysis.figure_style import BLUE, GREEN, GREY, ORANGE, shared_legend
 from gendist.io.escape import shorten
 
 FIGURE_WIDTH = 4.8
@@ -70,7 +70,7 @@ def per_class_plot(rows: Sequence[Mapping[str, float | str | None]]) -> Figure:
     axes.set_yticks(range(len(rows)), [shorten(str(row["class"]), MAX_NAME_LENGTH) for row in rows])
     axes.set(ylim=(len(rows) - 0.4, -0.6), xlabel="%, with 95 % interval")
     axes.grid(axis="y", visible=False)
-    figure.legend(loc="outside lower center", ncols=3)
+    shared_legend(figure, [axes], columns=3)
     return figure
 
 
@@ -95,7 +95,7 @@ def reliability_plot(groups: Mapping[str, Sequence[Mapping[str, float | str | No
     axes.set(xlim=(0, 100), ylim=(0, 100), ylabel="right, %")
     below.set(xlim=(0, 100), xlabel="probability of the predicted class, %", ylabel="share, %")
     axes.tick_params(labelbottom=False)
-    figure.legend(loc="outside lower center", ncols=2 if bars == 1 else 1)
+    shared_legend(figure, [axes], columns=2 if bars == 1 else 1)
     return figure
 
 

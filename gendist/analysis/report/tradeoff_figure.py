@@ -109,7 +109,7 @@ def tradeoff_plot(rows: Sequence[PlotPoint], column: str) -> Figure:
     """Draw one panel: accuracy and sd, in percent, against a cost column, with labelled systems."""
     figure, panel = new_figure(FIGURE_WIDTH, 4.4)
     _draw(panel, rows, column)
-    figure.legend(loc="outside lower center", ncols=2)
+    shared_legend(figure, [panel], columns=2)
     _freeze_layout(figure)
     _label_systems(figure, panel, rows, column)
     return figure

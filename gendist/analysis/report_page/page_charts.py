@@ -8,7 +8,7 @@ import numpy as np
 from markupsafe import Markup
 from matplotlib.figure import Figure
 
-from gendist.analysis.figure_style import inline_svg, style_context
+from gendist.analysis.figure_style import inline_svg, shared_legend, style_context
 from gendist.analysis.metrics_table import Summary
 from gendist.analysis.report.class_plots import (
     FIGURE_WIDTH,
@@ -65,12 +65,12 @@ def curve_chart(rows: Sequence[CsvRow], prefix: str) -> Markup | None:
     system = next(r["system"] for r in rows if r["n_synthetic"])
     levels = {r["system"]: _summary(r) for r in rows if not r["n_synthetic"]}
     with style_context(themed=True):
-        figure, axes = new_figure(FIGURE_WIDTH, 3.9)
+        figure, axes = new_figure(FIGURE_WIDTH, 4.2)
         draw_curve(axes, points, label=f"{system}, mean ± sd")
         draw_levels(axes, levels)
         axes.set(xlabel="generated rows", ylabel="test accuracy (%)")
         axes.margins(y=0.12)
-        figure.legend(loc="outside lower center", ncols=2)
+        shared_legend(figure, [axes], columns=2)
         return _inline(figure, f"{prefix}-curve")
 
 
@@ -88,10 +88,10 @@ def rows_chart(rows: Sequence[CsvRow], prefix: str) -> Markup | None:
         for regime in REGIME_STYLES
     }
     with style_context(themed=True):
-        figure, axes = new_figure(FIGURE_WIDTH, 4.2)
+        figure, axes = new_figure(FIGURE_WIDTH, 4.6)
         draw_panel(axes, curves, {row["system"]: _summary(row) for row in rows if not row["n_synthetic"]})
         axes.set_ylabel("test accuracy (%)")
-        figure.legend(loc="outside lower center", ncols=2)
+        shared_legend(figure, [axes], columns=2)
         return _inline(figure, f"{prefix}-rows")
 
 
@@ -106,9 +106,7 @@ def sampling_chart(rows: Sequence[CsvRow], prefix: str) -> Markup | None:
         figure, axes = new_figure(FIGURE_WIDTH, 1.5 + 0.5 * len(groups))
         draw_strategies(axes, groups)
         axes.set_xlabel(f"test accuracy of {rows[0]['system']} (%)")
-        handles, labels = axes.get_legend_handles_labels()
-        once = dict(zip(labels, handles, strict=True))
-        figure.legend(list(once.values()), list(once), loc="outside lower center", ncols=2)
+        shared_legend(figure, [axes], columns=2)
         return _inline(figure, f"{prefix}-sampling")
 
 

@@ -9,9 +9,9 @@ from gendist.config.study_plan import export_candidates, planned_runs, sampling_
 from gendist.launcher.typical_times import (
     LENGTH,
     SCORED_ROW,
-    STUDENT,
     SYNTHETIC_ROW,
     generator_seconds,
+    student_seconds,
     teacher_seconds,
 )
 
@@ -65,10 +65,11 @@ def estimate_seconds(study: Study, train_rows: int, test_rows: int, n_subwords: 
     model_seconds += SYNTHETIC_ROW * generated_rows + SCORED_ROW * (
         generated_rows + train_rows + test_rows + dataset.n_unlabelled
     )
-    students = len(planned_runs(study))
+    runs = planned_runs(study)
     if study.export.enabled:
-        students += study.export.folds * len(export_candidates(study, name))
-    return model_seconds * length_factor + STUDENT * students + OTHER_JOBS_SECONDS
+        runs += export_candidates(study, name) * study.export.folds
+    students = sum(student_seconds(study, run._asdict(), train_rows) for run in runs)
+    return model_seconds * length_factor + students + OTHER_JOBS_SECONDS
 
 
 def format_estimate(seconds: float) -> str:

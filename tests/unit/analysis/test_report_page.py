@@ -9,15 +9,17 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
+from matplotlib.figure import Figure
 from report_fixtures import read_csv
 from sklearn.metrics import confusion_matrix as sklearn_confusion
 from sklearn.metrics import precision_recall_fscore_support
 from study_fixtures import CLASSES, HOSTILE, TOKENISED, export, finish, predictions, sources, study_in
 
-from gendist.analysis.figure_style import inline_svg, style_context
+from gendist.analysis.figure_style import inline_svg, shared_legend, style_context
 from gendist.analysis.metrics_table import read_runs
-from gendist.analysis.report.class_plots import confusion_plot, reliability_plot
+from gendist.analysis.report.class_plots import FIGURE_WIDTH, confusion_plot, new_figure, reliability_plot
 from gendist.analysis.report.system_details import read_temperatures, write_details
+from gendist.analysis.report_page import page_charts
 from gendist.analysis.report_page.page_summary import key_figures, sampling_note, summary_sentence
 from gendist.analysis.report_page.stage_costs import cost_table, stage_costs
 from gendist.analysis.report_page.system_legend import describe_system
@@ -32,6 +34,31 @@ from gendist.io.provenance import Provenance
 from gendist.naming import BASELINES
 from gendist.stages.evaluation.class_scores import bootstrap_intervals, class_scores, confusion_matrix, reliability_bins
 from gendist.stages.evaluation.metrics import ece
+
+# --- figures ---
+
+
+def test_a_legend_has_as_many_columns_as_fit():
+    for letters, lines in ((4, 1), (60, 2)):
+        with style_context(themed=True):
+            figure, axes = new_figure(FIGURE_WIDTH, 4.0)
+            for letter in "ab":
+                axes.plot([0], [0], label=letter * letters)
+            shared_legend(figure, [axes], columns=2)
+            figure.draw_without_rendering()
+        (legend,) = figure.legends
+        assert len({round(text.get_window_extent().y0) for text in legend.get_texts()}) == lines
+
+
+def test_the_legend_of_figure_2_is_no_wider_than_the_figure(monkeypatch: pytest.MonkeyPatch):
+    figures: list[Figure] = []
+    monkeypatch.setattr(page_charts, "_inline", lambda figure, name: figures.append(figure))
+    row = {"runs": "5", "accuracy": "69.5", "sd": "0.7"}
+    systems = (("kim+synthetic", "2500"), ("teacher", ""), ("kim+gendist", ""), ("kim+dist", ""))
+    page_charts.curve_chart([{"system": name, "n_synthetic": count, **row} for name, count in systems], "news")
+    (legend,) = figures[0].legends
+    assert len(legend.get_texts()) == 4 and legend.get_window_extent().width <= figures[0].bbox.width
+
 
 # --- scores of classes, calibration ---
 

@@ -41,7 +41,7 @@ def test_a_run_makes_what_is_missing_and_ends_with_table_1_and_places(done: Chec
     result = gendist(done, "run", "study.yaml", "--cores", "2", "--no-export")
     assert result.returncode == 0, result.stdout
     assert "Removed the lock of a killed run." in result.stdout
-    plan = r"^\d+ of 53 jobs to run: 1 students, 1 evaluation, 1 costs, \d report; .*\d (s|min)$"
+    plan = r"^\d+ of 53 jobs to run: 1 students, 1 evaluation, 1 costs, \d report; .*\d (s|min) left$"
     assert re.search(plan, result.stdout, re.MULTILINE)
     assert re.search(
         r"^53 of 53 jobs done, \d+:\d\d so far$", result.stdout, re.MULTILINE
@@ -78,13 +78,49 @@ def test_a_failed_job_is_one_line_with_its_log(done: Checkout):
     assert re.search(r"^1 failed, \d+ of 53 jobs kept\. ", result.stdout, re.MULTILINE)
 
 
+WRONG = {
+    "text": ({"text": "body"}, "toy/train.csv: no column 'body' (has text, label)"),
+    "label": ({"label": "topic"}, "toy/train.csv: no column 'topic' (has text, label)"),
+    "empty": ({"train": "empty.csv"}, "empty.csv: empty file, expected column 'text'"),
+    "missing": ({"test": "none.csv"}, "none.csv: no such file (key 'datasets.toy.test')"),
+    "one class": ({"train": "sea.csv", "test": "sea.csv"}, "sea.csv: only one class (sea); a classifier needs two or"),
+    "unlabelled": ({"unlabelled": "bodies.csv"}, "bodies.csv: no column 'text' (has body)"),
+    "given rows": (None, "bodies.csv: no column 'text' (has body)"),
+}
+"""Changes of the toy dataset, or None for a generator's rows, and the error."""
+
+
 @pytest.mark.parametrize("arguments", [["run"], ["run", "--dry-run"], ["status"]], ids=" ".join)
-def test_data_that_no_job_could_read_are_told_before_any_starts(own: Checkout, arguments: list[str]):
-    own.write(entry("datasets", "toy", label="topic"))
+@pytest.mark.parametrize("wrong", WRONG)
+def test_wrong_data_end_in_one_line_before_anything_is_written(
+    bare: Checkout, wrong: str, arguments: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    shutil.copytree(bare.folder / "toy", tmp_path / "toy")
+    monkeypatch.chdir(tmp_path)
+    Path("empty.csv").touch()
+    Path("sea.csv").write_text("text,label\n" + "a wave,sea\n" * 8)
+    Path("bodies.csv").write_text("body\n" + "a wave\n" * 8)
+    change, message = WRONG[wrong]
+    study = (
+        STUDY | {"generators": {"llm": {"rows": "bodies.csv"}}}
+        if change is None
+        else entry("datasets", "toy", **change)
+    )
+    Checkout(tmp_path).write(study)
+    before = set(tmp_path.rglob("*"))
     command, *options = arguments
-    result = gendist(own, command, "study.yaml", *options)
-    assert result.returncode == 1
-    assert result.stdout.strip().splitlines()[-1] == "error: toy/train.csv: no column 'topic' (has text, label)"
+    result = CliRunner().invoke(app, [command, "study.yaml", *options])
+    assert isinstance(result.exception, GendistError) and message in str(result.exception)
+    assert result.output == "" and set(tmp_path.rglob("*")) == before
+
+
+def test_plain_snakemake_ends_with_the_same_line(own: Checkout):
+    study = own.write(entry("datasets", "toy", label="topic"))
+    results = [gendist(own, "run", study), own.snakemake("--cores", "1", "--configfile", study)]
+    assert [result.returncode for result in results] == [1, 1]
+    lines = {result.stdout.splitlines()[-1] for result in results}
+    assert lines == {"error: toy/train.csv: no column 'topic' (has text, label)"}
+    assert not (own.folder / "results").exists()
 
 
 def test_ctrl_c_reaches_the_jobs_and_says_how_to_go_on(own: Checkout):

@@ -32,8 +32,9 @@ class Clock:
 def replay(path: Path, steps: int = 60) -> Iterator[tuple[float, float, TimeLeft]]:
     """Yield time so far, true time left and its estimate, along a history.
 
-    A history has the jobs of a study with their typical seconds as planned, when each began, ended, and, where it
-    reports its rate, had half of its work done.
+    A history has the jobs of a study with their typical seconds as planned, when each began and ended, and of jobs
+    that report their rate either what their logs said (``time:seconds left``, in measured histories), or when half of
+    the work was done (in made ones).
     """
     with path.open(newline="") as stream:
         rows = list(csv.DictReader(stream))
@@ -78,11 +79,19 @@ def replay(path: Path, steps: int = 60) -> Iterator[tuple[float, float, TimeLeft
 def reported(row: dict[str, str], now: float) -> float | None:
     """What a job's log says of the time that it still needs: the rest of its work at its mean rate so far."""
     began, ended = float(row["began"]), float(row["ended"])
+    if said := [(time, left) for time, left in _reports(row) if time <= now]:
+        time, left = said[-1]
+        return max(left - (now - time), 0.1 * left)  # as ``seconds_left`` reads a log
     if not row["halfway"] or now - began < FIRST_LINE:
         return None
     half = float(row["halfway"])
     done = (now - began) / (half - began) / 2 if now < half else 0.5 + (now - half) / (ended - half) / 2
     return (now - began) * (1 - done) / done
+
+
+def _reports(row: dict[str, str]) -> list[tuple[float, float]]:
+    pairs = [report.split(":") for report in (row.get("reports") or "").split()]
+    return [(float(time), float(left)) for time, left in pairs]
 
 
 @pytest.mark.parametrize("path", HISTORIES, ids=lambda path: path.stem)
@@ -150,6 +159,15 @@ def test_a_job_in_progress_counts_by_its_own_rate():
     assert 540 + 250 < left < 540 + 600  # its sibling is expected to be slow too
 
 
+def test_the_first_rows_of_a_job_say_little_of_its_rate():
+    estimate, clock = planned(task(1, "generate", 75.0))
+    estimate.start([1])
+    clock.time = 11
+    assert 60 < estimate.left({1: 2700.0}).seconds < 120  # 2 of 500 rows
+    clock.time = 21
+    assert estimate.left({1: 190.0}).seconds == 190
+
+
 def test_an_overdue_job_is_not_about_to_end():
     estimate, clock = planned(task(1, "train", 10.0))
     estimate.start([1])
@@ -184,7 +202,13 @@ def test_an_uncertain_estimate_is_a_range():
 def test_typical_times_follow_rows_and_settings():
     study = study_from({"datasets": {"d": {"train": "a.csv", "test": "b.csv"}}})
     names = {"dataset": "d", "teacher": "minilm", "generator": "pocket"}
+    run = {"dataset": "d", "student": "kim", "regime": "dist", "variant": "minilm.default", "n_synthetic": "0"}
     known, unknown = (job_seconds(study, "finetune_teacher", names, rows) for rows in ({"d": 60}, {}))
     assert known == teacher_seconds(study, "minilm", 60) < unknown
-    assert job_seconds(study, "write_table1", {}, {}) < job_seconds(study, "distil_student", names, {})
-    assert job_seconds(study, "cross_fit", names, {}) == 5 * job_seconds(study, "distil_student", names, {})
+    distilled = job_seconds(study, "distil_student", run, {})
+    assert distilled == pytest.approx(2 + 300 * 0.01)  # the fewest steps
+    assert job_seconds(study, "write_table1", {}, {}) < distilled
+    assert job_seconds(study, "cross_fit", run, {}) == 5 * distilled
+    more = run | {"regime": "gendist", "variant": "minilm.pocket.nucleus.default", "n_synthetic": "2500"}
+    assert job_seconds(study, "distil_student", more, {}) == pytest.approx(2 + 8 * 157 * 0.01)  # 16 of each 32 are new
+    assert job_seconds(study, "distil_student", run | {"student": "res"}, {}) > 2 * distilled

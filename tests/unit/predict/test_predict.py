@@ -329,7 +329,7 @@ def test_byte_order_marks_and_other_encodings(exported: Path, tmp_path: Path):
         ("in.csv", None, [], r"in\.csv: no such file"),
         ("in.doc", b"", [], r"in\.doc: unknown file type '\.doc'; accepted: csv, tsv"),
         ("in.csv", b"a,b\n1,2\n", [], r"in\.csv: no column 'text' \(has a, b\); name the text column with --text"),
-        ("in.csv", b"", [], r"in\.csv: no column 'text' \(has none\)"),
+        ("in.csv", b"", [], r"in\.csv: empty file, expected column 'text'"),
         ("in.csv", b"text,b\nx,y\nx\n", [], r"in\.csv, line 3: 1 fields, the header has 2"),
         ("in.csv", b'text\n"open\n', [], r"in\.csv, line 2: broken quoting"),
         (

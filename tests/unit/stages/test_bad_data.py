@@ -76,8 +76,8 @@ def text_column(values: Any, kind: Any = None) -> bytes:
 
 
 BAD: dict[str, tuple[str, bytes, tuple[str, ...]]] = {
-    "empty csv": (".csv", b"", ("no column 'text' (has none)",)),
-    "empty tsv": (".tsv", b"", ("no column 'text' (has none)",)),
+    "empty csv": (".csv", b"", ("empty file, expected column 'text'",)),
+    "empty tsv": (".tsv", b"", ("empty file, expected column 'text'",)),
     "empty jsonl": (".jsonl", b"", ("no rows",)),
     "empty parquet": (".parquet", b"", ("not a readable Parquet file",)),
     "blank lines": (".csv", b"\n\n\n", ("no column 'text'",)),
@@ -85,7 +85,7 @@ BAD: dict[str, tuple[str, bytes, tuple[str, ...]]] = {
     "only a header": (".csv", b"text,label\n", ("no rows",)),
     "only a header, tsv": (".tsv", b"text\tlabel\n", ("no rows",)),
     "parquet without rows": (".parquet", parquet_of({"text": pa.array([], "string"), "label": []}), ("no rows",)),
-    "parquet without columns": (".parquet", parquet_of({}), ("no column 'text' (has none)",)),
+    "parquet without columns": (".parquet", parquet_of({}), ("empty file, expected column 'text'",)),
     "no header": (".csv", b"".join(LINES[1:]), ("no column 'text'",)),
     "missing text": (".csv", GOOD[".csv"].replace(b"text,", b"body,"), ("no column 'text' (has body, label)",)),
     "missing label": (".csv", GOOD[".csv"].replace(b",label", b",topic"), ("no column 'label' (has text, topic)",)),

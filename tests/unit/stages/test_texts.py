@@ -149,7 +149,7 @@ def test_line_breaks_in_quotes_do_not_shift_the_line_numbers(tmp_path):
 
 X = "fine,x\n"
 BROKEN = {
-    "empty file": ("csv", b"", r"bad\.csv: no column 'body' \(has none\)"),
+    "empty file": ("csv", b"", r"bad\.csv: empty file, expected column 'body'"),
     "header only": ("csv", b"body,label\n", r"bad\.csv: no rows"),
     "no column": ("csv", b"text,label\na,x\n", r"bad\.csv: no column 'body' \(has text, label\)"),
     "twin columns": ("csv", b"body,label,body\na,x,b\n", r"bad\.csv: column 'body' appears twice"),
