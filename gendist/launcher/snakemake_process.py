@@ -56,7 +56,8 @@ def run_snakemake(
             while True:
                 ended = child.poll() is not None
                 for event in events.new():
-                    state.apply(event)
+                    if not (received and event["event"] == "failed"):  # jobs that end with the run did not fail
+                        state.apply(event)
                 on_update(state)
                 if ended:
                     _stop_orphans(child)

@@ -53,7 +53,11 @@ HUB = ("AutoConfig", "AutoModel", "AutoModelForCausalLM", "AutoModelForSequenceC
 
 
 def python_files() -> list[Path]:
-    return [path for part in ("gendist", "workflow_scripts", "docs") for path in sorted((ROOT / part).rglob("*.py"))]
+    return [
+        path
+        for part in ("gendist", "tools", "workflow_scripts", "docs")
+        for path in sorted((ROOT / part).rglob("*.py"))
+    ]
 
 
 def calls(path: Path) -> Iterator[tuple[str, ast.Call]]:

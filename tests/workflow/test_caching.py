@@ -139,7 +139,7 @@ def test_the_order_of_keys_reruns_nothing(finished: Checkout):
     ("module", "jobs"),
     [
         (
-            "students/loss.py",
+            "stages/students/loss.py",
             {
                 "distil_student": 12,
                 "measure_student": 3,
@@ -151,7 +151,7 @@ def test_the_order_of_keys_reruns_nothing(finished: Checkout):
         ),
         (
             # The teacher's finetuning scores its held-out rows with it.
-            "logits/batches.py",
+            "stages/logits/batched_logits.py",
             {
                 "finetune_teacher": 1,
                 "score_texts": 2,
@@ -169,7 +169,7 @@ def test_the_order_of_keys_reruns_nothing(finished: Checkout):
             },
         ),
         (
-            "synthetic/decision.py",
+            "stages/synthetic/gumbel_sampler.py",
             {
                 "generate_shard": 3,
                 "score_shard": 3,
@@ -182,11 +182,14 @@ def test_the_order_of_keys_reruns_nothing(finished: Checkout):
                 "assess_pool": 2,
             },
         ),
-        ("baselines/fasttext.py", {"fit_fasttext": 1, "measure_baseline": 2, "collect_metrics": 1, **TABLES}),
-        ("report/table2.py", {"write_table2": 1, "write_report": 1}),
-        ("report/page/cost.py", {"write_report": 1}),
-        ("quality/page.py", {"assess_pool": 2, "write_quality": 1, "draw_quality": 1, "write_report": 1}),
-        ("pocket/vectors.py", {}),
+        ("stages/baselines/fasttext.py", {"fit_fasttext": 1, "measure_baseline": 2, "collect_metrics": 1, **TABLES}),
+        ("analysis/report/table2.py", {"write_table2": 1, "write_report": 1}),
+        ("analysis/report_page/stage_costs.py", {"write_report": 1}),
+        (
+            "analysis/quality/samples_page.py",
+            {"assess_pool": 2, "write_quality": 1, "draw_quality": 1, "write_report": 1},
+        ),
+        ("cli/run.py", {}),
     ],
 )
 def test_an_edited_module_reruns_its_stage_and_what_follows(finished: Checkout, module: str, jobs: dict[str, int]):
