@@ -66,7 +66,7 @@ whole or not at all.
 ```python
 from pathlib import Path
 
-from gendist.artifacts import read_metadata
+from gendist.io.parquet import read_metadata
 
 print(read_metadata(Path("results/metrics.parquet"))["gendist"]["version"])
 ```

@@ -79,7 +79,6 @@ DRIVER = """
 import sys
 from pathlib import Path
 from types import SimpleNamespace
-from gendist.resume import due
 place, generator, script = map(Path, sys.argv[1:])
 
 class Files(list):
