@@ -17,8 +17,6 @@ PRIOR = 30.0
 """Typical seconds that the measured pace is set against at first, so that a single job does not decide it."""
 OVERDUE = 1.25
 """A job that has run longer than expected, and reports no rate, is expected to take this times its time so far."""
-TRUSTED = 0.05
-"""Share of its work from which on a job's own rate counts alone: rows made side by side take long to the first."""
 UNKNOWN, KNOWN = math.log(2.0), math.log(1.12)
 """Uncertainty (in log seconds) of a kind of jobs of which none has run, and of the best known."""
 MACHINE, SOON = math.log(1.4), 300.0
@@ -113,16 +111,14 @@ class Estimate:
             expected = task.seconds * paces[task.rule][0]
             if task.id in self.started:
                 elapsed = now - self.started[task.id]
-                rest = max(expected - elapsed, (OVERDUE - 1) * elapsed)
+                rest = rates.get(task.id, max(expected - elapsed, (OVERDUE - 1) * elapsed))
             else:
                 rest = expected
-            trust = 0.0
-            if task.id in rates and task.id in self.started:
-                trust = _trust(elapsed, rates[task.id])
-                rest = max(rest, 1.0) ** (1 - trust) * max(rates[task.id], 1.0) ** trust
             remaining[task.id] = rest
-            counted += trust * rest
-            doubts[task.rule] += (1 - trust) * rest * paces[task.rule][1]
+            if task.id in rates:
+                counted += rest
+            else:
+                doubts[task.rule] += rest * paces[task.rule][1]
         # Jobs of a kind err together, different kinds by themselves, and all with the speed of the machine.
         spent = sum(self.taken.values()) + sum(now - began for began in self.started.values())
         work = max(sum(remaining.values()), 1e-9)
@@ -144,9 +140,8 @@ class Estimate:
         for job in self.started.keys() & rates.keys():
             task, elapsed = self.tasks[job], now - self.started[job]
             share = elapsed / max(elapsed + rates[job], 1e-9)  # done of this job
-            trust = _trust(elapsed, rates[job])
-            spent[task.rule] += elapsed * trust
-            typical[task.rule] += task.seconds * share * trust
+            spent[task.rule] += elapsed
+            typical[task.rule] += task.seconds * share
             jobs[task.rule] += share
         pace = self._common_pace(spent, typical)
         found = self._of_rules(spent, typical, jobs, pace)
@@ -212,11 +207,6 @@ class Estimate:
 
     def _on_gpu(self, job: int) -> bool:
         return self.gpus > 0 and self.tasks[job].gpu
-
-
-def _trust(elapsed: float, left: float) -> float:
-    """Return how much a job's own rate counts beside what its kind typically takes, from 0 to 1."""
-    return min(1.0, elapsed / max(elapsed + left, 1e-9) / TRUSTED)
 
 
 def in_words(seconds: float, unit: bool = True) -> str:

@@ -159,15 +159,6 @@ def test_a_job_in_progress_counts_by_its_own_rate():
     assert 540 + 250 < left < 540 + 600  # its sibling is expected to be slow too
 
 
-def test_the_first_rows_of_a_job_say_little_of_its_rate():
-    estimate, clock = planned(task(1, "generate", 75.0))
-    estimate.start([1])
-    clock.time = 11
-    assert 60 < estimate.left({1: 2700.0}).seconds < 120  # 2 of 500 rows
-    clock.time = 21
-    assert estimate.left({1: 190.0}).seconds == 190
-
-
 def test_an_overdue_job_is_not_about_to_end():
     estimate, clock = planned(task(1, "train", 10.0))
     estimate.start([1])

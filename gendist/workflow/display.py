@@ -35,7 +35,8 @@ def picture(state: State) -> RenderableType:
     for name, stage in state.stages().items():
         bar = ProgressBar(total=stage.total, completed=stage.done, width=24)
         table.add_row(name, bar, f"{stage.done}/{stage.total}", _remark(stage))
-    return Group(table, *map(Text, _running(state)), Text(state.summary()))
+    running = (Text(line, no_wrap=True, overflow="ellipsis") for line in _running(state))
+    return Group(table, *running, Text(state.summary()))
 
 
 def _remark(stage: Stage) -> Text:
@@ -61,7 +62,7 @@ class Lines:
         self.printed = time.monotonic()
         self.complete: set[str] = set()
         self.said_failed: set[int] = set()
-        self.began = False
+        self.began = self.said_stopping = False
 
     def show(self, state: State) -> None:
         """Say what is new."""
@@ -81,6 +82,9 @@ class Lines:
         for job in sorted(state.failed - self.said_failed):
             self._say(f"failed: {state.jobs[job].name}")
         self.said_failed |= state.failed
+        if state.stopping and not self.said_stopping:
+            self.said_stopping = True
+            self._say(state.summary())
         if time.monotonic() - self.printed >= self.every:
             self._say("; ".join([state.summary(), *(line.strip() for line in _running(state))]))
 

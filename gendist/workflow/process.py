@@ -49,6 +49,7 @@ def follow(
         with _passed_on(child) as received:
             while True:
                 ended = child.poll() is not None
+                state.stopping = bool(received)
                 for event in events.new():
                     state.take(event)
                 show(state)

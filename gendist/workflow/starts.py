@@ -169,12 +169,11 @@ def measured(record: Any, process: int) -> Iterator[None]:
     if record is None:
         yield
         return
-    from psutil import NoSuchProcess
     from snakemake.benchmark import benchmarked
 
     began = time.time()
     with ExitStack() as stack:
-        with suppress(NoSuchProcess):
+        with suppress(Exception):  # psutil's NoSuchProcess; a measurement must not fail the job
             stack.enter_context(benchmarked(process, record))
         yield
     record.running_time = time.time() - began

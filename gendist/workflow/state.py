@@ -14,7 +14,9 @@ from gendist.typical import KINDS
 
 HEADING = {"pocket": "embedded models", "Snakefile": ""}
 """Stages whose name in print differs from that of their file of rules; the target rule has none."""
-PROGRESS = re.compile(r"([^:]+: [\d,]+ of [\d,]+ .*, (\S+) left.*)")
+PROGRESS = re.compile(r"[^:]+: (?P<done>[\d,]+) of (?P<total>[\d,]+) .*, (?P<left>\S+) left.*")
+TELLING = 0.05
+"""Share of its work from which on a job's rate counts: of rows made side by side, the first take as long as many."""
 ERROR = re.compile(r"(?:error: |unexpected )(.*)")
 STAMP = re.compile(r"^\d{4}-\d\d-\d\d [\d:,]+ ")
 TAIL = 4096
@@ -76,6 +78,9 @@ class State:
     since: float = field(default_factory=time.time)
     """When the run began: what stands in older logs is no progress of its jobs."""
 
+    stopping: bool = False
+    """Whether the run was interrupted, and its jobs save their work."""
+
     @property
     def planned(self) -> bool:
         """Whether the plan has arrived."""
@@ -96,7 +101,8 @@ class State:
             self.estimate.finish(event["job"])
         elif event["event"] == "failed" and event["job"] in self.jobs:
             self.running.discard(event["job"])
-            self.failed.add(event["job"])
+            if not self.stopping:  # it ended with the run
+                self.failed.add(event["job"])
             self.estimate.fail(event["job"])
 
     def _plan(self, jobs: Iterable[Job], cores: int, gpus: int) -> None:
@@ -122,6 +128,8 @@ class State:
         so_far = clock(self.estimate.now() - self.estimate.began)
         failed = f", {len(self.failed)} failed" if self.failed else ""
         left = f", {self.left()} left" if self.done < len(self.jobs) else ""
+        if self.stopping:
+            left = "; stopping once running jobs have saved their work (a third Ctrl-C ends them at once)"
         return f"{self.done} of {len(self.jobs)} jobs done{failed}, {so_far} so far{left}"
 
     def todo(self) -> list[Job]:
@@ -189,16 +197,19 @@ def progress_of(job: Job, since: float) -> str:
     if not (job.log and Path(job.log[0]).exists() and Path(job.log[0]).stat().st_mtime >= since):
         return ""
     found = [match for line in _tail(job) if (match := PROGRESS.fullmatch(line))]
-    return found[-1][1] if found else ""
+    return found[-1][0] if found else ""
 
 
 def seconds_left(job: Job, since: float) -> float | None:
-    """Return the seconds that a running job still needs by its latest line of progress; None if it has none."""
+    """Return the seconds that a running job still needs by its latest line of progress; None if that says little."""
     match = PROGRESS.fullmatch(progress_of(job, since))
-    if match is None or "?" in match[2]:
+    if match is None or "?" in match["left"]:
+        return None
+    done, total = (int(match[name].replace(",", "")) for name in ("done", "total"))
+    if done < TELLING * total:
         return None
     left = 0
-    for part in match[2].split(":"):
+    for part in match["left"].split(":"):
         left = left * 60 + int(part)
     age = max(0.0, time.time() - Path(job.log[0]).stat().st_mtime)
     return max(left - age, 0.1 * left)
