@@ -19,7 +19,7 @@ OVERDUE = 1.25
 """A job that has run longer than expected, and reports no rate, is expected to take this times its time so far."""
 UNKNOWN, KNOWN = math.log(2.0), math.log(1.12)
 """Uncertainty (in log seconds) of a kind of jobs of which none has run, and of the best known."""
-MACHINE, SOON = math.log(1.4), 300.0
+MACHINE, SOON = math.log(1.4), 1200.0
 """Uncertainty of the speed of this machine before anything has run, and the seconds of work that halve it."""
 SINGLE = math.log(1.25)
 """Uncertainty up to which one number stands for the range."""
