@@ -35,7 +35,8 @@ def render(state: StudyState) -> RenderableType:
     for name, stage in state.stages().items():
         bar = ProgressBar(total=stage.total, completed=stage.done, width=24)
         table.add_row(name, bar, f"{stage.done}/{stage.total}", _stage_note(stage))
-    return Group(table, *map(Text, _running(state)), Text(state.summary()))
+    running = (Text(line, no_wrap=True, overflow="ellipsis") for line in _running(state))
+    return Group(table, *running, Text(state.summary()))
 
 
 def _stage_note(stage: StageCounts) -> Text:
@@ -61,7 +62,7 @@ class LinePrinter:
         self.printed = time.monotonic()
         self.complete: set[str] = set()
         self.reported_failures: set[int] = set()
-        self.began = False
+        self.began = self.said_stopping = False
 
     def update(self, state: StudyState) -> None:
         """Print what changed since the last call."""
@@ -81,6 +82,9 @@ class LinePrinter:
         for job in sorted(state.failed - self.reported_failures):
             self._print(f"failed: {state.jobs[job].name}")
         self.reported_failures |= state.failed
+        if state.stopping and not self.said_stopping:
+            self.said_stopping = True
+            self._say(state.summary())
         if time.monotonic() - self.printed >= self.every:
             self._print("; ".join([state.summary(), *(line.strip() for line in _running(state))]))
 

@@ -55,9 +55,9 @@ def run_snakemake(
         with _forward_signals(child) as received:
             while True:
                 ended = child.poll() is not None
+                state.stopping = bool(received)
                 for event in events.new():
-                    if not (received and event["event"] == "failed"):  # jobs that end with the run did not fail
-                        state.apply(event)
+                    state.apply(event)
                 on_update(state)
                 if ended:
                     _stop_orphans(child)

@@ -28,7 +28,9 @@ STAGES = (
 """Stages in the order of the data flow."""
 STAGE_TITLES = {"pocket": "embedded models", "Snakefile": ""}
 """Displayed names of stages, where they differ from the name of the rules file; the target rule has none."""
-PROGRESS_LINE = re.compile(r"([^:]+: [\d,]+ of [\d,]+ .*, (\S+) left.*)")
+PROGRESS_LINE = re.compile(r"[^:]+: (?P<done>[\d,]+) of (?P<total>[\d,]+) .*, (?P<left>\S+) left.*")
+MIN_SHARE = 0.05
+"""Finished share of a job from which its own rate counts: the first rows of a batch take as long as many."""
 ERROR_LINE = re.compile(r"(?:error: |unexpected )(.*)")
 TIMESTAMP = re.compile(r"^\d{4}-\d\d-\d\d [\d:,]+ ")
 TAIL_BYTES = 4096
@@ -90,6 +92,9 @@ class StudyState:
     since: float = field(default_factory=time.time)
     """Start time of the run; logs last written before it belong to earlier runs."""
 
+    stopping: bool = False
+    """Whether the run was interrupted, and its jobs save their work."""
+
     @property
     def planned(self) -> bool:
         """Whether the plan is known."""
@@ -110,7 +115,8 @@ class StudyState:
             self.estimate.finish(event["job"])
         elif event["event"] == "failed" and event["job"] in self.jobs:
             self.running.discard(event["job"])
-            self.failed.add(event["job"])
+            if not self.stopping:  # else it ended with the run
+                self.failed.add(event["job"])
             self.estimate.fail(event["job"])
 
     def _plan(self, jobs: Iterable[Job], cores: int, gpus: int) -> None:
@@ -136,6 +142,8 @@ class StudyState:
         so_far = format_clock(self.estimate.now() - self.estimate.began)
         failed = f", {len(self.failed)} failed" if self.failed else ""
         left = f", {self.left()} left" if self.done < len(self.jobs) else ""
+        if self.stopping:
+            left = "; stopping once running jobs have saved their work (a third Ctrl-C ends them at once)"
         return f"{self.done} of {len(self.jobs)} jobs done{failed}, {so_far} so far{left}"
 
     def todo(self) -> list[Job]:
@@ -188,16 +196,19 @@ def progress_line(job: Job, since: float) -> str:
     if not (job.log and Path(job.log[0]).exists() and Path(job.log[0]).stat().st_mtime >= since):
         return ""
     found = [match for line in _log_tail(job) if (match := PROGRESS_LINE.fullmatch(line))]
-    return found[-1][1] if found else ""
+    return found[-1][0] if found else ""
 
 
 def seconds_left(job: Job, since: float) -> float | None:
     """Return a running job's own estimate of the seconds left, from its latest progress line, or None."""
     match = PROGRESS_LINE.fullmatch(progress_line(job, since))
-    if match is None or "?" in match[2]:
+    if match is None or "?" in match["left"]:
+        return None
+    done, total = (int(match[name].replace(",", "")) for name in ("done", "total"))
+    if done < MIN_SHARE * total:
         return None
     left = 0
-    for part in match[2].split(":"):
+    for part in match["left"].split(":"):
         left = left * 60 + int(part)
     age = max(0.0, time.time() - Path(job.log[0]).stat().st_mtime)
     return max(left - age, 0.1 * left)

@@ -16,12 +16,10 @@ TRIVIAL = 5.0
 PRIOR = 30.0
 """Weight, in typical seconds, of the prior pace 1, so that a single job does not determine the pace."""
 OVERDUE = 1.25
-"""A job without a reported rate that runs longer than expected is expected to take this times its elapsed time."""
-TRUSTED = 0.05
-"""Finished share of a job from which only its reported rate counts: the first rows of a batch take long."""
+"""A job that has run longer than expected is expected to take this factor times its elapsed time."""
 UNKNOWN, KNOWN = math.log(2.0), math.log(1.12)
 """Standard deviation (of log seconds) for a rule without finished jobs, and for a fully known one."""
-MACHINE, MACHINE_HALF_LIFE = math.log(1.4), 300.0
+MACHINE, MACHINE_HALF_LIFE = math.log(1.4), 1200.0
 """Standard deviation (of log seconds) of the machine's speed before any job has run, and the seconds of work that halve
 it."""
 SINGLE = math.log(1.25)
@@ -114,16 +112,14 @@ class TimeEstimate:
             expected = task.seconds * paces[task.rule][0]
             if task.id in self.started:
                 elapsed = now - self.started[task.id]
-                rest = max(expected - elapsed, (OVERDUE - 1) * elapsed)
+                rest = reported.get(task.id, max(expected - elapsed, (OVERDUE - 1) * elapsed))
             else:
                 rest = expected
-            trust = 0.0
-            if task.id in reported and task.id in self.started:
-                trust = _trust(elapsed, reported[task.id])
-                rest = max(rest, 1.0) ** (1 - trust) * max(reported[task.id], 1.0) ** trust
             remaining[task.id] = rest
-            reported_seconds += trust * rest
-            deviations[task.rule] += (1 - trust) * rest * paces[task.rule][1]
+            if task.id in reported:
+                reported_seconds += rest
+            else:
+                deviations[task.rule] += rest * paces[task.rule][1]
         # Errors are correlated within a rule, independent between rules, and shared through the machine's speed.
         spent = sum(self.taken.values()) + sum(now - began for began in self.started.values())
         work = max(sum(remaining.values()), 1e-9)
@@ -145,9 +141,8 @@ class TimeEstimate:
         for job in self.started.keys() & reported.keys():
             task, elapsed = self.tasks[job], now - self.started[job]
             share = elapsed / max(elapsed + reported[job], 1e-9)  # finished share of this job
-            trust = _trust(elapsed, reported[job])
-            spent[task.rule] += elapsed * trust
-            typical[task.rule] += task.seconds * share * trust
+            spent[task.rule] += elapsed
+            typical[task.rule] += task.seconds * share
             jobs[task.rule] += share
         pace = self._common_pace(spent, typical)
         found = self._rule_paces(spent, typical, jobs, pace)
@@ -215,11 +210,6 @@ class TimeEstimate:
 
     def _on_gpu(self, job: int) -> bool:
         return self.gpus > 0 and self.tasks[job].gpu
-
-
-def _trust(elapsed: float, left: float) -> float:
-    """Return the weight of a job's reported time left against its typical duration, from 0 to 1."""
-    return min(1.0, elapsed / max(elapsed + left, 1e-9) / TRUSTED)
 
 
 def format_duration(seconds: float, unit: bool = True) -> str:

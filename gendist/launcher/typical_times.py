@@ -41,17 +41,17 @@ SECONDS = {
     "measure_export": 6.0,
     "export_student": 8.0,
     "unpack_pocket": 6.0,
-    "evaluate_teacher": 5.0,
+    "evaluate_teacher": 1.0,
     "write_table4": 8.0,
-    "write_memorisation": 8.0,
+    "write_memorisation": 2.0,
     "find_repeats": 5.0,
-    "assess_pool": 8.0,
+    "assess_pool": 4.0,
     "draw_details": 6.0,
     "draw_tradeoff": 5.0,
     "draw_quality": 5.0,
 }
 """Seconds of rules with a nearly constant duration."""
-DEFAULT_SECONDS = 3.0
+DEFAULT_SECONDS = 1.5
 SHARDS_TOGETHER = 10
 """Shards per job with ``shards_together``."""
 

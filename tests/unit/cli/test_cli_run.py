@@ -228,6 +228,9 @@ def test_stages_count_what_was_there_what_runs_and_what_failed():
     assert (stages["students"].total, stages["students"].failed, stages["students"].running) == (2, 1, 0)
     state.apply({"event": "started", "jobs": [3]})  # tried again
     assert state.failed == set() and state.running == {3}
+    state.stopping = True
+    state.take({"event": "failed", "job": 3})  # it ended with the run
+    assert state.failed == set() and state.running == set()
 
 
 def test_an_event_that_is_half_written_waits(tmp_path: Path):
@@ -273,6 +276,15 @@ def test_a_jobs_own_count_says_what_it_still_needs(tmp_path: Path, line: str, le
     assert seconds_left(one, 0.0) == pytest.approx(left - 60, abs=2)
 
 
+def test_the_first_rows_of_a_job_say_nothing_of_its_rate(tmp_path: Path):
+    log = tmp_path / "a.log"
+    log.write_text("2026-01-01 10:00:00,000 generating shard 1: 2 of 500 rows, 5.42 s per row, 45:01 left\n")
+    one = Job(**job(1, "synthetic", log=str(log)))
+    assert seconds_left(one, 0.0) is None
+    log.write_text("2026-01-01 10:00:10,000 generating shard 1: 52 of 500 rows, 2.47/s, 3:02 left\n")
+    assert seconds_left(one, 0.0) == pytest.approx(182, abs=2)
+
+
 def test_a_terminal_shows_bars_rates_and_the_time_left(tmp_path: Path):
     log = tmp_path / "logs" / "shard.log"
     log.parent.mkdir()
@@ -296,9 +308,13 @@ def test_elsewhere_lines_come_now_and_then(tmp_path: Path):
         lines.update(StudyState())
         for state in (followed(), followed(), followed({"event": "finished", "job": 2})):
             lines.update(state)
-    first, second = (tmp_path / "out").read_text().splitlines()
+        state.stopping = True
+        lines.show(state)
+        lines.show(state)
+    first, second, third = (tmp_path / "out").read_text().splitlines()
     assert first.startswith("3 of 4 jobs to run: 1 synthetic, 2 students; ")
     assert second.startswith("synthetic done (1 of 1); 2 of 4 jobs done")
+    assert re.fullmatch(r"2 of 4 jobs done, .* so far; stopping once running jobs have saved their work \(.*\)", third)
 
 
 @pytest.mark.parametrize(

@@ -11,8 +11,12 @@ from gendist.launcher.study_state import Job
 from gendist.launcher.time_left import Task, TimeEstimate, TimeLeft, format_duration
 from gendist.launcher.typical_times import job_seconds, teacher_seconds
 
-HISTORIES = sorted((Path(__file__).parent / "histories").glob("*.csv"))
-CORES = {"idle-two-cores": 2, "busy-two-cores": 2, "eight-cores": 8, "resumed-one-core": 1}
+FOLDER = Path(__file__).parent / "histories"
+CORES = {"idle-two-cores": 2, "busy-two-cores": 2, "eight-cores": 8, "resumed-one-core": 1, "measured-one-core": 1}
+HISTORIES = [FOLDER / f"{name}.csv" for name in CORES if not name.startswith("measured")]
+MEASURED = FOLDER / "measured-one-core.csv"
+"""A real study of 97 jobs whose machine had other loads: its teacher took three times as long as the generators' pace
+promised, and two students of five seconds took more than two minutes."""
 CLOSE = 20.0
 """Seconds that make no difference at the end of a run."""
 FIRST_LINE = 10.0
@@ -105,6 +109,15 @@ def test_the_time_left_is_within_a_factor_of_one_and_a_half_from_a_quarter_on(pa
     assert wrong == []
 
 
+def test_on_a_machine_with_other_loads_most_estimates_are_as_close():
+    found = list(replay(MEASURED))
+    late = [(true, left.seconds) for so_far, true, left in found if so_far >= (so_far + true) / 4]
+    close = [true / 1.5 <= seconds <= true * 1.5 or abs(true - seconds) <= CLOSE for true, seconds in late]
+    assert sum(close) / len(close) > 0.8
+    inside = [left.low <= true <= left.high for _, true, left in found]
+    assert sum(inside) / len(inside) > 0.7
+
+
 @pytest.mark.parametrize("path", HISTORIES, ids=lambda path: path.stem)
 def test_the_range_holds_the_truth_and_narrows(path: Path):
     found = list(replay(path))
@@ -157,15 +170,6 @@ def test_a_job_in_progress_counts_by_its_own_rate():
     clock.time = 60
     left = estimate.left({1: 540.0}).seconds
     assert 540 + 250 < left < 540 + 600  # its sibling is expected to be slow too
-
-
-def test_the_first_rows_of_a_job_say_little_of_its_rate():
-    estimate, clock = planned(task(1, "generate", 75.0))
-    estimate.start([1])
-    clock.time = 11
-    assert 60 < estimate.left({1: 2700.0}).seconds < 120  # 2 of 500 rows
-    clock.time = 21
-    assert estimate.left({1: 190.0}).seconds == 190
 
 
 def test_an_overdue_job_is_not_about_to_end():
