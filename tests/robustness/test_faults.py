@@ -111,7 +111,7 @@ def test_a_full_disk_is_one_line_and_leaves_what_was_there(small_disk: Path, kin
 @pytest.mark.parametrize("kind", [kind for kind in WRITERS if kind != "folder"])
 def test_a_read_only_disk_is_one_line(small_disk: Path, kind: str):
     assert mount("-o", "remount,ro", str(small_disk))
-    with pytest.raises(GendistError, match="target: the file system is read-only; make it writable, or name another"):
+    with pytest.raises(GendistError, match="target: read-only file system; make it writable, or set another"):
         WRITERS[kind](small_disk / "target")
 
 
@@ -120,7 +120,7 @@ def test_a_limit_on_the_size_of_files_is_one_line(tmp_path: Path):
     try:
         resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, before[1]))
         for kind in ("Parquet", "weights", "JSON"):
-            with pytest.raises(GendistError, match="target: larger than files may be here"):
+            with pytest.raises(GendistError, match="target: file too large"):
                 WRITERS[kind](tmp_path / "target")
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
@@ -140,7 +140,7 @@ def test_a_study_on_a_full_disk_stops_in_one_line_and_goes_on_when_there_is_room
     generator = small_disk / "r/toy/generators/tiny"
     status, said = gendist(own, config, str(generator / "model.safetensors"))
     assert status == 1 and "Traceback" not in said, said
-    told = [line for line in said.splitlines() if "no space left on the device; make room" in line]
+    told = [line for line in said.splitlines() if "no space left on the device; free some space" in line]
     assert len(told) == 1 and str(small_disk / "r") in told[0], said
     assert not generator.exists() and list(small_disk.rglob("*.part")) == []
     made = texts.stat().st_mtime_ns
@@ -154,7 +154,7 @@ def test_read_only_results_are_one_line_before_anything_is_started(own: Checkout
     config = own.write({**STUDY, "results": str(small_disk / "r")})
     assert mount("-o", "remount,ro", str(small_disk))
     status, said = gendist(own, config)
-    expected = f"error: {small_disk}/r/logs/run.log: the file system is read-only; make it writable, or name another"
+    expected = f"error: {small_disk}/r/logs/run.log: read-only file system; make it writable, or set another"
     assert status == 1 and said.startswith(expected) and said.count("\n") == 1, said
 
 

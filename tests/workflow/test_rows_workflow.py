@@ -197,7 +197,7 @@ def test_a_changed_file_reruns_what_depends_on_it(grown: Checkout, file: str, jo
         ),
         (
             {**STUDY, "generators": {"llm": {"rows": "toy/llm.jsonl", "epochs": 3, "model": "pocket"}}},
-            "study.yaml: key 'generators.llm': 'rows' takes texts as they are, without a model; remove epochs, model, "
+            "study.yaml: key 'generators.llm': 'rows' uses texts as they are, without a model; remove epochs, model, "
             "or 'rows'",
         ),
     ],

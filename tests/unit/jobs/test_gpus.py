@@ -273,9 +273,7 @@ def test_a_broken_driver_is_no_gpu(listed: Path, monkeypatch: pytest.MonkeyPatch
 
 
 def test_pytorch_is_asked_without_loading_it():
-    code = (
-        "import sys; import gendist.jobs.visible_gpus as gpus; print(gpus._torch_has_no_cuda(), 'torch' in sys.modules)"
-    )
+    code = "import sys, gendist.jobs.visible_gpus as gpus; print(gpus._torch_has_no_cuda(), 'torch' in sys.modules)"
     import torch
 
     run = subprocess.run([sys.executable, "-c", code], text=True, capture_output=True, check=True)
