@@ -56,7 +56,7 @@ def texts(**changed: Any) -> dict[str, Any]:
         (texts(text=[1, 2, 3]), NAMES, "column 'text' has type int64, expected strings"),
         (texts(text=["a", "b", None]), NAMES, "column 'text' has empty cells (first in row 2)"),
         (texts(text=[["a"], ["b"], ["c"]]), NAMES, "column 'text' has type list"),
-        (texts(text=[b"a", b"b", b"c"]), NAMES, "column 'text' holds binary"),
+        (texts(text=[b"a", b"b", b"c"]), NAMES, "column 'text' has type binary"),
         (texts(label=["sea", "sky", "sea"]), NAMES, "column 'label' has type string"),
         (texts(label=[0, 1, 2]), NAMES, "row 2 has label 2; label_names has 2 entries"),
         (texts(label=[0, -1, 0]), NAMES, "row 1 has label -1"),

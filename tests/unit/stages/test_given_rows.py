@@ -169,7 +169,7 @@ def test_each_dataset_has_a_file_of_its_own():
     [
         (
             {"generators": {"llm": {"rows": "a.csv", "model": "gpt2"}}},
-            "key 'generators.llm': 'rows' takes texts as they",
+            "key 'generators.llm': 'rows' uses texts as they",
         ),
         ({"generators": {"llm": {"rows": "a.csv", "seed": 0}}}, "remove seed, or 'rows'"),
         (
