@@ -64,7 +64,7 @@ def test_planted_repeats_are_found_and_nothing_else(tmp_path):
     repeats = read_repeats(files.pool.repeats, np.array(ROWS))
     assert np.array(ROWS)[is_duplicate(repeats)].tolist() == [1, 2, 9]
     assert np.array(ROWS)[is_copy(repeats)].tolist() == [4, 5, 6]
-    with pytest.raises(GendistError, match=r"repeats\.parquet: not of the same generated rows"):
+    with pytest.raises(GendistError, match=r"repeats\.parquet: has other row numbers than the generated rows"):
         read_repeats(files.pool.repeats, np.arange(9))
 
 

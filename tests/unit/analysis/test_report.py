@@ -235,7 +235,7 @@ def test_table3_says_what_is_missing(generated, tmp_path):
     with pytest.raises(GendistError, match="generated row 3 has no logits"):
         write_table3({"toy": unscored}, out_csv=tmp_path / "t.csv", out_md=tmp_path / "t.md")
     nothing = GeneratedPool(generated.train, generated.shards, generated.logits, rows=0)
-    with pytest.raises(GendistError, match="no generated row holds text"):
+    with pytest.raises(GendistError, match="all 0 generated rows are empty"):
         write_table3({"toy": nothing}, out_csv=tmp_path / "t.csv", out_md=tmp_path / "t.md")
 
 

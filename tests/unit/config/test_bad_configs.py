@@ -63,13 +63,13 @@ def wrong_values(annotation: Any) -> Iterator[Any]:
     if type(None) not in kinds:
         yield None
     if kinds & {int, float}:
-        yield from NUMBERS
+        yield from (value for value in NUMBERS if value is not True or bool not in kinds)
     if int in kinds and float not in kinds:
         yield 2.5
     if bool not in kinds:
         yield True
     else:
-        yield from ("maybe", 7, math.nan)
+        yield from ("maybe", math.nan, *(() if int in kinds else (7,)))
     if str in kinds and not kinds & {int, float}:
         yield from (3, 1.5)
     if not kinds & {str, int, float, bool}:  # a choice of words

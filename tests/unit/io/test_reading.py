@@ -83,7 +83,7 @@ def test_all_readers_find_the_same_columns(tmp_path: Path, delimiter: str, suffi
     file = tmp_path / f"a{suffix}"
     file.write_text(first.format(delimiter) + table(delimiter), newline="")
     assert predicted(file) == studied(file) == read_rows(file, None).columns["text"] == TEXTS
-    assert read_rows(file, None).rows == ([3, 4, 5, 6] if first else [2, 3, 4, 5])
+    assert read_rows(file, None).numbers == ([3, 4, 5, 6] if first else [2, 3, 4, 5])
 
 
 def test_a_delimiter_that_is_named_is_taken(tmp_path: Path):
@@ -266,8 +266,8 @@ def test_a_header_is_not_taken_for_a_row(tmp_path: Path, header: tuple[str, ...]
         return
     with pytest.raises(GendistError, match=r"line 1 \('', 'text', 'sport'\) may be a header or a row, .* --header or"):
         read_rows(file, None, reading=reading)
-    assert len(read_rows(file, None, reading=ReadOptions(header=True)).rows) == 4
-    assert len(read_rows(file, None, reading=reading, expected=["text", "sport"]).rows) == 4
+    assert len(read_rows(file, None, reading=ReadOptions(header=True)).numbers) == 4
+    assert len(read_rows(file, None, reading=reading, expected=["text", "sport"]).numbers) == 4
 
 
 def test_a_column_that_stands_twice_is_refused(tmp_path: Path):
@@ -390,7 +390,7 @@ def test_named_columns_find_the_table_or_are_refused(tmp_path: Path, monkeypatch
     for options in ({"columns": ["nope"]}, {"delimiter": ";"}):
         monkeypatch.setattr(sys, "stdin", Stdin(b"id,body,label\n1,wave,sea\n"))
         with pytest.raises(
-            GendistError, match="standard input: read as lines of text, which have no columns; if it is"
+            GendistError, match="standard input: read as lines of text, which have no columns; use --format csv"
         ):
             predicted("-", **options)
 

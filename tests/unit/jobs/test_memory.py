@@ -135,7 +135,7 @@ def test_a_generator_or_teacher_that_does_not_fit_says_what_to_lower(gpt2, encod
     def padded(*_):
         raise torch.OutOfMemoryError("CUDA out of memory")
 
-    monkeypatch.setattr(finetune, "padded", padded)
+    monkeypatch.setattr(finetune, "pad_batch", padded)
     with pytest.raises(GendistError, match=r"lower batch_size of the teacher \(now 16\) or its max_tokens"):
         finetune_teacher(train_texts, tmp_path / "teacher", Teacher(model=str(encoder), epochs=1))
     assert list(tmp_path.iterdir()) == []

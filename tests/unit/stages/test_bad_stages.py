@@ -81,14 +81,14 @@ def shard(**changed: Any) -> dict[str, Any]:
     ("columns", "said"),
     [
         (shard(row=["0", "1"]), "column 'row' has type string"),
-        (shard(row=[0, 0]), "rows 0 to 1 expected, found 2 rows, of which that in place 1 is 0"),
-        (shard(row=[1, 2]), "that in place 0 is 1"),
+        (shard(row=[0, 0]), "rows 0 to 1 expected, found 2 rows; at index 1 is row 0"),
+        (shard(row=[1, 2]), "at index 0 is row 1"),
         (shard(row=[0, None]), "column 'row' has empty cells"),
-        (shard(row=[0, -1]), "that in place 1 is -1"),
+        (shard(row=[0, -1]), "at index 1 is row -1"),
         (shard(text=[1, 2]), "column 'text' has type int64"),
         (shard(text=["a", None]), "column 'text' has empty cells"),
         (shard(finish=[0, 1]), "column 'finish' has type int64"),
-        (shard(finish=["empty", "empty"]), "no generated row holds text (2 are empty)"),
+        (shard(finish=["empty", "empty"]), "all 2 generated rows are empty"),
         ({"row": [0, 1], "text": ["a", "b"]}, "no column 'finish' (has row, text)"),
         ({"row": [0], "text": ["a"], "finish": ["end"]}, "rows 0 to 1 expected, found 1 rows"),
     ],
@@ -101,8 +101,8 @@ def test_shards(columns: dict[str, Any], said: str, tmp_path: Path):
 def test_shards_that_do_not_fit_each_other(tmp_path: Path):
     first = parquet(tmp_path / "shard-00000.parquet", **shard())
     second = parquet(tmp_path / "shard-00001.parquet", **shard(row=pa.array([2, 3], pa.int32())))
-    refused(lambda: read_pool([first, second], 4), tmp_path, "shard-00001.parquet: its columns are of other types")
-    refused(lambda: read_pool([first, first], 4), tmp_path, "that in place 2 is 0")
+    refused(lambda: read_pool([first, second], 4), tmp_path, "shard-00001.parquet: column types differ")
+    refused(lambda: read_pool([first, first], 4), tmp_path, "at index 2 is row 0")
 
 
 @pytest.mark.parametrize(

@@ -127,7 +127,7 @@ def test_too_few_rows_are_refused_in_one_line_that_names_the_key(files, filters,
 def test_repeats_of_other_rows_are_refused(files):
     with pytest.raises(GendistError, match=r"some\.keep: no file that marks repeated rows"):
         kept(files, repeats=False, drop_copies=True)
-    with pytest.raises(GendistError, match=r"repeats\.parquet: not of the same generated rows"):
+    with pytest.raises(GendistError, match=r"repeats\.parquet: has other row numbers than the generated rows"):
         kept(files, count=8, drop_copies=True)
     assert kept(files, repeats=False, min_confidence=0.5) == without(6)  # not needed for that
 

@@ -208,7 +208,7 @@ def test_close_rows_are_those_of_float32(integers):
 
 def test_integers_take_texts_that_are_filled_up_at_their_end(integers):
     model = int8_copy(load_classifier(str(integers[0]), class_names(integers[0])))
-    with pytest.raises(ValueError, match="at their end"):
+    with pytest.raises(ValueError, match="padded on the right"):
         model(input_ids=torch.tensor([[0, 5, 6]]), attention_mask=torch.tensor([[0, 1, 1]]))
 
 

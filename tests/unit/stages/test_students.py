@@ -214,7 +214,16 @@ def test_files_that_do_not_fit_are_named(train_texts, test_texts, pool, tmp_path
 
 def distil(folder, regime, train, test, subwords, pool, seed=0, student=None, count=COUNT, training=QUICK):
     student = student or Student(filters=16)
-    row = student_metadata(RunKey("toy", "kim", regime, variant_name(regime, "t", "g", "full", "default"), count, seed))
+    row = student_metadata(
+        RunKey(
+            "toy",
+            "kim",
+            regime,
+            variant_name(regime, teacher="t", generator="g", sampling="full", training="default"),
+            count,
+            seed,
+        )
+    )
     synthetic = SyntheticFiles(pool[0], pool[1], count)
     distil_seeds(
         {seed: folder},
@@ -328,6 +337,7 @@ from pathlib import Path
 from gendist.stages.students.distil_student import distil_seeds, student_metadata
 from gendist.stages.students.training_rows import SyntheticFiles
 from gendist.config.student_settings import Student, Training
+from gendist.naming import RunKey
 row = student_metadata(RunKey("toy", "kim", "gendist", "t.g.full.default", {COUNT}, 0))
 paths = [Path(p) for p in sys.argv[1:]]
 synthetic = SyntheticFiles(paths[5:7], paths[7:9], {COUNT})

@@ -159,7 +159,7 @@ BROKEN = {
     "utf-16": (
         "csv",
         "body,label\n".encode("utf-16-le"),
-        r"bad\.csv, line 1: holds a NUL .*'encoding' may be utf-16-le",
+        r"bad\.csv, line 1: contains a NUL .*'encoding' may be utf-16-le",
     ),
     "marked as utf-16": ("csv", b"\xff\xfea", r"bad\.csv: not UTF-16 near line 1"),
     "too many fields": ("csv", b"body,label\na, b,x\n", r"bad\.csv, line 2: 3 fields, the header has 2; quote"),

@@ -297,7 +297,7 @@ def test_steps_that_learn_otherwise_are_noticed(toy, bert_generator, monkeypatch
     monkeypatch.setattr(pocket_finetuning, "unpack_generator", lambda target: shutil.copytree(bert_generator, target))
     monkeypatch.setattr(pocket_finetuning, "newsbriefs", lambda: tuple(toy))
     monkeypatch.setattr(pocket_finetuning, "ROWS", 20)
-    monkeypatch.setattr(pocket_finetuning, "finetuned", lambda model, rows, settings: None)
+    monkeypatch.setattr(pocket_finetuning, "finetune_one_epoch", lambda model, rows, settings: None)
     (pair,) = pocket_finetuning.cases()
     assert not pair.checks[0].passed
 
@@ -364,8 +364,8 @@ def test_many_seeds_of_which_one_does_not_learn_are_noticed(monkeypatch):
     def all_but_one(networks, encoded, rows, student, settings, seeds, device):
         right(networks[1:], encoded, rows, student, settings, seeds[1:], device)
 
-    right = many_seeds.train_side_by_side
-    monkeypatch.setattr(many_seeds, "train_side_by_side", all_but_one)
+    right = many_seeds.train_stacked
+    monkeypatch.setattr(many_seeds, "train_stacked", all_but_one)
     (pair,) = many_seeds.cases(devices.CPU)
     assert not pair.checks[0].passed
 
