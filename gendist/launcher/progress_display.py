@@ -84,7 +84,7 @@ class LinePrinter:
         self.reported_failures |= state.failed
         if state.stopping and not self.said_stopping:
             self.said_stopping = True
-            self._say(state.summary())
+            self._print(state.summary())
         if time.monotonic() - self.printed >= self.every:
             self._print("; ".join([state.summary(), *(line.strip() for line in _running(state))]))
 

@@ -229,7 +229,7 @@ def test_stages_count_what_was_there_what_runs_and_what_failed():
     state.apply({"event": "started", "jobs": [3]})  # tried again
     assert state.failed == set() and state.running == {3}
     state.stopping = True
-    state.take({"event": "failed", "job": 3})  # it ended with the run
+    state.apply({"event": "failed", "job": 3})  # it ended with the run
     assert state.failed == set() and state.running == set()
 
 
@@ -309,8 +309,8 @@ def test_elsewhere_lines_come_now_and_then(tmp_path: Path):
         for state in (followed(), followed(), followed({"event": "finished", "job": 2})):
             lines.update(state)
         state.stopping = True
-        lines.show(state)
-        lines.show(state)
+        lines.update(state)
+        lines.update(state)
     first, second, third = (tmp_path / "out").read_text().splitlines()
     assert first.startswith("3 of 4 jobs to run: 1 synthetic, 2 students; ")
     assert second.startswith("synthetic done (1 of 1); 2 of 4 jobs done")

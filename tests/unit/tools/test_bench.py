@@ -361,8 +361,8 @@ def test_many_seeds_on_a_few_rows():
 
 @pytest.mark.usefixtures("tiny_training")
 def test_many_seeds_of_which_one_does_not_learn_are_noticed(monkeypatch):
-    def all_but_one(networks, encoded, rows, student, settings, seeds, device):
-        right(networks[1:], encoded, rows, student, settings, seeds[1:], device)
+    def all_but_one(networks, encoded, rows, *, seeds, **settings):
+        right(networks[1:], encoded, rows, seeds=seeds[1:], **settings)
 
     right = many_seeds.train_stacked
     monkeypatch.setattr(many_seeds, "train_stacked", all_but_one)
