@@ -1,11 +1,13 @@
 """Tiny models, tokenizers and datasets, made here: nothing is downloaded."""
 
+import os
 import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from filelock import FileLock
 from tiny_stages import quick, write_texts
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 from toy_texts import sentences
@@ -163,9 +165,14 @@ def bare(gpt2: Path, encoder: Path, subwords: Path, tmp_path_factory: pytest.Tem
 @pytest.fixture(scope="session")
 def finished(bare: Checkout, tmp_path_factory: pytest.TempPathFactory) -> Checkout:
     """A checkout in which the small study has run to its end; tests only read it and plan in it."""
-    checkout = bare.copy(tmp_path_factory.mktemp("finished") / "checkout")
-    checkout.run(STUDY)
-    return checkout
+    base = tmp_path_factory.getbasetemp()
+    shared = (base.parent if os.environ.get("PYTEST_XDIST_WORKER") else base) / "finished-once"
+    with FileLock(shared.with_suffix(".lock")):  # by one of the processes that run tests in parallel
+        if not shared.exists():
+            checkout = bare.copy(base / "unfinished")
+            checkout.run(STUDY)
+            checkout.folder.rename(shared)
+    return Checkout(shared).copy(tmp_path_factory.mktemp("finished") / "checkout")
 
 
 @pytest.fixture
