@@ -79,7 +79,7 @@ def test_all_readers_find_the_same_columns(tmp_path: Path, delimiter: str, suffi
     file = tmp_path / f"a{suffix}"
     file.write_text(first.format(delimiter) + table(delimiter), newline="")
     assert predicted(file) == studied(file) == read_rows(file, None).columns["text"] == TEXTS
-    assert read_rows(file, None).rows == ([3, 4, 5, 6] if first else [2, 3, 4, 5])
+    assert read_rows(file, None).numbers == ([3, 4, 5, 6] if first else [2, 3, 4, 5])
 
 
 def test_a_delimiter_that_is_named_is_taken(tmp_path: Path):
@@ -267,7 +267,7 @@ def test_a_header_is_not_taken_for_a_row(tmp_path: Path, header: tuple[str, ...]
         return
     with pytest.raises(GendistError, match=r"line 1 \('', 'text', 'sport'\) may be a header or a row, .* --header or"):
         read_rows(file, None, reading=reading)
-    assert len(read_rows(file, None, reading=Reading(header=True)).rows) == 4
+    assert len(read_rows(file, None, reading=Reading(header=True)).numbers) == 4
     assert len(read_rows(file, None, reading=reading, expected=["text", "sport"]).rows) == 4
 
 
