@@ -268,7 +268,7 @@ def test_a_header_is_not_taken_for_a_row(tmp_path: Path, header: tuple[str, ...]
     with pytest.raises(GendistError, match=r"line 1 \('', 'text', 'sport'\) may be a header or a row, .* --header or"):
         read_rows(file, None, reading=reading)
     assert len(read_rows(file, None, reading=Reading(header=True)).numbers) == 4
-    assert len(read_rows(file, None, reading=reading, expected=["text", "sport"]).rows) == 4
+    assert len(read_rows(file, None, reading=reading, expected=["text", "sport"]).numbers) == 4
 
 
 def test_a_column_that_stands_twice_is_refused(tmp_path: Path):
