@@ -83,7 +83,7 @@ def test_the_network_trains_on_toy_rows(extended: Checkout, train_texts: Path, t
 import json, sys
 from pathlib import Path
 import numpy as np, torch
-from gendist.nn.padding import padded
+from gendist.nn.padding import pad_batch
 from gendist.stages.students.architectures import build
 from gendist.naming import RunKey
 from gendist.stages.students.distil_student import distil_seeds, student_metadata

@@ -63,7 +63,7 @@ def test_a_machine_without_slurm_is_told_so_in_one_line(tmp_path: Path, monkeypa
         scheduling_arguments(None, "slurm")
     monkeypatch.setattr(extras, "find_spec", lambda _: None)
     with pytest.raises(
-        GendistError, match=r"snakemake_executor_plugin_slurm not installed: pip install -e '.\[slurm\]'"
+        GendistError, match=r"snakemake_executor_plugin_slurm not installed: pip install 'gendist\[slurm\]'"
     ):
         extras.require_extra("slurm")
 
