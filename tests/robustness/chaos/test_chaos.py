@@ -7,7 +7,7 @@ import pytest
 from kill import WAYS, Chaos
 from workflow_fixtures import SMALL_STUDY, Checkout
 
-KILLS = int(os.environ.get("KILLS", "20"))
+KILLS = int(os.environ.get("KILLS", "12"))
 SEED = int(os.environ.get("SEED", "0"))
 PER_STUDY = 25
 STAGES = {"texts", "generator", "synthetic", "teacher", "logits", "students", "baselines", "evaluation", "report"}
