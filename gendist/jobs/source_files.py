@@ -8,11 +8,15 @@ import hashlib
 from functools import cache
 from pathlib import Path
 
+from gendist.io.provenance import hash_file
+
 PACKAGE = Path(__file__).resolve().parents[1]
 BLOCKS = ("body", "orelse", "finalbody", "handlers", "cases")
 """Where a statement holds others."""
 CODE = "code of "
 """How a version of code begins, by which it is recognised among a job's parameters."""
+
+_hash_file = cache(hash_file)  # the scripts share most of their files
 
 
 def source_files(script: Path) -> list[Path]:
@@ -38,13 +42,8 @@ def code_version(script: Path) -> str:
     hashed = hashlib.sha256()
     for file in source_files(script):
         name = file.relative_to(PACKAGE.parent) if file.is_relative_to(PACKAGE) else Path(file.name)
-        hashed.update(f"{name.as_posix()} {_content_hash(file)}\n".encode())
+        hashed.update(f"{name.as_posix()} {_hash_file(file)}\n".encode())
     return f"{CODE}{Path(script).stem} {hashed.hexdigest()[:16]}"
-
-
-@cache
-def _content_hash(file: Path) -> str:
-    return hashlib.sha256(file.read_bytes()).hexdigest()
 
 
 @cache
