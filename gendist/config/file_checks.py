@@ -1,7 +1,10 @@
 """Checks that the files and folders named by a study exist, before anything runs."""
 
 import re
+import shlex
+import time
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 
 from gendist.config.study import Study
@@ -9,6 +12,8 @@ from gendist.errors import GendistError
 from gendist.io.regular_files import require_regular_file
 
 EMBEDDED = ("pocket", "minilm")
+CLOCK_SKEW = 60.0
+"""Seconds by which a file server's clock may be ahead."""
 HUB_ID = re.compile("[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9][A-Za-z0-9._-]*)?")
 
 
@@ -16,10 +21,17 @@ def require_files(study: Study) -> None:
     """Require the data files, embeddings and model folders named by a study.
 
     Raises:
-        GendistError: if one is missing; names the file and the key.
+        GendistError: if one is missing, or modified in the future, for which Snakemake fails a job after its work;
+            names the file and the key.
     """
     for path, key in _named_files(study):
         require_regular_file(path, f" (key '{key}')")
+        modified = path.stat().st_mtime
+        if modified > time.time() + CLOCK_SKEW:
+            date = datetime.fromtimestamp(modified).isoformat(" ", "minutes")
+            raise GendistError(
+                f"{path}: modified in the future ({date}); run: touch {shlex.quote(str(path))} (key '{key}')"
+            )
     for model, key in _named_models(study):
         if Path(model).is_dir():
             if not (Path(model) / "config.json").is_file():

@@ -17,10 +17,7 @@ from gendist.jobs import stop_signals
 
 @contextmanager
 def run_job(snakemake: Any, name: str) -> Iterator[None]:
-    """Run a workflow script within ``logged``; afterwards no output is older than an input.
-
-    Snakemake fails a job whose output is older than an input, as where the clock was set back, or where data was copied
-    from a machine whose clock is ahead.
+    """Run a workflow script within ``logged``, with the log file of its rule.
 
     Args:
         snakemake: the object that Snakemake puts into its scripts.
@@ -28,11 +25,6 @@ def run_job(snakemake: Any, name: str) -> Iterator[None]:
     """
     with logged(snakemake.log[0], name):
         yield
-        times = [Path(file).stat().st_mtime_ns for file in snakemake.input if Path(file).exists()]
-        newest = max(times, default=0)
-        for output in map(Path, snakemake.output):
-            if output.exists() and output.stat().st_mtime_ns < newest:
-                os.utime(output, ns=(newest, newest))
 
 
 @contextmanager

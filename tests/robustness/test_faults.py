@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from datetime import datetime
 from pathlib import Path
 
 import pyarrow as pa
@@ -221,19 +222,33 @@ def test_a_damaged_generator_is_named_before_it_writes_a_row(generator: Path, tm
 
 
 @pytest.mark.slow
-def test_a_wrong_clock_neither_fails_a_job_nor_repeats_one(own: Checkout):
+def test_a_wrong_clock_repeats_no_job(own: Checkout):
     config, target = own.write(STUDY), "results/toy/texts/train.parquet"
-    made = own.folder / target
-    os.utime(own.folder / "toy/train.csv", (2e9, 2e9))  # from a machine whose clock is ahead
+    made, data = own.folder / target, own.folder / "toy/train.csv"
     status, said = gendist(own, config, target)
     assert status == 0 and "texts done" in said, said
     content, inode = made.read_bytes(), made.stat().st_ino
-    for outputs, inputs in ((0, 2e9), (2.1e9, 0), (1e9, 1e9)):
+    for outputs, inputs in ((0, 1e9), (2.1e9, 0), (1e9, 1e9)):
         os.utime(made, (outputs, outputs))
-        os.utime(own.folder / "toy/train.csv", (inputs, inputs))
+        os.utime(data, (inputs, inputs))
         status, said = gendist(own, config, target)
         assert status == 0 and "Everything was up to date." in said, said
     assert (made.read_bytes(), made.stat().st_ino) == (content, inode)
+
+
+@pytest.mark.parametrize("start", ["gendist", "snakemake"])
+def test_a_data_file_from_the_future_is_refused_before_any_job(own: Checkout, start: str):
+    config = own.write(STUDY)
+    os.utime(own.folder / "toy/train.csv", (2e9, 2e9))  # from a machine whose clock is ahead
+    if start == "gendist":
+        status, said = gendist(own, config)
+    else:
+        result = own.snakemake("--cores", "1", "--configfile", config)
+        status, said = result.returncode, result.stdout
+    date = datetime.fromtimestamp(2e9).isoformat(" ", "minutes")
+    line = f"error: toy/train.csv: modified in the future ({date}); run: touch toy/train.csv (key 'datasets.toy.train')"
+    assert status == 1 and line in said.splitlines(), said
+    assert not (own.folder / "results/toy").exists()
 
 
 # --- two at once ---

@@ -241,7 +241,7 @@ def test_the_tiny_study_and_its_workflow_report_with_the_embedded_models(own: Ch
     assert "finetune the teacher" in (own.folder / "results/tiny/report.html").read_text()
     result = own.snakemake(*study, "--report", "results/tiny/workflow.html")
     assert result.returncode == 0, result.stdout
-    # Four minutes of two cores; by the clock, other work on the machine would count too.
-    assert cpu_seconds() - began < 2 * 240
+    # Five minutes of two slow cores; by the clock, other work on the machine would count too.
+    assert cpu_seconds() - began < 2 * 300
     page = (own.folder / "results/tiny/workflow.html").read_text()
     assert re.search("table1.md", page) and re.search("figure2.svg", page)
