@@ -141,6 +141,6 @@ def _load_network(model: ExportedModel, threads: int, batch_size: int, compiled:
         from gendist.predict import onnx_network  # imported on demand: lookup tables do not need ONNX Runtime
     except ImportError:
         raise GendistError(
-            "ONNX Runtime is needed for float32, and for students without look-up tables: pip install onnxruntime"
+            "float32, and students without look-up tables, need ONNX Runtime: pip install onnxruntime (extra 'onnx')"
         ) from None
     return onnx_network.OnnxNetwork(model.network, len(model.labels), threads, batch_size)
