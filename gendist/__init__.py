@@ -18,7 +18,11 @@ def __getattr__(name: str) -> Any:
     # Not an import statement: every stage's code version covers what this file imports.
     if name not in _LAZY:
         raise AttributeError(f"module 'gendist' has no attribute '{name}'")
-    return getattr(import_module(_LAZY[name]), name)
+    try:
+        return getattr(import_module(_LAZY[name]), name)
+    except ModuleNotFoundError as error:
+        extra = "study" if name == "Classifier" else "predict"
+        raise ImportError(f"gendist.{name} needs {error.name}: pip install 'gendist[{extra}]'") from None
 
 
 def __dir__() -> list[str]:

@@ -114,6 +114,23 @@ def test_clones_pickles_and_saved_models(fits: list, tmp_path: Path):
         Classifier.from_pretrained("nowhere")
 
 
+def test_a_model_of_the_hub_is_downloaded(exported: Path, monkeypatch: pytest.MonkeyPatch):
+    asked: list[str] = []
+
+    def download(repository: str, **_: Any) -> str:
+        asked.append(repository)
+        if repository != "me/toy":
+            raise OSError("401 Client Error\nmore")
+        return str(exported)
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", download)
+    found = Classifier.from_pretrained("me/toy")
+    np.testing.assert_array_equal(found.predict(TEXTS), TextClassifier.load(exported).predict(TEXTS))
+    with pytest.raises(GendistError, match=r"^me/none: no such folder, and the hub has no .* \(401 Client Error\)$"):
+        Classifier.from_pretrained("me/none")
+    assert asked == ["me/toy", "me/none"]
+
+
 def test_it_works_in_pipelines_and_cross_validation(fits: list):
     pipeline = Pipeline([("lower", FunctionTransformer(lambda texts: [t.lower() for t in texts])), ("c", Classifier())])
     scores = cross_val_score(pipeline, np.array(TEXTS), np.array(LABELS), cv=3)
