@@ -43,7 +43,8 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def run(packages: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     python = packages.parents[2] / "bin/python"
     kept = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-    return subprocess.run([python, *arguments], env=kept, text=True, capture_output=True)
+    # Elsewhere than in the checkout, from which `python -c` would import.
+    return subprocess.run([python, *arguments], cwd=packages.parents[2], env=kept, text=True, capture_output=True)
 
 
 def test_it_is_small(environment: Path):
