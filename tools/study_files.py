@@ -48,6 +48,7 @@ REPEATS = {
 
 STUDY_FILES = (
     StudyFile("run_config.yaml", "the validated config with every default"),
+    StudyFile("quick.yaml", "the config that `gendist run --quick` ran"),
     StudyFile("metrics.parquet", "one row per run: [columns](#columns-of-metricsparquet)"),
     StudyFile("costs.parquet", "size and speed of every system on this machine", COSTS),
     StudyFile("report.html", "the whole study on one page"),

@@ -15,7 +15,7 @@ from gendist.cli.compare import compare
 from gendist.cli.demo import demo
 from gendist.cli.export import export
 from gendist.cli.init import init
-from gendist.cli.predict import predict
+from gendist.cli.predict import CONTEXT, predict
 from gendist.cli.push import push
 from gendist.cli.run import run
 from gendist.cli.snakefile import snakefile
@@ -57,7 +57,7 @@ app.command()(demo)
 app.command()(snakefile)
 app.command()(compare)
 app.command()(export)
-app.command()(predict)
+app.command(context_settings=CONTEXT)(predict)
 app.command()(card)
 app.command()(push)
 

@@ -5,7 +5,7 @@ from importlib.util import find_spec
 from gendist.errors import GendistError
 
 EXTRA_MODULES = {
-    "predict": ("onnxruntime", "tokenizers"),
+    "predict": ("numpy", "safetensors"),
     "slurm": ("snakemake_executor_plugin_slurm",),
     "study": ("pydantic", "yaml", "pyarrow", "scipy", "tokenizers", "snakemake"),
 }

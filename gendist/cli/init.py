@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gendist.cli.csv_options import Quoting, parse_delimiter
+from gendist.cli.csv_options import Quoting
 from gendist.cli.extras import require_extra
 from gendist.errors import GendistError
 
@@ -61,7 +61,7 @@ def init(
     )
     from gendist.cli.own_data.unlabelled_rows import MIN_UNLABELLED
     from gendist.config.dataset_settings import Dataset
-    from gendist.io.delimited_files import ReadOptions
+    from gendist.io.delimited_files import ReadOptions, parse_delimiter
 
     if encoding is not None:
         try:

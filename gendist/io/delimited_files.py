@@ -205,3 +205,16 @@ def require_columns(name: str, present: Sequence[str], wanted: Sequence[str], hi
             raise GendistError(f"{name}: no column '{column}' (has {', '.join(map(str, present))}){hint}")
         if list(present).count(column) > 1:
             raise GendistError(f"{name}: column '{column}' appears twice in the header ({', '.join(present)})")
+
+
+def parse_delimiter(option: str | None) -> str | None:
+    """Parse ``--delimiter``; a backslash followed by t, and ``tab``, are a tab.
+
+    Raises:
+        GendistError: if the delimiter is not one character.
+    """
+    if option in ("\\t", "tab"):
+        return "\t"
+    if option is not None and (len(option) != 1 or option in '"\r\n'):
+        raise GendistError(f"--delimiter '{option}' is not accepted: expected one character, such as ; or \\t")
+    return option

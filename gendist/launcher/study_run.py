@@ -115,7 +115,12 @@ def print_results(study: Study) -> None:
         typer.echo("\n" + table1.read_text(encoding="utf-8").strip() + "\n")
     locations = [("Tables", results / "tables"), ("Figures", results / "figures"), ("Report", results / "report.html")]
     typer.echo("   ".join(f"{name}: {path}{'/' if path.is_dir() else ''}" for name, path in locations if path.exists()))
-    for model in (results / dataset / "export" / "model" for dataset in study.datasets):
+    print_classifiers(study)
+
+
+def print_classifiers(study: Study) -> None:
+    """Print the folder of each exported classifier, and commands that use it."""
+    for model in (Path(study.results) / dataset / "export" / "model" for dataset in study.datasets):
         if model.is_dir():
             typer.echo(f"Classifier: {model}/   Try it:\n  echo 'A text to label' | {program()} predict {model}")
             typer.echo(f"  {program()} predict {model} TEXTS.csv -o labels.csv")

@@ -15,8 +15,14 @@ from gendist.launcher.study_state import STAGE_TITLES, Job, StudyState, stage_po
 from gendist.launcher.time_left import format_duration
 
 
-def show_status(config: Path, study: Study, arguments: Sequence[str] = ()) -> None:
+def show_status(config: Path, study: Study, arguments: Sequence[str] = (), *, name: str | None = None) -> None:
     """Print the finished jobs per stage, and the jobs that a run would execute, with reasons.
+
+    Args:
+        config: the config.
+        study: the loaded config.
+        arguments: arguments of Snakemake.
+        name: what stands after ``gendist run`` in the report; the config by default.
 
     Raises:
         GendistError: if a file or column that the study names is missing, or planning fails.
@@ -24,13 +30,13 @@ def show_status(config: Path, study: Study, arguments: Sequence[str] = ()) -> No
     require_files(study)
     require_data(study)
     state = plan_study(config, arguments)
-    for line in status_lines(config, study, state):
+    for line in status_lines(name or str(config), study, state):
         typer.echo(line)
     if is_locked() and (ids := processes_here()):
         typer.echo(f"\nA run is active in this folder (process {', '.join(map(str, ids))}).")
 
 
-def status_lines(config: Path, study: Study, state: StudyState) -> list[str]:
+def status_lines(config: str, study: Study, state: StudyState) -> list[str]:
     """Return the lines of the report."""
     todo, total = state.todo(), len(state.jobs)
     lines = [f"{config}: {state.done} of {total} jobs done, results in {study.results}/", ""]

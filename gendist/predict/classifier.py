@@ -35,8 +35,10 @@ class TextClassifier:
         self._network = _load_network(model, threads, batch_size, compiled)
         try:
             self._tokenizer = CachedTokenizer(model.tokenizer)
+        except GendistError:
+            raise
         except Exception as error:  # tokenizers raises Exception
-            raise GendistError(f"the model's tokenizer cannot be loaded ({str(error).splitlines()[0]})") from None
+            raise GendistError(f"the model's tokenizer cannot be loaded ({_first_line(error)})") from None
         self._model = model
         self.classes_ = np.array(model.labels)
         """Label names in the column order of the probabilities, (classes,)."""
@@ -57,7 +59,7 @@ class TextClassifier:
         Args:
             folder: the exported model.
             int8: use int8 weights, a quarter of the size; else float32.
-            threads: CPU threads of ONNX Runtime (set RAYON_NUM_THREADS for the tokenizer).
+            threads: CPU threads of ONNX Runtime.
             batch_size: rows per call of ONNX Runtime.
             tables: with ``int8``, use lookup tables in place of the ONNX model if the student has them (Kim): six
                 times as fast, on one thread, with 30 MB more memory.
@@ -128,9 +130,17 @@ def _validate_texts(texts: Sequence[str]) -> list[str]:
     return texts
 
 
+def _first_line(error: Exception) -> str:
+    return next(iter(str(error).splitlines()), type(error).__name__)
+
+
 def _load_network(model: ExportedModel, threads: int, batch_size: int, compiled: bool) -> "OnnxNetwork | LookupNetwork":
     if model.lookup_weights is not None:
         return load_lookup_network(model.lookup_weights, len(model.labels), compiled)
-    from gendist.predict import onnx_network  # imported on demand: lookup tables do not need ONNX Runtime
-
+    try:
+        from gendist.predict import onnx_network  # imported on demand: lookup tables do not need ONNX Runtime
+    except ImportError:
+        raise GendistError(
+            "float32, and students without look-up tables, need ONNX Runtime: pip install onnxruntime (extra 'onnx')"
+        ) from None
     return onnx_network.OnnxNetwork(model.network, len(model.labels), threads, batch_size)

@@ -167,7 +167,7 @@ def _open_parquet(file: Path, header: OutputColumns) -> Iterator[PredictionWrite
         import pyarrow as pa
         import pyarrow.parquet as pq
     except ImportError:
-        raise GendistError("Parquet needs pyarrow: pip install 'gendist[predict]'") from None
+        raise GendistError("Parquet needs pyarrow: pip install pyarrow (extra 'parquet')") from None
     types = {"row": pa.int64(), "probability": pa.float32(), **dict.fromkeys(header.probabilities, pa.float32())}
     schema = pa.schema([(name, types.get(name, pa.string())) for name in header.columns])
 

@@ -262,7 +262,7 @@ def _read_parquet(source: TextSource, size: int, notify: Callable[[str], None]) 
         import pyarrow as pa
         import pyarrow.parquet as pq
     except ImportError:
-        raise GendistError("Parquet needs pyarrow: pip install 'gendist[predict]'") from None
+        raise GendistError("Parquet needs pyarrow: pip install pyarrow (extra 'parquet')") from None
     require_regular_file(Path(source.path))
     unreadable = (pa.ArrowException, OSError, ValueError, OverflowError)
 

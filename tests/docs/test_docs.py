@@ -19,6 +19,7 @@ from snakemake.cli import get_argument_parser
 
 from gendist.cli.app import app
 from gendist.config import Study, load_study, study_from
+from gendist.predict.command import command_parser
 from tools.config_reference import DOCS, reference_text, schema, schema_text
 
 ROOT = Path(__file__).parents[2]
@@ -164,6 +165,8 @@ def faults(words: list[str]) -> list[str]:
         registered = typer.main.get_command(app).commands  # type: ignore[attr-defined]
         if rest[0] not in registered:
             return [] if rest[0].startswith("-") else [rest[0]]
+        if rest[0] == "predict":
+            return _unknown(options, command_parser("gendist predict"))
         known = {
             name for parameter in registered[rest[0]].params for name in (*parameter.opts, *parameter.secondary_opts)
         }

@@ -6,7 +6,20 @@ from pathlib import Path
 import gendist
 
 PACKAGE = Path(gendist.__file__).parent
-ROOMS = ("cli", "launcher", "analysis", "stages", "predict", "nn", "config", "jobs", "io", "naming", "errors")
+ROOMS = (
+    "classifier",
+    "cli",
+    "launcher",
+    "analysis",
+    "stages",
+    "predict",
+    "nn",
+    "config",
+    "jobs",
+    "io",
+    "naming",
+    "errors",
+)
 """From the outside to the inside: a module imports from its own room and those after it."""
 
 

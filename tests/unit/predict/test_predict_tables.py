@@ -1,5 +1,6 @@
 """The fast way from texts to labels: words looked up in a table, and Kim's network as sums of table entries."""
 
+import csv
 import json
 import sys
 import time
@@ -11,29 +12,68 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.numpy import load, save
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
+from workflow_fixtures import ROOT
 
 from gendist.config.student_settings import Student
 from gendist.errors import GendistError
 from gendist.nn.pocket.packaged_files import packaged_subwords
 from gendist.predict import cached_tokenizer, classifier
-from gendist.predict.cached_tokenizer import CachedTokenizer, is_word_local
+from gendist.predict.bert_normalizer import CHARACTERS, bert_normalizer
+from gendist.predict.cached_tokenizer import CachedTokenizer
 from gendist.predict.classifier import TextClassifier
 from gendist.predict.exported_model import ExportedModel
 from gendist.predict.lookup_network import LookupNetwork, load_lookup_network
+from gendist.predict.word_tokenizer import WordTokenizer, is_supported
 from gendist.stages.export.lookup_weights import lookup_weights
 from gendist.stages.students.architectures import build
 
 POCKET = (packaged_subwords() / "tokenizer.json").read_text(encoding="utf-8")
+DESCRIBED = json.loads(POCKET)
+BERT = DESCRIBED["normalizer"]["normalizers"][0]
 EXACT = Tokenizer.from_str(POCKET)
 ENCODER = CachedTokenizer(POCKET)
-PARTS = [*map(chr, range(128)), *"éÅßİ中　\u00a0\u0301\u200b\u2028\U0001f600", "[PAD]", "[UNK]", *"     "]
+PIECES = {"[UNK]": 0, "a": 1, "##b": 2, "ab": 3, "##ab": 4, "中": 5, "0": 6}
+WORDPIECE = Tokenizer(models.WordPiece(PIECES, unk_token="[UNK]"))
+WORDPIECE.normalizer, WORDPIECE.pre_tokenizer = normalizers.BertNormalizer(), pre_tokenizers.BertPreTokenizer()
+WORDPIECE.add_special_tokens(["[CLS]"])
+TOKENIZERS = [(EXACT, ENCODER), (WORDPIECE, CachedTokenizer(WORDPIECE.to_str()))]
+MARKS = [*json.loads(CHARACTERS.read_text())["classes"], *"\u0301\u093f\u094d\u0e31\u0344\U0001d15e"]
+PARTS = [
+    *map(chr, range(128)),
+    *"\xe9\xc5\xdf\u0130\u4e2d\u3000\xa0\u0301\u200b\u2028\ud55c\U0001f600",
+    "[PAD]",
+    "[UNK]",
+    "[CLS]",
+    *"     ",
+]
 TRICKY = st.lists(st.sampled_from(PARTS)).map("".join)
+MARKED = st.lists(st.one_of(st.sampled_from(MARKS), st.characters(exclude_categories=["Cs"]))).map("".join)
 
 
-@settings(max_examples=500, derandomize=True, deadline=None)
-@given(st.one_of(TRICKY, st.text()))
+@settings(max_examples=1500, derandomize=True, deadline=None)
+@given(st.one_of(TRICKY, st.text(), MARKED))
 def test_ids_are_those_of_the_tokenizer(text: str):
-    assert ENCODER.encode([text])[0].tolist() == EXACT.encode(text, add_special_tokens=False).ids
+    for library, encoder in TOKENIZERS:
+        assert encoder._library is None
+        assert encoder.encode([text])[0].tolist() == library.encode(text, add_special_tokens=False).ids
+
+
+def test_ids_of_real_rows_are_those_of_the_tokenizer():
+    with (ROOT / "data/newsbriefs/test.csv").open(encoding="utf-8") as stream:
+        texts = [row["text"] for row in csv.DictReader(stream)]
+    expected = [one.ids for one in EXACT.encode_batch(texts, add_special_tokens=False)]
+    assert [ids.tolist() for ids in ENCODER.encode(texts)] == expected and len(texts) == 1500
+
+
+def test_every_character_is_normalised_and_split_as_by_the_library():
+    normalise, split = EXACT.normalizer.normalize_str, EXACT.pre_tokenizer.pre_tokenize_str
+    own = bert_normalizer()
+    for code in (*range(0xD800), *range(0xE000, 0x110000)):
+        text = f"a{chr(code)}b"
+        expected = normalise(text)
+        assert own.normalise(text).translate(str.maketrans("123456789", "0" * 9)) == expected, hex(code)
+        if code < 0x3400 or 0xA000 <= code < 0xAC00 or 0xF000 <= code < 0x20000:
+            assert own.split(text) == [word for word, _ in split(text)], hex(code)
 
 
 def test_the_embedded_pieces_go_by_word_and_the_table_is_used():
@@ -57,15 +97,37 @@ def test_a_full_table_starts_anew(monkeypatch: pytest.MonkeyPatch):
     [
         {"pre_tokenizer": {"type": "Metaspace", "replacement": "▁", "prepend_scheme": "always", "split": True}},
         {"pre_tokenizer": None},
+        {"normalizer": None},
         {"normalizer": {"type": "Precompiled"}},
-        {"normalizer": {"type": "Replace", "pattern": {"Regex": "a b"}, "content": "c"}},
+        {"normalizer": {**BERT, "lowercase": False}},
+        {"normalizer": {**BERT, "strip_accents": False}},
+        {"normalizer": {"type": "Sequence", "normalizers": [BERT, {"type": "Lowercase"}]}},
         {"truncation": {"max_length": 8}},
+        {"model": {**DESCRIBED["model"], "dropout": 0.1}},
+        {"model": {**DESCRIBED["model"], "type": "Unigram", "vocab": [["a", 0.0]]}},
+        {"model": {**DESCRIBED["model"], "vocab": {"a": "0"}}},
+        {"added_tokens": [{**DESCRIBED["added_tokens"][0], "lstrip": True}]},
+        {"added_tokens": [{**DESCRIBED["added_tokens"][0], "normalized": True}]},
     ],
 )
-def test_tokenizers_that_look_across_spaces_are_not_cut_there(change: dict[str, object]):
-    described = json.loads(POCKET)
-    assert is_word_local(described)
-    assert not is_word_local({**described, **change})
+def test_tokenizers_of_another_kind_are_left_to_the_library(change: dict[str, object]):
+    assert is_supported(DESCRIBED) and not is_supported({**DESCRIBED, **change})
+
+
+def test_without_the_library_such_a_tokenizer_is_named(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setitem(sys.modules, "tokenizers", None)
+    assert CachedTokenizer(POCKET).encode(["the sea"])[0].tolist() == ENCODER.encode(["the sea"])[0].tolist()
+    with pytest.raises(GendistError, match="tokenizer needs the tokenizers library: pip install tokenizers"):
+        CachedTokenizer(json.dumps({**DESCRIBED, "pre_tokenizer": None}))
+
+
+def test_words_are_as_fast_as_with_the_library():
+    words = [f"{a}{b}" for a in ("under", "sea", "counter") for b in map(str, range(700))]
+    tokenizer = WordTokenizer(DESCRIBED)
+    began = time.process_time()
+    for word in words:
+        tokenizer.encode(word)
+    assert (time.process_time() - began) / len(words) < 2e-4  # about 2e-5
 
 
 def test_another_tokenizer_is_asked_for_whole_texts():

@@ -14,6 +14,7 @@ from tools.metrics_reference import PAGE, column_meanings, field_docs, reference
 from tools.study_files import STUDY_FILES, StudyFile
 
 NOT_HERE = {
+    "quick.yaml",
     "workflow.html",
     "tracking.json",
     "pocket/generator/…",
