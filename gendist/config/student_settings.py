@@ -20,7 +20,7 @@ class Student(Settings):
     init: Literal["vectors", "general"] = "vectors"
     """Initial weights: `vectors` initialises the embeddings only; `general` initialises all layers with weights
     distilled on general text from the embedded encoder's sentence embeddings (`kim` and `res` with 100 filters and
-    `pocket` embeddings only)."""
+    `pocket` embeddings only). `kim` then also pools the mean of its embeddings, with 100 more weights per class."""
     filters: Annotated[int, Field(ge=1)] = 100
     """Channels per convolution; LSTM units per direction; hidden units of the bag."""
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.5

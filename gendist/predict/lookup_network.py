@@ -31,7 +31,8 @@ class LookupNetwork:
         Args:
             weights: ``embedding`` (vocabulary, width) and ``filters.W`` (filters, width, W) for each W, int8
                 with one scale per row (``embedding.scale``, ``filters.W.scale``); ``filters.W.bias``;
-                ``classifier`` (classes, features) and ``classifier.bias``.
+                ``classifier`` (classes, features) and ``classifier.bias``. Features are the filters, and, if the
+                classifier has more columns, the embeddings' sum over the square root of their number.
             compiled: pool with Numba.
 
         Raises:
@@ -59,7 +60,11 @@ class LookupNetwork:
         table[self._padding_id, 0] = MIN_SUM
         # A piece's terms of all positions are contiguous: memory latency dominates.
         self._table = table.reshape(-1, len(scale))
-        self._classifier = np.ascontiguousarray(weights["classifier"].T)
+        columns = weights["classifier"].T
+        if len(columns) not in (len(scale), len(scale) + embedding.shape[1]):
+            raise ValueError(f"{len(columns)} features of the classifier, but {len(scale)} filters")
+        self._classifier = np.ascontiguousarray(columns[: len(scale)])
+        self._piece_logits = embedding[:-1] @ columns[len(scale) :] if len(columns) > len(scale) else None
         self._classifier_bias = weights["classifier.bias"]
         self._max_pool: MaxPool = self._max_pool_numpy
         if compiled:
@@ -83,7 +88,11 @@ class LookupNetwork:
         features = self._max_pool(texts) * self._scale
         features += self._bias
         np.maximum(features, 0, out=features)
-        return self._classify(features) + self._classifier_bias
+        logits = self._classify(features) + self._classifier_bias
+        if self._piece_logits is not None:
+            sums = np.add.reduceat(self._piece_logits[np.concatenate(texts)], _starts(texts))
+            logits += sums / np.sqrt([[len(text)] for text in texts]).astype(np.float32)
+        return logits
 
     def _classify(self, features: np.ndarray) -> np.ndarray:
         """Multiply features (texts, filters) by the classifier's weights, in batches of texts."""
@@ -122,6 +131,11 @@ class LookupNetwork:
         for column, text in enumerate(texts):
             ids[: len(text), column] = text
         return ids.ravel() * self._max_width
+
+
+def _starts(texts: Sequence[np.ndarray]) -> np.ndarray:
+    """Return the index of each text's first piece in the concatenated texts."""
+    return np.cumsum([0, *(len(text) for text in texts[:-1])])
 
 
 def _length_batches(order: Sequence[int], texts: Sequence[np.ndarray]) -> Iterator[Sequence[int]]:

@@ -87,7 +87,7 @@ def distil_general(files: Sequence[Path], embeddings: Path, target: Path, settin
     texts, vectors = read_snippets(files)
     subwords = load_subwords(embeddings)
     pieces = encode_pieces(subwords, texts, settings.max_pieces)
-    student = Student(architecture=settings.architecture, dropout=settings.dropout)
+    student = Student(architecture=settings.architecture, init="general", dropout=settings.dropout)
     network = build(subwords.vectors, student, vectors.shape[1])
     target.parent.mkdir(parents=True, exist_ok=True)
     _train(network, pieces, vectors, target=target, shards=len(files), settings=settings)

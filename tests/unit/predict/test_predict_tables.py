@@ -139,10 +139,10 @@ def test_another_tokenizer_is_asked_for_whole_texts():
 # --- tables ---
 
 
-@pytest.fixture(scope="module")
-def network() -> torch.nn.Module:
+@pytest.fixture(scope="module", params=[Student(filters=7), Student(init="general")], ids=["max", "max and mean"])
+def network(request: pytest.FixtureRequest) -> torch.nn.Module:
     torch.manual_seed(0)
-    return build(0.3 * torch.randn(50, 12), Student(filters=7), 4).eval()
+    return build(0.3 * torch.randn(50, 12), request.param, 4).eval()
 
 
 @pytest.mark.parametrize("compiled", [False, True])
@@ -241,7 +241,8 @@ def test_a_piece_without_an_embedding_is_named(network: torch.nn.Module, compile
 def test_compiled_sums_need_numba_and_the_usual_windows(network: torch.nn.Module, monkeypatch: pytest.MonkeyPatch):
     weights = load(lookup_weights(network) or b"")
     narrow = {name: values for name, values in weights.items() if not name.startswith("filters.5")}
-    narrow["classifier"] = weights["classifier"][:, :14]
+    start, count = 2 * len(weights["filters.3"]), len(weights["filters.5"])
+    narrow["classifier"] = np.delete(weights["classifier"], range(start, start + count), 1)
     assert LookupNetwork(narrow).logits([np.arange(9, dtype=np.int32)]).shape == (1, 4)
     with pytest.raises(GendistError, match=r"supports filter widths \[3, 4, 5\], not \[3, 4\]"):
         LookupNetwork(narrow, compiled=True)
@@ -273,5 +274,8 @@ def test_a_file_of_other_weights_is_named(network: torch.nn.Module):
         load_lookup_network(b"nothing", 3)
     content = lookup_weights(network)
     assert content is not None
+    fewer = load(content) | {"classifier": np.zeros((4, 20), np.float32)}
+    with pytest.raises(GendistError, match="20 features of the classifier"):
+        load_lookup_network(save(fewer), 4)
     with pytest.raises(GendistError, match=r"4 classes, expected 5"):
         load_lookup_network(content, 5)

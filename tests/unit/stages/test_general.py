@@ -109,11 +109,12 @@ class TestDistilGeneral:
 
 @pytest.mark.parametrize("architecture", ["kim", "res"])
 class TestGeneralStart:
-    def test_has_the_packaged_weights_and_the_size_of_the_papers_student(self, architecture: str):
+    def test_has_the_packaged_weights_and_about_the_size_of_the_papers_student(self, architecture: str):
         vectors = load_subwords(SUBWORDS).vectors
         network = build_initialised(vectors, Student(architecture=architecture, init="general"), 4)
         plain = build(vectors, Student(architecture=architecture), 4)
-        assert count(network) == count(plain) <= 1_130_000
+        # Kim also pools the mean of its embeddings: 100 more weights for each of the four classes.
+        assert count(network) == count(plain) + {"kim": 400, "res": 0}[architecture] <= 1_130_000
         weights, start = network.state_dict(), load_file(MODELS / STUDENTS[architecture])
         assert all(torch.equal(weights[name], value.float()) for name, value in start.items())
         assert set(weights) - set(start) == {"classifier.weight", "classifier.bias"}

@@ -15,7 +15,8 @@ WIDTHS = (3, 4, 5)
 class Kim(nn.Module):
     """Convolutions of widths 3, 4 and 5, ReLU, max over time, dropout, linear.
 
-    With a 10,000 x 100 embedding and 100 filters: 1,124,514 parameters at 14 classes.
+    With a 10,000 x 100 embedding and 100 filters: 1,124,514 parameters at 14 classes. With ``init: general``, the
+    features also contain the embeddings' sum over the square root of their number (100 more weights per class).
     """
 
     dense_training = False
@@ -27,12 +28,21 @@ class Kim(nn.Module):
         self.embedding = nn.Embedding.from_pretrained(vectors.clone(), freeze=False)
         self.convolutions = nn.ModuleList(nn.Conv1d(vectors.shape[1], settings.filters, width) for width in WIDTHS)
         self.dropout = nn.Dropout(settings.dropout)
-        self.classifier = nn.Linear(len(WIDTHS) * settings.filters, classes)
+        self.with_mean = settings.init == "general"
+        features = len(WIDTHS) * settings.filters + (vectors.shape[1] if self.with_mean else 0)
+        self.classifier = nn.Linear(features, classes)
 
     def forward(self, ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         """Map ids and mask (rows, pieces) to logits (rows, classes)."""
         pooled = self.sparse_max(ids, mask) if self.training and not self.dense_training else self.dense_max(ids, mask)
+        if self.with_mean:
+            pooled = torch.cat([pooled, self.embedding_mean(ids, mask)], 1)
         return self.classifier(self.dropout(pooled))
+
+    def embedding_mean(self, ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        """Map ids and mask (rows, pieces) to the embeddings' sum over the square root of their number (rows, width)."""
+        inside = mask[..., None]
+        return (self.embedding(ids) * inside).sum(1) / inside.sum(1).sqrt()
 
     def dense_max(self, ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         """Map ids and mask (rows, pieces) to pooled responses (rows, widths x filters)."""
