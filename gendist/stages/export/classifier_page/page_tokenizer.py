@@ -7,6 +7,7 @@ character.
 
 import json
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -32,6 +33,7 @@ class PageTokenizer:
     arrays: dict[str, np.ndarray]
 
 
+@lru_cache(maxsize=1)  # datasets of a study share it
 def page_tokenizer(content: str) -> PageTokenizer:
     """Convert a tokenizer.
 

@@ -4,21 +4,26 @@ from collections.abc import Iterator
 
 import numpy as np
 import onnx
-from onnx import NodeProto, numpy_helper
+from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
+from onnx.reference import ReferenceEvaluator
 from safetensors.numpy import load
 
-from gendist.predict.exported_model import ExportedModel
+from gendist.predict.exported_model import LOOKUP_WEIGHTS, ExportedModel
 from gendist.predict.lookup_network import load_lookup_network
 from gendist.stages.export.classifier_page.unsupported_model import UnsupportedModel
+from gendist.stages.export.onnx_network import MIN_QUANTISED_SIZE, quantise_int8
 
 LAYERS = {
     "bag": {"Gemm": 2},
     "bilstm": {"LSTM": 2, "Gemm": 2},
     "blend": {"Conv": 8, "Gemm": 2},
-    "kim": {"Conv": 3, "Gemm": 1},
+    "kim": {},  # from its look-up file
     "res": {"Conv": 3, "Gemm": 1},
 }
 """Layers of each architecture that the page implements, by ONNX operator."""
+KINDS = ("Conv", "Gemm", "LSTM")
+EMBEDDING = ("embedding.weight", "embedding.weight.int8")
+"""Ends of the name of the embedding's weights."""
 
 
 def page_weights(model: ExportedModel) -> dict[str, np.ndarray]:
@@ -37,56 +42,62 @@ def page_weights(model: ExportedModel) -> dict[str, np.ndarray]:
     if model.lookup_weights is not None:
         network = load_lookup_network(model.lookup_weights, len(model.labels))
         return {**load(model.lookup_weights), "sum_scale": network.sum_scale}
+    if model.architecture == "kim":
+        raise UnsupportedModel(f"student architecture 'kim': a page needs {LOOKUP_WEIGHTS}; export the model again")
     weights = dict(_onnx_weights(model.network))
-    found = {kind: sum(name.startswith(kind.lower()) and name.count(".") == 1 for name in weights) for kind in _KINDS}
+    found = {kind: sum(name.startswith(kind.lower()) and name.count(".") == 1 for name in weights) for kind in KINDS}
     if "embedding" not in weights or {kind: n for kind, n in found.items() if n} != LAYERS[model.architecture]:
         raise UnsupportedModel(f"student architecture '{model.architecture}': the network has other layers: {found}")
     return weights
 
 
-_KINDS = ("Conv", "Gemm", "LSTM")
-
-
 def _onnx_weights(content: bytes) -> Iterator[tuple[str, np.ndarray]]:
-    graph = onnx.load_from_string(content).graph
-    arrays = {weight.name: numpy_helper.to_array(weight) for weight in graph.initializer}
-    dequantised = {node.output[0]: node.input for node in graph.node if node.op_type == "DequantizeLinear"}
-    numbers = dict.fromkeys(_KINDS, 0)
-    has_embedding = False
-
-    def scaled(name: str) -> tuple[np.ndarray, np.ndarray | None]:
-        if name in dequantised:
-            values, scale = dequantised[name][:2]
-            return arrays[values], arrays[scale]
-        return arrays[name], None
-
-    for node in graph.node:
-        if node.op_type == "Gather" and not has_embedding and getattr(arrays.get(node.input[0]), "ndim", 0) == 2:
-            has_embedding = True
-            yield "embedding", arrays[node.input[0]]
-            if node.input[0].endswith(".int8"):
-                yield "embedding.scale", arrays[f"{node.input[0].removesuffix('.int8')}.scale"].reshape(-1)
-        if node.op_type in numbers:
-            name = f"{node.op_type.lower()}.{numbers[node.op_type]}"
-            numbers[node.op_type] += 1
-            parts = {name: node.input[1]}
-            if node.op_type == "LSTM":
-                parts |= {f"{name}.recurrent": node.input[2]}
-            for part, source in parts.items():
-                values, scale = scaled(source)
-                yield part, _rows_first(node, values)
-                if scale is not None:
-                    yield f"{part}.scale", scale
-            bias = _bias_name(node)
-            if bias is not None:
-                values, scale = scaled(bias)
-                yield f"{name}.bias", (values if scale is None else values * scale).astype(np.float32).reshape(-1)
+    model = onnx.load_from_string(content)
+    arrays = {weight.name: numpy_helper.to_array(weight) for weight in model.graph.initializer}
+    layers = [node for node in model.graph.node if node.op_type in KINDS]
+    arrays |= _computed_constants(model, {name for node in layers for name in node.input[1:4] if name} - arrays.keys())
+    embedding = next((name for name in arrays if name.endswith(EMBEDDING)), None)
+    if embedding is not None:
+        yield "embedding", arrays[embedding]
+        if embedding.endswith(".int8"):
+            yield "embedding.scale", arrays[f"{embedding.removesuffix('.int8')}.scale"].reshape(-1)
+    for kind in KINDS:
+        for number, node in enumerate(layer for layer in layers if layer.op_type == kind):
+            name = f"{kind.lower()}.{number}"
+            inputs = [arrays.get(source) for source in node.input]
+            yield from _as_int8(name, _rows_first(node, inputs[1]))
+            if kind == "LSTM":
+                yield from _as_int8(f"{name}.recurrent", _rows_first(node, inputs[2]))
+            bias = inputs[3:4] if kind == "LSTM" else inputs[2:3]
+            if bias and bias[0] is not None:
+                yield f"{name}.bias", bias[0].astype(np.float32).reshape(-1)
 
 
-def _bias_name(node: NodeProto) -> str | None:
-    """Return the name of a layer's bias, None for a layer without one (bias zero)."""
-    index = 3 if node.op_type == "LSTM" else 2
-    return node.input[index] if len(node.input) > index and node.input[index] else None
+def _computed_constants(model: ModelProto, names: set[str]) -> dict[str, np.ndarray]:
+    """Return the values that the graph computes from its weights alone, such as dequantised or reordered weights."""
+    producers = {output: node for node in model.graph.node for output in node.output}
+    needed: list[NodeProto] = []
+    wanted = sorted(names)
+    while wanted:
+        node = producers.get(wanted.pop())
+        if node is not None and node not in needed:
+            needed.append(node)
+            wanted += node.input
+    nodes = [node for node in model.graph.node if node in needed]
+    outputs = [helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in sorted(names)]
+    graph = helper.make_graph(nodes, "constants", [], outputs, model.graph.initializer)
+    found = ReferenceEvaluator(helper.make_model(graph, opset_imports=model.opset_import)).run(None, {})
+    return dict(zip(sorted(names), found, strict=True))
+
+
+def _as_int8(name: str, values: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:
+    """Yield weights in int8 with their scales if that changes nothing because they were int8, else in float32."""
+    quantised, scale = quantise_int8(values, 0)
+    if values.size >= MIN_QUANTISED_SIZE and np.allclose(quantised * scale, values, rtol=1e-6, atol=0):
+        yield name, quantised
+        yield f"{name}.scale", scale.reshape(-1)
+    else:
+        yield name, values.astype(np.float32)
 
 
 def _rows_first(node: NodeProto, values: np.ndarray) -> np.ndarray:
