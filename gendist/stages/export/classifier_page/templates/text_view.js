@@ -1,6 +1,7 @@
 const SHOWN_CLASSES = 8, SHOWN_WORDS = 8, SHOWN_UNREAD = 1000;
 const EXPLAIN_AFTER = 250, SPEAK_AFTER = 700, SLICE = 20; // milliseconds
-const NOTABLE_CHANGE = 0.0005; // shown as 0.1 % or more
+const NOTABLE_CHANGE = 0.0005; // shown as 0.1 points or more
+const MARKED_SHARE = 1 / 20; // of the largest change
 
 /** The part of the page for one text. */
 class TextView {
@@ -80,7 +81,8 @@ class TextView {
     this.showText(text, words, found);
     this.showWords(text, found, probabilities[best]);
     note.textContent = `With all words, ${label} has ${percent(probabilities[best])}. `
-      + "A solid line marks words without which it has less, a dashed line those without which it has more. "
+      + "A solid line marks words without which it has less, a dashed line those without which it has more; "
+      + "words with less than a twentieth of the largest change are not marked. "
       + "Each occurrence was left out alone: where several words say the same, none of them may change much.";
   }
 
@@ -89,7 +91,7 @@ class TextView {
     const parts = [];
     let at = 0;
     for (const { from, end, change } of found) {
-      if (Math.abs(change) < NOTABLE_CHANGE) continue;
+      if (Math.abs(change) < Math.max(NOTABLE_CHANGE, strongest * MARKED_SHARE)) continue;
       const mark = element("mark", { class: change < 0 ? "raises" : "lowers", text: text.slice(from, end) });
       mark.style.setProperty("--strength", String(Math.abs(change) / strongest));
       parts.push(text.slice(at, from), mark);
