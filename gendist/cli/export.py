@@ -79,7 +79,6 @@ def export(
 def _write_page(model: Path, page: Path) -> None:
     from gendist.stages.export.classifier_page.write_page import write_page
 
-    page.parent.mkdir(parents=True, exist_ok=True)
     write_page(model, page)
     typer.echo(f"{page}: page of {page.stat().st_size / 1e6:.2f} MB; open it in a browser")
 
