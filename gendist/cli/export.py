@@ -63,7 +63,9 @@ def export(
         _require_replaceable(copy)
     for page in pages:
         _require_writable_page(page)
-    targets = [str(target) for folder in folders for target in (folder / DESCRIPTION, folder.parent / "classifier.html")]
+    targets = [
+        str(target) for folder in folders for target in (folder / DESCRIPTION, folder.parent / "classifier.html")
+    ]
     status = run_jobs(path, study, [*scheduling_arguments(cores, None), "--", *targets])
     if status:
         raise typer.Exit(status)

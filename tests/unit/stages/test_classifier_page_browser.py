@@ -66,6 +66,18 @@ def type_into(page: Page, field: str, text: str) -> None:
     )
 
 
+def cells_of(page: Page, body: str) -> list[list[str]]:
+    """The cells of a table."""
+    rows = f"[...document.getElementById({json.dumps(body)}).rows]"
+    return page.evaluate(f"{rows}.map((row) => [...row.cells].map((cell) => cell.textContent))")
+
+
+def probabilities(page: Page, texts: list[str]) -> np.ndarray:
+    """The page's probabilities of texts, (texts, classes)."""
+    found = with_classifier(page, "values[0].map((text) => classifier.classify(text).probabilities)", texts)
+    return np.array(found)
+
+
 def text_of(page: Page, element: str) -> str:
     return page.evaluate(f"document.getElementById({json.dumps(element)}).textContent")
 
@@ -81,7 +93,7 @@ def test_every_student_predicts_as_in_python(browser: Page, tmp_path: Path, arch
     texts = sentences(150, 0)[0] + odd_texts(100)
     texts = texts if architecture in ("kim", "res") else texts[::6]
     expected = TextClassifier.load(model).predict_proba(texts)
-    found = np.array(with_classifier(page, "values[0].map((text) => classifier.classify(text).probabilities)", texts))
+    found = probabilities(page, texts)
     assert np.abs(found - expected).max() < 1e-4
     assert found.argmax(1).tolist() == expected.argmax(1).tolist()
     assert len(set(found.argmax(1).tolist())) > 1 and page.messages == []
@@ -92,7 +104,7 @@ def test_a_trained_student_predicts_as_in_python(browser: Page, exported: Path, 
     browser.open(tmp_path / "page.html")
     texts = sentences(300, 1)[0]
     expected = TextClassifier.load(exported).predict_proba(texts)
-    found = np.array(with_classifier(browser, "values[0].map((text) => classifier.classify(text).probabilities)", texts))
+    found = probabilities(browser, texts)
     assert np.abs(found - expected).max() < 1e-4
     assert found.argmax(1).tolist() == expected.argmax(1).tolist()
 
@@ -130,7 +142,7 @@ def test_a_text_shows_classes_and_the_words_that_decided(page: Page, hostile: Pa
     classifier = TextClassifier.load(hostile)
     shares = classifier.predict_proba([text])[0]
     order, best = np.argsort(-shares), shares.argmax()
-    rows = page.evaluate("[...document.getElementById('classes').rows].map((row) => [...row.cells].map((c) => c.textContent))")
+    rows = cells_of(page, "classes")
     assert rows == [[LABELS[i], f"{100 * shares[i]:.1f} %"] for i in order]
     words = ["The", "keeper", "saved", "twice", "goals", "decided", "決", "勝", "the", "final"]
     found = with_classifier(
@@ -141,7 +153,7 @@ def test_a_text_shows_classes_and_the_words_that_decided(page: Page, hostile: Pa
     without = classifier.predict_proba(shorter)[:, best]
     np.testing.assert_allclose([place["without"] for place in found], without, atol=1e-4)
     changes = sorted(zip(np.abs(without - shares[best]), words, without, strict=True), reverse=True)
-    shown = page.evaluate("[...document.getElementById('words').rows].map((row) => [...row.cells].map((c) => c.textContent))")
+    shown = cells_of(page, "words")
     assert shown[0][:2] == [changes[0][1], f"{100 * changes[0][2]:.1f} %"]
     assert text_of(page, "marked-text") == text
     page.wait_for("document.getElementById('answer-spoken').textContent !== ''")
@@ -161,7 +173,9 @@ def test_unknown_and_long_texts_are_marked(page: Page):
 
 
 def test_fields_have_labels_and_the_page_fits_a_phone(page: Page):
-    unlabelled = "[...document.querySelectorAll('input, textarea, select')].filter((field) => !field.labels.length).length"
+    unlabelled = (
+        "[...document.querySelectorAll('input, textarea, select')].filter((field) => !field.labels.length).length"
+    )
     assert page.evaluate(unlabelled) == 0
     page.send("Emulation.setDeviceMetricsOverride", width=390, height=844, deviceScaleFactor=1, mobile=True)
     type_into(page, "text", "a" * 300)
@@ -191,7 +205,16 @@ def test_the_answers_are_those_of_gendist_predict(page: Page, hostile: Path, tmp
     page.evaluate("document.getElementById('classify').click()")
     page.wait_for("!document.getElementById('answers').hidden")
     (tmp_path / "table.csv").write_text(TABLE, encoding="utf-8")
-    command = ["predict", str(hostile), str(tmp_path / "table.csv"), "--all", "--keep", "all", "-o", str(tmp_path / "out.csv")]
+    command = [
+        "predict",
+        str(hostile),
+        str(tmp_path / "table.csv"),
+        "--all",
+        "--keep",
+        "all",
+        "-o",
+        str(tmp_path / "out.csv"),
+    ]
     result = CliRunner().invoke(app, command)
     assert result.exit_code == 0, result.output
     expected = list(csv.reader((tmp_path / "out.csv").open(encoding="utf-8", newline="")))
@@ -205,7 +228,7 @@ def test_the_answers_are_those_of_gendist_predict(page: Page, hostile: Path, tmp
 
 def test_cells_that_spreadsheets_would_run_are_guarded(page: Page):
     line = with_classifier(page, "csvLine(values[0], true)", ["=1", "@a", "-5", "+1.5e3", "-a", "a=b", 'x"y', ""])
-    assert line == "'=1,'@a,-5,+1.5e3,'-a,a=b,\"x\"\"y\",\n"
+    assert line == '\'=1,\'@a,-5,+1.5e3,\'-a,a=b,"x""y",\n'
 
 
 @pytest.mark.parametrize(
@@ -247,4 +270,6 @@ def test_files_that_are_no_tables_are_refused(page: Page):
     with_classifier(page, "tableView.readFile(new File([new Uint8Array([80, 75, 0, 4])], 'a.xlsx'))")
     assert text_of(page, "table-problem") == "a.xlsx cannot be read: it is no text file; save a spreadsheet as CSV."
     with_classifier(page, "tableView.readFile(new File([new Uint8Array([99, 97, 102, 233])], 'a.txt'))")
-    assert text_of(page, "source-summary").startswith("a.txt: 1 row, 1 column. It is not UTF-8 and was read as Windows-1252")
+    assert text_of(page, "source-summary").startswith(
+        "a.txt: 1 row, 1 column. It is not UTF-8 and was read as Windows-1252"
+    )

@@ -14,7 +14,7 @@ import numpy as np
 from tokenizers import Tokenizer
 
 from gendist.predict.cached_tokenizer import is_word_local
-from gendist.stages.export.classifier_page.unsupported_model import UnsupportedModel
+from gendist.stages.export.classifier_page.unsupported_model_error import UnsupportedModelError
 
 UNKNOWN = "\uffff"
 """A noncharacter for every letter that no piece has."""
@@ -41,7 +41,7 @@ def page_tokenizer(content: str) -> PageTokenizer:
         content: JSON of the ``tokenizers`` library.
 
     Raises:
-        UnsupportedModel: if the page cannot reproduce the tokenizer exactly.
+        UnsupportedModelError: if the page cannot reproduce the tokenizer exactly.
     """
     parsed = json.loads(content)
     _require_supported(parsed)
@@ -74,17 +74,17 @@ def _require_supported(parsed: dict[str, Any]) -> None:
     if not is_word_local(parsed):
         parts = [(parsed.get(part) or {}).get("type") for part in ("normalizer", "pre_tokenizer", "model")]
         found = ", ".join(str(part) for part in parts)
-        raise UnsupportedModel(
+        raise UnsupportedModelError(
             f"tokenizer ({found}): a page supports BPE and WordPiece over a BertPreTokenizer, and normalizers that "
             "work character by character"
         )
     model = parsed["model"]
     options = ("end_of_word_suffix", "fuse_unk", "byte_fallback", "ignore_merges")
     if used := [name for name in options if model.get(name)]:
-        raise UnsupportedModel(f"tokenizer: a page does not support the BPE option '{used[0]}'")
+        raise UnsupportedModelError(f"tokenizer: a page does not support the BPE option '{used[0]}'")
     for token in parsed.get("added_tokens") or []:
         if token.get("normalized") or token.get("single_word"):
-            raise UnsupportedModel(
+            raise UnsupportedModelError(
                 f"tokenizer: a page does not support the added token '{token['content']}' (normalized or single_word)"
             )
 
@@ -93,7 +93,7 @@ def _letters(vocab: dict[str, int], prefix: str) -> set[str]:
     """Return the characters of all pieces."""
     letters = {character for piece in vocab for character in piece.removeprefix(prefix)}
     if UNKNOWN in letters:
-        raise UnsupportedModel("tokenizer: a page does not support pieces with the noncharacter U+FFFF")
+        raise UnsupportedModelError("tokenizer: a page does not support pieces with the noncharacter U+FFFF")
     return letters
 
 
@@ -132,7 +132,7 @@ def _changed_characters(tokenizer: Tokenizer) -> dict[str, str]:
     if normalizer is None:
         return {}
     if normalizer.normalize_str(SEPARATOR) != SEPARATOR:
-        raise UnsupportedModel(f"tokenizer: its normalizer changes '{SEPARATOR}'")
+        raise UnsupportedModelError(f"tokenizer: its normalizer changes '{SEPARATOR}'")
     for start in range(0, len(CHARACTERS), BATCH):
         batch = CHARACTERS[start : start + BATCH].replace(SEPARATOR, "")
         joined = SEPARATOR.join(batch)
@@ -155,6 +155,6 @@ def _splitting_characters(tokenizer: Tokenizer, characters: str) -> dict[str, st
             parts += [part[: len(part) // 2], part[len(part) // 2 :]]
             continue
         if pieces not in (["a", "a"], ["a", part, "a"]):
-            raise UnsupportedModel(f"tokenizer: splits 'a{part}a' into {pieces}, which a page does not support")
+            raise UnsupportedModelError(f"tokenizer: splits 'a{part}a' into {pieces}, which a page does not support")
         found[part] = " " if len(pieces) == 2 else " {} "
     return found

@@ -10,7 +10,7 @@ from safetensors.numpy import load
 
 from gendist.predict.exported_model import LOOKUP_WEIGHTS, ExportedModel
 from gendist.predict.lookup_network import load_lookup_network
-from gendist.stages.export.classifier_page.unsupported_model import UnsupportedModel
+from gendist.stages.export.classifier_page.unsupported_model_error import UnsupportedModelError
 from gendist.stages.export.onnx_network import MIN_QUANTISED_SIZE, quantise_int8
 
 LAYERS = {
@@ -33,21 +33,21 @@ def page_weights(model: ExportedModel) -> dict[str, np.ndarray]:
     order in the network, ``conv.N``, ``gemm.N`` and ``lstm.N`` with ``.bias``; of quantised arrays also ``.scale``.
 
     Raises:
-        UnsupportedModel: if the page has no implementation of the architecture.
+        UnsupportedModelError: if the page has no implementation of the architecture.
     """
     if model.architecture not in LAYERS:
-        raise UnsupportedModel(
+        raise UnsupportedModelError(
             f"student architecture '{model.architecture}': a page supports {', '.join(sorted(LAYERS))}"
         )
     if model.lookup_weights is not None:
         network = load_lookup_network(model.lookup_weights, len(model.labels))
         return {**load(model.lookup_weights), "sum_scale": network.sum_scale}
     if model.architecture == "kim":
-        raise UnsupportedModel(f"student architecture 'kim': a page needs {LOOKUP_WEIGHTS}; export the model again")
+        raise UnsupportedModelError(f"student architecture 'kim': no {LOOKUP_WEIGHTS}; export the model again")
     weights = dict(_onnx_weights(model.network))
     found = {kind: sum(name.startswith(kind.lower()) and name.count(".") == 1 for name in weights) for kind in KINDS}
     if "embedding" not in weights or {kind: n for kind, n in found.items() if n} != LAYERS[model.architecture]:
-        raise UnsupportedModel(f"student architecture '{model.architecture}': the network has other layers: {found}")
+        raise UnsupportedModelError(f"student architecture '{model.architecture}': unexpected layers {found}")
     return weights
 
 

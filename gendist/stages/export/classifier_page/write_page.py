@@ -22,7 +22,16 @@ from gendist.stages.export.classifier_page.page_weights import page_weights
 
 MAX_PAGE_BYTES = 20_000_000
 """Limit for embeddings larger than the default, whose page is smaller than 2 MB."""
-SCRIPTS = ("model_data.js", "tokenizer.js", "network.js", "classifier.js", "delimited.js", "text_view.js", "table_view.js", "start.js")
+SCRIPTS = (
+    "model_data.js",
+    "tokenizer.js",
+    "network.js",
+    "classifier.js",
+    "delimited.js",
+    "text_view.js",
+    "table_view.js",
+    "start.js",
+)
 """Templates that form the page's script, in order."""
 LINE = 1000
 """Characters in a line of encoded data."""
@@ -38,7 +47,7 @@ def write_page(folder: Path, target: Path) -> None:
         target: HTML file to write.
 
     Raises:
-        UnsupportedModel: if the page cannot run the network or the tokenizer.
+        UnsupportedModelError: if the page cannot run the network or the tokenizer.
         GendistError: if the folder is damaged, or the page would be larger than ``MAX_PAGE_BYTES``.
     """
     model = load_exported_model(folder, int8=True, use_lookup=True)
@@ -55,16 +64,20 @@ def write_page(folder: Path, target: Path) -> None:
     }
     data = zlib.compress(pack(header, {**weights, **tokenizer.arrays}), 9)
     script, style = "".join(map(_template, SCRIPTS)), _template("page.css")
-    page = _environment().get_template("page.html").render(
-        about=about,
-        version=__version__,
-        labels=len(model.labels),
-        script=Markup(f"\n{script}"),  # noqa: S704 (our own file)
-        style=Markup(f"\n{style}"),  # noqa: S704
-        script_hash=_csp_hash(f"\n{script}"),
-        style_hash=_csp_hash(f"\n{style}"),
-        data=Markup(encode_base85(data)),  # noqa: S704 (its alphabet has no markup)
-        data_bytes=len(data),
+    page = (
+        _environment()
+        .get_template("page.html")
+        .render(
+            about=about,
+            version=__version__,
+            labels=len(model.labels),
+            script=Markup(f"\n{script}"),  # noqa: S704 (our own file)
+            style=Markup(f"\n{style}"),  # noqa: S704
+            script_hash=_csp_hash(f"\n{script}"),
+            style_hash=_csp_hash(f"\n{style}"),
+            data=Markup(encode_base85(data)),  # noqa: S704 (its alphabet has no markup)
+            data_bytes=len(data),
+        )
     )
     if len(page) > MAX_PAGE_BYTES:
         size = f"{len(page) / 1e6:.1f} MB, more than {MAX_PAGE_BYTES / 1e6:.0f} MB"

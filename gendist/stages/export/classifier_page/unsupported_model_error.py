@@ -3,5 +3,5 @@
 from gendist.errors import GendistError
 
 
-class UnsupportedModel(GendistError):
+class UnsupportedModelError(GendistError):
     """The network or the tokenizer has no implementation in the page."""
