@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -205,25 +206,30 @@ def test_the_answers_are_those_of_gendist_predict(page: Page, hostile: Path, tmp
     page.evaluate("document.getElementById('classify').click()")
     page.wait_for("!document.getElementById('answers').hidden")
     (tmp_path / "table.csv").write_text(TABLE, encoding="utf-8")
-    command = [
-        "predict",
-        str(hostile),
-        str(tmp_path / "table.csv"),
-        "--all",
-        "--keep",
-        "all",
-        "-o",
-        str(tmp_path / "out.csv"),
-    ]
+    files = [str(tmp_path / "table.csv"), "-o", str(tmp_path / "out.csv")]
+    command = ["predict", str(hostile), *files, "--all", "--keep", "all"]
     result = CliRunner().invoke(app, command)
     assert result.exit_code == 0, result.output
-    expected = list(csv.reader((tmp_path / "out.csv").open(encoding="utf-8", newline="")))
+    expected = list(csv.reader(io.StringIO((tmp_path / "out.csv").read_text(encoding="utf-8"))))
     found = list(csv.reader(io.StringIO(with_classifier(page, "tableView.csv()"))))
     labels = expected[0].index("probability")
     assert [row[:labels] for row in found] == [row[:labels] for row in expected]
     shares = [np.array([row[labels:] for row in rows[1:]], float) for rows in (found, expected)]
     np.testing.assert_allclose(*shares, atol=1e-4)
     assert page.evaluate("document.images.length") == 0 and page.messages == []
+
+
+def test_answers_are_downloaded_as_a_file(page: Page, tmp_path: Path):
+    page.send("Page.setDownloadBehavior", behavior="allow", downloadPath=str(tmp_path))
+    type_into(page, "rows", "text\nthe cup final\n")
+    page.evaluate("document.getElementById('classify').click()")
+    page.wait_for("!document.getElementById('answers').hidden")
+    page.evaluate("document.getElementById('download').click()")
+    file, end = tmp_path / "pasted-rows-labels.csv", time.monotonic() + 60
+    while not (file.is_file() and file.stat().st_size) and time.monotonic() < end:
+        time.sleep(0.05)
+    assert file.read_text(encoding="utf-8-sig") == with_classifier(page, "tableView.csv()")
+    assert file.read_bytes().startswith(b"\xef\xbb\xbfrow,text,label,probability\n0,the cup final,")
 
 
 def test_cells_that_spreadsheets_would_run_are_guarded(page: Page):

@@ -88,7 +88,7 @@ function detectDelimiter(text, wanted) {
     const names = records.length ? records[0].cells : [];
     const isEven = names.length > 1 && records.every(({ cells }) => cells.length === names.length);
     if (names.length > 1 && wanted.every((name) => names.includes(name))) return delimiter;
-    if (isEven && names.every((name) => COLUMN_NAME.test(name.trim()))) found.push([names.length, delimiter]);
+    if (isEven && names.every((name) => COLUMN_NAME.test(name))) found.push([names.length, delimiter]);
   }
   found.sort((a, b) => b[0] - a[0]);
   return found.length ? found[0][1] : "";

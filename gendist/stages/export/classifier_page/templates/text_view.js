@@ -34,7 +34,8 @@ class TextView {
     this.showText(text, words, []);
     document.getElementById("explanation").hidden = !answer.isKnown;
     if (answer.isKnown) this.explaining = setTimeout(() => this.explain(text, words, answer), EXPLAIN_AFTER);
-    const spoken = `${this.classifier.labels[answer.best]}, ${percent(answer.probabilities[answer.best])}`;
+    const notes = document.getElementById("text-notes").textContent;
+    const spoken = `${this.classifier.labels[answer.best]}, ${percent(answer.probabilities[answer.best])} ${notes}`.trim();
     this.speaking = setTimeout(() => { document.getElementById("answer-spoken").textContent = spoken; }, SPEAK_AFTER);
   }
 
