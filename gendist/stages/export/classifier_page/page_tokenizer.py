@@ -128,7 +128,8 @@ def _character_table(tokenizer: Tokenizer, letters: set[str]) -> tuple[list[str 
 
 def _changed_characters(tokenizer: Tokenizer) -> dict[str, str]:
     """Return the normalised text of each character that the normaliser changes."""
-    normalizer, changed = tokenizer.normalizer, {}
+    normalizer = tokenizer.normalizer
+    changed: dict[str, str] = {}
     if normalizer is None:
         return {}
     if normalizer.normalize_str(SEPARATOR) != SEPARATOR:
