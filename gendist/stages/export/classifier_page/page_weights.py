@@ -64,13 +64,11 @@ def _onnx_weights(content: bytes) -> Iterator[tuple[str, np.ndarray]]:
     for kind in KINDS:
         for number, node in enumerate(layer for layer in layers if layer.op_type == kind):
             name = f"{kind.lower()}.{number}"
-            inputs = [arrays.get(source) for source in node.input]
-            yield from _as_int8(name, _rows_first(node, inputs[1]))
+            yield from _as_int8(name, _rows_first(node, arrays[node.input[1]]))
             if kind == "LSTM":
-                yield from _as_int8(f"{name}.recurrent", _rows_first(node, inputs[2]))
-            bias = inputs[3:4] if kind == "LSTM" else inputs[2:3]
-            if bias and bias[0] is not None:
-                yield f"{name}.bias", bias[0].astype(np.float32).reshape(-1)
+                yield from _as_int8(f"{name}.recurrent", _rows_first(node, arrays[node.input[2]]))
+            for bias in filter(None, node.input[3:4] if kind == "LSTM" else node.input[2:3]):  # a bias is optional
+                yield f"{name}.bias", arrays[bias].astype(np.float32).reshape(-1)
 
 
 def _computed_constants(model: ModelProto, names: set[str]) -> dict[str, np.ndarray]:
