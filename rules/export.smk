@@ -72,6 +72,35 @@ rule export_student:
         "../workflow_scripts/export_student.py"
 
 
+rule write_classifier_page:
+    input:
+        model=rules.export_student.output.description,
+        templates=package_files(
+            "stages/export/classifier_page/templates",
+            "classifier.js",
+            "delimited.js",
+            "model_data.js",
+            "network.js",
+            "notice.html",
+            "page.css",
+            "page.html",
+            "start.js",
+            "table_view.js",
+            "text_view.js",
+            "tokenizer.js",
+        ),
+    output:
+        f"{RESULTS}/{{dataset}}/export/classifier.html",
+    log:
+        f"{LOGS}/{{dataset}}/export/classifier.log",
+    conda:
+        "../envs/cpu.yaml"
+    params:
+        code=code("write_classifier_page"),
+    script:
+        "../workflow_scripts/write_classifier_page.py"
+
+
 rule measure_export:
     input:
         model=rules.export_student.output.description,
@@ -93,3 +122,4 @@ rule measure_export:
 rule export:
     input:
         expand(rules.export_student.output.description, dataset=STUDY.datasets),
+        expand(rules.write_classifier_page.output[0], dataset=STUDY.datasets),

@@ -14,6 +14,7 @@ localrules:
     collect_metrics,
     collect_costs,
     choose_student,
+    write_classifier_page,
     write_quality,
     write_table1,
     write_table2,

@@ -257,6 +257,7 @@ rule write_report:
         details=[path for path in rules.draw_details.output if path.endswith(".csv")],
         exports=every_export(rules.export_student.output.description),
         deployed=every_export(rules.measure_export.output[0]),
+        pages=every_export(rules.write_classifier_page.output[0]),
         templates=package_files("analysis/report_page/templates", "dataset.html", "page.css", "page.html"),
     output:
         f"{RESULTS}/report.html",

@@ -138,6 +138,7 @@ STUDY_FILES = (
     ),
     StudyFile("{dataset}/export/choice.json", "students ranked by them, and the temperature of the first"),
     StudyFile("{dataset}/export/model/…", "the exported student: [Deploy](deploy.md)"),
+    StudyFile("{dataset}/export/classifier.html", "the exported student as a page for a browser"),
     StudyFile("{dataset}/cards/…", "model and dataset card; by `gendist card`"),
     StudyFile("{run}/metrics.json", "the run's row of `metrics.parquet`, without time"),
     StudyFile("{run}/timing.json", "`train_seconds`"),

@@ -19,6 +19,7 @@ with run_job(snakemake, "report"):
             test=dict(zip(datasets, map(Path, snakemake.input.test), strict=True)),
             details=details_by_dataset(map(Path, snakemake.input.details)),
             exports=dict(zip(datasets, map(Path, snakemake.input.exports), strict=bool(snakemake.input.exports))),
+            pages=dict(zip(datasets, map(Path, snakemake.input.pages), strict=bool(snakemake.input.pages))),
             deployed=dict(zip(datasets, map(Path, snakemake.input.deployed), strict=bool(snakemake.input.deployed))),
         ),
         Path(snakemake.output[0]),

@@ -40,6 +40,7 @@ SECONDS = {
     "measure_baseline": 6.0,
     "measure_export": 6.0,
     "export_student": 8.0,
+    "write_classifier_page": 6.0,
     "unpack_pocket": 6.0,
     "evaluate_teacher": 1.0,
     "write_table4": 8.0,

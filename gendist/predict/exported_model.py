@@ -38,6 +38,8 @@ class ExportedModel:
     """Text columns of the training data."""
     separator: str
     """Separator between joined text columns."""
+    architecture: str = ""
+    """Architecture of the student, such as kim."""
 
 
 def load_exported_model(folder: Path, int8: bool, use_lookup: bool = False) -> ExportedModel:
@@ -68,6 +70,7 @@ def load_exported_model(folder: Path, int8: bool, use_lookup: bool = False) -> E
             max_pieces=int(description["max_pieces"]),
             text_columns=_string_list(description["text"]["columns"]),
             separator=str(description["text"]["separator"]),
+            architecture=str(description.get("architecture", "")),
         )
         _validate(model)
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:

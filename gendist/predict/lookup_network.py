@@ -49,6 +49,8 @@ class LookupNetwork:
         if not np.isfinite(bounds).all():
             raise ValueError("a weight is not finite")
         scale = (INT16_LIMIT / np.maximum(bounds, 1e-12)).astype(np.float32)
+        self.sum_scale = scale
+        """Scale that rounds the products of each filter to int16, (filters,) float32."""
         self._scale = 1 / scale
         self._bias = np.concatenate([weights[f"filters.{width}.bias"] for width in widths])
         self._max_width = widths[-1]

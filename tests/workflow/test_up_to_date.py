@@ -22,7 +22,7 @@ for file in snakemake.output:
 MODULES = {"setfit": "setfit", "model2vec": "model2vec"}
 """What a baseline needs installed."""
 EXPORTING = changed(export={"enabled": True})
-EXPORTED = {"cross_fit": 2, "choose_student": 1, "export_student": 1, "measure_export": 1}
+EXPORTED = {"cross_fit": 2, "choose_student": 1, "export_student": 1, "measure_export": 1, "write_classifier_page": 1}
 """Jobs of an export of kim+gendist or res+gendist."""
 
 

@@ -1,15 +1,18 @@
 """The exported model of a dataset: accuracy, size and latency."""
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from gendist.analysis.report_page.report_inputs import ReportInputs
 from gendist.errors import GendistError
 from gendist.io.json_files import read_json
 from gendist.naming import TEACHER
 from gendist.predict.exported_model import INT8, LOOKUP_WEIGHTS, TOKENIZER
+from gendist.stages.export.classifier_page.page_mark import is_classifier_page
 
 
 @dataclass(frozen=True)
@@ -25,6 +28,8 @@ class DeployedModel:
     latency_ms: float
     """Median latency of one text on one core."""
     device: str
+    page: str | None
+    """URL of the classifier's page, relative to the results folder; None without one."""
 
     def facts(self, measured: Sequence[Mapping[str, Any]]) -> list[tuple[str, str, str]]:
         """Return key figures as (name, value, remark).
@@ -64,9 +69,17 @@ def read_deployed(sources: ReportInputs, dataset: str) -> DeployedModel | None:
             tokenizer_bytes=sizes[TOKENIZER],
             latency_ms=measured["latency_p50_ms"],
             device=measured["device"],
+            page=_page_url(sources, dataset),
         )
     except (KeyError, TypeError) as error:
         raise GendistError(f"{path}: damaged ({error!r}); delete its folder and rerun") from None
+
+
+def _page_url(sources: ReportInputs, dataset: str) -> str | None:
+    page = sources.pages.get(dataset)
+    if page is None or not is_classifier_page(page):
+        return None
+    return quote(Path(os.path.relpath(page, sources.results)).as_posix())
 
 
 def format_size(size: float) -> str:

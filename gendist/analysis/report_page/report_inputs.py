@@ -34,6 +34,8 @@ class ReportInputs:
     """``gendist-model.json`` of the exported models."""
     deployed: Mapping[str, Path] = field(default_factory=dict)
     """Measured costs of the exported models."""
+    pages: Mapping[str, Path] = field(default_factory=dict)
+    """Exported models as HTML pages."""
 
 
 @dataclass(frozen=True)

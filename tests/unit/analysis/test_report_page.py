@@ -34,6 +34,8 @@ from gendist.io.provenance import Provenance
 from gendist.naming import BASELINES
 from gendist.stages.evaluation.class_scores import bootstrap_intervals, class_scores, confusion_matrix, reliability_bins
 from gendist.stages.evaluation.metrics import ece
+from gendist.stages.export.classifier_page.page_mark import MARK
+from gendist.stages.export.classifier_page.write_page import write_notice
 
 # --- figures ---
 
@@ -356,6 +358,12 @@ def test_the_exported_model_is_shown_as_it_is_deployed(tmp_path: Path):
     folder = description.parent.as_posix()
     assert f"gendist predict {folder} TEXTS.csv -o labels.csv" in shown and f'TextClassifier.load("{folder}")' in shown
     assert "kim+gendist, chosen on training" in shown and "77.5 % of the test rows right" in shown
+    page = tmp_path / "news/export/classifier.html"
+    with_page = replace(known, pages={"news": page})
+    for writes, link in ((lambda: page.write_bytes(MARK), True), (lambda: write_notice(page, "no"), False)):
+        writes()
+        write_report(with_page, tmp_path / "report.html")
+        assert ('<a href="news/export/classifier.html">' in (tmp_path / "report.html").read_text()) is link
     description.write_text("{}")
     with pytest.raises(GendistError, match=r"gendist-model\.json: damaged"):
         write_report(known, tmp_path / "report.html")

@@ -1,0 +1,1 @@
+"""The exported classifier as one HTML page that needs no server and no network."""

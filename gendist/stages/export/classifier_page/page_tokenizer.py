@@ -1,0 +1,161 @@
+"""The tokenizer of an export as tables for the page.
+
+JavaScript's Unicode tables differ from those of the tokenizers library by version. So the library itself normalises
+and splits every code point here, and the page looks the result up. This needs a tokenizer that works character by
+character.
+"""
+
+import json
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from tokenizers import Tokenizer
+
+from gendist.predict.cached_tokenizer import is_word_local
+from gendist.stages.export.classifier_page.unsupported_model_error import UnsupportedModelError
+
+UNKNOWN = "\uffff"
+"""A noncharacter for every letter that no piece has."""
+SEPARATOR = "|"
+"""A character between others that are normalised in one call; not normalised itself."""
+CHARACTERS = "".join(map(chr, (*range(0xD800), *range(0xE000, 0x110000))))
+"""All Unicode code points without surrogates."""
+BATCH = 4096
+
+
+@dataclass(frozen=True)
+class PageTokenizer:
+    """The page's tokenizer: ``settings`` for its JSON header, and ``arrays``."""
+
+    settings: dict[str, Any]
+    arrays: dict[str, np.ndarray]
+
+
+@lru_cache(maxsize=1)  # datasets of a study share it
+def page_tokenizer(content: str) -> PageTokenizer:
+    """Convert a tokenizer.
+
+    Args:
+        content: JSON of the ``tokenizers`` library.
+
+    Raises:
+        UnsupportedModelError: if the page cannot reproduce the tokenizer exactly.
+    """
+    parsed = json.loads(content)
+    _require_supported(parsed)
+    tokenizer, model = Tokenizer.from_str(content), parsed["model"]
+    prefix = model.get("continuing_subword_prefix") or ""
+    pieces: list[str | None] = [None] * (1 + max(model["vocab"].values()))
+    for piece, index in model["vocab"].items():
+        pieces[index] = piece
+    outputs, runs = _character_table(tokenizer, _letters(model["vocab"], prefix))
+    settings = {
+        "type": model["type"],
+        "prefix": prefix,
+        "unknown": model["vocab"].get(model.get("unk_token"), -1),
+        "maxCharacters": model.get("max_input_chars_per_word", 0),
+        "pieces": pieces,
+        "added": [[token["content"], token["id"]] for token in parsed.get("added_tokens") or []],
+        "strip": "".join(character for character in CHARACTERS[:0xD800] if character.isspace()),
+        "outputs": outputs,
+    }
+    arrays = {"characters": np.array(runs, np.uint32)}
+    if model["type"] == "BPE":
+        vocab = model["vocab"]
+        merges = [merge if isinstance(merge, list) else merge.split(" ") for merge in model["merges"]]
+        pairs = np.array([[vocab[left], vocab[right]] for left, right in merges], np.uint32).reshape(-1, 2)
+        arrays["merges"] = pairs.astype(np.uint16) if len(pieces) <= 2**16 else pairs
+    return PageTokenizer(settings, arrays)
+
+
+def _require_supported(parsed: dict[str, Any]) -> None:
+    if not is_word_local(parsed):
+        parts = [(parsed.get(part) or {}).get("type") for part in ("normalizer", "pre_tokenizer", "model")]
+        found = ", ".join(str(part) for part in parts)
+        raise UnsupportedModelError(
+            f"tokenizer ({found}): a page supports BPE and WordPiece over a BertPreTokenizer, and normalizers that "
+            "work character by character"
+        )
+    model = parsed["model"]
+    options = ("end_of_word_suffix", "fuse_unk", "byte_fallback", "ignore_merges")
+    if used := [name for name in options if model.get(name)]:
+        raise UnsupportedModelError(f"tokenizer: a page does not support the BPE option '{used[0]}'")
+    for token in parsed.get("added_tokens") or []:
+        if token.get("normalized") or token.get("single_word"):
+            raise UnsupportedModelError(
+                f"tokenizer: a page does not support the added token '{token['content']}' (normalized or single_word)"
+            )
+
+
+def _letters(vocab: dict[str, int], prefix: str) -> set[str]:
+    """Return the characters of all pieces."""
+    letters = {character for piece in vocab for character in piece.removeprefix(prefix)}
+    if UNKNOWN in letters:
+        raise UnsupportedModelError("tokenizer: a page does not support pieces with the noncharacter U+FFFF")
+    return letters
+
+
+def _character_table(tokenizer: Tokenizer, letters: set[str]) -> tuple[list[str | None], list[list[int]]]:
+    """Return what becomes of each code point, where it is not kept as it is.
+
+    Returns:
+        The distinct outputs, None for the character itself between spaces; and runs of code points with equal output,
+        (runs, 3): first code point, count and index of the output. Spaces in outputs separate words.
+    """
+    changed = _changed_characters(tokenizer)
+    kept = "".join(character for character in CHARACTERS if character not in changed)
+    splits = _splitting_characters(tokenizer, kept + "".join(sorted(set("".join(changed.values())))))
+    outputs: dict[str | None, int] = {}
+    runs: list[list[int]] = []
+
+    def known(character: str) -> str:
+        return character if character in letters else UNKNOWN
+
+    for character in sorted({*changed, *(character for character in splits if character not in changed)}):
+        text, itself = changed.get(character, character), known(character)
+        output: str | None = "".join(splits[c].format(known(c)) if c in splits else known(c) for c in text)
+        if output == itself:
+            continue
+        index = outputs.setdefault(None if output == f" {itself} " else output, len(outputs))
+        if runs and ord(character) == sum(runs[-1][:2]) and index == runs[-1][2]:
+            runs[-1][1] += 1
+        else:
+            runs.append([ord(character), 1, index])
+    return list(outputs), runs
+
+
+def _changed_characters(tokenizer: Tokenizer) -> dict[str, str]:
+    """Return the normalised text of each character that the normaliser changes."""
+    normalizer = tokenizer.normalizer
+    changed: dict[str, str] = {}
+    if normalizer is None:
+        return {}
+    if normalizer.normalize_str(SEPARATOR) != SEPARATOR:
+        raise UnsupportedModelError(f"tokenizer: its normalizer changes '{SEPARATOR}'")
+    for start in range(0, len(CHARACTERS), BATCH):
+        batch = CHARACTERS[start : start + BATCH].replace(SEPARATOR, "")
+        joined = SEPARATOR.join(batch)
+        if (normalised := normalizer.normalize_str(joined)) != joined:
+            texts = zip(batch, normalised.split(SEPARATOR), strict=True)
+            changed.update((character, text) for character, text in texts if character != text)
+    return changed
+
+
+def _splitting_characters(tokenizer: Tokenizer, characters: str) -> dict[str, str]:
+    """Return the format of each character at which words end: a space, or the character as a word of its own."""
+    found: dict[str, str] = {}
+    parts = [characters[start : start + BATCH] for start in range(0, len(characters), BATCH)]
+    while parts:
+        part = parts.pop()
+        pieces = [piece for piece, _ in tokenizer.pre_tokenizer.pre_tokenize_str(f"a{part}a")]
+        if pieces == [f"a{part}a"]:
+            continue
+        if len(part) > 1:
+            parts += [part[: len(part) // 2], part[len(part) // 2 :]]
+            continue
+        if pieces not in (["a", "a"], ["a", part, "a"]):
+            raise UnsupportedModelError(f"tokenizer: splits 'a{part}a' into {pieces}, which a page does not support")
+        found[part] = " " if len(pieces) == 2 else " {} "
+    return found
