@@ -86,9 +86,11 @@ def text_of(page: Page, element: str) -> str:
 # --- the same predictions as Python ---
 
 
-@pytest.mark.parametrize("architecture", sorted(FILTERS))
-def test_every_student_predicts_as_in_python(browser: Page, tmp_path: Path, architecture: str):
-    model = untrained_model(tmp_path / "model", architecture)
+@pytest.mark.parametrize(
+    ("architecture", "init"), [*((name, "vectors") for name in sorted(FILTERS)), ("kim", "general"), ("res", "general")]
+)
+def test_every_student_predicts_as_in_python(browser: Page, tmp_path: Path, architecture: str, init: str):
+    model = untrained_model(tmp_path / "model", architecture, init=init)
     page = opened(browser, model)
     assert (tmp_path / "page.html").stat().st_size < 2_000_000
     texts = sentences(150, 0)[0] + odd_texts(100)

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from tokenizers import Tokenizer
 
-from gendist.predict.cached_tokenizer import is_word_local
+from gendist.predict.word_tokenizer import is_supported
 from gendist.stages.export.classifier_page.unsupported_model_error import UnsupportedModelError
 
 UNKNOWN = "\uffff"
@@ -71,12 +71,11 @@ def page_tokenizer(content: str) -> PageTokenizer:
 
 
 def _require_supported(parsed: dict[str, Any]) -> None:
-    if not is_word_local(parsed):
+    if not is_supported(parsed):
         parts = [(parsed.get(part) or {}).get("type") for part in ("normalizer", "pre_tokenizer", "model")]
         found = ", ".join(str(part) for part in parts)
         raise UnsupportedModelError(
-            f"tokenizer ({found}): a page supports BPE and WordPiece over a BertPreTokenizer, and normalizers that "
-            "work character by character"
+            f"tokenizer ({found}): a page supports BPE and WordPiece with BERT's normalizer and pre-tokenizer"
         )
     model = parsed["model"]
     options = ("end_of_word_suffix", "fuse_unk", "byte_fallback", "ignore_merges")

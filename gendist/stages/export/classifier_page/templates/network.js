@@ -98,6 +98,7 @@ function kimNetwork(arrays) {
     features += filters;
     terms += filters * width;
   }
+  const inputs = arrays.classifier.shape[1]; // further inputs: the sum of the embeddings over the root of their number
   const rows = new Map();
 
   /** Terms of a piece in the sum of each filter, by width, position and filter; int16 as in Python. */
@@ -116,7 +117,10 @@ function kimNetwork(arrays) {
 
   return (ids) => {
     const table = ids.map((id) => rows.get(id) ?? tableRow(id));
-    const pooled = new Float64Array(features);
+    const pooled = new Float64Array(inputs);
+    if (inputs > features)
+      for (const vector of embed(ids))
+        for (let i = 0; i < vector.length; i++) pooled[features + i] += vector[i] / Math.sqrt(ids.length);
     for (const { width, filters, bias, feature, term } of groups) {
       const largest = new Int16Array(filters).fill(-32768), sums = new Int16Array(filters);
       for (let start = 0; start < table.length; start++) {
