@@ -51,7 +51,9 @@ class Instruct(Settings):
         if "{label}" not in self.prompt:
             raise ValueError("'prompt' has no {label}, which is replaced by the class name")
         if self.examples and "{examples}" not in self.prompt:
-            raise ValueError("'prompt' has no {examples}, which is replaced by the examples; add it, or set examples: 0")
+            raise ValueError(
+                "'prompt' has no {examples}, which is replaced by the examples; add it, or set examples: 0"
+            )
         return self
 
 

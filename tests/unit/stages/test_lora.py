@@ -120,11 +120,12 @@ def test_targets_choose_layers(llama: Path, train_texts: Path, tmp_path: Path, t
 
 @pytest.mark.parametrize(
     ("target", "message"),
-    [("query", "has no linear layer 'query'; it has q_proj, k_proj, v_proj, o_proj, gate_proj"), ("lm_head", "lm_head")],
+    [
+        ("query", "has no linear layer 'query'; it has q_proj, k_proj, v_proj, o_proj, gate_proj"),
+        ("lm_head", "lm_head"),
+    ],
 )
-def test_a_layer_that_is_not_there_is_named(
-    llama: Path, train_texts: Path, tmp_path: Path, target: str, message: str
-):
+def test_a_layer_that_is_not_there_is_named(llama: Path, train_texts: Path, tmp_path: Path, target: str, message: str):
     with pytest.raises(GendistError, match=message):
         finetune_generator(train_texts, tmp_path / "out", adapter_settings(llama, lora={"targets": [target]}))
     assert not (tmp_path / "out").exists()
