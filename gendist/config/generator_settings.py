@@ -126,6 +126,14 @@ class Generator(Settings):
         """How a chat model is prompted; the defaults for an endpoint without ``instruct``."""
         return self.instruct or Instruct()
 
+    @property
+    def requested(self) -> dict[str, Any]:
+        """The keys of a prompted generator that decide on its rows."""
+        values: dict[str, Any] = {"instruct": self.prompting.model_dump(mode="json")}
+        if self.endpoint is not None:
+            return {"endpoint": self.endpoint.requested, **values}
+        return {"model": self.model, "revision": self.revision, "dtype": self.dtype, **values}
+
     @model_serializer(mode="wrap")
     def _dump_keys_of_kind(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
         """Dump the keys of this kind alone: the record is a valid config, and equals those of older versions."""

@@ -77,7 +77,7 @@ class Endpoint(Settings):
     """Name of the model on the server."""
     key_variable: str = "OPENAI_API_KEY"
     """Name of the environment variable that holds the key; a server without keys needs none."""
-    token_limit: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
+    token_limit: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"  # noqa: S105 (no password)
     """Name under which a sampling's `max_tokens` is sent; some hosted models accept the second alone."""
     body: dict[str, Any] = {}
     """Further keys of each request's body, such as `{reasoning_effort: low}`."""

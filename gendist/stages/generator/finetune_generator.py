@@ -19,9 +19,9 @@ from gendist.jobs.checkpoints import Checkpoints
 from gendist.jobs.work_folder import WorkFolder
 from gendist.jobs.work_stamp import make_stamp
 from gendist.nn import devices
+from gendist.nn.bf16_weights import weight_dtype
 from gendist.nn.int8_calibration import MAX_DIVERGENCE, calibrate_int8
 from gendist.nn.pretrained import content_hash, describe, load_causal_lm, load_config, load_tokenizer
-from gendist.nn.bf16_weights import weight_dtype
 from gendist.stages.generator.activation_memory import uses_checkpointing
 from gendist.stages.generator.adapters import add_adapters, save_adapters
 from gendist.stages.generator.generator_folder import (

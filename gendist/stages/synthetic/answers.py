@@ -15,7 +15,7 @@ RUN = 3
 _THOUGHT = re.compile(r"<(think|thinking|reasoning)>.*?(</\1>|\Z)", re.DOTALL | re.IGNORECASE)
 _FENCE = re.compile(r"\A```[\w-]*\n(.*?)\n?```\Z", re.DOTALL)
 _LEAD_IN = re.compile(
-    r"\A(?:sure|certainly|of course|absolutely|okay|ok|great|here(?:'s|\u2019s| is| are)|(?:new |another )?text)\b"
+    r"\A(?:sure|certainly|of course|absolutely|okay|ok|great|here(?:'s|’s| is| are)|(?:new |another )?text)\b"
     r"[^\n]{0,150}:[*_]*[ \t]*\n+",
     re.IGNORECASE,
 )
@@ -24,16 +24,19 @@ _FIRST_NUMBER = re.compile(rf"\A(?:{_NUMBER}|1[.)](?=\s))\s*", re.IGNORECASE)
 _NEXT_NUMBER = re.compile(rf"\n\s*(?:{_NUMBER})", re.IGNORECASE)
 _NEXT_ITEM = re.compile(r"\n\s*2[.)]\s")
 _QUOTES = (('"', '"'), ("\u201c", "\u201d"), ("'", "'"), ("\u00ab", "\u00bb"), ("\u201e", "\u201c"))
+_APOLOGY = r"(?:(?:i['’]?m|i am|we['’]?re)? ?(?:very |so )?sorry|my apologies|i apologi[sz]e|unfortunately)"
+_CANNOT = r"(?:can['’]?t|can ?not|(?:am|['’]m) (?:not able|unable)|won['’]?t|will not|must decline)"
+_TASK = (
+    r"(?:assist|help (?:you )?with (?:that|this)|comply|fulfil+|generate|create|write|provide|produce|continue|do that)"
+)
+_MODEL = r"an? (?:ai|artificial intelligence|(?:large )?language model)"
 _REFUSALS = tuple(
     re.compile(pattern, re.IGNORECASE)
     for pattern in (
-        r"\A(?:i['\u2019]?m (?:very |so )?sorry|i am sorry|sorry|my apologies|i apologi[sz]e|unfortunately)\b.{0,40}?"
-        r"\b(?:i|we) (?:can['\u2019]?t|can ?not|am (?:not able|unable)|['\u2019]?m (?:not able|unable)|won['\u2019]?t|will not)"
-        r"\b.{0,20}?\b(?:assist|help (?:you )?with (?:that|this)|comply|fulfil+|generat|creat|writ|provid|produc|continue|do that)",
-        r"\A(?:i can['\u2019]?t|i can ?not|i(?:['\u2019]m| am) (?:not able|unable) to|i won['\u2019]?t|i will not|i must decline to)"
-        r" (?:\w+ )?(?:assist|help (?:you )?with (?:that|this)|comply|fulfil+|generate|create|write|provide|produce|continue)",
-        r"\A(?:\W*)as an? (?:ai|artificial intelligence|(?:large )?language model)\b",
-        r"\bi(?:['\u2019]m| am) (?:just |only )?an? (?:ai|(?:large )?language model)\b",
+        rf"\A{_APOLOGY}\b.{{0,40}}?\bi ?{_CANNOT} (?:to )?(?:\w+ )?{_TASK}\b",
+        rf"\Ai ?{_CANNOT} (?:to )?(?:\w+ )?{_TASK}\b",
+        rf"\A\W*as {_MODEL}\b",
+        rf"\bi(?:['’]m| am) (?:just |only )?{_MODEL}\b",
     )
 )
 

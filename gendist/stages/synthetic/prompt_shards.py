@@ -75,9 +75,7 @@ def prepare_prompts(train: Path, target: Path, settings: Generator) -> None:
     """
     record = GeneratorRecord(label_names=tuple(read_texts(train).label_names))
     write_json(target, {KEY: record.model_dump(mode="json")})
-    provenance = Provenance(
-        "generator", {"train": hash_file(train)}, generator_record(settings), None, source(settings)
-    )
+    provenance = Provenance("generator", {"train": hash_file(train)}, _recorded(settings), None, source(settings))
     provenance.to_file(target.parent)
 
 
@@ -110,7 +108,7 @@ def generate_prompted_shards(
         GendistError: if the model cannot be used, or the server does not answer.
     """
     prompts = ChatPrompts(train, settings.prompting, sampling.seed)
-    recorded = {"sampling": sampling.model_dump(mode="json"), **generator_record(settings)}
+    recorded = {"sampling": sampling.model_dump(mode="json"), **_recorded(settings)}
     if settings.endpoint is not None:
         for key in ("precision", "batch_size", "prompt_words"):
             del recorded["sampling"][key]
@@ -134,12 +132,8 @@ def generate_prompted_shards(
         log.info("%s: %s", target, counts)
 
 
-def generator_record(settings: Generator) -> dict[str, Any]:
-    """Return the settings that decide on a prompted generator's rows."""
-    recorded: dict[str, Any] = {"instruct": settings.prompting.model_dump(mode="json")}
-    if settings.endpoint is not None:
-        return {"endpoint": settings.endpoint.requested, **recorded}
-    return {"revision": settings.revision, "dtype": settings.dtype, **recorded}
+def _recorded(settings: Generator) -> dict[str, Any]:
+    return {key: value for key, value in settings.requested.items() if key != "model"}  # in the source models
 
 
 def source(settings: Generator) -> dict[str, str]:
