@@ -219,8 +219,8 @@ def prompted_settings(wildcards):
 
 def generator_files(wildcards):
     """What a finetuned generator is sampled from: its weights, or its adapters."""
-    rule = rules.finetune_lora if wildcards.generator in LORA else rules.finetune_generator
-    return expand(rule.output, **wildcards)
+    finetune = rules.finetune_lora if wildcards.generator in LORA else rules.finetune_generator
+    return expand(finetune.output, **wildcards)
 
 
 def instruct_model_files(wildcards):

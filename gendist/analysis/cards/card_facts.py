@@ -151,7 +151,9 @@ def collect_facts(study: Study, dataset: str) -> CardFacts:
             _source_models(results, dataset=dataset, study=study, run=results / subject.run.folder, config=config)
         ),
         hashes=data_hashes(train, test),
-        costs=stage_costs(results, results / "logs", dataset, rows),
+        costs=stage_costs(
+            results, results / "logs", dataset, rows, generators=study.model_dump(mode="json")["generators"]
+        ),
     )
 
 

@@ -183,6 +183,7 @@ def _caption(system: str) -> str:
         " teacher's highest probability, mean; sure: rows with at least 0.9. Balance: entropy of the mean distribution"
         " over the classes, 1 where all are equally frequent. As asked: rows that the teacher takes for the class that"
         " the generator was asked for. Teachers agree: rows on which another teacher names the same class (mean over"
-        f" the others). Students agree: test rows on which the {system} students together name the teacher's class. Refused and echoed: answers of a prompted"
-        " model that refuse, or repeat an example of their prompt; they are in no other measure and train no student."
+        f" the others). Students agree: test rows on which the {system} students together name the teacher's class."
+        " Refused and echoed: answers of a prompted model that refuse, or repeat an example of their prompt; they are in"
+        " no other measure and train no student."
     )

@@ -50,8 +50,9 @@ def finetune_generator(
     """Finetune ``settings.model`` on the texts of ``train`` and save it as a transformers folder.
 
     With ``settings.held_out``, training stops early, when the likelihood of held-out rows no longer improves, and the
-    best epoch's weights are saved. With ``settings.lora``, the folder has adapters in place of weights. With ``settings.conditional``, each text is preceded by its label's name; otherwise
-    labels are not used. With several ``settings.finetunes``, further models are in sub-folders (``member_folder``).
+    best epoch's weights are saved. With ``settings.conditional``, each text is preceded by its label's name; otherwise
+    labels are not used. With ``settings.lora``, adapters are trained, and saved in place of the weights. With several
+    ``settings.finetunes``, further models are in sub-folders (``member_folder``).
 
     Args:
         train: ``texts/train.parquet``.

@@ -15,7 +15,7 @@ RUN = 3
 _THOUGHT = re.compile(r"<(think|thinking|reasoning)>.*?(</\1>|\Z)", re.DOTALL | re.IGNORECASE)
 _FENCE = re.compile(r"\A```[\w-]*\n(.*?)\n?```\Z", re.DOTALL)
 _LEAD_IN = re.compile(
-    r"\A(?:sure|certainly|of course|absolutely|okay|ok|great|here(?:'s|’s| is| are)|(?:new |another )?text)\b"
+    r"\A(?:sure|certainly|of course|absolutely|okay|ok|great|here(?:'s|\u2019s| is| are)|(?:new |another )?text)\b"
     r"[^\n]{0,150}:[*_]*[ \t]*\n+",
     re.IGNORECASE,
 )
@@ -24,8 +24,8 @@ _FIRST_NUMBER = re.compile(rf"\A(?:{_NUMBER}|1[.)](?=\s))\s*", re.IGNORECASE)
 _NEXT_NUMBER = re.compile(rf"\n\s*(?:{_NUMBER})", re.IGNORECASE)
 _NEXT_ITEM = re.compile(r"\n\s*2[.)]\s")
 _QUOTES = (('"', '"'), ("\u201c", "\u201d"), ("'", "'"), ("\u00ab", "\u00bb"), ("\u201e", "\u201c"))
-_APOLOGY = r"(?:(?:i['’]?m|i am|we['’]?re)? ?(?:very |so )?sorry|my apologies|i apologi[sz]e|unfortunately)"
-_CANNOT = r"(?:can['’]?t|can ?not|(?:am|['’]m) (?:not able|unable)|won['’]?t|will not|must decline)"
+_APOLOGY = r"(?:(?:i['\u2019]?m|i am|we['\u2019]?re)? ?(?:very |so )?sorry|my apologies|i apologi[sz]e|unfortunately)"
+_CANNOT = r"(?:can['\u2019]?t|can ?not|(?:am|['\u2019]m) (?:not able|unable)|won['\u2019]?t|will not|must decline)"
 _TASK = (
     r"(?:assist|help (?:you )?with (?:that|this)|comply|fulfil+|generate|create|write|provide|produce|continue|do that)"
 )
@@ -36,7 +36,7 @@ _REFUSALS = tuple(
         rf"\A{_APOLOGY}\b.{{0,40}}?\bi ?{_CANNOT} (?:to )?(?:\w+ )?{_TASK}\b",
         rf"\Ai ?{_CANNOT} (?:to )?(?:\w+ )?{_TASK}\b",
         rf"\A\W*as {_MODEL}\b",
-        rf"\bi(?:['’]m| am) (?:just |only )?{_MODEL}\b",
+        rf"\bi(?:['\u2019]m| am) (?:just |only )?{_MODEL}\b",
     )
 )
 
