@@ -83,7 +83,12 @@ STUDY_FILES = (
     ),
     StudyFile(
         "{dataset}/generators/{generator}/…",
-        "finetuned causal language model, a transformers folder; or `rows.parquet` of a generator with `rows`",
+        "finetuned causal language model, a transformers folder, with `lora` in peft's format; for prompted models "
+        "a record of the classes; or `rows.parquet` of a generator with `rows`",
+    ),
+    StudyFile(
+        "{dataset}/synthetic/{generator}/{sampling}/answers/{shard}.jsonl",
+        "answers of an `endpoint`, reused by every later run; delete them to ask again",
     ),
     StudyFile(
         "{dataset}/synthetic/{generator}/{sampling}/shard-{shard}.parquet",

@@ -184,6 +184,6 @@ def _caption(system: str) -> str:
         " over the classes, 1 where all are equally frequent. As asked: rows that the teacher takes for the class that"
         " the generator was asked for. Teachers agree: rows on which another teacher names the same class (mean over"
         f" the others). Students agree: test rows on which the {system} students together name the teacher's class."
-        " Refused and echoed: answers of a prompted model that refuse, or repeat an example of their prompt; they are in"
-        " no other measure and train no student."
+        " Refused and echoed: answers of a prompted model that refuse, or repeat an example of their prompt; they are"
+        " in no other measure and train no student."
     )

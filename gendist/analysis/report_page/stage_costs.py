@@ -30,7 +30,9 @@ class StageCost:
     """Rows produced; None for other stages."""
     tokens: int | None = None
     prompt_tokens: int | None = None
-    """Tokens of the prompts of a chat model; None for other stages."""
+    """Tokens of the prompts of chat models; None for other stages."""
+    answer_tokens: int | None = None
+    """Tokens of their answers."""
     price: str | None = None
     """Price of a server's answers, with its currency; None if the config has no prices."""
 
@@ -96,26 +98,31 @@ def _cost_row(cost: StageCost) -> list[str]:
 def _usage_cells(cost: StageCost | None) -> list[str]:
     if cost is None or cost.prompt_tokens is None:
         return [MISSING] * 3
-    return [f"{cost.prompt_tokens:,}", MISSING if cost.tokens is None else f"{cost.tokens:,}", cost.price or MISSING]
+    return [f"{cost.prompt_tokens:,}", f"{cost.answer_tokens:,}", cost.price or MISSING]
 
 
 def _with_usage(cost: StageCost | None, pools: Path, generators: Mapping[str, Mapping[str, Any]]) -> StageCost | None:
     """Add the tokens of prompted pools, and their price, to the cost of generating."""
     if cost is None:
         return None
-    prompt_tokens: int | None = None
+    usages: list[dict[str, int]] = []
     prices: dict[str, float] = {}
     for shard in sorted(pools.glob("*/*/shard-*.parquet")):
         usage = read_metadata(shard).get("usage")
         if not isinstance(usage, dict):
             continue
-        prompt_tokens = (prompt_tokens or 0) + usage["prompt_tokens"]
+        usages.append(usage)
         endpoint = generators.get(shard.parts[-3], {}).get("endpoint") or {}
         if price := endpoint.get("prices"):
             added = usage["prompt_tokens"] * price["input"] + usage["completion_tokens"] * price["output"]
             prices[price["currency"]] = prices.get(price["currency"], 0.0) + added / 1e6
+    if not usages:
+        return cost
     shown = " + ".join(f"{amount:,.2f} {currency}" for currency, amount in prices.items())
-    return replace(cost, prompt_tokens=prompt_tokens, price=shown or None)
+    prompt_tokens, answer_tokens = (
+        sum(usage[f"{kind}_tokens"] for usage in usages) for kind in ("prompt", "completion")
+    )
+    return replace(cost, prompt_tokens=prompt_tokens, answer_tokens=answer_tokens, price=shown or None)
 
 
 def _benchmark_cost(stage: str, files: Iterable[Path]) -> StageCost | None:

