@@ -97,8 +97,8 @@ STUDY_FILES = (
             "row": "number in the pool, from 0",
             "text": "the text without label and special tokens",
             "n_tokens": "generated tokens with prompt words; words of a `given` row",
-            "finish": "`stop` (end token), `length` (cut), `given` (from a file) or `empty` (no letter or digit: not "
-            "trained on)",
+            "finish": "`stop` (end token), `length` (cut), `given` (from a file); not trained on: `empty` (no "
+            "letter or digit), `refusal`, `echo`",
         },
     ),
     StudyFile("{dataset}/teachers/{teacher}/…", "finetuned classifier, a transformers folder; `history.json`"),

@@ -59,14 +59,13 @@ class Generator(Settings):
     seed: Seed = 0
     """Seed of shuffling, windows, held-out rows and dropout; further models use the next seeds."""
     dtype: Literal["auto", "float32", "bf16"] = "auto"
-    """Type in memory of the weights that are not trained, with `lora` or `instruct`: bf16 takes half of float32's
-    memory and rounds them. `auto` is bf16 on a GPU, float32 on a CPU."""
+    """Type of frozen weights, with `lora` or `instruct`. `auto` is bf16 on a GPU, float32 on a CPU."""
     lora: Lora | None = None
-    """Train low-rank adapters instead of the model's own weights."""
+    """Train low-rank adapters only."""
     instruct: Instruct | None = None
-    """Prompt a chat model with real examples instead of finetuning it."""
+    """Prompt `model` with real examples, without finetuning."""
     endpoint: Endpoint | None = None
-    """Prompt a chat model behind an OpenAI-compatible server, instead of `model`."""
+    """Prompt a model behind an OpenAI-compatible server."""
     rows: str | None = None
     """File of texts from another tool or model, instead of all other keys: columns `text` and, optionally, `label` (the
     requested class). `{dataset}` is replaced by the dataset's name. Row i of the pool is row i of the file."""

@@ -11,8 +11,8 @@ from gendist.config.base_settings import Settings
 DEFAULT_PROMPT = """\
 {examples}
 
-Write one more text of the category "{label}": same kind, style and length as such texts, with other content. \
-Do not copy or rephrase an example. Answer with the text alone, without quotation marks, title or comment."""
+Write one more text of the category "{label}", of the same kind, style and length, with other content. \
+Do not repeat an example. Answer with the text alone."""
 """Prompt of ``Instruct``; its texts are in any language."""
 VARIABLE = re.compile("[A-Z][A-Z0-9_]*")
 RESERVED_BODY = ("model", "messages", "stream", "n", "seed", "temperature", "top_p", "max_tokens")
@@ -25,12 +25,12 @@ class Lora(Settings):
     rank: Annotated[int, Field(ge=1, le=1024)] = 16
     """Rank of the adapters."""
     alpha: Annotated[float, Field(gt=0)] | None = None
-    """Adapters are scaled by alpha / rank; null is twice the rank."""
+    """The scale is alpha / rank; null is twice the rank."""
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
     """Dropout of the adapters' inputs."""
     targets: Annotated[list[str], Field(min_length=1)] | None = None
-    """Names of the linear layers with adapters, such as `[q_proj, v_proj]`; null takes peft's choice for the
-    architecture, or all linear layers except the output layer where peft has none."""
+    """Names of linear layers, such as `[q_proj, v_proj]`; null takes peft's choice for the architecture, or all where it
+    has none."""
 
     @property
     def scale_numerator(self) -> float:
@@ -42,9 +42,9 @@ class Instruct(Settings):
     """Prompt of a chat model."""
 
     examples: Annotated[int, Field(ge=0, le=100)] = 4
-    """Real training texts of the requested class in each prompt, drawn anew for each row; 0 shows none."""
+    """Real texts of the requested class in each prompt, drawn for each row."""
     prompt: str = DEFAULT_PROMPT
-    """Text of the prompt; `{label}` is replaced by the class name and `{examples}` by the numbered examples."""
+    """The prompt; `{label}` is the class name, `{examples}` the examples."""
 
     @model_validator(mode="after")
     def _check_placeholders(self) -> "Instruct":
@@ -76,18 +76,17 @@ class Endpoint(Settings):
     model: Annotated[str, Field(min_length=1, max_length=500)]
     """Name of the model on the server."""
     key_variable: str = "OPENAI_API_KEY"
-    """Name of the environment variable that holds the key; a server without keys needs none."""
+    """Name of the environment variable with the key; not all servers need one."""
     token_limit: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"  # noqa: S105 (no password)
-    """Name under which a sampling's `max_tokens` is sent; some hosted models accept the second alone."""
+    """Name of `max_tokens` in requests; some hosted models accept the second alone."""
     body: dict[str, Any] = {}
-    """Further keys of each request's body, such as `{reasoning_effort: low}`."""
+    """Further keys of requests, such as `{reasoning_effort: low}`."""
     concurrency: Annotated[int, Field(ge=1, le=1000)] = 8
-    """Requests at a time, over all jobs of a run. Changing it, or a key below, reruns nothing."""
+    """Requests at a time. Changing it, or a key below, reruns nothing."""
     timeout: Annotated[float, Field(gt=0, le=86400)] = 120.0
     """Seconds to wait for an answer."""
     retries: Annotated[int, Field(ge=0, le=100)] = 6
-    """Further tries after a timeout, a cut connection, status 429 or 5xx, or an unreadable answer, after a growing
-    pause, or the one that the server asks for."""
+    """Further tries of a request, after growing pauses."""
     prices: Prices | None = None
     """Prices, for the report's costs."""
 
