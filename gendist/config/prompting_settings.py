@@ -15,6 +15,7 @@ Write one more text of the category "{label}", of the same kind, style and lengt
 Do not repeat an example. Answer with the text alone."""
 """Prompt of ``Instruct``; its texts are in any language."""
 VARIABLE = re.compile("[A-Z][A-Z0-9_]*")
+SECRET = re.compile("key|secret|password|authorization|credential", re.IGNORECASE)
 RESERVED_BODY = ("model", "messages", "stream", "n", "seed", "temperature", "top_p", "max_tokens")
 """Keys of a request's body that gendist sets."""
 
@@ -29,8 +30,8 @@ class Lora(Settings):
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
     """Dropout of the adapters' inputs."""
     targets: Annotated[list[str], Field(min_length=1)] | None = None
-    """Names of linear layers, such as `[q_proj, v_proj]`; null takes peft's choice for the architecture, or all where it
-    has none."""
+    """Names of linear layers, such as `[q_proj, v_proj]`; null takes peft's choice for the architecture, or all where
+    it has none."""
 
     @property
     def scale_numerator(self) -> float:
@@ -116,6 +117,8 @@ class Endpoint(Settings):
     @field_validator("body")
     @classmethod
     def _check_body(cls, value: dict[str, Any]) -> dict[str, Any]:
+        if any(SECRET.search(key) for key in value):
+            raise ValueError("keys and passwords belong into the environment (key_variable), never into a config")
         taken = [key for key in value if key in RESERVED_BODY]
         if taken:
             raise ValueError(f"'{taken[0]}' is set by gendist, from the sampling and the other keys of the endpoint")
