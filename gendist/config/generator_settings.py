@@ -67,8 +67,7 @@ class Generator(Settings):
     endpoint: Endpoint | None = None
     """Prompt a model behind an OpenAI-compatible server."""
     rows: str | None = None
-    """File of texts from another tool or model, instead of all other keys: columns `text` and, optionally, `label` (the
-    requested class). `{dataset}` is replaced by the dataset's name. Row i of the pool is row i of the file."""
+    """File of texts from another tool or model, instead of all other keys; `{dataset}` is the dataset's name."""
 
     @field_validator("rows")
     @classmethod
