@@ -78,6 +78,15 @@ def save_adapters(peft_model: Any, folder: Path) -> None:
     write_json(folder / SETTINGS, plain | {"inference_mode": True})
 
 
+def peft_version() -> str:
+    """Return the version of peft.
+
+    Raises:
+        GendistError: if it is not installed.
+    """
+    return str(_import_peft().__version__)
+
+
 def has_adapters(folder: Path) -> bool:
     """Return whether a generator's folder holds adapters and not a whole model."""
     return (folder / SETTINGS).is_file()

@@ -23,7 +23,7 @@ from gendist.nn.bf16_weights import weight_dtype
 from gendist.nn.int8_calibration import MAX_DIVERGENCE, calibrate_int8
 from gendist.nn.pretrained import content_hash, describe, load_causal_lm, load_config, load_tokenizer
 from gendist.stages.generator.activation_memory import uses_checkpointing
-from gendist.stages.generator.adapters import add_adapters, save_adapters
+from gendist.stages.generator.adapters import add_adapters, peft_version, save_adapters
 from gendist.stages.generator.generator_folder import (
     GeneratorRecord,
     label_prompt,
@@ -76,7 +76,8 @@ def finetune_generator(
         describe(settings.model, settings.revision),
     )
     model = content_hash(settings.model, settings.revision)
-    stamp = make_stamp(provenance, __file__, model=model, threads=threads, device=torch_device.type)
+    packages = {"peft": peft_version()} if settings.lora is not None else {}
+    stamp = make_stamp(provenance, __file__, model=model, threads=threads, device=torch_device.type, **packages)
     work_folder = WorkFolder(work, target, stamp)
     with model_folder(target, provenance) as folder, stop_signals.defer_stop():
         for member in range(settings.finetunes):

@@ -70,7 +70,7 @@ def test_each_kind_stands_in_the_sampling_comparison():
         ),
         ({"lora": {"rank": 0}}, "key 'generators.g.lora.rank' is 0; input should be greater than or equal to 1"),
         ({"lora": 16}, "key 'generators.g.lora' is 16; input should be keys: rank, alpha, dropout, targets"),
-        ({"lora": True}, "key 'generators.g.lora' is true"),
+        ({"lora": True}, "key 'generators.g.lora' is True; input should be keys: rank, alpha"),
         ({"model": "q", "instruct": {"prompt": "write"}}, "'prompt' has no {label}"),
         ({"model": "q", "instruct": {"prompt": "a {label}"}}, "'prompt' has no {examples}"),
         ({"endpoint": {"url": "http://a/v1"}}, "key 'generators.g.endpoint.model' is missing"),

@@ -5,6 +5,7 @@ import logging
 import os
 import signal
 import socket
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -271,6 +272,12 @@ def test_a_server_without_keys_needs_none(
     monkeypatch.setenv("MY_KEY", value)
     ask(server, train_texts, tmp_path, rows=1, key_variable="MY_KEY")
     assert server.keys == [sent]
+
+
+def test_without_openai_the_extra_is_named(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setitem(sys.modules, "openai", None)
+    with pytest.raises(GendistError, match=r"'endpoint' needs an extra: pip install 'gendist\[endpoint\]' \(openai\)"):
+        EndpointClient(Endpoint(url="http://127.0.0.1:1/v1", model="m"))
 
 
 def test_a_key_that_cannot_be_sent_is_not_shown(monkeypatch: pytest.MonkeyPatch):

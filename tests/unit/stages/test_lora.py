@@ -1,6 +1,7 @@
 """Adapters of a generator: trained, saved, resumed, merged for sampling."""
 
 import json
+import sys
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -185,6 +186,16 @@ def test_damaged_adapters_are_noticed(adapters: Path, tmp_path: Path):
     (tmp_path / WEIGHTS).write_bytes(weights)
     with pytest.raises(GendistError, match=r"adapter_model\.safetensors"):
         load_generator(tmp_path, tmp_path)
+
+
+def test_without_peft_the_extra_is_named(
+    llama: Path, adapters: Path, train_texts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setitem(sys.modules, "peft", None)
+    with pytest.raises(GendistError, match=r"'lora' needs an extra: pip install 'gendist\[lora\]' \(peft\)"):
+        finetune_generator(train_texts, tmp_path / "out", adapter_settings(llama))
+    with pytest.raises(GendistError, match="'lora' needs an extra"):
+        load_generator(adapters, adapters)
 
 
 def test_a_config_without_lora_is_recorded_as_before():
