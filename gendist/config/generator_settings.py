@@ -14,8 +14,8 @@ OTHER_SOURCES = ("instruct", "endpoint", "rows")
 
 
 class Generator(Settings):
-    """A causal language model and its finetuning on the real texts; or one of `instruct`, `endpoint` and `rows`, which
-    need no finetuning (docs/generators.md).
+    """A causal language model and its finetuning on the real texts; or `instruct`, `endpoint` or `rows`
+    (docs/generators.md).
 
     Defaults are the paper's (section 4.2) for GPT-2 345M.
     """
