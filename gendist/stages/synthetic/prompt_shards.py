@@ -63,6 +63,8 @@ class _Answers:
     prompts: Mapping[int, ChatPrompt]
     instructions: Sequence[str]
     """The prompt of each class without examples."""
+    work: WorkFolder | None = None
+    """Where rows of an interrupted job are saved."""
 
 
 def prepare_prompts(train: Path, target: Path, settings: Generator) -> None:
@@ -130,6 +132,8 @@ def generate_prompted_shards(
         provenance = Provenance("synthetic", {"train": hash_file(train)}, values, sampling.seed, source(settings))
         write_parquet(target, table, provenance, {"finish_counts": counts, "usage": usage(answers.by_row, numbers)})
         log.info("%s: %s", target, counts)
+    if answers.work is not None:
+        answers.work.mark_finished()
 
 
 def _recorded(settings: Generator) -> dict[str, Any]:
@@ -178,8 +182,8 @@ def _sample_model(
             saved.add(row)
             progress.update(1)
     answers = {number: model.answer(saved.rows[number], len(built[number][1])) for number in numbers}
-    saved.work.mark_finished()
-    return _Answers(answers, {number: prompt for number, (prompt, _) in built.items()}, _instructions(prompts))
+    shown = {number: prompt for number, (prompt, _) in built.items()}
+    return _Answers(answers, shown, _instructions(prompts), saved.work)
 
 
 def _ask_endpoint(settings: Endpoint, prompts: ChatPrompts, sampling: Sampling, shards: PromptedShards) -> _Answers:

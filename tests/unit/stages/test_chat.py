@@ -17,6 +17,7 @@ from gendist.io.json_files import read_json
 from gendist.io.parquet import read_metadata
 from gendist.jobs import stop_signals
 from gendist.jobs.save_timer import SAVE_SECONDS_VARIABLE
+from gendist.jobs.work_cleanup import FINISHED
 from gendist.nn.pretrained import load_tokenizer
 from gendist.stages.generator.generator_folder import GeneratorRecord, read_record_file
 from gendist.stages.synthetic import chat_model
@@ -218,6 +219,8 @@ def test_a_stopped_job_goes_on_where_it_was(
         write([cut], chat(llama), train_texts, batch_size=2)
     write([cut], chat(llama), train_texts, batch_size=2)
     assert sorted(sampled) == [0, 1, 2, 3] and cut.read_bytes() == whole.read_bytes()
+    (finished,) = (tmp_path / "cut/results/.work").rglob(FINISHED)
+    assert read_json(finished) == {"files": ["../shard-00000.parquet"]}
 
 
 def test_the_chat_template_frames_the_prompt(llama: Path, train_texts: Path):
