@@ -220,7 +220,7 @@ def test_a_stopped_job_goes_on_where_it_was(
     write([cut], chat(llama), train_texts, batch_size=2)
     assert sorted(sampled) == [0, 1, 2, 3] and cut.read_bytes() == whole.read_bytes()
     (finished,) = (tmp_path / "cut/results/.work").rglob(FINISHED)
-    assert read_json(finished) == {"files": ["../shard-00000.parquet"]}
+    assert [Path(file).name for file in read_json(finished)["files"]] == ["shard-00000.parquet"]
 
 
 def test_the_chat_template_frames_the_prompt(llama: Path, train_texts: Path):
