@@ -204,7 +204,7 @@ def _ask_endpoint(settings: Endpoint, prompts: ChatPrompts, sampling: Sampling, 
             for request, answer in ask_all(client, missing):
                 store.add(request.key, answer)
                 progress.update(1)
-    answers = {request.number: answer for request in requests if (answer := store.get(request.key)) is not None}
+    answers = {request.number: found for request in requests if (found := store.get(request.key)) is not None}
     return _Answers(answers, built, _instructions(prompts))
 
 
