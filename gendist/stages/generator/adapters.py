@@ -52,7 +52,7 @@ def add_adapters(model: Any, settings: Lora, name: str, revision: str | None) ->
             raise GendistError(f"lora.targets: model {name} has no linear layer '{target}'; it has {shown}")
     if targets is None and model.config.model_type not in KNOWN:
         targets = "all-linear"
-    chosen = KNOWN[model.config.model_type] if targets is None else targets
+    chosen = list(KNOWN[model.config.model_type]) if targets is None else targets
     conv1d = any(isinstance(layer, Conv1D) and _is_chosen(layer_name, chosen) for layer_name, layer in layers.items())
     config = peft.LoraConfig(
         task_type="CAUSAL_LM",
