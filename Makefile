@@ -42,7 +42,7 @@ $(VENV)/.run-stamp: pyproject.toml constraints.txt
 
 $(VENV)/.test-stamp: $(VENV)/.run-stamp
 	@echo "Installing the test tools"
-	@$(PIP) -e ".[study,test,docs,bpemb,setfit,model2vec,tracking,slurm,kubernetes]"
+	@$(PIP) -e ".[study,test,docs,bpemb,setfit,model2vec,lora,endpoint,tracking,slurm,kubernetes]"
 	@touch $@
 
 # --- the default study ---

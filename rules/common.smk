@@ -211,13 +211,38 @@ def generator_settings(wildcards):
     return settings(STUDY.generators[wildcards.generator], model=generator_model(wildcards))
 
 
+def prompted_settings(wildcards):
+    """What decides on the rows of a prompted generator; its concurrency, retries and prices do not."""
+    values = STUDY.generators[wildcards.generator].requested
+    return {key: values[key] for key in sorted(values)}
+
+
+def generator_files(wildcards):
+    """What a finetuned generator is sampled from: its weights, or its adapters."""
+    finetune = rules.finetune_lora if wildcards.generator in LORA else rules.finetune_generator
+    return expand(finetune.output, **wildcards)
+
+
+def instruct_model_files(wildcards):
+    """Files of a chat model that is used as it is."""
+    return model_files(STUDY.generators[wildcards.generator].model)
+
+
 GIVEN_ROWS = f"{RESULTS}/{{dataset}}/generators/{{generator}}/rows.parquet"
-GIVEN = [name for name, generator in STUDY.generators.items() if generator.rows is not None]
-"""Generators whose rows are a file of the user's."""
+GIVEN, INSTRUCT, ENDPOINT, LORA = (
+    [name for name, generator in STUDY.generators.items() if generator.kind == kind]
+    for kind in ("rows", "instruct", "endpoint", "lora")
+)
+"""Generators whose rows are a file of the user's, or come from a chat model here or behind a server; with adapters."""
+PROMPTED = INSTRUCT + ENDPOINT
 
 
-NOT_GIVEN = f"(?!(?:{'|'.join(GIVEN)})/)" if GIVEN else ""
-"""Before the pattern of a generator's name in a path: none of those."""
+NOT_FINETUNED = f"(?!(?:{'|'.join(GIVEN + PROMPTED)})/)" if GIVEN + PROMPTED else ""
+"""Before the pattern of a generator's name in a path: none that is not finetuned."""
+
+# Requests at a time are bounded within a job, so one job at a time sends them; not over the user's own word.
+if ENDPOINT and "endpoint" not in workflow.global_resources:
+    workflow.register_resource("endpoint", 1)
 
 
 def given_file(wildcards):

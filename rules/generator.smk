@@ -1,4 +1,4 @@
-"""Generator: the training texts, with label names only if it is conditional, to a finetuned causal language model."""
+"""Generator: the training texts to a finetuned causal language model, adapters of one, or the record of prompts."""
 
 
 rule finetune_generator:
@@ -25,3 +25,42 @@ rule finetune_generator:
         code=code("finetune_generator"),
     script:
         "../workflow_scripts/finetune_generator.py"
+
+
+if LORA:
+
+    ruleorder: finetune_lora > finetune_generator
+
+    use rule finetune_generator as finetune_lora with:
+        output:
+            multiext(
+                f"{RESULTS}/{{dataset}}/generators/{{generator}}/",
+                "config.json",
+                "adapter_model.safetensors",
+                "adapter_config.json",
+                "tokenizer.json",
+            ),
+        wildcard_constraints:
+            generator="|".join(LORA),
+
+
+if PROMPTED:
+
+    ruleorder: prepare_prompts > finetune_generator
+
+    rule prepare_prompts:
+        input:
+            train=rules.prepare_texts.output.train,
+        output:
+            rules.finetune_generator.output[0],
+        log:
+            f"{LOGS}/{{dataset}}/generators/{{generator}}.log",
+        wildcard_constraints:
+            generator="|".join(PROMPTED),
+        conda:
+            "../envs/cpu.yaml"
+        params:
+            generator=prompted_settings,
+            code=code("prepare_prompts"),
+        script:
+            "../workflow_scripts/prepare_prompts.py"

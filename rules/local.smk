@@ -35,3 +35,15 @@ if GIVEN:
 
     localrules:
         read_given,
+
+
+if PROMPTED:
+
+    localrules:
+        prepare_prompts,
+
+
+if ENDPOINT:
+
+    localrules:
+        ask_shard,

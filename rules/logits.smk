@@ -60,4 +60,4 @@ if STUDY.shards_together:
         benchmark:
             f"{LOGS}/{{dataset}}/logits/{{teacher}}/{{generator}}/{{sampling}}/shards-{{tens}}0.benchmark.tsv"
         wildcard_constraints:
-            generator=f"{NOT_GIVEN}[A-Za-z0-9][A-Za-z0-9_-]*",
+            generator=f"{NOT_FINETUNED}[A-Za-z0-9][A-Za-z0-9_-]*",

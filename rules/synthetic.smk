@@ -1,9 +1,9 @@
-"""Synthetic texts: the finetuned generator, or a file of rows, to shards of a pool that only ever grows."""
+"""Synthetic texts: the finetuned generator, a chat model, or a file of rows, to shards of a pool that only ever grows."""
 
 
 rule generate_shard:
     input:
-        rules.finetune_generator.output,
+        generator_files,
         train=sampling_texts,
     output:
         f"{RESULTS}/{{dataset}}/synthetic/{{generator}}/{{sampling}}/shard-{{shard}}.parquet",
@@ -38,7 +38,7 @@ if STUDY.shards_together:
         benchmark:
             f"{LOGS}/{{dataset}}/synthetic/{{generator}}/{{sampling}}/shards-{{tens}}0.benchmark.tsv"
         wildcard_constraints:
-            generator=f"{NOT_GIVEN}[A-Za-z0-9][A-Za-z0-9_-]*",
+            generator=f"{NOT_FINETUNED}[A-Za-z0-9][A-Za-z0-9_-]*",
 
 
 if GIVEN:
@@ -77,3 +77,67 @@ if GIVEN:
             code=code("cut_shard"),
         script:
             "../workflow_scripts/cut_shard.py"
+
+
+if INSTRUCT:
+
+    ruleorder: prompt_shard > generate_shard
+
+    rule prompt_shard:
+        input:
+            instruct_model_files,
+            rules.prepare_prompts.output,
+            train=rules.prepare_texts.output.train,
+        output:
+            rules.generate_shard.output[0],
+        log:
+            f"{LOGS}/{{dataset}}/synthetic/{{generator}}/{{sampling}}/shard-{{shard}}.log",
+        benchmark:
+            f"{LOGS}/{{dataset}}/synthetic/{{generator}}/{{sampling}}/shard-{{shard}}.benchmark.tsv"
+        wildcard_constraints:
+            generator="|".join(INSTRUCT),
+        priority: 80
+        conda:
+            "../envs/cpu.yaml"
+        threads: 1
+        resources:
+            gpu=gpus_wanted,
+        params:
+            generator=prompted_settings,
+            sampling=sampling_settings,
+            shard_rows=STUDY.shard_rows,
+            work=WORK,
+            code=code("prompt_shard"),
+        script:
+            "../workflow_scripts/prompt_shard.py"
+
+
+if ENDPOINT:
+
+    ruleorder: ask_shard > generate_shard
+
+    rule ask_shard:
+        input:
+            rules.prepare_prompts.output,
+            train=rules.prepare_texts.output.train,
+        output:
+            rules.generate_shard.output[0],
+        log:
+            f"{LOGS}/{{dataset}}/synthetic/{{generator}}/{{sampling}}/shard-{{shard}}.log",
+        benchmark:
+            f"{LOGS}/{{dataset}}/synthetic/{{generator}}/{{sampling}}/shard-{{shard}}.benchmark.tsv"
+        wildcard_constraints:
+            generator="|".join(ENDPOINT),
+        priority: 80
+        conda:
+            "../envs/cpu.yaml"
+        threads: 1
+        resources:
+            endpoint=1,
+        params:
+            generator=prompted_settings,
+            sampling=sampling_settings,
+            shard_rows=STUDY.shard_rows,
+            code=code("ask_shard"),
+        script:
+            "../workflow_scripts/ask_shard.py"

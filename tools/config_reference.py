@@ -107,13 +107,17 @@ def _entry_of(field: dict[str, Any]) -> str:
 def _unfolded(model: dict[str, Any], made: dict[str, Any]) -> dict[str, Any]:
     """Return a model with nested models flattened to dotted keys, such as ``keep.balance``."""
     properties: dict[str, Any] = {}
+    required = list(model.get("required", ()))
     for name, field in model["properties"].items():
-        if "$ref" in field:
-            inner = made["$defs"][field["$ref"].rsplit("/", 1)[1]]["properties"]
-            properties |= {f"{name}.{key}": value for key, value in inner.items()}
-        else:
+        # A section, or a section or null, whose own line then says what it is for.
+        (reference, *_) = [part["$ref"] for part in field.get("anyOf", [field]) if "$ref" in part] or [None]
+        if reference is None or "anyOf" in field:
             properties[name] = field
-    return {**model, "properties": properties}
+        if reference is not None:
+            inner = _unfolded(made["$defs"][reference.rsplit("/", 1)[1]], made)
+            properties |= {f"{name}.{key}": value for key, value in inner["properties"].items()}
+            required += [f"{name}.{key}" for key in inner.get("required", ())]
+    return {**model, "properties": properties, "required": required}
 
 
 def _keys(model: dict[str, Any]) -> str:
@@ -146,9 +150,13 @@ def _type(field: dict[str, Any]) -> str:
         return f"`{field['const']}`"
     if "enum" in field:
         return " or ".join(f"`{choice}`" for choice in field["enum"])
+    if "type" not in field:
+        return "any"
     if field["type"] == "array":
         return f"list[{_type(field['items'])}]"
-    names = {"string": "str", "integer": "int", "number": "float", "boolean": "bool", "object": "dict[str, str]"}
+    if field["type"] == "object":
+        return "dict[str, str]" if field["additionalProperties"] is not True else "dict"
+    names = {"string": "str", "integer": "int", "number": "float", "boolean": "bool"}
     name = names.get(field["type"], field["type"])
     signs = {"minimum": "≥", "exclusiveMinimum": ">", "maximum": "≤", "exclusiveMaximum": "<"}
     bounds = [f"{sign} {field[key]:,g}" for key, sign in signs.items() if key in field]

@@ -84,7 +84,12 @@ STUDY_FILES = (
     ),
     StudyFile(
         "{dataset}/generators/{generator}/…",
-        "finetuned causal language model, a transformers folder; or `rows.parquet` of a generator with `rows`",
+        "finetuned causal language model, a transformers folder, with `lora` in peft's format; for prompted models "
+        "a record of the classes; or `rows.parquet` of a generator with `rows`",
+    ),
+    StudyFile(
+        "{dataset}/synthetic/{generator}/{sampling}/answers/{shard}.jsonl",
+        "answers of an `endpoint`, reused by every later run; delete them to ask again",
     ),
     StudyFile(
         "{dataset}/synthetic/{generator}/{sampling}/shard-{shard}.parquet",
@@ -93,8 +98,8 @@ STUDY_FILES = (
             "row": "number in the pool, from 0",
             "text": "the text without label and special tokens",
             "n_tokens": "generated tokens with prompt words; words of a `given` row",
-            "finish": "`stop` (end token), `length` (cut), `given` (from a file) or `empty` (no letter or digit: not "
-            "trained on)",
+            "finish": "`stop` (end token), `length` (cut), `given` (from a file); not trained on: `empty` (no "
+            "letter or digit), `refusal`, `echo`",
         },
     ),
     StudyFile("{dataset}/teachers/{teacher}/…", "finetuned classifier, a transformers folder; `history.json`"),

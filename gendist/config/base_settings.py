@@ -59,9 +59,10 @@ class Settings(BaseModel):
     @classmethod
     def _check_numbers(cls, value: Any, info: ValidationInfo) -> Any:
         annotation = cls.model_fields[str(info.field_name)].annotation
-        accepts_bool = annotation is bool or any(
-            part is bool or bool in get_args(part) for part in get_args(annotation)
-        )
+        parts = get_args(annotation)
+        if any(isinstance(part, type) and issubclass(part, BaseModel) for part in (annotation, *parts)):
+            return value  # a section, whose keys are checked one by one
+        accepts_bool = annotation is bool or any(part is bool or bool in get_args(part) for part in parts)
         for item in _items(value):
             if isinstance(item, bool) and not accepts_bool:
                 # Pydantic would convert them to 1 and 0.

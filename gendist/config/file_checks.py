@@ -54,8 +54,8 @@ def _named_files(study: Study) -> Iterator[tuple[Path, str]]:
 
 
 def _named_models(study: Study) -> Iterator[tuple[str, str]]:
-    finetuned = {name: entry for name, entry in study.generators.items() if entry.rows is None}
-    for section, entries in (("generators", finetuned), ("teachers", study.teachers)):
+    loaded = {name: entry for name, entry in study.generators.items() if entry.kind not in ("rows", "endpoint")}
+    for section, entries in (("generators", loaded), ("teachers", study.teachers)):
         for name, entry in entries.items():
             if entry.model not in EMBEDDED:
                 yield entry.model, f"{section}.{name}.model"

@@ -1,14 +1,21 @@
-"""Settings of the generator and its finetuning."""
+"""Settings of the generator: a model to finetune, an instruct model, an endpoint, or a file of rows."""
 
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, SerializerFunctionWrapHandler, field_validator, model_serializer, model_validator
 
 from gendist.config.base_settings import Seed, Settings, expand_home
+from gendist.config.prompting_settings import Endpoint, Instruct, Lora
+
+PROMPTED_KEYS = {"instruct": ("model", "revision", "dtype", "instruct"), "endpoint": ("endpoint", "instruct")}
+"""Keys of a generator that is prompted with real texts instead of finetuned, by the key that makes it one."""
+OTHER_SOURCES = ("instruct", "endpoint", "rows")
+"""Keys of generators that are not finetuned."""
 
 
 class Generator(Settings):
-    """A causal language model and its finetuning on the real texts.
+    """A causal language model and its finetuning on the real texts; or `instruct`, `endpoint` or `rows`
+    (docs/generators.md).
 
     Defaults are the paper's (section 4.2) for GPT-2 345M.
     """
@@ -51,9 +58,16 @@ class Generator(Settings):
     modulo this number; if `conditional`, each round of the labels by the next model."""
     seed: Seed = 0
     """Seed of shuffling, windows, held-out rows and dropout; further models use the next seeds."""
+    dtype: Literal["auto", "float32", "bf16"] = "auto"
+    """Type of frozen weights, with `lora` or `instruct`. `auto` is bf16 on a GPU, float32 on a CPU."""
+    lora: Lora | None = None
+    """Train low-rank adapters only."""
+    instruct: Instruct | None = None
+    """Prompt `model` with real examples, without finetuning."""
+    endpoint: Endpoint | None = None
+    """Prompt a model behind an OpenAI-compatible server."""
     rows: str | None = None
-    """File of texts from another tool or model, instead of all other keys: columns `text` and, optionally, `label` (the
-    requested class). `{dataset}` is replaced by the dataset's name. Row i of the pool is row i of the file."""
+    """File of texts from another tool or model, instead of all other keys; `{dataset}` is the dataset's name."""
 
     @field_validator("rows")
     @classmethod
@@ -61,17 +75,73 @@ class Generator(Settings):
         return None if value is None else expand_home(value)
 
     @model_validator(mode="after")
-    def _rows_alone(self) -> "Generator":
+    def _check_keys_of_kind(self) -> "Generator":
         others = sorted(self.model_fields_set - {"rows"})
         if self.rows is not None and others:
             raise ValueError(f"'rows' uses texts as they are, without a model; remove {', '.join(others)}, or 'rows'")
+        kind = self.kind
+        if kind in PROMPTED_KEYS:
+            accepted = PROMPTED_KEYS[kind]
+            others = sorted(self.model_fields_set - set(accepted))
+            if others:
+                raise ValueError(
+                    f"'{kind}' prompts a model without finetuning; remove {', '.join(others)}, or '{kind}' "
+                    f"(keys accepted with it: {', '.join(accepted)})"
+                )
+            if kind == "instruct" and (self.model == "pocket" or "model" not in self.model_fields_set):
+                raise ValueError(
+                    "'instruct' needs 'model': a transformers folder or hub id of a chat model, not 'pocket'"
+                )
+        elif self.lora is not None and "trainable" in self.model_fields_set:
+            raise ValueError("'lora' trains adapters alone; remove 'trainable', or 'lora'")
+        elif self.lora is None and "dtype" in self.model_fields_set:
+            raise ValueError("'dtype' is for weights that are not trained; add 'lora' or 'instruct', or remove 'dtype'")
         return self
 
+    @property
+    def kind(self) -> Literal["finetuned", "lora", "instruct", "endpoint", "rows"]:
+        """What rows come from: the key that decides, or ``finetuned``."""
+        if self.rows is not None:
+            return "rows"
+        if self.endpoint is not None:
+            return "endpoint"
+        if self.instruct is not None:
+            return "instruct"
+        return "finetuned" if self.lora is None else "lora"
+
+    @property
+    def is_finetuned(self) -> bool:
+        """Whether a model is finetuned, in full or by adapters."""
+        return self.kind in ("finetuned", "lora")
+
+    @property
+    def is_prompted(self) -> bool:
+        """Whether a chat model is prompted with real texts."""
+        return self.kind in PROMPTED_KEYS
+
+    @property
+    def prompting(self) -> Instruct:
+        """How a chat model is prompted; the defaults for an endpoint without ``instruct``."""
+        return self.instruct or Instruct()
+
+    @property
+    def requested(self) -> dict[str, Any]:
+        """The keys of a prompted generator that decide on its rows."""
+        values: dict[str, Any] = {"instruct": self.prompting.model_dump(mode="json")}
+        if self.endpoint is not None:
+            return {"endpoint": self.endpoint.requested, **values}
+        return {"model": self.model, "revision": self.revision, "dtype": self.dtype, **values}
+
     @model_serializer(mode="wrap")
-    def _dump_rows_or_model(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Dump ``rows`` alone, or everything else: the record is a valid config, and equals those of older versions."""
+    def _dump_keys_of_kind(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Dump the keys of this kind alone: the record is a valid config, and equals those of older versions."""
         values: dict[str, Any] = dump(self)
-        return {key: value for key, value in values.items() if (key == "rows") == (self.rows is not None)}
+        if self.rows is not None:
+            return {"rows": values["rows"]}
+        if self.kind in PROMPTED_KEYS:
+            return {key: values[key] for key in PROMPTED_KEYS[self.kind] if values[key] is not None}
+        left_out = {*OTHER_SOURCES, *(("lora", "dtype") if self.lora is None else ("trainable",))}
+        return {key: value for key, value in values.items() if key not in left_out}
 
 
 POCKET = Generator(

@@ -24,10 +24,8 @@ class Sampling(Settings):
     """Rows generated in parallel; `auto` is 128 on a CPU and up to 1024 on a GPU, by its memory. It does not change
     rows generated on a CPU, and on a GPU only where two tokens nearly tie."""
     precision: Literal["auto", "float32", "int8"] = "auto"
-    """Precision of the generator. On a CPU, int8 is several times as fast as float32 and generates the same texts on
-    every machine, with slightly different probabilities. `auto` is int8 for GPT-2 and BERT (the embedded generator) if
-    its divergence after finetuning is below 0.005 nats per token, if necessary with 16-bit inputs of some layers;
-    otherwise float32. A GPU runs GPT-2 and BERT in bf16, or in float32 if set; its rows differ from a CPU's, and the
-    provenance of a shard names the GPU."""
+    """Precision of the generator. On a CPU, int8 is several times as fast as float32. `auto` is int8 for GPT-2 and BERT
+    (the embedded generator) if its divergence after finetuning is below 0.005 nats per token, otherwise float32. A GPU
+    runs GPT-2 and BERT in bf16, or in float32 if set; its rows differ from a CPU's."""
     seed: Seed = 0
     """Seed of the pool: row i depends only on (seed, i)."""

@@ -170,6 +170,7 @@ class Study(Settings):
                 raise ValueError(f"export.systems: '{system}' is not a student; use names such as kim+gendist")
         self._check_unlabelled()
         self._check_rows_files()
+        self._check_prompted()
         if self.curve_student not in self.students:
             raise ValueError(f"curve_student '{self.curve_student}' is not one of students: {', '.join(self.students)}")
         for names, key in (
@@ -225,6 +226,17 @@ class Study(Settings):
                     f"generators.{name}.rows: one file for {len(self.datasets)} datasets; put {{dataset}} into its "
                     "name, which is replaced by the dataset's name"
                 )
+
+    def _check_prompted(self) -> None:
+        """Reject samplings that start texts with words of a real one, for generators that write whole texts."""
+        for name, generator in self.generators.items():
+            used = list(self.samplings) if name == self.generator else [self.sampling]
+            for sampling in used:
+                if generator.is_prompted and self.samplings[sampling].prompt_words:
+                    raise ValueError(
+                        f"samplings.{sampling}.prompt_words: generators.{name} writes whole texts and continues none; "
+                        "set prompt_words to 0"
+                    )
 
     @property
     def seed_list(self) -> list[int]:

@@ -112,6 +112,6 @@ def known_keys(study: type[BaseModel], location: Sequence[Any]) -> list[str]:
             break
         if part in model.model_fields:
             annotation: Any = model.model_fields[part].annotation
-            entries = getattr(annotation, "__args__", ())
-            model = entries[-1] if entries else annotation  # dict[Name, Model], or Model
+            parts = [part for part in getattr(annotation, "__args__", ()) if part is not type(None)]
+            model = parts[-1] if parts else annotation  # dict[Name, Model], Model | None, or Model
     return list(model.model_fields) if isinstance(model, type) and issubclass(model, BaseModel) else []

@@ -50,7 +50,7 @@ def logged(log_file: str, name: str) -> Iterator[None]:
     logging.basicConfig(level=logging.INFO, handlers=[to_file, to_terminal], force=True)
     logging.captureWarnings(True)
     warnings.simplefilter("default")
-    for verbose in ("transformers", "huggingface_hub", "httpx", "datasets", "py.warnings"):
+    for verbose in ("transformers", "huggingface_hub", "httpx", "httpx2", "openai", "datasets", "py.warnings"):
         logging.getLogger(verbose).setLevel(logging.ERROR)
     try:
         with stop_signals.handle_stop_signals():

@@ -29,6 +29,10 @@ TRAIN_ROWS, TEST_ROWS = 600, 1500
 """Assumed rows of a dataset whose files were not counted."""
 LARGER_MODEL = 8.0
 """Slowdown of a model that is not embedded: an assumption, not a measurement."""
+PROMPTED_MODEL = 40.0
+"""Slowdown of a chat model that is prompted: an assumption, not a measurement."""
+ANSWER = 3.0
+"""Seconds until a server answers: an assumption."""
 SECONDS = {
     "fit_setfit": 300.0,
     "distil_static": 60.0,
@@ -61,6 +65,7 @@ KINDS = {
     "distil_seeds": "distil_student",
     "cross_fit": "distil_student",
     "score_texts": "score_shard",
+    "finetune_lora": "finetune_generator",
     "generate_shards": "generate_shard",
     "score_shards": "score_shard",
 }
@@ -77,7 +82,7 @@ def job_seconds(study: Study, rule: str, names: Mapping[str, str], rows: Mapping
         rows: number of training rows by dataset; assumed if missing.
     """
     train = rows.get(names.get("dataset", ""), TRAIN_ROWS)
-    if rule == "finetune_generator":
+    if rule in ("finetune_generator", "finetune_lora"):
         return generator_seconds(study, names["generator"], train)
     if rule == "finetune_teacher":
         return teacher_seconds(study, names["teacher"], train)
@@ -85,6 +90,11 @@ def job_seconds(study: Study, rule: str, names: Mapping[str, str], rows: Mapping
     if rule in ("generate_shard", "generate_shards"):
         larger = _slowdown(study.generators[names["generator"]].model != "pocket")
         return SYNTHETIC_ROW * study.shard_rows * shards * larger
+    if rule == "prompt_shard":
+        return SYNTHETIC_ROW * study.shard_rows * PROMPTED_MODEL
+    if rule == "ask_shard":
+        endpoint = study.generators[names["generator"]].endpoint
+        return ANSWER * study.shard_rows / (endpoint.concurrency if endpoint else 1)
     if rule in ("score_shard", "score_shards", "score_texts"):
         scored = train + TEST_ROWS if rule == "score_texts" else study.shard_rows * shards
         return SCORED_ROW * scored * _slowdown(study.teachers[names["teacher"]].model != "minilm")

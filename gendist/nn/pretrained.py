@@ -75,9 +75,9 @@ def load_config(model: str, revision: str | None = None) -> Any:
     return _load(AutoConfig, model, revision)
 
 
-def load_causal_lm(model: str, revision: str | None = None) -> Any:
-    """Load a causal language model in float32, whatever the dtype of its checkpoint."""
-    return _load(AutoModelForCausalLM, model, revision, dtype=torch.float32)
+def load_causal_lm(model: str, revision: str | None = None, dtype: torch.dtype = torch.float32) -> Any:
+    """Load a causal language model, by default in float32, whatever the dtype of its checkpoint."""
+    return _load(AutoModelForCausalLM, model, revision, dtype=dtype)
 
 
 def load_classifier(model: str, names: list[str], revision: str | None = None, pooling: str = "first") -> Any:

@@ -44,7 +44,7 @@ class GeneralDistillation:
     """Settings for pretraining one student."""
 
     architecture: str = "kim"
-    epochs: int = 6
+    epochs: int = 4
     """Epochs over the snippets."""
     batch: int = 128
     """Snippets per step."""

@@ -19,6 +19,7 @@ from gendist.io.parquet import read_metadata, read_parquet
 from gendist.stages.evaluation.class_scores import bootstrap_intervals, class_scores, confusion_matrix
 from gendist.stages.evaluation.metrics import ece
 from gendist.stages.logits.logits_files import read_logits
+from gendist.stages.synthetic.pool_reader import UNUSED
 from gendist.stages.texts.text_tables import Texts, read_texts
 
 LICENCES = {
@@ -93,7 +94,14 @@ class CardFacts:
     @property
     def written_by(self) -> str:
         """Origin of the synthetic rows, as the end of a sentence."""
-        return "written by another tool or model" if self.given else "written by a finetuned generator"
+        if self.given:
+            return "written by another tool or model"
+        return "written by a prompted chat model" if self.prompted else "written by a finetuned generator"
+
+    @property
+    def prompted(self) -> bool:
+        """Whether a chat model was prompted, without finetuning."""
+        return bool({"instruct", "endpoint"} & self.config["generator"].keys())
 
     @property
     def hours(self) -> float:
@@ -143,7 +151,9 @@ def collect_facts(study: Study, dataset: str) -> CardFacts:
             _source_models(results, dataset=dataset, study=study, run=results / subject.run.folder, config=config)
         ),
         hashes=data_hashes(train, test),
-        costs=stage_costs(results, results / "logs", dataset, rows),
+        costs=stage_costs(
+            results, results / "logs", dataset, rows, generators=study.model_dump(mode="json")["generators"]
+        ),
     )
 
 
@@ -170,6 +180,8 @@ def _dataset_config(study: Study, dataset: str, subject: CardSubject) -> dict[st
     if "rows" in values["generator"]:
         values["generator"] = {"rows": Path(values["generator"]["rows"]).name}
         del values["sampling"]
+    if "endpoint" in values["generator"]:  # without the address, which may be private
+        values["generator"]["endpoint"] = {"model": values["generator"]["endpoint"]["model"]}
     for key, model in (("generator", "model"), ("teacher", "model"), ("student", "embeddings")):
         if model in values[key]:
             values[key][model] = _public_name(values[key][model])
@@ -251,4 +263,4 @@ def pool_table(study: Study, dataset: str) -> Any:
         "n_tokens": table["n_tokens"],
         "finish": table["finish"],
     }
-    return pa.table(columns).filter(pc.not_equal(table["finish"], "empty"))
+    return pa.table(columns).filter(pc.invert(pc.is_in(table["finish"], pa.array(UNUSED))))

@@ -164,4 +164,8 @@ def _memorisation_table(facts: CardFacts) -> str:
 
 def _cost_table(facts: CardFacts) -> str:
     rows = [[cost.stage, f"{cost.jobs:,}", format_duration(cost.seconds)] for cost in facts.costs]
-    return markdown_table(["Stage", "jobs", "time"], rows, align_right=(1, 2))
+    header = ["Stage", "jobs", "time"]
+    if any(cost.price for cost in facts.costs):
+        header.append("price")
+        rows = [[*row, cost.price or MISSING] for row, cost in zip(rows, facts.costs, strict=True)]
+    return markdown_table(header, rows, align_right=range(1, len(header)))

@@ -22,6 +22,7 @@ from gendist.io.parquet import read_parquet, write_parquet_parts
 from gendist.io.provenance import Provenance, hash_file
 from gendist.stages.generator.generator_folder import read_record_file
 from gendist.stages.logits.logits_files import read_logits
+from gendist.stages.synthetic.pool_reader import finish_counts
 from gendist.stages.synthetic.repeats_table import (
     GRAM,
     Repeats,
@@ -107,6 +108,7 @@ def assess_pool(
         **vars(names),
         "rows": count,
         "empty": count - len(pool),
+        "finish": finish_counts(files.shards, count),
         "repeats": describe_repeats(marks),
         "texts": describe_texts(
             {

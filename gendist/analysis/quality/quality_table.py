@@ -46,6 +46,8 @@ COLUMNS = (
     MeasureColumn("as asked, %", 100),
     MeasureColumn("teachers agree, %", 100),
     MeasureColumn("students agree, %", 100),
+    MeasureColumn("refused, %", 100),
+    MeasureColumn("echoed, %", 100),
 )
 
 
@@ -82,7 +84,7 @@ def write_quality(
             values.append(_generated_measures(record, agreement_share if index == 0 else None))
         for group, name in REAL_GROUPS.items():
             names.append([dataset, name])
-            values.append(_measures(records[0], group) + [None] * 3)
+            values.append(_measures(records[0], group) + [None] * 5)
     header = ["dataset", "texts", *(column.name for column in COLUMNS)]
     rows: list[list[Cell]] = [
         [*name, *(_csv_value(v, c) for v, c in zip(measures, COLUMNS, strict=True))]
@@ -132,7 +134,10 @@ def _generated_measures(record: PoolRecord, students: float | None) -> list[floa
     measures = _measures(record, GENERATED)
     as_requested, others = record["as_asked"], list(record["as_other_teachers"].values())
     measures[5:7] = [record["repeats"]["repeated"], record["repeats"]["copied"]]
-    return [*measures, as_requested and as_requested["all"], sum(others) / len(others) if others else None, students]
+    finish = record.get("finish", {})
+    unused = [finish[kind] / record["rows"] if kind in finish else None for kind in ("refusal", "echo")]
+    teachers = sum(others) / len(others) if others else None
+    return [*measures, as_requested and as_requested["all"], teachers, students, *unused]
 
 
 def _measures(record: PoolRecord, group: str) -> list[float | None]:
@@ -179,4 +184,6 @@ def _caption(system: str) -> str:
         " over the classes, 1 where all are equally frequent. As asked: rows that the teacher takes for the class that"
         " the generator was asked for. Teachers agree: rows on which another teacher names the same class (mean over"
         f" the others). Students agree: test rows on which the {system} students together name the teacher's class."
+        " Refused and echoed: answers of a prompted model that refuse, or repeat an example of their prompt; they are"
+        " in no other measure and train no student."
     )

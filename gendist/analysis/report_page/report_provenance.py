@@ -37,7 +37,8 @@ def source_models(results: Path, dataset: str, config: Mapping[str, Any]) -> lis
         record = results / dataset / section / name / PROVENANCE_FILE
         if record.is_file():
             models = read_json(record).get("source_models", {})
-            found += [(role, str(settings["model"]), str(origin)) for origin in models.values()]
+            model = str(settings.get("model") or settings["endpoint"]["model"])
+            found += [(role, model, str(origin)) for origin in models.values()]
     return found
 
 

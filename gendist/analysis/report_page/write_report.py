@@ -129,7 +129,7 @@ def _section(
             if rows["tables/memorisation"]
             else None,
             "quality": page_tables.plain_table(rows["tables/quality"]) if rows.get("tables/quality") else None,
-            "stages": cost_table(stage_costs(inputs.results, inputs.logs, name, runs)),
+            "stages": cost_table(stage_costs(inputs.results, inputs.logs, name, runs, generators=config["generators"])),
         },
         charts={
             **page_charts.details_charts(files, test.label_names, anchor),

@@ -19,9 +19,11 @@ from gendist.jobs.checkpoints import Checkpoints
 from gendist.jobs.work_folder import WorkFolder
 from gendist.jobs.work_stamp import make_stamp
 from gendist.nn import devices
+from gendist.nn.bf16_weights import weight_dtype
 from gendist.nn.int8_calibration import MAX_DIVERGENCE, calibrate_int8
-from gendist.nn.pretrained import content_hash, describe, load_causal_lm, load_tokenizer
+from gendist.nn.pretrained import content_hash, describe, load_causal_lm, load_config, load_tokenizer
 from gendist.stages.generator.activation_memory import uses_checkpointing
+from gendist.stages.generator.adapters import add_adapters, peft_version, save_adapters
 from gendist.stages.generator.generator_folder import (
     GeneratorRecord,
     label_prompt,
@@ -49,7 +51,8 @@ def finetune_generator(
 
     With ``settings.held_out``, training stops early, when the likelihood of held-out rows no longer improves, and the
     best epoch's weights are saved. With ``settings.conditional``, each text is preceded by its label's name; otherwise
-    labels are not used. With several ``settings.finetunes``, further models are in sub-folders (``member_folder``).
+    labels are not used. With ``settings.lora``, adapters are trained, and saved in place of the weights. With several
+    ``settings.finetunes``, further models are in sub-folders (``member_folder``).
 
     Args:
         train: ``texts/train.parquet``.
@@ -61,7 +64,7 @@ def finetune_generator(
 
     Raises:
         GendistError: if the model cannot be loaded or has no end token, a label's name is longer than the window, or
-            training diverges.
+            training diverges, or peft is missing.
     """
     torch_device = devices.prepare(threads, settings.seed, device)
     texts = read_texts(train)
@@ -73,7 +76,8 @@ def finetune_generator(
         describe(settings.model, settings.revision),
     )
     model = content_hash(settings.model, settings.revision)
-    stamp = make_stamp(provenance, __file__, model=model, threads=threads, device=torch_device.type)
+    packages = {"peft": peft_version()} if settings.lora is not None else {}
+    stamp = make_stamp(provenance, __file__, model=model, threads=threads, device=torch_device.type, **packages)
     work_folder = WorkFolder(work, target, stamp)
     with model_folder(target, provenance) as folder, stop_signals.defer_stop():
         for member in range(settings.finetunes):
@@ -95,9 +99,14 @@ def finetune_generator(
         records = [read_record_file(config) for config in members]
         two_pass = tuple(sorted({kind for record in records for kind in record.two_pass}))
         int8 = all(record.int8 for record in records)
-        write_record(
-            folder, GeneratorRecord(label_names=names, members=settings.finetunes, int8=int8, two_pass=two_pass)
+        record = GeneratorRecord(
+            label_names=names,
+            members=settings.finetunes,
+            int8=int8,
+            two_pass=two_pass,
+            dtype=settings.dtype if settings.lora else "float32",
         )
+        write_record(folder, record)
     work_folder.mark_finished()
 
 
@@ -112,7 +121,7 @@ def _finetune(
 ) -> None:
     """Finetune one model and save it, its tokenizer and its training history in ``folder``."""
     tokenizer = load_tokenizer(settings.model, settings.revision)
-    model = load_causal_lm(settings.model, settings.revision).to(device)
+    model, adapted = _load_trainable(settings, device), None
     start, end = boundary_tokens(model.config, tokenizer, settings.model)
     limit = min(settings.window, getattr(model.config, "max_position_embeddings", settings.window))
     prompts = [label_prompt(texts.label_names[label]) for label in texts.labels] if settings.conditional else None
@@ -122,10 +131,14 @@ def _finetune(
     n_held_out = math.ceil(settings.held_out * len(rows))
     held_out = [rows[i] for i in order[:n_held_out]]
     train_rows = [rows[i] for i in np.sort(order[n_held_out:])]
-    freeze(model, settings)
+    if settings.lora is not None:
+        adapted = add_adapters(model, settings.lora, settings.model, settings.revision)
+        enable_checkpointing(model, settings)
+    else:
+        freeze(model, settings)
     if settings.dropout is not None:
-        for module in model.modules():
-            if isinstance(module, torch.nn.Dropout):
+        for name, module in model.named_modules():
+            if isinstance(module, torch.nn.Dropout) and ".lora_dropout." not in name:
                 module.p = settings.dropout
     train_model(
         model,
@@ -138,6 +151,9 @@ def _finetune(
         checkpoints=checkpoints,
         member=member,
     )
+    if adapted is not None:
+        save_adapters(adapted, folder)
+        model = adapted.merge_and_unload()
     two_pass, nats = calibrate_int8(model.eval(), held_out or train_rows)
     if two_pass is not None:
         layers = f" with 16-bit inputs of {', '.join(two_pass)}" if two_pass else ""
@@ -150,12 +166,23 @@ def _finetune(
         )
     model.config.bos_token_id, model.config.eos_token_id = start, end
     model.generation_config.bos_token_id, model.generation_config.eos_token_id = start, end
-    model.save_pretrained(folder, max_shard_size="100GB")
+    if adapted is None:
+        model.save_pretrained(folder, max_shard_size="100GB")
+    else:
+        model.config.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     write_record(folder, GeneratorRecord(int8=two_pass is not None, two_pass=two_pass or ()))
     lines = ["epoch,train_nats_per_token,held_out_nats_per_token\n"]
     lines += [f"{epoch},{train_loss:.5f},{held:.5f}\n" for epoch, train_loss, held in checkpoints.state.history]
     write_text(folder / "history.csv", "".join(lines))
+
+
+def _load_trainable(settings: Generator, device: torch.device) -> Any:
+    """Load the model to finetune; under adapters, its own weights may be in bf16."""
+    if settings.lora is None:
+        return load_causal_lm(settings.model, settings.revision).to(device)
+    dtype = weight_dtype(settings.dtype, load_config(settings.model, settings.revision), device)
+    return load_causal_lm(settings.model, settings.revision, dtype).to(device)
 
 
 def boundary_tokens(config: Any, tokenizer: Any, name: str) -> tuple[int, int]:
@@ -178,6 +205,11 @@ def freeze(model: Any, settings: Generator) -> None:
         # Parameters of the blocks, and no others, have a number in their name: transformer.h.0.attn...
         for name, parameter in model.named_parameters():
             parameter.requires_grad_(re.search(r"\.\d+\.", name) is not None)
+    enable_checkpointing(model, settings)
+
+
+def enable_checkpointing(model: Any, settings: Generator) -> None:
+    """Enable gradient checkpointing if it is chosen."""
     if uses_checkpointing(model, settings):
         # The new name; the old one is deprecated since transformers 5.23.
         enable = getattr(model, "activation_checkpointing_enable", None) or model.gradient_checkpointing_enable

@@ -1,9 +1,9 @@
 """Layout of a generator's folder: a transformers folder with a record in its config, and folders of further models."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Field, SerializerFunctionWrapHandler, ValidationError, model_serializer
 
 from gendist.config.base_settings import Settings
 from gendist.errors import GendistError
@@ -24,6 +24,13 @@ class GeneratorRecord(Settings):
     """Whether calibration accepted int8 for all models."""
     two_pass: tuple[str, ...] = ()
     """Kinds of linear layers with 16-bit inputs in int8."""
+    dtype: Literal["auto", "float32", "bf16"] = "float32"
+    """Type of the weights in memory."""
+
+    @model_serializer(mode="wrap")
+    def _omit_default_dtype(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Omit the default: records equal those of older versions."""
+        return {key: value for key, value in dump(self).items() if key != "dtype" or value != "float32"}
 
     def label_of(self, row: int) -> int:
         """Return the label of a row's prompt, as an index into ``label_names``."""

@@ -4,6 +4,7 @@ import logging
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,9 @@ from gendist.jobs.progress_log import Progress
 from gendist.jobs.work_folder import WorkFolder
 from gendist.jobs.work_stamp import make_stamp
 from gendist.nn import devices
-from gendist.nn.pretrained import load_causal_lm, load_config, load_tokenizer
+from gendist.nn.bf16_weights import load_for_sampling, weight_dtype
+from gendist.nn.pretrained import load_config, load_tokenizer
+from gendist.stages.generator.adapters import load_generator
 from gendist.stages.generator.finetune_generator import boundary_tokens
 from gendist.stages.generator.generator_folder import member_folder, read_record
 from gendist.stages.synthetic.backend_selection import resolve_precision
@@ -52,7 +55,7 @@ def generate_shards(
     consecutive; distillation skips them. A label's prompt is not part of the text, words of a real row are.
 
     Args:
-        generator: finetuned transformers folder.
+        generator: finetuned transformers folder, or one with adapters (LoRA).
         targets: Parquet file to write for each shard.
         settings: sampling strategy and pool seed.
         first_shard: number of the first shard, from 0.
@@ -68,12 +71,16 @@ def generate_shards(
     torch_device = devices.prepare(threads, settings.seed, device)
     record = read_record(generator)
     tokenizer = load_tokenizer(str(generator))
-    precision = resolve_precision(settings, load_config(str(generator)), torch_device, int8=record.int8)
+    config = load_config(str(generator))
+    precision = resolve_precision(settings, config, torch_device, int8=record.int8)
+    dtype = weight_dtype(record.dtype, config, torch_device)
     prompt_builder = PromptBuilder(tokenizer, record, settings, train)
     inputs = {"generator": hash_folder(generator)}
     if train is not None and settings.prompt_words:
         inputs["train"] = hash_file(train)
     recorded = {**settings.model_dump(mode="json"), "precision": precision, "shard_rows": shard_rows}
+    if dtype == torch.bfloat16:
+        recorded["weights"] = "bf16"
     if torch_device.type == "cuda":
         recorded["device"] = torch.cuda.get_device_name(torch_device)
     else:
@@ -97,9 +104,9 @@ def generate_shards(
         numbers = [n for n in sorted(saved.numbers - saved.rows.keys()) if record.member_of(n) == member]
         if not numbers:
             continue
-        folder = str(member_folder(generator, member))
-        model = load_causal_lm(folder).to(torch_device).eval()
-        start, end = boundary_tokens(model.config, tokenizer, folder)
+        folder = member_folder(generator, member)
+        model = load_for_sampling(partial(load_generator, folder, generator), dtype, torch_device)
+        start, end = boundary_tokens(load_config(str(folder)), tokenizer, str(folder))
         sampler = Sampler(
             model,
             settings,

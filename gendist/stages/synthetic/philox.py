@@ -49,7 +49,7 @@ def gumbel_noise(seed: int, rows: np.ndarray, steps: np.ndarray, count: int) -> 
     return -np.log(-np.log(uniform))
 
 
-def random_indices(seed: int, rows: np.ndarray, counts: np.ndarray) -> np.ndarray:
+def random_indices(seed: int, rows: np.ndarray, counts: np.ndarray, draw: int = 0) -> np.ndarray:
     """Return a uniform random integer from 0 to ``counts - 1`` for each row, (rows,) int64.
 
     It is independent of the row's Gumbel noise.
@@ -58,8 +58,9 @@ def random_indices(seed: int, rows: np.ndarray, counts: np.ndarray) -> np.ndarra
         seed: pool seed, 0 to 2**64 - 1.
         rows: row numbers, (rows,).
         counts: (rows,), 1 to 2**32 - 1.
+        draw: number of the draw; draws of a row are independent.
     """
     rows = np.asarray(rows, np.uint64)
-    step, index = np.full_like(rows, _INDEX_STEP), np.zeros_like(rows)
+    step, index = np.full_like(rows, _INDEX_STEP), np.full_like(rows, draw)
     word = philox4x32((rows & _LOW, rows >> _WORD, step, index), (seed & 0xFFFFFFFF, seed >> 32))[0]
     return (word * np.asarray(counts, np.uint64) >> _WORD).astype(np.int64)

@@ -1,5 +1,6 @@
 """Read the first rows of a pool from its shards."""
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,8 +9,10 @@ import numpy as np
 import pyarrow as pa
 
 from gendist.errors import GendistError
-from gendist.io.parquet import read_parquet
+from gendist.io.parquet import read_metadata, read_parquet
 
+UNUSED = ("empty", "refusal", "echo")
+"""Values of ``finish`` of rows that are no texts of the requested kind; they keep their number and train nothing."""
 COLUMNS = {"row": "integers", "text": "strings", "finish": "strings"}
 POOL_BATCH_ROWS = 5000
 """Rows per batch: a pool may be larger than memory."""
@@ -17,13 +20,13 @@ POOL_BATCH_ROWS = 5000
 
 @dataclass(frozen=True)
 class Pool:
-    """Generated rows that are not empty, in the order of the pool."""
+    """Generated rows with a text to use, in the order of the pool."""
 
     rows: np.ndarray
     """(n,) int64 row numbers."""
     texts: list[str]
     empty: int
-    """Number of empty rows, which are left out."""
+    """Number of rows that are left out: empty, refusals and echoes (``UNUSED``)."""
 
 
 def read_pool(shards: Sequence[Path], count: int | None = None) -> Pool:
@@ -62,7 +65,7 @@ def iter_pool_batches(shards: Sequence[Path], count: int | None = None, size: in
         yield (batch := _pool(pa.concat_tables(waiting)))
         with_text += len(batch.rows)
     if not with_text:
-        raise GendistError(f"{shards[0]}: all {rows} generated rows are empty; check the generator")
+        raise GendistError(f"{shards[0]}: all {rows} generated rows are {_fault(shards)}; check the generator")
 
 
 def row_numbers_with_text(shards: Sequence[Path], count: int | None = None) -> np.ndarray:
@@ -76,8 +79,21 @@ def row_numbers_with_text(shards: Sequence[Path], count: int | None = None) -> n
         kept.append(table["row"].to_numpy()[_has_text(table)])
         rows += table.num_rows
     if not sum(map(len, kept)):
-        raise GendistError(f"{shards[0]}: all {rows} generated rows are empty; check the generator")
+        raise GendistError(f"{shards[0]}: all {rows} generated rows are {_fault(shards)}; check the generator")
     return np.concatenate(kept)
+
+
+def finish_counts(shards: Sequence[Path], count: int | None = None) -> dict[str, int]:
+    """Return the number of rows by ``finish``, with a zero for values that a shard's record lists without rows.
+
+    Raises:
+        GendistError: as ``read_pool``.
+    """
+    counts: Counter[str] = Counter()
+    for table in _tables(shards, count, ["row", "finish"]):
+        counts.update(table["finish"].to_pylist())
+    listed = read_metadata(shards[0]).get("finish_counts")
+    return dict.fromkeys(listed if isinstance(listed, dict) else (), 0) | dict(counts)
 
 
 def texts_at(shards: Sequence[Path], rows: Sequence[int]) -> list[str]:
@@ -125,6 +141,13 @@ def _tables(shards: Sequence[Path], count: int | None, columns: list[str]) -> It
         raise GendistError(f"{shards[0]} and following: {expected}, found {read} rows{wrong}")
 
 
+def _fault(shards: Sequence[Path]) -> str:
+    """Describe rows of which none has a text to use."""
+    counts = finish_counts(shards)
+    refused = f", of which {counts['refusal']} are refusals and {counts['echo']} echoes of the prompt"
+    return "empty" if not counts.get("refusal") and not counts.get("echo") else f"without a usable text{refused}"
+
+
 def _pool(table: pa.Table) -> Pool:
     has_text = _has_text(table)
     rows = table.filter(pa.array(has_text))
@@ -132,4 +155,4 @@ def _pool(table: pa.Table) -> Pool:
 
 
 def _has_text(table: pa.Table) -> np.ndarray:
-    return np.array([finish != "empty" for finish in table["finish"].to_pylist()], dtype=bool)
+    return np.array([finish not in UNUSED for finish in table["finish"].to_pylist()], dtype=bool)

@@ -26,7 +26,7 @@ class Sampler:
         model: Any,
         settings: Sampling,
         *,
-        start: int,
+        start: int | None,
         end: int,
         forbidden: Sequence[int] = (),
         precision: Precision | None = None,
@@ -37,7 +37,7 @@ class Sampler:
         Args:
             model: float32 causal language model in evaluation mode.
             settings: sampling strategy.
-            start: id of the start token.
+            start: id of the start token; None if prompts begin with their own.
             end: id of the end token.
             forbidden: token ids that are never drawn; ``end`` is always allowed.
             precision: by default that of the settings, where ``auto`` is bf16 on a GPU and float32 on a CPU.
@@ -74,11 +74,14 @@ class Sampler:
             yield from self._sample_with_retries(requests)
             return
         requests.sort(key=_prompt_length)
+        if self.backend.mixed_prompts:
+            yield from self._sample_with_retries(requests)
+            return
         for _, group in groupby(requests, _prompt_length):
             yield from self._sample_with_retries(list(group))
 
     def _request(self, number: int, prompt: list[int]) -> RowRequest:
-        tokens = [self.start, *prompt]
+        tokens = prompt if self.start is None else [self.start, *prompt]
         limit = self.max_tokens if self.context is None else min(self.max_tokens, self.context - len(tokens))
         return RowRequest(number, tokens, max(limit, 0))
 

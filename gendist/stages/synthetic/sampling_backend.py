@@ -17,8 +17,9 @@ class SamplingBackend(ABC):
     device: torch.device
     """Device of the slots."""
     continuous_batching: bool
-    """Whether a row may start while others are running; otherwise the rows of a batch start together, with prompts of
-    one length."""
+    """Whether a row may start while others are running; otherwise the rows of a batch start together."""
+    mixed_prompts = True
+    """Whether the rows of a batch may have prompts of different lengths."""
     fixed_batch_size: bool
     """Whether the number of slots is always the batch size, even for fewer rows."""
 

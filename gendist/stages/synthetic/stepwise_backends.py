@@ -4,6 +4,7 @@ Tokens that rounding could change are redrawn from float64 logits, so that rows 
 """
 
 import copy
+import inspect
 from abc import abstractmethod
 from typing import Any
 
@@ -11,6 +12,7 @@ import torch
 from transformers import DynamicCache
 
 from gendist.nn import devices
+from gendist.nn.bf16_weights import float64_copy
 from gendist.nn.int8_decoder import Int8Decoder
 from gendist.nn.packed_linear import pack_linear_layers
 from gendist.stages.synthetic.batch_slots import Slots
@@ -67,9 +69,10 @@ class StepwiseBackend(SamplingBackend):
 
 
 class TransformersBackend(StepwiseBackend):
-    """Any transformers causal language model in float32.
+    """Any transformers causal language model, in float32; its weights may be in bf16.
 
-    All rows are at the same position, because architectures differ in how they number positions.
+    The rows of a batch start together. Shorter prompts are padded on the left where the architecture takes the
+    positions of tokens as an input.
     """
 
     continuous_batching = False
@@ -79,8 +82,11 @@ class TransformersBackend(StepwiseBackend):
         super().__init__(sampler)
         self.model = model
         self.fast_model = pack_linear_layers(copy.deepcopy(model)) if model.device.type == "cpu" else model
+        self.mixed_prompts = "position_ids" in inspect.signature(model.base_model.forward).parameters
         self._cache: DynamicCache
         self._cached_slots: torch.Tensor
+        self._mask: torch.Tensor | None = None
+        """1 for cached tokens and 0 for padding, (cached slots, tokens); None without padding."""
         self._float64_model: Any = None
 
     def allocate(self, slots: Slots) -> None:
@@ -89,22 +95,43 @@ class TransformersBackend(StepwiseBackend):
     def next_logits(self, slots: Slots, running: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Prefill on the first call, then decode one token per call."""
         if slots.positions[running[0]] == 0:
-            self._cache, self._cached_slots = DynamicCache(config=self.model.config), running
-            slots.positions[running] = slots.prompt_lengths[running] - 1
-            prompts = slots.tokens[running, : int(slots.positions[running[0]])].to(self.model.device)
-            if prompts.shape[1]:  # base_model: the prompt's logits are not needed
-                self.fast_model.base_model(input_ids=prompts, past_key_values=self._cache, use_cache=True)
+            self._prefill(slots, running)
         if len(running) < len(self._cached_slots):
-            self._cache.batch_select_indices(torch.searchsorted(self._cached_slots, running).to(self.model.device))
+            kept = torch.searchsorted(self._cached_slots, running)
+            self._cache.batch_select_indices(kept.to(self.model.device))
             self._cached_slots = running
-        tokens = slots.tokens[running, slots.positions[running]][:, None].to(self.model.device)
-        output = self.fast_model(input_ids=tokens, past_key_values=self._cache, use_cache=True)
+            self._mask = None if self._mask is None else self._mask[kept]
+        positions = slots.positions[running][:, None]
+        if self._mask is not None:
+            self._mask = torch.cat([self._mask, torch.ones_like(positions)], 1)
+        inputs = self._inputs(slots.tokens[running].gather(1, positions), positions)
+        output = self.fast_model(**inputs)
         return running, output.logits[:, -1].float()
+
+    def _prefill(self, slots: Slots, running: torch.Tensor) -> None:
+        """Read all tokens of the prompts but the last."""
+        self._cache, self._cached_slots = DynamicCache(config=self.model.config), running
+        lengths = slots.prompt_lengths[running] - 1
+        slots.positions[running] = lengths
+        longest = int(lengths.max())
+        columns = torch.arange(longest)[None, :] - (longest - lengths)[:, None]
+        self._mask = (columns >= 0).long() if int(lengths.min()) < longest else None
+        columns = columns.clamp(min=0)
+        if longest:  # base_model: the prompt's logits are not needed
+            self.fast_model.base_model(**self._inputs(slots.tokens[running].gather(1, columns), columns))
+
+    def _inputs(self, tokens: torch.Tensor, positions: torch.Tensor) -> dict[str, Any]:
+        """Return the model's inputs for tokens (rows, n) at these positions."""
+        device = self.model.device
+        inputs: dict[str, Any] = {"input_ids": tokens.to(device), "past_key_values": self._cache, "use_cache": True}
+        if self._mask is not None:
+            inputs |= {"attention_mask": self._mask.to(device), "position_ids": positions.to(device)}
+        return inputs
 
     def exact_logits(self, tokens: torch.Tensor, logits: torch.Tensor) -> torch.Tensor:
         """Run the row alone through a float64 copy of the model."""
         if self._float64_model is None:
-            self._float64_model = copy.deepcopy(self.model).double()
+            self._float64_model = float64_copy(self.model)
         output = self._float64_model(input_ids=tokens.to(self.model.device), use_cache=False)
         exact: torch.Tensor = output.logits[:, -1].double()
         return exact

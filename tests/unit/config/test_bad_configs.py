@@ -5,7 +5,7 @@ import math
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, get_args, get_origin
 
 import pytest
 import yaml
@@ -33,15 +33,21 @@ PLAIN: dict[str, Any] = {
     "tracking": {},
 }
 
+OPTIONAL: dict[str, Any] = {
+    "endpoint": {"url": "http://127.0.0.1:8000/v1", "model": "m"},
+    "prices": {"input": 1, "output": 2},
+}
+"""Sections that are not in the plain study, with what they need."""
+
 
 def keys(model: type[BaseModel], place: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
     """Every key of a config that has a value of its own, with what it takes."""
     for name, field in model.model_fields.items():
         models = [kind for kind in atoms(field.annotation) if isinstance(kind, type) and issubclass(kind, BaseModel)]
         if models:
-            named = field.annotation not in models  # entries by name
+            named = get_origin(field.annotation) is dict  # entries by name
             yield from keys(models[0], (*place, name, next(iter(PLAIN[name]))) if named else (*place, name))
-        else:
+        elif field.annotation != dict[str, Any]:  # which takes anything
             yield (*place, name), field.annotation
 
 
@@ -74,7 +80,9 @@ def wrong_values(annotation: Any) -> Iterator[Any]:
         yield from (3, 1.5)
     if not kinds & {str, int, float, bool}:  # a choice of words
         yield from ("no such word", 3, "")
-    if list not in {getattr(a, "__origin__", a) for a in (annotation, *get_args(annotation))}:
+    parts = (annotation, *get_args(annotation))
+    inner = [part.__origin__ for part in parts if hasattr(part, "__metadata__")]
+    if list not in {getattr(a, "__origin__", a) for a in (*parts, *inner)}:
         yield ["one", "two", "one"]
 
 
@@ -83,7 +91,7 @@ def with_value(place: tuple[str, ...], value: Any) -> dict[str, Any]:
     study = copy.deepcopy(PLAIN)
     inner = study
     for part in place[:-1]:
-        inner = inner[part]
+        inner = inner.setdefault(part, copy.deepcopy(OPTIONAL.get(part, {})))
     inner[place[-1]] = value
     return study
 
