@@ -53,7 +53,7 @@ classifier.fit(train[TEXT], train[LABEL], test=(test[TEXT], test[LABEL]))
 print(classification_report(test[LABEL], classifier.predict(test[TEXT]), zero_division=0))
 
 # %% [markdown]
-# The test rows that it gets wrong with the highest probability often show labels that are wrong or classes that overlap.
+# The test rows that it gets wrong with the highest probability often show wrong labels, or classes that overlap.
 
 # %%
 probabilities = classifier.predict_proba(test[TEXT])

@@ -14,6 +14,7 @@ from chat_fixtures import make_llama
 from chat_server import chat_server
 from workflow_fixtures import ROOT, STUDY, Checkout, write_csv
 
+from gendist.config import load_study
 from gendist.predict import TextClassifier
 
 EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
@@ -80,6 +81,22 @@ def test_examples_are_notebooks_in_percent_format(path: Path):
     assert len(texts) >= 5
     for text in texts:
         assert all(line == "" or line == "#" or line.startswith("# ") for line in text.split("\n")[1:]), text
+
+
+@pytest.mark.parametrize("name", ["ablation", "hub_models_lora"])
+def test_default_parameters_make_a_study_of_the_repository_s_data(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    before, command, _ = (ROOT / f"examples/{name}.py").read_text(encoding="utf-8").partition('gendist("run", config)')
+    assert command
+    monkeypatch.chdir(tmp_path)
+    found: dict[str, Any] = {}
+    exec(before, found)
+    study = load_study(found["config"])
+    assert len(study.trainings) == len(study.samplings) == 1  # so that one variant has one number of a student
+    news = study.datasets["news"]
+    for file in (news.train, news.test):
+        assert file and (ROOT / "examples" / file).is_file()
 
 
 @pytest.mark.slow
