@@ -112,8 +112,9 @@ def test_ablation(bare: Checkout, tmp_path: Path):
     assert f"kim -> kim+dist: {gain:+.1f} points (paired t-test over 3 seeds: p = " in printed
     assert (tmp_path / "out/figure2.png").stat().st_size > 10_000
     # Another number of rows: generated and scored rows stay.
-    stages = printed.split("out/more.yaml: ")[1]
-    assert "gendist run out/more.yaml would run " in stages, printed
+    more = printed.split("out/more.yaml: ")[1]
+    assert " 1 students job (news/students/kim/synthetic/bert.tiny.nucleus.default/n6/seeds): not made yet" in more
+    assert "synthetic      1 of 1\n" in more and "logits         3 of 3\n" in more
 
 
 @pytest.mark.slow
