@@ -17,6 +17,8 @@ from gendist.io.atomic_files import write_text
 
 CONFIG, DATASET = "study.yaml", "data"
 HEADER = "# Made by gendist.Classifier; do not edit, the next fit overwrites it.\n"
+PATH_KEYS = ("model", "rows")
+"""Settings of a generator or teacher that may be paths."""
 MODEL = Path("results") / DATASET / "export" / "model"
 """Folder of the exported classifier, relative to the work folder."""
 
@@ -101,7 +103,8 @@ def _config(train: TextRows, n_unlabelled: int | None, options: Mapping[str, Any
     for section, given in (("generators", options["generator"]), ("teachers", options["teacher"])):
         if given is not None:
             settings = {"model": given} if isinstance(given, str) else dict(given)
-            models[section] = {"given": {key: _absolute(value) for key, value in settings.items()}}
+            paths = {key: _absolute(settings[key]) for key in PATH_KEYS if key in settings}
+            models[section] = {"given": {**settings, **paths}}
     return {
         "results": "results",
         "datasets": {DATASET: dataset},

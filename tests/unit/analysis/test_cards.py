@@ -1,22 +1,29 @@
 """Cards of a model and of its synthetic rows: true to the study, and safe to show."""
 
 import re
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
 import yaml
+from page_models import untrained_model
 from study_fixtures import CLASSES, HOSTILE, TOKENISED, export, finish, study_in
 from typer.testing import CliRunner
 
 from gendist.analysis.cards.card_facts import collect_facts
+from gendist.analysis.cards.hub_upload import collect_upload, copy_files
 from gendist.analysis.cards.write_cards import _fenced, write_cards
 from gendist.cli.app import app
 from gendist.config.study import Study
 from gendist.errors import GendistError
+from gendist.io.json_files import read_json, write_json
 from gendist.io.parquet import read_metadata
 from gendist.io.provenance import PROVENANCE_KEY
+from gendist.predict import TextClassifier
 
 
 @pytest.fixture
@@ -51,7 +58,8 @@ def test_the_model_card_is_of_the_best_student_until_one_is_exported(study: Stud
 
 def test_the_model_card_says_what_the_exported_files_give(study: Study):
     write_cards(study, "news")
-    assert "The files" not in (cards(study) / "model/README.md").read_text()
+    before = (cards(study) / "model/README.md").read_text()
+    assert "The files" not in before and "TextClassifier" not in before
     export(study)
     write_cards(study, "news")
     card = (cards(study) / "model/README.md").read_text()
@@ -59,6 +67,31 @@ def test_the_model_card_says_what_the_exported_files_give(study: Study):
     assert (
         "| model.onnx | 4.49 | 80.00 | 100.00 | 2e-06 |\n| model.int8.onnx | 1.17 | 77.50 | 97.50 | 0.021 |\n" in card
     )
+
+
+@pytest.mark.parametrize(("architecture", "extras"), [("kim", "predict"), ("res", "predict,onnx")])
+def test_the_snippet_of_the_model_card_runs_beside_its_files(tmp_path: Path, architecture: str, extras: str):
+    study = study_in(tmp_path / "results")
+    finish(study)
+    export(study)
+    news = study.datasets["news"].model_copy(update={"text": ["title", "body"], "separator": " | "})
+    study = study.model_copy(update={"datasets": {"news": news}})
+    model = Path(study.results) / "news/export/model"
+    chosen = read_json(model / "gendist-model.json")["chosen"]
+    shutil.rmtree(model)
+    untrained_model(model, architecture, labels=["sea", "sky"])
+    write_json(model / "gendist-model.json", {**read_json(model / "gendist-model.json"), "chosen": chosen})
+    write_cards(study, "news")
+    copy_files(collect_upload(study, "news", "model"), tmp_path / "model")
+    card = (tmp_path / "model/README.md").read_text(encoding="utf-8")
+    assert f'`pip install "gendist[{extras}]"`' in card
+    assert 'Texts are the columns title, body of a row, joined with " \\| ".\n' in card
+    (snippet,) = re.findall(r"^```python\n(.*?)^```$", card, re.MULTILINE | re.DOTALL)
+    assert len(snippet.split("\n\n")[-1].splitlines()) == 3
+    ran = subprocess.run([sys.executable, "-c", snippet], cwd=tmp_path, capture_output=True, text=True)
+    classifier, texts = TextClassifier.load(tmp_path / "model"), ["The first text.", "Another one."]
+    expected = f"{classifier.predict(texts)} {classifier.predict_proba(texts)}\n"
+    assert (ran.stdout, ran.stderr) == (expected, "")
 
 
 def test_the_model_card_has_what_the_hub_reads(study: Study):

@@ -155,6 +155,15 @@ def test_options_become_the_config(fits: list, gpt2: Path, tmp_path: Path, monke
     assert (dataset.synthetic, dataset.unlabelled_rows) == (700, 2)  # one is a training text
 
 
+def test_settings_that_are_no_paths_stay_beside_files_of_their_names(
+    fits: list, gpt2: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "examples").mkdir()
+    fitted(generator={"model": str(gpt2), "unit": "examples"})
+    assert fits[0]["study"].generators["given"].unit == "examples"
+
+
 def test_a_second_fit_in_a_folder_leaves_equal_files_alone(fits: list, tmp_path: Path):
     work = tmp_path / "work"
     fitted(work_dir=work)
