@@ -53,14 +53,14 @@ def test_a_shard_names_the_gpu_that_made_it(generator, tmp_path, monkeypatch):
     class Place:
         type = "cuda"
 
-    original = generate_shards_module.load_causal_lm
+    original = generate_shards_module.load_generator
 
-    def stays(folder):
-        model = original(folder)
+    def stays(*arguments):
+        model = original(*arguments)
         monkeypatch.setattr(model, "to", lambda _: model)
         return model
 
-    monkeypatch.setattr(generate_shards_module, "load_causal_lm", stays)
+    monkeypatch.setattr(generate_shards_module, "load_generator", stays)
     monkeypatch.setattr(generate_shards_module.devices, "prepare", lambda *_: Place())
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda _: "NVIDIA H100")
     generate_shards(

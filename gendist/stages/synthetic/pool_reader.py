@@ -144,8 +144,10 @@ def _tables(shards: Sequence[Path], count: int | None, columns: list[str]) -> It
 def _fault(shards: Sequence[Path]) -> str:
     """Describe rows of which none has a text to use."""
     counts = finish_counts(shards)
-    refused = f", of which {counts['refusal']} are refusals and {counts['echo']} echoes of the prompt"
-    return "empty" if not counts.get("refusal") and not counts.get("echo") else f"without a usable text{refused}"
+    refusals, echoes = counts.get("refusal", 0), counts.get("echo", 0)
+    if not refusals and not echoes:
+        return "empty"
+    return f"without a usable text, of which {refusals} are refusals and {echoes} echoes of the prompt"
 
 
 def _pool(table: pa.Table) -> Pool:

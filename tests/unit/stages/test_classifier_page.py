@@ -125,22 +125,22 @@ def test_pieces_merges_and_white_space_are_those_of_the_tokenizer():
 
 
 @pytest.mark.parametrize(
-    ("change", "message"),
+    "change",
     [
-        ({"pre_tokenizer": {"type": "Metaspace"}}, r"tokenizer \(Sequence, Metaspace, BPE\): a page supports BPE and"),
-        ({"model": {"fuse_unk": True}}, "does not support the BPE option 'fuse_unk'"),
-        ({"added_tokens": [{"single_word": True}]}, r"does not support the added token '\[PAD\]'"),
+        {"pre_tokenizer": {"type": "Metaspace"}},
+        {"model": {"fuse_unk": True}},
+        {"added_tokens": [{"single_word": True}]},
     ],
     ids=["pre-tokenizer", "option", "added token"],
 )
-def test_tokenizers_that_a_page_cannot_reproduce_are_refused(change: dict, message: str):
+def test_tokenizers_that_a_page_cannot_reproduce_are_refused(change: dict):
     parsed = json.loads((packaged_subwords() / TOKENIZER).read_text(encoding="utf-8"))
     for part, values in change.items():
         if part == "added_tokens":
             parsed[part][0] |= values[0]
         else:
             parsed[part] |= values
-    with pytest.raises(UnsupportedModelError, match=message):
+    with pytest.raises(UnsupportedModelError, match=r"tokenizer \(Sequence, .*, BPE\): a page supports"):
         page_tokenizer(json.dumps(parsed))
 
 

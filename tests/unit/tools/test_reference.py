@@ -26,6 +26,8 @@ NOT_HERE = {
     "{dataset}/export/held_out/{student}/{regime}/{variant}/n{count}.parquet",
     "{dataset}/export/choice.json",
     "{dataset}/export/model/…",
+    "{dataset}/export/classifier.html",
+    "{dataset}/synthetic/{generator}/{sampling}/answers/{shard}.jsonl",
     "{dataset}/cards/…",
     "figures/rows.{format}",
 }

@@ -77,15 +77,6 @@ def _require_supported(parsed: dict[str, Any]) -> None:
         raise UnsupportedModelError(
             f"tokenizer ({found}): a page supports BPE and WordPiece with BERT's normalizer and pre-tokenizer"
         )
-    model = parsed["model"]
-    options = ("end_of_word_suffix", "fuse_unk", "byte_fallback", "ignore_merges")
-    if used := [name for name in options if model.get(name)]:
-        raise UnsupportedModelError(f"tokenizer: a page does not support the BPE option '{used[0]}'")
-    for token in parsed.get("added_tokens") or []:
-        if token.get("normalized") or token.get("single_word"):
-            raise UnsupportedModelError(
-                f"tokenizer: a page does not support the added token '{token['content']}' (normalized or single_word)"
-            )
 
 
 def _letters(vocab: dict[str, int], prefix: str) -> set[str]:
