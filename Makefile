@@ -17,6 +17,8 @@ TORCH_INDEX ?=
 VENV := .venv
 BIN := $(VENV)/bin
 PARALLEL := -n auto --maxprocesses 4 --dist loadfile
+# Slow tests that measure no times.
+UNTIMED := tests/unit/classifier tests/workflow/test_examples.py tests/workflow/test_light_wheel.py tests/workflow/test_wheel.py
 PIP := $(BIN)/python -m pip --disable-pip-version-check -q install -c constraints.txt
 
 .DEFAULT_GOAL := help
@@ -66,8 +68,9 @@ check: $(VENV)/.test-stamp ## formatting, lint, types and spelling, without the 
 test: check ## check, then the tests that take minutes in all
 	@echo "== pytest -m 'not slow'"; $(BIN)/pytest -m "not slow" $(PARALLEL)
 
-test-all: test ## check, then every test: the slow ones one at a time, since some measure times
-	@echo "== pytest -m slow"; $(BIN)/pytest -m slow
+test-all: test ## check, then every test: most slow ones one at a time, since some measure times
+	@echo "== pytest -m slow, in parallel"; $(BIN)/pytest -m slow -n auto --maxprocesses 4 $(UNTIMED)
+	@echo "== pytest -m slow"; $(BIN)/pytest -m slow $(UNTIMED:%=--ignore=%)
 
 test-slurm: $(VENV)/.test-stamp ## the tests on a real Slurm of one node; tests/robustness/slurm/install.sh installs it
 	@$(BIN)/pytest tests/robustness/slurm -rs
