@@ -26,6 +26,11 @@ def one_line(message: str) -> str:
     return f"{printable[: MAX_CHARACTERS * 2 // 3]} … {printable[-MAX_CHARACTERS // 4 :]}"
 
 
+def first_line(error: BaseException) -> str:
+    """Return the first line of an error's message that is not blank, or the error's type without one."""
+    return next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
+
+
 def describe_unexpected(error: BaseException) -> str:
     """Describe an error other than ``GendistError`` in one line: a bug, or a fault of the machine."""
     first = next((line for line in str(error).splitlines() if line.strip()), "")

@@ -22,7 +22,7 @@ from gendist.classifier.training_data import (
 )
 from gendist.classifier.training_folder import MODEL, TrainingRows, write_training_folder
 from gendist.config.quick_study import SYNTHETIC_ROWS
-from gendist.errors import GendistError
+from gendist.errors import GendistError, first_line
 from gendist.io.atomic_files import atomic_folder
 from gendist.predict.classifier import TextClassifier
 from gendist.predict.exported_model import DESCRIPTION
@@ -224,5 +224,6 @@ def _download(model: str) -> Path:
     try:
         return Path(snapshot_download(model, allow_patterns=HUB_FILES))
     except Exception as error:  # no such model, no access, or a network error
-        reason = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
-        raise GendistError(f"{model}: no such folder, and the hub has no accessible model ({reason})") from None
+        raise GendistError(
+            f"{model}: no such folder, and the hub has no accessible model ({first_line(error)})"
+        ) from None

@@ -10,7 +10,7 @@ from gendist.naming import WITH_UNLABELLED, RunKey
 
 TEACHER_EPOCHS, GENERATOR_EPOCHS = 3, 1
 SYNTHETIC_ROWS, UNLABELLED_ROWS = 500, 1000
-"""Upper limits that fit 400 labelled rows into three minutes on two cores."""
+"""Upper limits that fit 400 labelled rows into a few minutes on two cores."""
 SHARD_ROWS = 250
 """Rows of a shard: two cores generate at once."""
 

@@ -6,7 +6,7 @@ import sys
 import traceback
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,16 +15,14 @@ from gendist.io.os_errors import explain_os_error
 from gendist.jobs import stop_signals
 
 
-@contextmanager
-def run_job(snakemake: Any, name: str) -> Iterator[None]:
-    """Run a workflow script within ``logged``, with the log file of its rule.
+def run_job(snakemake: Any, name: str) -> AbstractContextManager[None]:
+    """Return ``logged`` for a workflow script, with the log file of its rule.
 
     Args:
         snakemake: the object that Snakemake puts into its scripts.
         name: prefix of the lines on the terminal.
     """
-    with logged(snakemake.log[0], name):
-        yield
+    return logged(snakemake.log[0], name)
 
 
 @contextmanager

@@ -8,7 +8,7 @@ import torch
 from transformers import AutoConfig, AutoModel, AutoModelForCausalLM, AutoModelForSequenceClassification, AutoTokenizer
 from transformers.utils.logging import disable_progress_bar
 
-from gendist.errors import GendistError
+from gendist.errors import GendistError, first_line
 from gendist.io.checksums import verify_folder
 from gendist.io.provenance import hash_file, hash_folder
 from gendist.nn.pocket.minilm import encoder_folder
@@ -138,8 +138,7 @@ def _load(auto: Any, model: str, revision: str | None, **options: Any) -> Any:
     except (MemoryError, torch.OutOfMemoryError):
         raise
     except Exception as error:  # damaged files raise errors of many types
-        reason = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
-        raise GendistError(f"model {model}: cannot be loaded ({reason})") from None
+        raise GendistError(f"model {model}: cannot be loaded ({first_line(error)})") from None
 
 
 def class_names(folder: Path) -> list[str]:

@@ -56,10 +56,12 @@ class BertNormalizer:
         tables = json.loads(CHARACTERS.read_text(encoding="utf-8"))
         self._mapped = _Mapping(tables)
         self._classes: dict[str, int] = tables["classes"]
-        self._spaces = frozenset(tables["spaces"])
-        self._punctuation = frozenset(
+        self.spaces = frozenset(tables["spaces"])
+        """Characters at which words end."""
+        self.punctuation = frozenset(
             chr(code) for first, last in tables["punctuation"] for code in range(first, last + 1)
         )
+        """Characters that are words of their own."""
 
     def normalise(self, text: str) -> str:
         """Return the normalised text."""
@@ -76,8 +78,8 @@ class BertNormalizer:
             return [text]
         words, start = [], 0
         for position, character in enumerate(text):
-            is_space = character in self._spaces
-            if is_space or character in self._punctuation:
+            is_space = character in self.spaces
+            if is_space or character in self.punctuation:
                 words += [text[start:position], "" if is_space else character]
                 start = position + 1
         return [word for word in (*words, text[start:]) if word]

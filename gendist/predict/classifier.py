@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gendist.errors import GendistError
+from gendist.errors import GendistError, first_line
 from gendist.predict.cached_tokenizer import CachedTokenizer
 from gendist.predict.exported_model import ExportedModel, load_exported_model
 from gendist.predict.lookup_network import LookupNetwork, load_lookup_network
@@ -38,7 +38,7 @@ class TextClassifier:
         except GendistError:
             raise
         except Exception as error:  # tokenizers raises Exception
-            raise GendistError(f"the model's tokenizer cannot be loaded ({_first_line(error)})") from None
+            raise GendistError(f"the model's tokenizer cannot be loaded ({first_line(error)})") from None
         self._model = model
         self.classes_ = np.array(model.labels)
         """Label names in the column order of the probabilities, (classes,)."""
@@ -128,10 +128,6 @@ def _validate_texts(texts: Sequence[str]) -> list[str]:
         if not isinstance(text, str):
             raise TypeError(f"text {number} is of type {type(text).__name__}, expected str")
     return texts
-
-
-def _first_line(error: Exception) -> str:
-    return next(iter(str(error).splitlines()), type(error).__name__)
 
 
 def _load_network(model: ExportedModel, threads: int, batch_size: int, compiled: bool) -> "OnnxNetwork | LookupNetwork":

@@ -84,7 +84,8 @@ class LookupNetwork:
         """
         if not texts:
             return np.empty((0, len(self._classifier_bias)), np.float32)
-        unknown = np.concatenate(texts).max()
+        ids = np.concatenate(texts)
+        unknown = ids.max()
         if unknown >= self._padding_id:  # the tokenizer of another model
             raise GendistError(f"the model cannot be run (it has {self._padding_id} pieces, no piece {unknown})")
         features = self._max_pool(texts) * self._scale
@@ -92,8 +93,9 @@ class LookupNetwork:
         np.maximum(features, 0, out=features)
         logits = self._classify(features) + self._classifier_bias
         if self._piece_logits is not None:
-            sums = np.add.reduceat(self._piece_logits[np.concatenate(texts)], _starts(texts))
-            logits += sums / np.sqrt([[len(text)] for text in texts]).astype(np.float32)
+            lengths = np.array([len(text) for text in texts])
+            sums = np.add.reduceat(self._piece_logits[ids], np.cumsum(lengths) - lengths)
+            logits += sums / np.sqrt(lengths)[:, None].astype(np.float32)
         return logits
 
     def _classify(self, features: np.ndarray) -> np.ndarray:
@@ -133,11 +135,6 @@ class LookupNetwork:
         for column, text in enumerate(texts):
             ids[: len(text), column] = text
         return ids.ravel() * self._max_width
-
-
-def _starts(texts: Sequence[np.ndarray]) -> np.ndarray:
-    """Return the index of each text's first piece in the concatenated texts."""
-    return np.cumsum([0, *(len(text) for text in texts[:-1])])
 
 
 def _length_batches(order: Sequence[int], texts: Sequence[np.ndarray]) -> Iterator[Sequence[int]]:

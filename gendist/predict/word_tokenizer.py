@@ -36,11 +36,13 @@ class WordTokenizer:
             for piece in ([self._added[part]] if index % 2 else self._encode_part(part))
         ]
 
-    def _encode_part(self, text: str) -> list[int]:
+    def normalise(self, text: str) -> str:
+        """Return the normalised text."""
         text = self._normalizer.normalise(text)
-        if self._zero_digits:
-            text = text.translate(DIGITS)
-        return [piece for word in self._normalizer.split(text) for piece in self._model.encode(word)]
+        return text.translate(DIGITS) if self._zero_digits else text
+
+    def _encode_part(self, text: str) -> list[int]:
+        return [piece for word in self._normalizer.split(self.normalise(text)) for piece in self._model.encode(word)]
 
 
 def is_supported(tokenizer: Mapping[str, Any]) -> bool:

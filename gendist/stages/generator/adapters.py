@@ -11,7 +11,7 @@ from torch import nn
 from transformers.pytorch_utils import Conv1D
 
 from gendist.config.prompting_settings import Lora
-from gendist.errors import GendistError
+from gendist.errors import GendistError, first_line
 from gendist.io.atomic_files import write_tensors
 from gendist.io.checksums import verify_folder
 from gendist.io.json_files import read_json, write_json
@@ -124,8 +124,9 @@ def load_merged(folder: Path, generator: Path, dtype: torch.dtype = torch.float3
     except (MemoryError, torch.OutOfMemoryError):
         raise
     except Exception as error:  # damaged files raise errors of many types
-        reason = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
-        raise GendistError(f"{folder}: adapters cannot be loaded ({reason}); delete them and rerun") from None
+        raise GendistError(
+            f"{folder}: adapters cannot be loaded ({first_line(error)}); delete them and rerun"
+        ) from None
 
 
 def _is_chosen(layer: str, targets: list[str] | str) -> bool:

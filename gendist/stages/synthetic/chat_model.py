@@ -8,7 +8,7 @@ import torch
 
 from gendist.config.generator_settings import Generator
 from gendist.config.sampling_settings import Sampling
-from gendist.errors import GendistError
+from gendist.errors import GendistError, first_line
 from gendist.nn.bf16_weights import load_for_sampling, weight_dtype
 from gendist.nn.pretrained import load_causal_lm, load_config, load_tokenizer
 from gendist.stages.generator.finetune_generator import boundary_tokens
@@ -92,7 +92,6 @@ class ChatModel:
                 enable_thinking=False,  # read by the templates of models that can think aloud
             )
         except Exception as error:  # of the template's own code
-            reason = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
-            raise GendistError(f"model {self.settings.model}: its chat template fails ({reason})") from None
+            raise GendistError(f"model {self.settings.model}: its chat template fails ({first_line(error)})") from None
         ids: list[int] = self.tokenizer(chat, add_special_tokens=False)["input_ids"]
         return ids

@@ -1,8 +1,7 @@
 """The tokenizer of an export as tables for the page.
 
-JavaScript's Unicode tables differ from those of the tokenizers library by version. So the library itself normalises
-and splits every code point here, and the page looks the result up. This needs a tokenizer that works character by
-character.
+JavaScript's Unicode tables differ from those of the tokenizers library by version. So every code point is normalised
+and split here, as prediction does, and the page looks the result up.
 """
 
 import json
@@ -11,18 +10,15 @@ from functools import lru_cache
 from typing import Any
 
 import numpy as np
-from tokenizers import Tokenizer
 
-from gendist.predict.word_tokenizer import is_supported
+from gendist.predict.bert_normalizer import bert_normalizer
+from gendist.predict.word_tokenizer import WordTokenizer, is_supported
 from gendist.stages.export.classifier_page.unsupported_model_error import UnsupportedModelError
 
 UNKNOWN = "\uffff"
 """A noncharacter for every letter that no piece has."""
-SEPARATOR = "|"
-"""A character between others that are normalised in one call; not normalised itself."""
 CHARACTERS = "".join(map(chr, (*range(0xD800), *range(0xE000, 0x110000))))
 """All Unicode code points without surrogates."""
-BATCH = 4096
 
 
 @dataclass(frozen=True)
@@ -45,12 +41,12 @@ def page_tokenizer(content: str) -> PageTokenizer:
     """
     parsed = json.loads(content)
     _require_supported(parsed)
-    tokenizer, model = Tokenizer.from_str(content), parsed["model"]
+    model = parsed["model"]
     prefix = model.get("continuing_subword_prefix") or ""
     pieces: list[str | None] = [None] * (1 + max(model["vocab"].values()))
     for piece, index in model["vocab"].items():
         pieces[index] = piece
-    outputs, runs = _character_table(tokenizer, _letters(model["vocab"], prefix))
+    outputs, runs = _character_table(WordTokenizer(parsed), _letters(model["vocab"], prefix))
     settings = {
         "type": model["type"],
         "prefix": prefix,
@@ -87,16 +83,16 @@ def _letters(vocab: dict[str, int], prefix: str) -> set[str]:
     return letters
 
 
-def _character_table(tokenizer: Tokenizer, letters: set[str]) -> tuple[list[str | None], list[list[int]]]:
+def _character_table(tokenizer: WordTokenizer, letters: set[str]) -> tuple[list[str | None], list[list[int]]]:
     """Return what becomes of each code point, where it is not kept as it is.
 
     Returns:
         The distinct outputs, None for the character itself between spaces; and runs of code points with equal output,
         (runs, 3): first code point, count and index of the output. Spaces in outputs separate words.
     """
-    changed = _changed_characters(tokenizer)
-    kept = "".join(character for character in CHARACTERS if character not in changed)
-    splits = _splitting_characters(tokenizer, kept + "".join(sorted(set("".join(changed.values())))))
+    changed = {c: text for c in CHARACTERS if (text := tokenizer.normalise(c)) != c}
+    normalizer = bert_normalizer()
+    splits = dict.fromkeys(normalizer.spaces, " ") | dict.fromkeys(normalizer.punctuation, " {} ")
     outputs: dict[str | None, int] = {}
     runs: list[list[int]] = []
 
@@ -114,38 +110,3 @@ def _character_table(tokenizer: Tokenizer, letters: set[str]) -> tuple[list[str 
         else:
             runs.append([ord(character), 1, index])
     return list(outputs), runs
-
-
-def _changed_characters(tokenizer: Tokenizer) -> dict[str, str]:
-    """Return the normalised text of each character that the normaliser changes."""
-    normalizer = tokenizer.normalizer
-    changed: dict[str, str] = {}
-    if normalizer is None:
-        return {}
-    if normalizer.normalize_str(SEPARATOR) != SEPARATOR:
-        raise UnsupportedModelError(f"tokenizer: its normalizer changes '{SEPARATOR}'")
-    for start in range(0, len(CHARACTERS), BATCH):
-        batch = CHARACTERS[start : start + BATCH].replace(SEPARATOR, "")
-        joined = SEPARATOR.join(batch)
-        if (normalised := normalizer.normalize_str(joined)) != joined:
-            texts = zip(batch, normalised.split(SEPARATOR), strict=True)
-            changed.update((character, text) for character, text in texts if character != text)
-    return changed
-
-
-def _splitting_characters(tokenizer: Tokenizer, characters: str) -> dict[str, str]:
-    """Return the format of each character at which words end: a space, or the character as a word of its own."""
-    found: dict[str, str] = {}
-    parts = [characters[start : start + BATCH] for start in range(0, len(characters), BATCH)]
-    while parts:
-        part = parts.pop()
-        pieces = [piece for piece, _ in tokenizer.pre_tokenizer.pre_tokenize_str(f"a{part}a")]
-        if pieces == [f"a{part}a"]:
-            continue
-        if len(part) > 1:
-            parts += [part[: len(part) // 2], part[len(part) // 2 :]]
-            continue
-        if pieces not in (["a", "a"], ["a", part, "a"]):
-            raise UnsupportedModelError(f"tokenizer: splits 'a{part}a' into {pieces}, which a page does not support")
-        found[part] = " " if len(pieces) == 2 else " {} "
-    return found
