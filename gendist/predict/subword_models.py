@@ -1,13 +1,14 @@
 """Subword models of ``tokenizers`` in Python: byte-pair encoding and WordPiece, with the same results."""
 
 from collections.abc import Mapping, Sequence
+from heapq import heapify, heappop, heappush
 from itertools import pairwise
 from typing import Any, Protocol
 
 MAX_WORD = 100
 """Default length of the longest word of WordPiece."""
-NO_MERGE = (2**63, -1)
-"""In place of a merge's rank and id."""
+MERGED = -1
+"""In place of the right one of two merged pieces."""
 
 
 class SubwordModel(Protocol):
@@ -45,14 +46,29 @@ class BytePairEncoding:
             piece = self._vocabulary.get(self._prefix + character if position else character, self._unknown)
             if piece is not None:
                 pieces.append(piece)
-        while len(pieces) > 1:
-            merges = [self._merges.get(pair, NO_MERGE) for pair in pairwise(pieces)]
-            merge = min(merges)
-            if merge is NO_MERGE:
-                break
-            first = merges.index(merge)
-            pieces[first : first + 2] = [merge[1]]
-        return pieces
+        # A queue, as in the library: the time must not grow with the square of a word's length.
+        ends = list(range(1, len(pieces) + 1))
+        starts = list(range(-1, len(pieces)))
+        queue = [
+            (*merge, left)
+            for left, pair in enumerate(pairwise(pieces))
+            if (merge := self._merges.get(pair)) is not None
+        ]
+        heapify(queue)
+        while queue:
+            rank, merged, left = heappop(queue)
+            right = ends[left]
+            if right == len(pieces) or self._merges.get((pieces[left], pieces[right])) != (rank, merged):
+                continue  # one of the two has been merged since
+            pieces[left], pieces[right] = merged, MERGED
+            ends[left] = end = ends[right]
+            starts[end] = left
+            for first, second in ((starts[left], left), (left, end)):
+                if first >= 0 and second < len(pieces):
+                    merge = self._merges.get((pieces[first], pieces[second]))
+                    if merge is not None:
+                        heappush(queue, (*merge, first))
+        return [piece for piece in pieces if piece != MERGED]
 
 
 class WordPiece:

@@ -130,6 +130,14 @@ def test_words_are_as_fast_as_with_the_library():
     assert (time.process_time() - began) / len(words) < 2e-4  # about 2e-5
 
 
+def test_time_does_not_grow_with_the_square_of_a_word_s_length():
+    text = "ab" * 20_000  # a minute, if every merge looks at all pieces
+    began = time.process_time()
+    (found,) = CachedTokenizer(POCKET).encode([text])
+    assert time.process_time() - began < 10
+    assert found.tolist() == EXACT.encode(text, add_special_tokens=False).ids
+
+
 def test_another_tokenizer_is_asked_for_whole_texts():
     other = Tokenizer(models.WordLevel({"[UNK]": 0, "a": 1, "a b": 2}, "[UNK]"))
     other.normalizer, other.pre_tokenizer = normalizers.Lowercase(), pre_tokenizers.Split("|", "removed")
