@@ -3,6 +3,7 @@
 import json
 import logging
 import time
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Generic, TypeVar
@@ -92,17 +93,20 @@ class Checkpoints(Generic[State]):
         self._restored = {}
         return True
 
-    def after_step(self, step: int, steps: int) -> None:
+    def after_step(self, step: int, steps: int, update_state: Callable[[], object] | None = None) -> None:
         """Save a checkpoint if it is due; on a stop request, save one and stop the job.
 
         Args:
             step: steps done; numbers the checkpoint.
             steps: total steps.
+            update_state: called before saving, if parts of the state are still on a GPU.
 
         Raises:
             Stopped: if a stop was requested.
         """
         if stop_signals.stop_requested() or self._timer.is_due():
+            if update_state is not None:
+                update_state()
             with self._timer.saving():
                 file = self._save(step)
             if stop_signals.stop_requested():

@@ -47,6 +47,12 @@ def set_deterministic(enabled: bool) -> None:
     torch.use_deterministic_algorithms(enabled, warn_only=True)  # imports PyTorch's compiler, which takes a second
     # A debugging aid that is on by default and launches one more kernel per new tensor.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+    _enable_cudnn_attention(not enabled)
+
+
+def _enable_cudnn_attention(enabled: bool) -> None:
+    """Let attention use cuDNN, whose backward pass is not deterministic and synchronises the GPU in every layer."""
+    torch.backends.cuda.enable_cudnn_sdp(enabled)
 
 
 def select_device(choice: Device) -> torch.device:
@@ -74,11 +80,13 @@ def allow_nondeterministic() -> Iterator[None]:
     deterministic = torch.are_deterministic_algorithms_enabled()
     if deterministic:
         torch.use_deterministic_algorithms(False)
+        _enable_cudnn_attention(True)
     try:
         yield
     finally:
         if deterministic:
             torch.use_deterministic_algorithms(True, warn_only=True)
+            _enable_cudnn_attention(False)
 
 
 def hide_gpus() -> None:

@@ -16,10 +16,8 @@ def pad_batch(
         padding: id of the padding token.
         width: length to pad to; that of the longest row by default.
     """
-    longest = width or max(map(len, rows))
-    ids = torch.full((len(rows), longest), padding, dtype=torch.long)
-    mask = torch.zeros((len(rows), longest), dtype=torch.long)
-    for i, row in enumerate(rows):
-        ids[i, : len(row)] = torch.as_tensor(row)
-        mask[i, : len(row)] = 1
-    return ids, mask
+    lengths = np.fromiter(map(len, rows), np.int64, len(rows))
+    mask = np.arange(width or lengths.max()) < lengths[:, None]
+    ids = np.full(mask.shape, padding, np.int64)
+    ids[mask] = np.concatenate([np.asarray(row, np.int64) for row in rows])
+    return torch.from_numpy(ids), torch.from_numpy(mask.astype(np.int64))

@@ -20,15 +20,15 @@ STAGES = (
     "check",
     "generation",
     "step",
+    "profile",
     "finetuning",
     "scoring",
-    "attention",
     "loading",
     "lengths",
     "top_p",
     "generate",
 )
-"""Functions of ``tools.bench.gpu_stages``, most important first."""
+"""Functions of ``tools.bench.gpu_stages`` and ``gpu_profile``, most important first."""
 MAX_SECONDS = 240.0
 """No stage starts later than this."""
 
@@ -95,7 +95,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     logging.getLogger("transformers").setLevel(logging.ERROR)
     import torch
 
-    from tools.bench import gpu_stages
+    from tools.bench import gpu_profile, gpu_stages
 
     device = torch.device(args.device)
     if device.type == "cuda" and not torch.cuda.is_available():
@@ -111,7 +111,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if now - began > args.seconds:
             figures.note(f"skipped after {now - began:.0f} s")
             continue
-        run: Callable[[Figures, torch.device, gpu_stages.Shapes], None] = getattr(gpu_stages, stage)
+        run: Callable[[Figures, torch.device, gpu_stages.Shapes], None] = getattr(
+            gpu_profile if stage == "profile" else gpu_stages, stage
+        )
         try:
             run(figures, device, shapes)
         except Exception as error:  # continue with the other stages

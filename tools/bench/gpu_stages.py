@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,12 +21,13 @@ from gendist.nn.pretrained import load_causal_lm, load_classifier
 from gendist.stages.generator.finetune_generator import freeze
 from gendist.stages.logits.batched_logits import predict_encoded
 from gendist.stages.logits.score_texts import GPU_BATCH_TOKENS, convert_to_bf16
+from gendist.stages.synthetic import decode_kernels
+from gendist.stages.synthetic.backend_selection import select_kernels
 from gendist.stages.synthetic.batch_slots import RowRequest, Slots
 from gendist.stages.synthetic.device_gumbel_sampler import DeviceGumbelSampler
 from gendist.stages.synthetic.sampler import Sampler
-from gendist.stages.synthetic.static_backend import STEPS_PER_SYNC, StaticBackend
+from gendist.stages.synthetic.static_backend import StaticBackend
 from gendist.stages.synthetic.static_decoder import StaticDecoder
-from tools.bench.attention_kernels import kernels
 from tools.bench.bench_inputs import bert, gpt2
 from tools.bench.finetuning import finetune_one_epoch, plain_loop, random_sequences
 from tools.bench.generation import generate_with_transformers, sample_rows
@@ -52,9 +54,9 @@ class Shapes:
     pool_rows: int = 25_000
     """Rows of the pool whose time is a goal."""
     tokens: int = 100
-    slots: tuple[int, ...] = (512, 1024, 2048)
-    lengths: tuple[int, ...] = (32, 64, 112, 256)
-    scored: int = 5000
+    slots: tuple[int, ...] = (1024, 2048, 3072)
+    lengths: tuple[int, ...] = (32, 64, 112)
+    scored: int = 26_000
     windows: int = 24
     bounds: tuple[int, int, int] = (SIZE, SIDE, REPEATS)
 
@@ -114,15 +116,19 @@ def check(figures: "Figures", device: torch.device, shapes: Shapes) -> None:
     vocabulary, length = model.config.vocab_size, min(48, model.config.max_position_embeddings)
     ids = torch.randint(0, vocabulary, (8, length), device=device, generator=torch.Generator(device).manual_seed(0))
     expected = torch.log_softmax(model(input_ids=ids).logits.double(), 2)
-    for dtype in (torch.float32, torch.bfloat16):
-        decoder, total = StaticDecoder(model, dtype, vocabulary), 0.0
-        cache = decoder.empty_cache(len(ids), length)
-        for place in range(length):
-            at = torch.full((len(ids),), place, device=device)
-            logits = decoder.step(ids[:, place], at, cache, cache.shape[2])
-            ours, exact = torch.log_softmax(logits.double(), 1), expected[:, place]
-            total += float((exact.exp() * (exact - ours)).sum(1).mean())
-        figures.add(f"KL to transformers in float32, {dtype}", total / length, "nats per token", most=MAX_DIVERGENCE)
+    for kernels in dict.fromkeys((gpu_kernels(device), decode_kernels)):
+        name = kernels.__name__.rpartition(".")[2]
+        for dtype in (torch.float32, torch.bfloat16):
+            decoder, total = StaticDecoder(model, dtype, vocabulary, kernels), 0.0
+            cache = decoder.empty_cache(len(ids), length)
+            for place in range(length):
+                at = torch.full((len(ids),), place, device=device)
+                ours, exact = torch.log_softmax(decoder.step(ids[:, place], at, cache).double(), 1), expected[:, place]
+                total += float((exact.exp() * (exact - ours)).sum(1).mean())
+            figures.add(f"KL to transformers, {name}, {dtype}", total / length, "nats per token", most=MAX_DIVERGENCE)
+        figures.add(
+            f"tokens of 4,096 drawn otherwise, {name}", _drawn_otherwise(vocabulary, kernels, device), "", most=4
+        )
     del model, expected, cache, decoder
     sampler = _sampler(shapes, device)
     together = list(sampler.sample(range(min(shapes.rows, 2048))))
@@ -132,6 +138,17 @@ def check(figures: "Figures", device: torch.device, shapes: Shapes) -> None:
         "rows",
         most=0,
     )
+
+
+def _drawn_otherwise(vocabulary: int, kernels: ModuleType, device: torch.device) -> float:
+    """Count the tokens that differ from those of the plain kernels on a CPU, of 4,096 random distributions."""
+    draw = DeviceGumbelSampler(Sampling(seed=2**32 - 5), vocabulary, [3], devices.CPU)
+    scores = 2 * torch.randn(4096, draw.columns, generator=torch.Generator().manual_seed(0))
+    numbers, steps = torch.arange(4096) * 10**7, torch.arange(4096) % 101 - 1
+    found = DeviceGumbelSampler(draw.settings, vocabulary, [3], device, kernels)(
+        *(part.to(device, copy=True) for part in (scores, numbers, steps))
+    )
+    return float((found.cpu() != draw(scores, numbers, steps)).sum())
 
 
 def generation(figures: "Figures", device: torch.device, shapes: Shapes) -> None:
@@ -173,49 +190,33 @@ def top_p(figures: "Figures", device: torch.device, shapes: Shapes) -> None:
 
 
 def step(figures: "Figures", device: torch.device, shapes: Shapes) -> None:
-    """Time of a decode step by number of slots and attention length, as a CUDA graph, and of its parts."""
+    """Time of a decode step by number of slots and position, as a CUDA graph, and of the draw."""
     model = shapes.generator().to(device)
-    settings, vocabulary = Sampling(max_tokens=max(shapes.lengths)), model.config.vocab_size
-    draw = DeviceGumbelSampler(settings, vocabulary, [], device)
-    decoder = StaticDecoder(model, torch.bfloat16, draw.columns)
+    vocabulary, kernels = model.config.vocab_size, gpu_kernels(device)
+    draw = DeviceGumbelSampler(Sampling(max_tokens=max(shapes.lengths)), vocabulary, [], device, kernels)
+    decoder = StaticDecoder(model, torch.bfloat16, draw.columns, kernels)
     for count in shapes.slots:
         slots = Slots(count, max(shapes.lengths), vocabulary - 1, device)
         slots.start([RowRequest(number, [0], max(shapes.lengths) - 1) for number in range(count)])
+        slots.running.zero_()  # positions stay constant
         backend = StaticBackend(decoder, draw, device)
         with torch.inference_mode(), devices.allow_nondeterministic():
             backend.allocate(slots)
             for length in shapes.lengths:
-                slots.running.zero_()  # positions stay constant
-                seconds = _seconds(partial(backend.run_steps, slots, length), 10) / STEPS_PER_SYNC
+                slots.positions.fill_(length - 1)
+                seconds = _seconds(partial(backend.run_steps, slots, 10), 3) / 10
                 figures.add(f"{count} slots, {length} positions", 1000 * seconds, "ms a step")
                 figures.add("which is", count / seconds, "tokens/s")
-            noise = partial(draw.noise, slots.numbers, slots.generated, STEPS_PER_SYNC)
-            figures.add(f"{count} slots, noise, eager", 1000 * _seconds(noise, 10) / STEPS_PER_SYNC, "ms a step")
             scores = torch.randn(count, draw.columns, device=device)
-            drawn = partial(draw, scores, noise()[0])
-            figures.add(f"{count} slots, filter and arg-max, eager", 1000 * _seconds(drawn, 10), "ms a step")
+            drawn = partial(draw, scores, slots.numbers, slots.generated)
+            figures.add(f"{count} slots, draw, eager", 1000 * _seconds(drawn, 10), "ms a step")
         del backend, slots
         release_memory(device)
 
 
-def attention(figures: "Figures", device: torch.device, shapes: Shapes) -> None:
-    """Time of PyTorch's attention kernels in a decode step, by length, and their differences."""
-    config = shapes.generator().config
-    heads, count = config.num_attention_heads, shapes.slots[1]
-    for length in shapes.lengths:
-        expected = None
-        width = config.hidden_size // heads
-        found = kernels(slots=count, length=length, heads=heads, width=width, device=device)
-        for name, work in found.items():
-            try:
-                result = work().float()
-                expected = result if expected is None else expected
-                seconds = _seconds(work, 20)
-            except (RuntimeError, TypeError, ImportError, AttributeError) as error:
-                figures.note(f"{name}: not available ({str(error).splitlines()[0][:90]})")
-                continue
-            figures.add(f"{name}, {count} slots, {length} positions", 1e6 * seconds, "µs a layer")
-            figures.add(f"{name}, difference from the first", float((result - expected).abs().max()), "")
+def gpu_kernels(device: torch.device) -> ModuleType:
+    """Return the kernels that a job would use."""
+    return select_kernels(device) if device.type == "cuda" else decode_kernels
 
 
 def finetuning(figures: "Figures", device: torch.device, shapes: Shapes) -> None:
@@ -254,7 +255,7 @@ def scoring(figures: "Figures", device: torch.device, shapes: Shapes) -> None:
     config = model.config
     weights = 12 * config.num_hidden_layers * config.hidden_size**2
     with devices.allow_nondeterministic():
-        for name, rows_to_score in (("float32", encoded[: len(encoded) // 10]), ("bf16", encoded)):
+        for name, rows_to_score in (("float32", encoded[: max(1, len(encoded) // 50)]), ("bf16", encoded)):
             model = convert_to_bf16(model) if name == "bf16" else model
             score = partial(
                 predict_encoded, model, rows_to_score, pad_id=0, max_length=256, batch_tokens=GPU_BATCH_TOKENS

@@ -31,6 +31,7 @@ from gendist.jobs.work_folder import WorkFolder
 from gendist.naming import WITH_SYNTHETIC, RunKey
 from gendist.nn import devices
 from gendist.nn.packed_linear import pack_linear_layers
+from gendist.nn.pocket.packaged_files import MODELS
 from gendist.nn.pretrained import load_tokenizer
 from gendist.stages.generator.finetune_generator import freeze
 from gendist.stages.logits.batched_logits import predict_logits
@@ -83,8 +84,10 @@ class Shapes:
 
     generator: Callable[[], Any] = lambda: gpt2("medium")
     teacher: Callable[[], Any] = lambda: bert("large")
-    rows: int = 1024
-    """Rows per measurement."""
+    rows: int = 4096
+    """Rows scored per measurement."""
+    trained: int = 1024
+    """Rows for the teacher and the students to train on."""
     generated: int = 8192
     """Rows per measurement of generation."""
 
@@ -125,7 +128,7 @@ KINDS = ("generate", "finetune", "score", "train", "test")
 
 def measurements(study: Study, device: torch.device, shapes: Shapes) -> dict[str, tuple[str, Workload]]:
     """Return unit and workload of each stage; models are created on first use."""
-    texts = _texts(shapes.rows)
+    texts, trained = _texts(shapes.rows), _texts(shapes.trained)
     generator, teacher = cache(lambda: shapes.generator().to(device)), cache(lambda: shapes.teacher().to(device))
     found: dict[str, tuple[str, Workload]] = {}
     for name, sampling in study.samplings.items():
@@ -135,9 +138,9 @@ def measurements(study: Study, device: torch.device, shapes: Shapes) -> dict[str
         sampler = cache(partial(_sampler, generator, settings))
         found[f"generate, {name}"] = "tokens", partial(_generate, sampler, shapes.generated)
     found["finetune generators"] = "tokens", partial(_finetune, generator, study.generators[study.generator])
-    found |= _of_teacher(study, device, teacher, texts)
+    found |= _of_teacher(study, device, teacher, texts=texts, trained=trained)
     for name in study.students:
-        found |= _of_student(study, name, device, texts)
+        found |= _of_student(study, name, device, trained)
     return found
 
 
@@ -164,18 +167,18 @@ def _texts(count: int) -> list[str]:
 
 
 def _of_teacher(
-    study: Study, device: torch.device, teacher: Callable[[], Any], texts: list[str]
+    study: Study, device: torch.device, teacher: Callable[[], Any], *, texts: list[str], trained: list[str]
 ) -> dict[str, tuple[str, Workload]]:
-    settings, tokenizer = study.teachers[study.teacher], load_tokenizer("minilm")  # BERT's vocabulary
+    settings, tokenizer = study.teachers[study.teacher], load_tokenizer(str(MODELS / "generator"))  # BERT's vocabulary
 
     def train() -> float:
         model = teacher()
-        labels = np.arange(len(texts)) % model.config.num_labels
-        some = Texts(np.arange(len(texts)), texts, labels, [str(i) for i in range(model.config.num_labels)])
+        labels = np.arange(len(trained)) % model.config.num_labels
+        some = Texts(np.arange(len(trained)), trained, labels, [str(i) for i in range(model.config.num_labels)])
         kept: Checkpoints[FinetuningState] = Checkpoints(WorkFolder(None, Path("teacher"), {}), FinetuningState())
         for _ in train_epochs(model, tokenizer, some, epochs=1, settings=settings, checkpoints=kept):
             pass
-        return float(len(texts))
+        return float(len(trained))
 
     @cache
     def exact() -> Any:
@@ -271,7 +274,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         top.error(f"--out {args.out} is not a folder")
     logging.getLogger("transformers").setLevel(logging.ERROR)
     device = devices.prepare(args.threads, 0, args.device)
-    shapes = Shapes() if device.type == "cuda" else Shapes(rows=16, generated=16)
+    shapes = Shapes() if device.type == "cuda" else Shapes(rows=16, trained=16, generated=16)
     made: list[Stage] = []
     for stage in stages(load_study(CONFIG), device, shapes, sizes=SIZES, kinds=args.stages or KINDS):
         made.append(stage)

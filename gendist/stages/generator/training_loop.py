@@ -50,6 +50,27 @@ class TrainingState:
     """Rows per micro-batch after memory ran out; None for the default."""
 
 
+class _UnreadLosses:
+    """Losses that a GPU may still compute, until they are added to the training state."""
+
+    def __init__(self, state: TrainingState) -> None:
+        self.state, self.last = state, math.nan
+        self._losses: list[torch.Tensor] = []
+        self._tokens = 0
+
+    def add(self, losses: list[torch.Tensor], tokens: int) -> None:
+        """Add the summed losses of a batch's parts, and its number of predicted tokens."""
+        self._losses, self._tokens = losses, tokens
+
+    def read(self) -> None:
+        """Wait for the losses and add them to the state."""
+        if self._losses:
+            nats = sum(loss.item() for loss in self._losses)
+            self.last = nats / self._tokens
+            self.state.nats, self.state.tokens = self.state.nats + nats, self.state.tokens + self._tokens
+            self._losses = []
+
+
 def _batches(
     rows: Sequence[list[int]], limit: int, start: int, rng: np.random.Generator, *, settings: Generator
 ) -> Iterator[list[list[int]]]:
@@ -67,11 +88,17 @@ def _losses(
     rows = min(rows or len(batch), _micro_batch_rows(batch, device))
     for i in range(0, len(batch), rows):
         part = batch[i : i + rows]
-        ids, mask = (tensor.to(device) for tensor in pad_batch(part))
+        ids, mask = _copy_to(device, *pad_batch(part))
         no_padding = device.type == "cuda" and len(part[0]) == len(part[-1])
         with devices.mixed_precision(device):
             loss = summed_loss(model, ids, None if no_padding else mask)
         yield loss
+
+
+def _copy_to(device: torch.device, *tensors: torch.Tensor) -> Iterator[torch.Tensor]:
+    """Copy tensors of the CPU; a GPU's previous work is not waited for."""
+    pinned = device.type == "cuda"
+    yield from ((part.pin_memory() if pinned else part).to(device, non_blocking=pinned) for part in tensors)
 
 
 def _micro_batch_rows(batch: list[list[int]], device: torch.device) -> int:
@@ -174,6 +201,7 @@ def train_model(
     done = member * steps + state.step
     progress = Progress("finetuning the generator", settings.finetunes * steps, "steps", initial=done)
     model.train()
+    unread = _UnreadLosses(state)
     while state.batch or (state.step < steps and state.worse < settings.patience):
         if state.batch:
             rng.bit_generator.state = state.order
@@ -188,11 +216,12 @@ def train_model(
             torch.nn.utils.clip_grad_norm_(trained, 1.0)
             optimizer.step()
             optimizer.zero_grad()
-            nats = sum(loss.item() for loss in losses)  # last, because it synchronises a GPU
-            state.nats, state.tokens = state.nats + nats, state.tokens + predicted
             state.step, state.batch = state.step + 1, state.batch + 1
-            progress.update(1, f"{nats / predicted:.3f} nats per token")
-            checkpoints.after_step(state.step, steps)
+            unread.read()  # of the step before: a GPU has the next one to compute meanwhile
+            unread.add(losses, predicted)
+            progress.update(1, f"{unread.last:.3f} nats per token" if state.tokens else "")
+            checkpoints.after_step(state.step, steps, unread.read)
+        unread.read()
         _end_epoch(model, held_out, settings, checkpoints)
     if not all(torch.isfinite(p).all() for p in trained):
         raise _diverged(state, settings)
@@ -208,7 +237,8 @@ def _start_history(model: Any, held_out: list[list[int]], steps: int, checkpoint
         before = state.best = nats_per_token(model, held_out)
         checkpoints.extra_weights = _snapshot(model)
     weights = sum(p.numel() for p in model.parameters() if p.requires_grad)
-    log.info("%d trainable weights, %d steps, held-out nats per token before: %.3f", weights, steps, state.best)
+    loss = f", held out {before:.3f} nats per token" if held_out else ""
+    log.info("%d trainable weights, %d steps%s", weights, steps, loss)
     state.history.append((0, math.nan, before))
 
 
@@ -221,7 +251,8 @@ def _end_epoch(
         raise _diverged(state, settings)
     held_out_loss = nats_per_token(model, held_out) if held_out else math.nan
     state.history.append((len(state.history), state.nats / state.tokens, held_out_loss))
-    log.info("epoch %d: train %.3f, held out %.3f nats per token", *state.history[-1])
+    held = f", held out {held_out_loss:.3f}" if held_out else ""
+    log.info("epoch %d: train %.3f%s nats per token", *state.history[-1][:2], held)
     if held_out and held_out_loss < state.best:
         state.best, state.worse = held_out_loss, 0
         checkpoints.extra_weights = _snapshot(model)

@@ -11,6 +11,7 @@ from gendist.errors import GendistError
 from gendist.jobs import out_of_memory
 from gendist.jobs.progress_log import Progress
 from gendist.nn.padding import pad_batch
+from gendist.stages.logits.cuda_graph_forward import CudaGraphForward
 
 log = logging.getLogger(__name__)
 
@@ -97,6 +98,7 @@ def predict_encoded(
     progress = Progress(description or "scoring", len(encoded), interval=10.0 if description else float("inf"))
     pending: list[tuple[list[int], torch.Tensor]] = []
     first, budget = 0, batch_tokens or TOKEN_BUDGET
+    forward = CudaGraphForward(model) if batch_tokens and model.device.type == "cuda" else None
     while first < len(order):
         width = (
             min(-(-len(encoded[order[first]]) // LENGTH_MULTIPLE) * LENGTH_MULTIPLE, max_length)
@@ -112,7 +114,7 @@ def predict_encoded(
         batch = [encoded[i] for i in indices]
         if width:  # fill with one-token rows: the int8 model skips padding
             batch += [batch[0][:1]] * (budget // width - len(batch))
-        scores = _predict_batch(model, batch, pad_id, width)
+        scores = _predict_batch(model, forward, batch, pad_id=pad_id, width=width)
         if scores is None:
             budget = _halve_budget(len(batch), width or len(batch[-1]))
             continue
@@ -131,12 +133,17 @@ def _store(scored: tuple[list[int], torch.Tensor], logits: np.ndarray, progress:
     progress.update(len(indices))
 
 
-def _predict_batch(model: Any, batch: list[list[int]], pad_id: int, width: int | None) -> torch.Tensor | None:
+def _predict_batch(
+    model: Any, forward: CudaGraphForward | None, batch: list[list[int]], *, pad_id: int, width: int | None
+) -> torch.Tensor | None:
     """Return float32 logits of one batch on the model's device, or None if out of memory."""
     try:
         ids, mask = pad_batch(batch, pad_id, width)
         if model.device.type == "cuda":  # asynchronous copy: does not wait for the previous batch
-            ids, mask = (part.pin_memory().to(model.device, non_blocking=True) for part in (ids, mask))
+            ids, mask = ids.pin_memory(), mask.pin_memory()
+        if forward is not None:
+            return forward(ids, mask)
+        ids, mask = (part.to(model.device, non_blocking=True) for part in (ids, mask))
         scores: torch.Tensor = model(input_ids=ids, attention_mask=mask).logits.float()
         return scores
     except (RuntimeError, MemoryError) as error:

@@ -1,19 +1,26 @@
 """Select the precision and the sampling back end of a causal language model."""
 
+import logging
+import subprocess
 from collections.abc import Collection
+from types import ModuleType
 from typing import Any, Literal
 
 import torch
 
 from gendist.config.sampling_settings import Sampling
+from gendist.errors import first_line
 from gendist.nn.int8_decoder_numba import create_int8_decoder
 from gendist.nn.transformer_parts import supports_decoding
+from gendist.stages.synthetic import decode_kernels
 from gendist.stages.synthetic.device_gumbel_sampler import DeviceGumbelSampler
 from gendist.stages.synthetic.gumbel_sampler import GumbelSampler
 from gendist.stages.synthetic.sampling_backend import SamplingBackend
 from gendist.stages.synthetic.static_backend import StaticBackend
 from gendist.stages.synthetic.static_decoder import StaticDecoder
 from gendist.stages.synthetic.stepwise_backends import Int8Backend, TransformersBackend
+
+log = logging.getLogger(__name__)
 
 Precision = Literal["bf16", "float32", "int8"]
 
@@ -53,10 +60,28 @@ def create_backend(
     """
     vocabulary, device = model.config.vocab_size, model.device
     if device.type == "cuda" and supports_decoding(model.config):
-        device_sampler = DeviceGumbelSampler(settings, vocabulary, forbidden, device)
+        kernels = select_kernels(device)
+        device_sampler = DeviceGumbelSampler(settings, vocabulary, forbidden, device, kernels)
         dtype = torch.bfloat16 if precision == "bf16" else torch.float32
-        return StaticBackend(StaticDecoder(model, dtype, device_sampler.columns), device_sampler, device)
+        return StaticBackend(StaticDecoder(model, dtype, device_sampler.columns, kernels), device_sampler, device)
     sampler = GumbelSampler(settings, vocabulary, forbidden)
     if precision == "int8":
         return Int8Backend(create_int8_decoder(model, two_pass), sampler)
     return TransformersBackend(model, sampler)
+
+
+def select_kernels(device: torch.device) -> ModuleType:
+    """Return ``triton_kernels`` if they run on a device, else ``decode_kernels``."""
+    try:
+        from gendist.stages.synthetic import triton_kernels
+
+        number = torch.zeros(1, dtype=torch.int64, device=device)
+        triton_kernels.draw(torch.zeros(1, 4, device=device), number, number, seed=0, blocks=(2, 2))
+    except (ImportError, RuntimeError, OSError, subprocess.CalledProcessError) as error:
+        log.warning(
+            "Triton's kernels do not run here (%s); generating with slower ones. Triton needs a C compiler and the "
+            "headers of Python.",
+            first_line(error),
+        )
+        return decode_kernels
+    return triton_kernels

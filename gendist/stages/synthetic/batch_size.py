@@ -9,7 +9,7 @@ from gendist.stages.synthetic.backend_selection import Precision
 
 ON_CPU = 128
 """Larger batches are no faster on a CPU."""
-ON_GPU = 1024
+ON_GPU = 2048
 """From this size on, a decode step on a GPU is bound by arithmetic and not by reading the weights."""
 LOGITS_COPIES = 5
 """Maximum number of float32 copies of a row's logits while a token is drawn, with top-p."""

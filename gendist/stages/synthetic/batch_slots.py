@@ -43,7 +43,7 @@ class Slots:
             end: id of the end token.
             device: device of the tensors.
         """
-        self.end, self.device = end, device
+        self.end, self.longest, self.device = end, longest, device
 
         def zeros(*shape: int, dtype: torch.dtype = torch.int64) -> torch.Tensor:
             return torch.zeros(shape, dtype=dtype, device=device)
@@ -67,6 +67,11 @@ class Slots:
     def free(self) -> np.ndarray:
         """Return the indices of the free slots."""
         return np.flatnonzero(~self.occupied)
+
+    def clear(self) -> None:
+        """Free all slots."""
+        self.running.zero_()
+        self.occupied[:] = False
 
     def start(self, requests: Iterable[RowRequest]) -> None:
         """Start rows in free slots."""

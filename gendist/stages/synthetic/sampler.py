@@ -54,6 +54,8 @@ class Sampler:
         forbidden = [token for token in forbidden if token != end]
         self.backend = create_backend(model, settings, precision=precision, forbidden=forbidden, two_pass=two_pass)
         self.batch_size = resolve_batch_size(settings, model, precision)
+        self._slots: Slots | None = None
+        """Kept for the next rows by back ends of a fixed batch size, with what was captured for them."""
         self.redrawn = 0
         """Tokens that were redrawn in float64, because float32 rounding could change them."""
 
@@ -119,8 +121,7 @@ class Sampler:
         After a request to stop, no more rows start; running rows finish while there is time.
         """
         longest = max(len(request.prompt) + request.max_new_tokens for request in requests)
-        waiting, slots = deque(requests), Slots(count, longest, self.end, self.backend.device)
-        self.backend.allocate(slots)
+        waiting, slots = deque(requests), self._allocate_slots(count, longest)
         while True:
             if (self.backend.continuous_batching or not slots.occupied.any()) and not stop_signals.stop_requested():
                 slots.start(waiting.popleft() for _ in range(min(len(slots.free), len(waiting))))
@@ -128,6 +129,19 @@ class Sampler:
                 return
             self.redrawn += self.backend.advance(slots)
             yield from slots.pop_finished()
+
+    def _allocate_slots(self, count: int, longest: int) -> Slots:
+        """Return free slots for rows of at most ``longest`` tokens, with their KV cache; reused if they fit."""
+        slots = self._slots
+        if slots is not None and len(slots) == count and slots.longest >= longest:
+            slots.clear()
+            return slots
+        self._slots = None  # freed first: both may not fit in memory
+        slots = Slots(count, longest, self.end, self.backend.device)
+        self.backend.allocate(slots)
+        if self.backend.fixed_batch_size:
+            self._slots = slots
+        return slots
 
 
 def _prompt_length(request: RowRequest) -> int:

@@ -25,10 +25,10 @@ def test_a_finetuning_that_is_asked_to_stop_saves_its_step(gpt2, train_texts, tm
     target, work = tmp_path / "results/tiny", tmp_path / "results/.work"
     original = Checkpoints.after_step
 
-    def interrupted(self, step, steps):
+    def interrupted(self, step, steps, update_state=None):
         if step == 4:
             os.kill(os.getpid(), signal.SIGTERM)
-        original(self, step, steps)
+        original(self, step, steps, update_state)
 
     with (
         monkeypatch.context() as patched,

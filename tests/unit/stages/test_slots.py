@@ -1,7 +1,9 @@
 """Rows written in slots that are filled again: token by token, and in steps of fixed sizes as on a GPU."""
 
 import logging
+import sys
 from contextlib import contextmanager, nullcontext
+from types import ModuleType
 from unittest.mock import MagicMock
 
 import numpy as np
@@ -15,14 +17,16 @@ from gendist.config.sampling_settings import Sampling
 from gendist.jobs import stop_signals
 from gendist.nn.pretrained import load_causal_lm, load_tokenizer
 from gendist.stages.generator.finetune_generator import boundary_tokens
-from gendist.stages.synthetic import device_gumbel_sampler, logits_filter, static_backend, static_decoder
+from gendist.stages import synthetic
+from gendist.stages.synthetic import backend_selection, decode_kernels, logits_filter
 from gendist.stages.synthetic.backend_selection import resolve_precision
 from gendist.stages.synthetic.batch_size import bytes_per_row, largest_fitting_batch
 from gendist.stages.synthetic.batch_slots import RowRequest, Slots
-from gendist.stages.synthetic.device_gumbel_sampler import DeviceGumbelSampler, gumbel_noise_on_device, philox_words
+from gendist.stages.synthetic.decode_kernels import gumbel_noise_on_device, philox_words
+from gendist.stages.synthetic.device_gumbel_sampler import DeviceGumbelSampler
 from gendist.stages.synthetic.philox import gumbel_noise, philox4x32
 from gendist.stages.synthetic.sampler import Sampler
-from gendist.stages.synthetic.static_backend import STEPS_PER_SYNC, StaticBackend
+from gendist.stages.synthetic.static_backend import StaticBackend
 from gendist.stages.synthetic.static_decoder import StaticDecoder
 
 CPU = torch.device("cpu")
@@ -58,15 +62,26 @@ def rows(sampler, numbers=range(50), prompts=PROMPTS):
 
 
 @pytest.mark.parametrize("settings", STRATEGIES, ids=str)
-def test_steps_of_fixed_sizes_write_the_rows_of_float32(parts, settings, monkeypatch):
+def test_steps_of_fixed_sizes_write_the_rows_of_float32(parts, settings):
     """The oracle reads whole prompts with transformers, and draws from NumPy's noise, row by row."""
     known = rows(sampler_of(parts, 50, precision="float32", **settings))
     assert len({len(tokens) for tokens, _ in known.values()}) > 4
     assert settings != STRATEGIES[0] or {stopped for _, stopped in known.values()} == {True, False}
-    for count, shortest in ((9, 64), (9, 4), (64, 8)):  # one length for all, and several; more slots than rows
-        monkeypatch.setattr(static_decoder, "LENGTH_MULTIPLE", shortest)
-        monkeypatch.setattr(static_backend, "LENGTH_MULTIPLE", shortest)
+    for count in (9, 64):  # fewer and more slots than rows
         assert rows(sampler_of(parts, count, "static", **settings)) == known
+
+
+def test_slots_are_used_again_for_the_next_rows(parts):
+    """With what an abandoned pass left in them; longer rows get new ones."""
+    known = rows(sampler_of(parts, 50, precision="float32"))
+    sampler = sampler_of(parts, 9, "static")
+    next(sampler.sample(range(50), PROMPTS))
+    slots = sampler._slots
+    assert slots.running.any() and slots.occupied.any()
+    assert rows(sampler) == known and sampler._slots is slots
+    list(sampler.sample([7], [[5] * 20]))
+    assert sampler._slots is not slots and sampler._slots.longest > slots.longest
+    assert rows(sampler) == known
 
 
 def test_rows_in_bf16_do_not_depend_on_what_is_beside_them(parts):
@@ -92,10 +107,10 @@ def test_logits_of_a_step_are_those_of_the_whole_text(parts):
         for dtype, apart in ((torch.float32, 1e-4), (torch.bfloat16, 0.2)):
             decoder = StaticDecoder(model, dtype, model.config.vocab_size + 7)
             cache = decoder.empty_cache(5, 20)
-            assert cache.shape[2] == 32 and cache.dtype == dtype
+            assert cache.shape[1:3] == (2, 5) and cache.shape[4] == 20 and cache.dtype == dtype
             cache.fill_(9.0)  # what an earlier row left
             for place in range(20):
-                found = decoder.step(ids[:, place], torch.full((5,), place), cache, 32 if place > 8 else 16)
+                found = decoder.step(ids[:, place], torch.full((5,), place), cache)
                 assert found.dtype == torch.float32 and not found[:, model.config.vocab_size :].any()
                 assert (found[:, : model.config.vocab_size] - expected[:, place]).abs().max() < apart
 
@@ -173,19 +188,32 @@ def test_noise_made_on_a_device_is_that_of_numpy():
 
 def test_noise_is_finite_for_the_first_and_last_words(monkeypatch):
     words = torch.tensor([[0, 1, 2**31 - 1, 2**31, 2**32 - 2, 2**32 - 1]])
-    monkeypatch.setattr(device_gumbel_sampler, "philox_words", lambda *_: words)
+    monkeypatch.setattr(decode_kernels, "philox_words", lambda *_: words)
     found = gumbel_noise_on_device(0, torch.zeros(1), torch.zeros(1), 6)
     uniform = (words.double() + 0.5) * 2.0**-32
     torch.testing.assert_close(found.double(), -torch.log(-torch.log(uniform)), rtol=1e-6, atol=1e-6)
 
 
-def test_a_window_of_noise_is_that_of_its_steps():
-    draw = DeviceGumbelSampler(Sampling(seed=5), 290, [], CPU)
-    window = draw.noise(torch.tensor([7, 2**33]), torch.tensor([-2, 11]), 4)
-    assert window.shape == (4, 2, draw.blocks + draw.block_size)
-    for step in range(4):
-        expected = gumbel_noise(5, np.array([7, 2**33]), np.array([max(step - 2, 0), 11 + step]), window.shape[2])
-        np.testing.assert_allclose(window[step].numpy(), expected, rtol=2e-6, atol=2e-6)
+def test_noise_of_a_draw_is_that_of_its_row_and_step():
+    draw, numbers, steps = DeviceGumbelSampler(Sampling(seed=5), 100, [], CPU), [7, 2**33, 8], [-2, 11, 0]
+    found = draw(torch.zeros(3, draw.columns), torch.tensor(numbers), torch.tensor(steps))
+    noise = gumbel_noise(5, np.array(numbers), np.array([0, 11, 0]), 20)
+    assert found.tolist() == (10 * noise[:, :10].argmax(1) + noise[:, 10:].argmax(1)).tolist()
+
+
+def test_plain_kernels_where_tritons_do_not_run(monkeypatch, caplog):
+    """Without Triton, and without a C compiler."""
+    caplog.set_level(logging.WARNING)
+    name = "gendist.stages.synthetic.triton_kernels"
+    monkeypatch.setitem(sys.modules, name, None)
+    assert backend_selection.select_kernels(CPU) is decode_kernels
+    monkeypatch.setitem(sys.modules, name, module := ModuleType(name))
+    monkeypatch.setattr(synthetic, "triton_kernels", module, raising=False)
+    module.draw = MagicMock(side_effect=RuntimeError("Failed to find C compiler.\nSet CC."))
+    assert backend_selection.select_kernels(CPU) is decode_kernels
+    assert len(caplog.messages) == 2 and "(Failed to find C compiler.)" in caplog.messages[1]
+    module.draw = decode_kernels.draw
+    assert backend_selection.select_kernels(CPU) is module and len(caplog.messages) == 2
 
 
 class _DeviceOnly(TorchDispatchMode):
@@ -204,7 +232,7 @@ class _DeviceOnly(TorchDispatchMode):
 
 
 @pytest.mark.parametrize("settings", STRATEGIES, ids=str)
-def test_a_window_of_steps_needs_nothing_of_the_cpu(parts, settings):
+def test_a_step_needs_nothing_of_the_cpu(parts, settings):
     """On the meta device there are no numbers: what waits for one, or brings one from the CPU, fails there."""
     model, start, end = parts
     meta = torch.device("meta")
@@ -213,10 +241,10 @@ def test_a_window_of_steps_needs_nothing_of_the_cpu(parts, settings):
     slots.start([RowRequest(number, [start, 5], 30) for number in range(20)])
     with torch.inference_mode():
         steps.allocate(slots)
-        steps._run_eagerly(slots, 32)
+        steps._run_eagerly(slots)
         with _DeviceOnly() as counted:
-            steps._run_eagerly(slots, 32)
-    assert counted.operations > 100 * STEPS_PER_SYNC
+            steps._run_eagerly(slots)
+    assert counted.operations > 100
 
 
 def test_a_capture_that_fails_leaves_steps_one_by_one(parts, caplog, monkeypatch):
@@ -236,9 +264,9 @@ def test_captured_steps_write_the_same_rows(parts, monkeypatch):
     """With a stand-in for CUDA: what is captured has no effect until it is replayed."""
     taken, captured, original = [], [], StaticBackend._run_eagerly
 
-    def recorded(self, slots, length):
-        taken.append((self, slots, length))
-        original(self, slots, length)
+    def recorded(self, slots):
+        taken.append((self, slots))
+        original(self, slots)
 
     class Graph:
         replays = 0
@@ -247,12 +275,8 @@ def test_captured_steps_write_the_same_rows(parts, monkeypatch):
             self.replays += 1
             original(*self.window)
 
-        def pool(self):
-            return "pool"
-
     @contextmanager
-    def capture(graph, pool):
-        assert (pool == "pool") is bool(sampler.backend._graphs)
+    def capture(graph):
         slots = taken[-1][1]
         before = {name: part.clone() for name, part in vars(slots).items() if isinstance(part, torch.Tensor)}
         yield
@@ -265,13 +289,11 @@ def test_captured_steps_write_the_same_rows(parts, monkeypatch):
     for name, part in (("CUDAGraph", Graph), ("graph", capture), ("Stream", MagicMock), ("stream", nullcontext)):
         monkeypatch.setattr(torch.cuda, name, part)
     monkeypatch.setattr(torch.cuda, "current_stream", MagicMock())
-    monkeypatch.setattr(static_decoder, "LENGTH_MULTIPLE", 4)
-    monkeypatch.setattr(static_backend, "LENGTH_MULTIPLE", 4)
     sampler = sampler_of(parts, 9, "static")
     sampler.backend.uses_cuda_graphs = True
     assert rows(sampler) == rows(sampler_of(parts, 50, precision="float32"))
-    assert sampler.backend.uses_cuda_graphs and len(captured) > 2
-    assert sum(graph.replays for graph in captured) > len(captured)
+    assert sampler.backend.uses_cuda_graphs and len(captured) == 1 and captured[0].replays > 30
+    assert rows(sampler) == rows(sampler_of(parts, 50, precision="float32")) and len(captured) == 1
 
 
 def test_what_rows_are_computed_in_depends_on_the_device_and_the_model(parts):
@@ -295,7 +317,7 @@ def test_as_many_rows_as_memory_allows():
     each = bytes_per_row(medium, Sampling(max_tokens=100), "bf16")
     assert 10e6 < each < 13e6
     assert (
-        largest_fitting_batch(each, 85 * 10**9) == 1024
+        largest_fitting_batch(each, 85 * 10**9) == 2048
         and largest_fitting_batch(each, 12 * 10**9) == 512
         and largest_fitting_batch(each, 10**6) == 1
     )

@@ -22,7 +22,7 @@ def test_every_stage_runs_and_keeps_what_it_prints(tmp_path, capsys):
     found = {(line["stage"], line["what"]): line for line in kept if "what" in line}
     assert found["check", "rows of 24 changed by other slots"]["value"] == 0
     for dtype in (torch.float32, torch.bfloat16):
-        divergence = found["check", f"KL to transformers in float32, {dtype}"]
+        divergence = found["check", f"KL to transformers, decode_kernels, {dtype}"]
         assert abs(divergence["value"]) < divergence["most"] == gpu_stages.MAX_DIVERGENCE
     assert found["generation", "24 rows of 12 tokens"]["least"] == 250_000
     assert "generation: 24 rows of 12 tokens: " in out and "tokens/s (goal: at least 250000, MISSED)" in out
