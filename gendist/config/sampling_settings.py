@@ -21,7 +21,7 @@ class Sampling(Settings):
     prompt_words: Annotated[int, Field(ge=0)] = 0
     """Prompt each row with this many first words of a random real training row; 0 uses no prompt."""
     batch_size: Literal["auto"] | Annotated[int, Field(ge=1)] = "auto"
-    """Rows generated in parallel; `auto` is 128 on a CPU and up to 1024 on a GPU, by its memory. It does not change
+    """Rows generated in parallel; `auto` is 128 on a CPU and up to 2048 on a GPU, by its memory. It does not change
     rows generated on a CPU, and on a GPU only where two tokens nearly tie."""
     precision: Literal["auto", "float32", "int8"] = "auto"
     """Precision of the generator. On a CPU, int8 is several times as fast as float32. `auto` is int8 for GPT-2 and BERT

@@ -16,8 +16,8 @@ from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig
 from gendist.config.sampling_settings import Sampling
 from gendist.jobs import stop_signals
 from gendist.nn.pretrained import load_causal_lm, load_tokenizer
-from gendist.stages.generator.finetune_generator import boundary_tokens
 from gendist.stages import synthetic
+from gendist.stages.generator.finetune_generator import boundary_tokens
 from gendist.stages.synthetic import backend_selection, decode_kernels, logits_filter
 from gendist.stages.synthetic.backend_selection import resolve_precision
 from gendist.stages.synthetic.batch_size import bytes_per_row, largest_fitting_batch
