@@ -5,7 +5,6 @@ bit-identical for any batch and on any machine. This is the reference in PyTorch
 ``int8_decoder_numba.py`` computes the same numbers faster on a CPU.
 """
 
-from collections.abc import Collection
 from typing import Any
 
 import torch
@@ -13,6 +12,7 @@ from torch.nn import functional
 
 from gendist.errors import GendistError
 from gendist.nn.int8_linear import GELU_OFFSET, INT8_MAX, MAX_EXACT_INT, Int8Linear, quantize_rows
+from gendist.nn.int8_options import NEAREST, Int8Options
 from gendist.nn.transformer_parts import Layer, extract_parts, supports_decoding
 
 QUERY_MAX = 2047
@@ -62,12 +62,12 @@ class Int8KVCache:
 class Int8Decoder:
     """GPT-2, or BERT as a causal model, in int8."""
 
-    def __init__(self, model: Any, two_pass: Collection[str] = ()) -> None:
+    def __init__(self, model: Any, options: Int8Options = NEAREST) -> None:
         """Quantise the weights of a float32 model, which stays unchanged.
 
         Args:
             model: GPT-2 or BERT causal model.
-            two_pass: kinds of linear layers, of ``LINEAR_KINDS``, with 16-bit instead of 8-bit inputs.
+            options: of the quantisation.
 
         Raises:
             GendistError: if the model has another architecture.
@@ -79,7 +79,9 @@ class Int8Decoder:
             )
 
         def linear(kind: str, weight: torch.Tensor, bias: torch.Tensor | None) -> Int8Linear:
-            return make_int8_linear(kind, weight, bias, two_pass=kind in two_pass)
+            return make_int8_linear(
+                kind, weight, bias, two_pass=kind in options.two_pass, stochastic=options.stochastic
+            )
 
         parts = extract_parts(model, linear, torch.float64)
         self.layers, self.transform = parts.layers, parts.transform
@@ -202,9 +204,10 @@ def make_int8_linear(
     dtype: torch.dtype = torch.float64,
     *,
     two_pass: bool = False,
+    stochastic: bool = False,
 ) -> Int8Linear:
     """Return the int8 linear layer of a kind; ``dtype`` is that of its inputs and outputs."""
     if kind != "down":
-        return Int8Linear(weight, bias, dtype, two_pass=two_pass)
+        return Int8Linear(weight, bias, dtype, two_pass=two_pass, stochastic=stochastic)
     # The second layer of a feed-forward block: its inputs are GELU outputs, and its weights have outliers.
-    return Int8Linear(weight, bias, dtype, offset=GELU_OFFSET, outliers=True, two_pass=two_pass)
+    return Int8Linear(weight, bias, dtype, offset=GELU_OFFSET, outliers=True, two_pass=two_pass, stochastic=stochastic)

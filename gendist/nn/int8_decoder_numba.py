@@ -1,6 +1,5 @@
 """The int8 decoder on a CPU, with Numba kernels between its linear layers."""
 
-from collections.abc import Collection
 from typing import Any
 
 import numpy as np
@@ -8,6 +7,7 @@ import torch
 
 from gendist.nn import int8_kernels
 from gendist.nn.int8_decoder import WEIGHTS_SUM, Int8Decoder
+from gendist.nn.int8_options import NEAREST, Int8Options
 from gendist.nn.int8_states import QuantizedStates
 
 
@@ -65,8 +65,8 @@ class NumbaInt8Decoder(Int8Decoder):
         return products if self.head_bias is None else products.add_(self.head_bias)
 
 
-def create_int8_decoder(model: Any, two_pass: Collection[str] = ()) -> Int8Decoder:
+def create_int8_decoder(model: Any, options: Int8Options = NEAREST) -> Int8Decoder:
     """Return the fastest int8 decoder for a model's device; two-pass layers have no Numba kernels."""
-    if model.device.type == "cpu" and not two_pass:
-        return NumbaInt8Decoder(model)
-    return Int8Decoder(model, two_pass)
+    if model.device.type == "cpu" and not options.two_pass:
+        return NumbaInt8Decoder(model, options)
+    return Int8Decoder(model, options)

@@ -7,6 +7,7 @@ al. 2023). Integer sums are exact in any order: a row's result is independent of
 of the processor. The remaining rounding happens in float64, far below what changes the next layer's integers.
 """
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -28,15 +29,31 @@ MIN_SCALE_RATIO = 1e-4
 """Lower bound of the second largest activation as a share of the largest; keeps the quotient finite in float32."""
 
 
-def quantize_rows(x: torch.Tensor, levels: int = INT8_MAX) -> tuple[torch.Tensor, torch.Tensor]:
+def quantize_rows(
+    x: torch.Tensor, levels: int = INT8_MAX, *, stochastic: bool = False
+) -> tuple[torch.Tensor, torch.Tensor]:
     """Quantise the last dimension of ``x`` (..., n) to integers from -levels to levels.
+
+    Args:
+        x: values to quantise.
+        levels: largest integer.
+        stochastic: round up with a probability of the fractional part, by fixed noise, which keeps the mean (Gupta et
+            al. 2015, Deep Learning with Limited Numerical Precision, section 3.1); to the nearest by default.
 
     Returns:
         The integers (..., n), in the dtype of ``x``, and their scales (..., 1), such that ``x`` is about
         ``integers * scales``.
     """
     scale = _scale(x, levels)
+    if stochastic:
+        return (x / scale + _uniform_noise(x)).floor_().clamp_(-levels, levels), scale
     return (x / scale).round_(), scale
+
+
+def _uniform_noise(x: torch.Tensor) -> torch.Tensor:
+    """Return noise in [0, 1) of the shape of ``x``, the same in every process and on every machine."""
+    bits = np.random.Philox(key=0).random_raw(x.numel())
+    return torch.from_numpy((bits >> np.uint64(11)) * 2.0**-53).view(x.shape).to(x)
 
 
 def _scale(x: torch.Tensor, levels: int) -> torch.Tensor:
@@ -55,6 +72,7 @@ class Int8Linear(nn.Module):
         offset: float = 0.0,
         outliers: bool = False,
         two_pass: bool = False,
+        stochastic: bool = False,
     ) -> None:
         """Quantise ``weight`` (outputs, inputs).
 
@@ -66,6 +84,8 @@ class Int8Linear(nn.Module):
                 inputs.
             outliers: keep each output's largest weight in float32.
             two_pass: quantise the inputs' rounding errors in a second pass: 16-bit inputs at twice the cost.
+            stochastic: round weights stochastically. A short finetuning changes weights that were multiples of their
+                scale by less than half of it; rounding to the nearest would undo that.
         """
         super().__init__()
         rest = weight.detach().double()
@@ -74,7 +94,7 @@ class Int8Linear(nn.Module):
             largest = rest.abs().argmax(1, keepdim=True)
             self.outliers = largest[:, 0], rest.gather(1, largest)[:, 0].float()
             rest = rest.scatter(1, largest, 0.0)
-        codes, scale = quantize_rows(rest)
+        codes, scale = quantize_rows(rest, stochastic=stochastic)
         self.weight_scale = scale[:, 0].float()  # (outputs,)
         self.bias = None if bias is None else bias.detach().to(dtype)
         self.inputs = weight.shape[1]

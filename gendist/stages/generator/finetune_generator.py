@@ -104,6 +104,7 @@ def finetune_generator(
             members=settings.finetunes,
             int8=int8,
             two_pass=two_pass,
+            stochastic=any(record.stochastic for record in records),
             dtype=settings.dtype if settings.lora else "float32",
         )
         write_record(folder, record)
@@ -154,9 +155,9 @@ def _finetune(
     if adapted is not None:
         save_adapters(adapted, folder)
         model = adapted.merge_and_unload()
-    two_pass, nats = calibrate_int8(model.eval(), held_out or train_rows)
-    if two_pass is not None:
-        layers = f" with 16-bit inputs of {', '.join(two_pass)}" if two_pass else ""
+    int8, nats = calibrate_int8(model.eval(), held_out or train_rows)
+    if int8 is not None:
+        layers = f" with 16-bit inputs of {', '.join(int8.two_pass)}" if int8.two_pass else ""
         log.info("int8 calibration: KL divergence from float32%s: %.4f nats per token", layers, nats)
     elif math.isfinite(nats):
         log.warning(
@@ -171,7 +172,10 @@ def _finetune(
     else:
         model.config.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
-    write_record(folder, GeneratorRecord(int8=two_pass is not None, two_pass=two_pass or ()))
+    record = GeneratorRecord()
+    if int8 is not None:
+        record = GeneratorRecord(int8=True, two_pass=int8.two_pass, stochastic=int8.stochastic)
+    write_record(folder, record)
     lines = ["epoch,train_nats_per_token,held_out_nats_per_token\n"]
     lines += [f"{epoch},{train_loss:.5f},{held:.5f}\n" for epoch, train_loss, held in checkpoints.state.history]
     write_text(folder / "history.csv", "".join(lines))

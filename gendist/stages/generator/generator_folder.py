@@ -8,6 +8,7 @@ from pydantic import Field, SerializerFunctionWrapHandler, ValidationError, mode
 from gendist.config.base_settings import Settings
 from gendist.errors import GendistError
 from gendist.io.json_files import read_json, write_json
+from gendist.nn.int8_options import Int8Options
 
 KEY = "gendist"
 """Key of the record in ``config.json``, a declared output of the rules: a changed record reruns what depends on it."""
@@ -24,13 +25,21 @@ class GeneratorRecord(Settings):
     """Whether calibration accepted int8 for all models."""
     two_pass: tuple[str, ...] = ()
     """Kinds of linear layers with 16-bit inputs in int8."""
+    stochastic: bool = False
+    """Whether int8 weights are rounded stochastically."""
     dtype: Literal["auto", "float32", "bf16"] = "float32"
     """Type of the weights in memory."""
 
     @model_serializer(mode="wrap")
-    def _omit_default_dtype(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Omit the default: records equal those of older versions."""
-        return {key: value for key, value in dump(self).items() if key != "dtype" or value != "float32"}
+    def _omit_defaults(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Omit defaults of newer keys: records equal those of older versions."""
+        defaults = {"dtype": "float32", "stochastic": False}
+        return {key: value for key, value in dump(self).items() if defaults.get(key) != value}
+
+    @property
+    def int8_options(self) -> Int8Options:
+        """Return the options of int8."""
+        return Int8Options(self.two_pass, self.stochastic)
 
     def label_of(self, row: int) -> int:
         """Return the label of a row's prompt, as an index into ``label_names``."""

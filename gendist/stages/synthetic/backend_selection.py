@@ -2,7 +2,6 @@
 
 import logging
 import subprocess
-from collections.abc import Collection
 from types import ModuleType
 from typing import Any, Literal
 
@@ -11,6 +10,7 @@ import torch
 from gendist.config.sampling_settings import Sampling
 from gendist.errors import first_line
 from gendist.nn.int8_decoder_numba import create_int8_decoder
+from gendist.nn.int8_options import NEAREST, Int8Options
 from gendist.nn.transformer_parts import supports_decoding
 from gendist.stages.synthetic import decode_kernels
 from gendist.stages.synthetic.device_gumbel_sampler import DeviceGumbelSampler
@@ -44,7 +44,7 @@ def resolve_precision(settings: Sampling, config: Any, device: torch.device, *, 
 
 
 def create_backend(
-    model: Any, settings: Sampling, *, precision: Precision, forbidden: list[int], two_pass: Collection[str] = ()
+    model: Any, settings: Sampling, *, precision: Precision, forbidden: list[int], int8: Int8Options = NEAREST
 ) -> SamplingBackend:
     """Return the sampling back end for a model on its device.
 
@@ -53,7 +53,7 @@ def create_backend(
         settings: sampling strategy.
         precision: as ``resolve_precision`` returns it.
         forbidden: token ids that are never drawn.
-        two_pass: kinds of linear layers with 16-bit inputs in int8.
+        int8: options of int8.
 
     Raises:
         GendistError: if ``precision`` is int8 and the architecture is neither GPT-2 nor BERT.
@@ -66,7 +66,7 @@ def create_backend(
         return StaticBackend(StaticDecoder(model, dtype, device_sampler.columns, kernels), device_sampler, device)
     sampler = GumbelSampler(settings, vocabulary, forbidden)
     if precision == "int8":
-        return Int8Backend(create_int8_decoder(model, two_pass), sampler)
+        return Int8Backend(create_int8_decoder(model, int8), sampler)
     return TransformersBackend(model, sampler)
 
 

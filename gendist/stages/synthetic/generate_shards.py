@@ -114,7 +114,7 @@ def generate_shards(
             end=end,
             forbidden=tokenizer.all_special_ids,
             precision=precision,
-            two_pass=record.two_pass,
+            int8=record.int8_options,
         )
         prompts = prompt_builder.prompts(numbers, sampler.context)
         with saved.save_on_exit():

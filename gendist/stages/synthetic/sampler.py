@@ -2,7 +2,7 @@
 
 import logging
 from collections import deque
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import groupby
 from typing import Any
 
@@ -11,6 +11,7 @@ import torch
 from gendist.config.sampling_settings import Sampling
 from gendist.errors import GendistError
 from gendist.jobs import out_of_memory, stop_signals
+from gendist.nn.int8_options import NEAREST, Int8Options
 from gendist.stages.synthetic.backend_selection import Precision, create_backend, resolve_precision
 from gendist.stages.synthetic.batch_size import resolve_batch_size
 from gendist.stages.synthetic.batch_slots import GeneratedRow, RowRequest, Slots
@@ -30,7 +31,7 @@ class Sampler:
         end: int,
         forbidden: Sequence[int] = (),
         precision: Precision | None = None,
-        two_pass: Collection[str] = (),
+        int8: Int8Options = NEAREST,
     ) -> None:
         """Select a back end for the model.
 
@@ -41,7 +42,7 @@ class Sampler:
             end: id of the end token.
             forbidden: token ids that are never drawn; ``end`` is always allowed.
             precision: by default that of the settings, where ``auto`` is bf16 on a GPU and float32 on a CPU.
-            two_pass: kinds of linear layers with 16-bit inputs in int8 (``calibrate_int8``).
+            int8: options of int8 (``calibrate_int8``).
 
         Raises:
             GendistError: if the precision is int8 and the architecture is neither GPT-2 nor BERT.
@@ -52,7 +53,7 @@ class Sampler:
         self.max_tokens = settings.max_tokens
         precision = precision or resolve_precision(settings, model.config, model.device)
         forbidden = [token for token in forbidden if token != end]
-        self.backend = create_backend(model, settings, precision=precision, forbidden=forbidden, two_pass=two_pass)
+        self.backend = create_backend(model, settings, precision=precision, forbidden=forbidden, int8=int8)
         self.batch_size = resolve_batch_size(settings, model, precision)
         self._slots: Slots | None = None
         """Kept for the next rows by back ends of a fixed batch size, with what was captured for them."""

@@ -18,6 +18,7 @@ from gendist.nn.int8_calibration import MAX_DIVERGENCE, calibrate_int8, int8_div
 from gendist.nn.int8_decoder import Int8Decoder
 from gendist.nn.int8_decoder_numba import NumbaInt8Decoder, create_int8_decoder
 from gendist.nn.int8_linear import GELU_OFFSET, Int8Linear, quantize_rows
+from gendist.nn.int8_options import Int8Options
 from gendist.nn.pretrained import load_causal_lm, load_tokenizer
 from gendist.stages.generator.finetune_generator import boundary_tokens
 from gendist.stages.generator.generator_folder import read_record_file
@@ -145,8 +146,8 @@ def test_processors_without_products_of_bytes_compute_the_same(inputs, monkeypat
 def test_probabilities_are_near_to_those_of_float32(model):
     torch.manual_seed(1)
     ids = torch.randint(3, model.config.vocab_size, (6, 20)).tolist()
-    two_pass, nats = calibrate_int8(model, ids)
-    assert two_pass == () and 0 < nats < MAX_DIVERGENCE
+    options, nats = calibrate_int8(model, ids)
+    assert options == Int8Options(stochastic=True) and 0 < nats < MAX_DIVERGENCE
 
 
 @pytest.fixture(scope="module")
@@ -166,14 +167,14 @@ def with_outliers():
 def test_weak_layers_take_16_bits_and_the_model_stays_in_integers(with_outliers):
     ids = torch.randint(3, 300, (6, 30)).tolist()
     assert int8_divergence(with_outliers, create_int8_decoder(with_outliers), ids) > MAX_DIVERGENCE
-    two_pass, nats = calibrate_int8(with_outliers, ids)
-    assert two_pass == ("down",) and nats < MAX_DIVERGENCE
+    options, nats = calibrate_int8(with_outliers, ids)
+    assert options == Int8Options(("down",)) and nats < MAX_DIVERGENCE
 
     def rows(batch_size):
         settings = Sampling(max_tokens=20, batch_size=batch_size, precision="int8")
         return {
             row.number: row.tokens
-            for row in Sampler(with_outliers, settings, start=0, end=1, two_pass=two_pass).sample(range(9))
+            for row in Sampler(with_outliers, settings, start=0, end=1, int8=options).sample(range(9))
         }
 
     assert rows(9) == rows(2)
@@ -191,6 +192,33 @@ def test_outlier_weights_leave_the_model_in_integers():
     assert int8_divergence(model, decoder, ids) < MAX_DIVERGENCE
     ids = torch.randint(3, 300, (5, 20))
     assert isinstance(decoder, NumbaInt8Decoder) and torch.equal(read(decoder, ids), read(Int8Decoder(model), ids))
+
+
+@pytest.mark.parametrize("stochastic", [False, True])
+def test_stochastic_rounding_keeps_changes_below_half_a_level(stochastic):
+    """All weights of an output move in one direction, as in a short finetuning; rounding to the nearest undoes it."""
+    torch.manual_seed(0)
+    before = torch.randint(-127, 128, (8, 512)).float()
+    before[:, 0] = 127
+    after = before + 0.3 * (before.abs() < 127)
+    x = torch.ones(1, 512)
+    moved = Int8Linear(after, None, stochastic=stochastic)(x) - Int8Linear(before, None, stochastic=stochastic)(x)
+    exact = (after - before) @ x.T
+    if stochastic:
+        torch.testing.assert_close(moved.T.float(), exact, rtol=0.4, atol=0)
+        torch.testing.assert_close(moved.mean().float(), exact.mean(), rtol=0.1, atol=0)
+    else:
+        assert not moved.any()
+
+
+def test_stochastic_rounding_is_the_same_every_time_and_exact_for_integers():
+    torch.manual_seed(0)
+    values = torch.randn(3, 50, dtype=torch.float64)
+    found, scale = quantize_rows(values, stochastic=True)
+    assert torch.equal(found, quantize_rows(values, stochastic=True)[0]) and found.abs().max() == 127
+    assert ((found - values / scale).abs() < 1).all() and not torch.equal(found, quantize_rows(values)[0])
+    integers = torch.cat([torch.tensor([[127.0]] * 3), torch.randint(-127, 128, (3, 49))], 1)
+    assert torch.equal(quantize_rows(integers, stochastic=True)[0], integers)
 
 
 def test_a_damaged_layer_is_noticed(model):
