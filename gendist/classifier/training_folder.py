@@ -13,6 +13,7 @@ from gendist.cli.own_data.text_rows import TextRows
 from gendist.cli.own_data.train_test_split import train_test_split
 from gendist.cli.own_data.unlabelled_rows import MAX_UNLABELLED, drop_labelled_texts
 from gendist.config import study_from
+from gendist.config.file_checks import EMBEDDED
 from gendist.io.atomic_files import write_text
 
 CONFIG, DATASET = "study.yaml", "data"
@@ -120,7 +121,7 @@ def _config(train: TextRows, n_unlabelled: int | None, options: Mapping[str, Any
 
 def _absolute(value: Any) -> Any:
     """Return the absolute path of a file or folder of the caller's, which the study reads from another folder."""
-    is_path = isinstance(value, str) and Path(value).expanduser().exists()
+    is_path = isinstance(value, str) and value not in EMBEDDED and Path(value).expanduser().exists()
     return str(Path(value).expanduser().resolve()) if is_path else value
 
 

@@ -1,6 +1,7 @@
 """``gendist.Classifier``: scikit-learn's interface, checks of texts and labels, and the run of a fit."""
 
 import json
+import os
 import pickle
 import shutil
 import signal
@@ -164,6 +165,13 @@ def test_settings_that_are_no_paths_stay_beside_files_of_their_names(
     assert fits[0]["study"].generators["given"].unit == "examples"
 
 
+def test_names_of_embedded_models_are_no_folders(fits: list, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "pocket").mkdir()
+    fitted(generator="pocket")
+    assert fits[0]["study"].generators["given"].model == "pocket"
+
+
 def test_a_second_fit_in_a_folder_leaves_equal_files_alone(fits: list, tmp_path: Path):
     work = tmp_path / "work"
     fitted(work_dir=work)
@@ -297,7 +305,9 @@ def test_importing_the_package_loads_nothing_else():
 
 
 @pytest.mark.slow
-def test_a_fit_runs_the_study_and_a_second_one_resumes(gpt2: Path, encoder: Path, tmp_path: Path, capsys: Any):
+def test_an_interrupted_fit_resumes_and_a_third_one_is_up_to_date(
+    gpt2: Path, encoder: Path, tmp_path: Path, capsys: Any
+):
     models = {
         "generator": {"model": str(gpt2), "epochs": 1, "unit": "examples", "batch_size": 4, "trainable": "all"},
         "teacher": {"model": str(encoder), "epochs": 1, "refit": False, "max_tokens": 16},
@@ -309,8 +319,21 @@ def test_a_fit_runs_the_study_and_a_second_one_resumes(gpt2: Path, encoder: Path
         "work_dir": tmp_path / "work",
         **models,
     }
+    results = tmp_path / "work/results"
+    texts = results / "data/texts/train.parquet"
+
+    def interrupt() -> None:
+        while not list(results.glob("logs/data/*/*.log")):  # of the first job after the texts
+            time.sleep(0.1)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    threading.Thread(target=interrupt, daemon=True).start()
+    with pytest.raises(KeyboardInterrupt):
+        Classifier(**options).fit(TEXTS, LABELS, unlabelled=["the star", "the moon and the tide"])
+    out, made = capsys.readouterr().out, texts.stat().st_mtime_ns
+    assert "Interrupted: " in out and "export done" not in out
     classifier = Classifier(**options).fit(TEXTS, LABELS, unlabelled=["the star", "the moon and the tide"])
-    assert "export done" in capsys.readouterr().out
+    assert "export done" in capsys.readouterr().out and texts.stat().st_mtime_ns == made
     proba = classifier.predict_proba(["the wave, the fish", "the wing of the star"])
     assert proba.shape == (2, 3) and proba.sum(1) == pytest.approx(1)
     assert set(classifier.predict(TEXTS)) <= set(NAMES)
