@@ -13,6 +13,7 @@ from gendist import __version__
 from gendist.analysis.metrics_table import MetricsRow, read_runs
 from gendist.analysis.report_page import page_charts, page_tables
 from gendist.analysis.report_page.deployed_model import DeployedModel, read_deployed
+from gendist.analysis.report_page.most_accurate import most_accurate
 from gendist.analysis.report_page.page_summary import best_student, key_figures, sampling_note, summary_sentence
 from gendist.analysis.report_page.page_tables import Sample
 from gendist.analysis.report_page.report_inputs import (
@@ -54,6 +55,8 @@ class Section:
     hashes: list[tuple[str, str]]
     deployed: DeployedModel | None
     """The exported model, or None."""
+    most_accurate: list[tuple[str, str]]
+    """The most accurate systems by size and by latency, as (label, sentence)."""
     sampling_note: str | None
     """Comparison of the main sampling strategy with the best one."""
 
@@ -146,6 +149,7 @@ def _section(
         models=source_models(inputs.results, name, config),
         hashes=data_hashes(inputs.train[name], inputs.test[name]),
         deployed=deployed,
+        most_accurate=most_accurate(_with_accuracy(table1_rows, costs)),
         sampling_note=sampling_note(rows.get("figures/sampling", [])),
     )
 
