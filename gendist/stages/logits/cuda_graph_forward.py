@@ -36,7 +36,7 @@ class CudaGraphForward:
         return logits.float()
 
     def _capture(self, ids: torch.Tensor, mask: torch.Tensor) -> None:
-        buffers = ids.to(self.model.device), mask.to(self.model.device)
+        buffers = [part.to(self.model.device, copy=True) for part in (ids, mask)]
         stream = torch.cuda.Stream()
         stream.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(stream):  # the warm-up that capture needs
@@ -54,4 +54,4 @@ class CudaGraphForward:
             log.info("CUDA graph capture failed; running the classifier eagerly (%s)", error)
             self.enabled = False
             return
-        self._captured[ids.shape] = graph, *buffers, logits
+        self._captured[ids.shape] = graph, buffers[0], buffers[1], logits
