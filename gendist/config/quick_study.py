@@ -8,7 +8,7 @@ from gendist.config.study_plan import export_candidates
 from gendist.config.teacher_settings import Teacher
 from gendist.naming import WITH_UNLABELLED, RunKey
 
-TEACHER_EPOCHS, GENERATOR_EPOCHS = 3, 1
+TEACHER_EPOCHS, GENERATOR_EPOCHS = 2, 1
 SYNTHETIC_ROWS, UNLABELLED_ROWS = 500, 1000
 """Upper limits that fit 400 labelled rows into a few minutes on two cores."""
 SHARD_ROWS = 250
