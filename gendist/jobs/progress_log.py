@@ -5,6 +5,9 @@ import time
 
 log = logging.getLogger(__name__)
 
+MIN_SHARE = 0.01
+"""Share of the work from which the time left is estimated; the first units contain the start."""
+
 
 class Progress:
     """Counts units of work and logs at most one line every ``interval`` seconds.
@@ -38,7 +41,8 @@ class Progress:
         self._last = now
         rate = self.done / (now - self._began)
         done = self.initial + self.done
-        left = (self.total - done) / rate if rate else float("inf")
+        measured = self.done >= MIN_SHARE * self.total
+        left = (self.total - done) / rate if rate and measured else float("inf")
         text = f"{self.description}: {done:,} of {self.total:,} {self.unit}, {self._format_rate(rate)}"
         log.info("%s, %s left%s", text, format_clock(left), f", {note}" if note else "")
 

@@ -41,3 +41,12 @@ def test_fast_units_are_a_rate_and_short_work_is_silent(monkeypatch, caplog, sta
     with caplog.at_level(logging.INFO):
         rows.update(250)
     assert caplog.records[-1].message == "scoring: 250 of 1,000 rows, 12.5/s, 1:00 left"
+
+
+def test_the_first_hundredth_says_nothing_about_the_time_left(monkeypatch, caplog):
+    """One row of 500 after a start of sixteen seconds."""
+    monkeypatch.setattr("time.monotonic", lambda: 0.0)
+    rows = Progress("generating shard 2", 500)
+    found = lines(monkeypatch, caplog, rows, [16.4, 17.0, 17.5, 18.0, 28.0])
+    assert found[0] == "generating shard 2: 1 of 500 rows, 16.4 s per row, ? left"
+    assert found[1] == "generating shard 2: 5 of 500 rows, 5.6 s per row, 46:12 left" and len(found) == 2
