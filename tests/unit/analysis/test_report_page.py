@@ -24,7 +24,7 @@ from gendist.analysis.report_page.page_summary import key_figures, sampling_note
 from gendist.analysis.report_page.stage_costs import cost_table, stage_costs
 from gendist.analysis.report_page.system_legend import describe_system
 from gendist.analysis.report_page.write_report import write_report
-from gendist.config.study import PAPER_SYSTEMS, UNLABELLED_SYSTEMS
+from gendist.config.default_systems import PAPER_SYSTEMS, UNLABELLED_SYSTEMS
 from gendist.config.study_plan import detailed_runs
 from gendist.errors import GendistError
 from gendist.io import escape

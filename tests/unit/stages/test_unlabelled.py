@@ -25,8 +25,8 @@ from gendist.analysis.report_page.page_tables import gains_table
 from gendist.cli.app import app
 from gendist.config import study_from
 from gendist.config.dataset_settings import Dataset
+from gendist.config.default_systems import GENERAL_SYSTEMS, PAPER_SYSTEMS, UNLABELLED_SYSTEMS
 from gendist.config.student_settings import Student, Training
-from gendist.config.study import GENERAL_SYSTEMS, PAPER_SYSTEMS, UNLABELLED_SYSTEMS
 from gendist.config.study_plan import export_candidates, planned_runs, timed_runs
 from gendist.errors import GendistError
 from gendist.io.parquet import read_metadata, write_parquet
