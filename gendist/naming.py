@@ -1,4 +1,4 @@
-"""Names of the compared systems (rows of the paper's tables) and of their runs and variants (components of paths)."""
+"""Names of the compared systems (rows of the paper's tables), of their runs and variants, and of folders of results."""
 
 from collections.abc import Container
 from pathlib import PurePath
@@ -15,6 +15,9 @@ WITH_SYNTHETIC = ("gendist", "synthetic", "hard", "gendist-unlabelled")
 """Regimes that train on synthetic rows."""
 WITH_UNLABELLED = ("unlabelled", "gendist-unlabelled")
 """Regimes that train on unlabelled real rows; only for datasets with such rows."""
+
+EXPORTED_MODEL = "export/model"
+"""Folder of the exported model, in the dataset's folder of the results."""
 
 
 class System(NamedTuple):

@@ -1,5 +1,7 @@
 """Export: held-out scores of the students in question to the best of them, calibrated, as ONNX files."""
 
+from gendist.naming import EXPORTED_MODEL
+
 
 rule cross_fit:
     input:
@@ -52,7 +54,7 @@ rule export_student:
         test=rules.prepare_texts.output.test,
     output:
         multiext(
-            f"{RESULTS}/{{dataset}}/export/model/",
+            f"{RESULTS}/{{dataset}}/{EXPORTED_MODEL}/",
             float32="model.onnx",
             int8="model.int8.onnx",
             tokenizer="tokenizer.json",

@@ -15,12 +15,13 @@ from gendist.cli.own_data.unlabelled_rows import MAX_UNLABELLED, drop_labelled_t
 from gendist.config import study_from
 from gendist.config.file_checks import EMBEDDED
 from gendist.io.atomic_files import write_text
+from gendist.naming import EXPORTED_MODEL
 
 CONFIG, DATASET = "study.yaml", "data"
 HEADER = "# Made by gendist.Classifier; do not edit, the next fit overwrites it.\n"
 PATH_KEYS = ("model", "rows")
 """Settings of a generator or teacher that may be paths."""
-MODEL = Path("results") / DATASET / "export" / "model"
+MODEL = Path("results") / DATASET / EXPORTED_MODEL
 """Folder of the exported classifier, relative to the work folder."""
 
 

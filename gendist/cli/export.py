@@ -10,6 +10,7 @@ import typer
 from gendist.cli.extras import require_extra
 from gendist.errors import GendistError
 from gendist.io.atomic_files import atomic_folder
+from gendist.naming import EXPORTED_MODEL
 from gendist.predict.exported_model import DESCRIPTION, INT8
 
 
@@ -56,7 +57,7 @@ def export(
     if dataset is not None and dataset not in study.datasets:
         raise GendistError(f"{path}: no dataset '{dataset}' (has {', '.join(study.datasets)})")
     names = [dataset] if dataset else list(study.datasets)
-    folders = [Path(study.results) / name / "export" / "model" for name in names]
+    folders = [Path(study.results) / name / EXPORTED_MODEL for name in names]
     copies = {} if to is None else dict(zip([to] if len(names) == 1 else [to / n for n in names], folders, strict=True))
     pages = [] if html is None else [html] if len(names) == 1 else [html / f"{name}.html" for name in names]
     for copy in copies:

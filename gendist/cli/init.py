@@ -83,7 +83,7 @@ def init(
     test_table = read_table(test, same_reading, encoding is None, named) if test else None
     unlabelled_table = read_table(unlabelled, same_reading, encoding is None, text or []) if unlabelled else None
     require_writable(paths, [file for file in (data, test, unlabelled) if file], force)
-    interactive = not yes and _is_interactive()
+    interactive = not yes and is_interactive()
     _confirm_reading(table, interactive)
     roles = _choose_columns(table, text or [], label, interactive)
     if test_table:
@@ -107,7 +107,8 @@ def init(
     typer.echo(f"\nNext, {time} with two cores:\n\n    gendist run {paths.config}\n")
 
 
-def _is_interactive() -> bool:
+def is_interactive() -> bool:
+    """Whether a user at a terminal can answer questions."""
     return sys.stdin.isatty()
 
 

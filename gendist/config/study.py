@@ -9,50 +9,16 @@ from pydantic import Field, StrictBool, field_validator, model_validator
 from gendist.config.architecture_names import unknown_architecture
 from gendist.config.base_settings import Device, Name, Seed, Settings, expand_home
 from gendist.config.dataset_settings import Dataset
+from gendist.config.default_systems import GENERAL_SYSTEMS, PAPER_SYSTEMS, default_systems
 from gendist.config.export_settings import Export
 from gendist.config.generator_settings import POCKET, Generator
 from gendist.config.sampling_settings import Sampling
 from gendist.config.student_settings import PAPER_TRAINING, Student, Training
 from gendist.config.teacher_settings import MINILM, Teacher
 from gendist.config.tracking_settings import Tracking
-from gendist.naming import BASELINES, TEACHER, WITH_UNLABELLED, System, parse_system, student_of
+from gendist.naming import BASELINES, TEACHER, WITH_UNLABELLED, System, parse_system
 
 PAPER_COUNTS = (500, 1000, 2500, 5000, 10_000, 25_000)
-PAPER_SYSTEMS = (
-    "tfidf-svm",
-    "fasttext",
-    "teacher",
-    "blend",
-    "blend+dist",
-    "kim",
-    "res",
-    "kim+dist",
-    "res+dist",
-    "kim+gendist",
-    "res+gendist",
-)
-"""The rows of the paper's Table 1, in its order."""
-
-GENERAL_SYSTEMS = (
-    "kim-general",
-    "res-general",
-    "kim-general+dist",
-    "res-general+dist",
-    "kim-general+gendist",
-    "res-general+gendist",
-)
-"""Default rows of Table 1 after the paper's: students initialised by general distillation."""
-
-UNLABELLED_SYSTEMS = (
-    "kim+unlabelled",
-    "res+unlabelled",
-    "kim-general+unlabelled",
-    "kim+gendist+unlabelled",
-    "res+gendist+unlabelled",
-    "kim-general+gendist+unlabelled",
-)
-"""Default rows of Table 1 if a dataset has unlabelled rows."""
-
 MAX_SHARDS = 100_000
 """Shard numbers have five digits."""
 MAX_SEEDS = 1000
@@ -144,14 +110,7 @@ class Study(Settings):
         """Set the default rows of Table 1 that the config's students and datasets allow."""
         if not isinstance(content, Mapping) or "systems" in content:
             return content
-        datasets = content.get("datasets")
-        entries = datasets.values() if isinstance(datasets, Mapping) else ()
-        with_unlabelled = any(_value(entry, "unlabelled") is not None for entry in entries)
-        extra = [*GENERAL_SYSTEMS, *(UNLABELLED_SYSTEMS if with_unlabelled else ())]
-        students = content.get("students")
-        if isinstance(students, Mapping):
-            extra = [name for name in extra if student_of(name) in (*students, "kim", "res")]
-        return {**content, "systems": [*PAPER_SYSTEMS, *extra]}
+        return {**content, "systems": default_systems(content)}
 
     @model_validator(mode="after")
     def _check_names(self) -> "Study":
@@ -297,8 +256,3 @@ class Study(Settings):
 
     def _counts_up_to(self, full: int) -> list[int]:
         return sorted({c for c in self.counts if c < full} | {full})
-
-
-def _value(entry: Any, key: str) -> Any:
-    """Return a value of an entry, which is a mapping or a model."""
-    return entry.get(key) if isinstance(entry, Mapping) else getattr(entry, key, None)

@@ -30,7 +30,7 @@ def atomic_write(path: Path) -> Iterator[Path]:
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             yield part
-            _fsync(part)
+            flush_to_disk(part)
             part.replace(path)
         finally:
             with suppress(OSError):
@@ -54,7 +54,7 @@ def atomic_folder(target: Path) -> Iterator[Path]:
         try:
             yield part
             for file in filter(Path.is_file, part.rglob("*")):
-                _fsync(file)
+                flush_to_disk(file)
             shutil.rmtree(target, ignore_errors=True)
             part.rename(target)
         finally:
@@ -97,10 +97,13 @@ def write_tensors(path: Path, tensors: Mapping[str, "torch.Tensor"], metadata: t
     write_bytes(path, save(contiguous, {key: with_checksum(save(contiguous), value) if metadata else value}))
 
 
-def _fsync(file: Path) -> None:
-    """Flush a file to disk: without this, a power cut can leave the renamed file empty."""
-    with file.open("rb+") as stream:
-        os.fsync(stream.fileno())
+def flush_to_disk(path: Path) -> None:
+    """Flush a file or a folder to disk: without this, a power cut can leave the renamed file empty."""
+    handle = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)  # Windows flushes no read-only file
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 @contextmanager

@@ -58,7 +58,7 @@ def list_gpus() -> list[list[Gpu]]:
     if fake is not None:
         return [[Gpu(f"FAKE-{i}", "fake")] for i in range(int(fake))]
     program = shutil.which("nvidia-smi")
-    if program is None or _torch_has_no_cuda():
+    if program is None or torch_lacks_cuda():
         return []
     try:
         listed = subprocess.run(
@@ -133,7 +133,7 @@ def _find_by_index(gpus: list[list[Gpu]], entry: str, single: bool) -> Gpu | Non
     )
 
 
-def _torch_has_no_cuda() -> bool:
+def torch_lacks_cuda() -> bool:
     """Whether the installed PyTorch was built without CUDA; False if PyTorch is not installed."""
     found = importlib.util.find_spec("torch")  # does not import it
     version = Path(found.origin).with_name("version.py") if found and found.origin else None

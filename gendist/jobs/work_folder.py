@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from gendist.errors import GendistError
+from gendist.io.atomic_files import flush_to_disk
 from gendist.io.json_files import read_json, write_json
 from gendist.io.provenance import hash_file, hash_folder
 from gendist.jobs.stop_signals import suspend_deadline
@@ -75,10 +76,10 @@ class WorkFolder:
             with suspend_deadline():
                 self._create(self.folder)
                 write(part)
-                _fsync(part)
+                flush_to_disk(part)
                 file = self.folder / f"{name}-{hash_file(part)[:DIGEST]}{suffix}"
                 part.replace(file)
-                _fsync(self.folder)
+                flush_to_disk(self.folder)
                 return file
         except OSError as error:  # a full disk must not stop a job whose result may still fit
             log.warning("%s: cannot save the work so far (%s)", self.folder, error)
@@ -163,12 +164,3 @@ def _link(source: Path, target: Path) -> None:
         except OSError:
             shutil.copyfile(file, copy)
         os.utime(copy)  # Snakemake compares modification times
-
-
-def _fsync(path: Path) -> None:
-    """Flush a file or a folder to disk: without this, a power cut can leave the renamed file empty."""
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -9,6 +9,7 @@ import ast
 import json
 import logging
 import os
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,7 @@ Seconds = Callable[[str, Mapping[str, str]], float]
 """Typical seconds of a job, from its rule's name and its wildcards."""
 
 
-class Listener(logging.Handler):
+class Listener(logging.Handler, ABC):
     """Turns what Snakemake logs into events of jobs, and passes them on."""
 
     def __init__(self, workflow: Any, seconds: Seconds, gpus: int = 0) -> None:
@@ -35,9 +36,9 @@ class Listener(logging.Handler):
         self.workflow, self.seconds, self.gpus = workflow, seconds, gpus
         self.planned = False
 
+    @abstractmethod
     def take(self, event: dict[str, Any]) -> None:
         """Receive an event: ``plan``, ``started``, ``finished`` or ``failed``."""
-        raise NotImplementedError
 
     def emit(self, record: logging.LogRecord) -> None:
         """Take note of an event; a fault of ours must not end the run."""

@@ -11,6 +11,7 @@ from gendist.config.study_plan import can_export
 from gendist.errors import GendistError
 from gendist.launcher.study_run import print_classifiers, run_jobs
 from gendist.launcher.study_status import show_status
+from gendist.naming import EXPORTED_MODEL
 from gendist.predict.exported_model import DESCRIPTION
 
 QUICK_CONFIG = "quick.yaml"
@@ -39,7 +40,7 @@ def run_quick(path: Path, study: Study, scheduling: Sequence[str], *, dry_run: b
             "name a student with other embeddings in export.systems"
         )
     results = Path(quick.results)
-    targets = [str(results / name / "export" / "model" / DESCRIPTION) for name in quick.datasets]
+    targets = [str(results / name / EXPORTED_MODEL / DESCRIPTION) for name in quick.datasets]
     arguments = [*scheduling, "--", *targets]
     if dry_run:
         with TemporaryDirectory() as folder:

@@ -20,6 +20,7 @@ from gendist.launcher.run_locks import in_use_error, is_in_use, remove_stale_loc
 from gendist.launcher.snakemake_process import run_snakemake, startup_error
 from gendist.launcher.study_state import StudyState, error_line
 from gendist.launcher.temporary_files import remove_stale_files
+from gendist.naming import EXPORTED_MODEL
 
 NAME = "gendist"
 MAX_FAILURES_SHOWN = 5
@@ -120,7 +121,7 @@ def print_results(study: Study) -> None:
 
 def print_classifiers(study: Study) -> None:
     """Print the folder of each exported classifier, and commands that use it."""
-    for model in (Path(study.results) / dataset / "export" / "model" for dataset in study.datasets):
+    for model in (Path(study.results) / dataset / EXPORTED_MODEL for dataset in study.datasets):
         if model.is_dir():
             typer.echo(f"Classifier: {model}/   Try it:\n  echo 'A text to label' | {program()} predict {model}")
             typer.echo(f"  {program()} predict {model} TEXTS.csv -o labels.csv")

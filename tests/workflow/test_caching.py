@@ -7,7 +7,7 @@ import pyarrow.parquet as pq
 import pytest
 from workflow_fixtures import DETAILS, POOL, REPORT, SAMPLES, SCORED, STUDY, TABLES, Checkout, changed, entry
 
-from gendist.config.study import PAPER_SYSTEMS
+from gendist.config.default_systems import PAPER_SYSTEMS
 from gendist.io.provenance import hash_file
 
 

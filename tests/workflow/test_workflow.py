@@ -14,7 +14,7 @@ from safetensors import safe_open
 from workflow_fixtures import ROOT, SAMPLES, STUDY, TABLES, Checkout, changed, entry
 
 from gendist.config import load_study, study_from
-from gendist.config.study import PAPER_SYSTEMS
+from gendist.config.default_systems import PAPER_SYSTEMS
 from gendist.io.parquet import read_metadata
 from gendist.io.provenance import PROVENANCE_KEY
 

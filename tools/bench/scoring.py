@@ -25,7 +25,7 @@ MAX_CHANGED = 0.002
 
 def cases(rows: int = 96) -> list[Case]:
     """Return the cases: finetuned MiniLM on all real test texts, and untrained BERT-base on ``rows`` of them."""
-    minilm, tokenizer = _finetuned()
+    minilm, tokenizer = finetuned_minilm()
     texts = newsbriefs()[1].texts
     share = float((_leads(minilm, tokenizer, texts) < getattr(minilm.config, INT8_ERROR_KEY)).mean())
     large = bert()
@@ -37,7 +37,7 @@ def cases(rows: int = 96) -> list[Case]:
     ]
 
 
-def _finetuned() -> tuple[Any, Any]:
+def finetuned_minilm() -> tuple[Any, Any]:
     """Return MiniLM, finetuned on the packaged dataset, and its tokenizer."""
     settings = Teacher(model="minilm", epochs=3, learning_rate=1e-4, refit=False, max_tokens=MAX_TOKENS)
     with tempfile.TemporaryDirectory(prefix="gendist-") as folder:

@@ -10,11 +10,8 @@ from gendist.config.study import Study
 from gendist.config.study_plan import detailed_runs
 from gendist.errors import GendistError
 from gendist.io.json_files import read_json
-from gendist.naming import RunKey
+from gendist.naming import EXPORTED_MODEL, RunKey
 from gendist.predict.exported_model import DESCRIPTION
-
-EXPORT_FOLDER = "export/model"
-"""Folder of the exported model, relative to the dataset's results."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +40,7 @@ def find_subject(study: Study, dataset: str, rows: list[Row]) -> CardSubject:
     Raises:
         GendistError: if the description of the export is damaged, or there is no run.
     """
-    description = Path(study.results) / dataset / EXPORT_FOLDER / DESCRIPTION
+    description = Path(study.results) / dataset / EXPORTED_MODEL / DESCRIPTION
     if description.is_file():
         export = read_json(description)
         chosen = export.get("chosen")

@@ -10,11 +10,11 @@ from typing import Any, Literal
 
 import yaml
 
-from gendist.analysis.cards.card_subject import EXPORT_FOLDER
 from gendist.analysis.cards.write_cards import NO_LICENCE, ROWS_FILE
 from gendist.config.study import Study
 from gendist.errors import GendistError
 from gendist.io.atomic_files import atomic_write
+from gendist.naming import EXPORTED_MODEL
 from gendist.predict.exported_model import DESCRIPTION
 
 Kind = Literal["model", "dataset"]
@@ -54,7 +54,7 @@ def collect_upload(study: Study, dataset: str | None, kind: Kind) -> Upload:
         raise GendistError(f"dataset '{name}' is not in the study; it has {', '.join(study.datasets)}")
     results = Path(study.results) / name
     if kind == "model":
-        folder = results / EXPORT_FOLDER
+        folder = results / EXPORTED_MODEL
         if not (folder / DESCRIPTION).is_file():
             raise GendistError(f"{folder}: no exported model; run gendist export first")
         files = _visible_files(folder)

@@ -70,7 +70,7 @@ def render_card(template: str, front_matter: dict[str, Any], facts: CardFacts, *
         "c": facts.config,
         "version": __version__,
         "header": Markup(header),
-        "settings": Markup(_fenced(yaml.safe_dump(settings, sort_keys=False, allow_unicode=True))),
+        "settings": Markup(fence_yaml(yaml.safe_dump(settings, sort_keys=False, allow_unicode=True))),
         "classes": Markup(_class_table(facts)),
         "sources": Markup(_source_table(facts)),
         "memorisation": Markup(_memorisation_table(facts)) if facts.memorisation else None,
@@ -141,8 +141,8 @@ def _escaped(value: object) -> object:
     return value if isinstance(value, Markup) else escape.markdown(str(value))
 
 
-def _fenced(text: str) -> str:
-    # The fence is longer than any run of backticks in the text, so the text cannot close it.
+def fence_yaml(text: str) -> str:
+    """Return YAML as a code block, with a fence longer than any run of backticks in it."""
     longest = max((len(run) for run in "".join(c if c == "`" else " " for c in text).split()), default=0)
     fence = "`" * max(3, longest + 1)
     return f"{fence}yaml\n{text}{fence}"

@@ -210,7 +210,7 @@ def train_model(
         batches = _batches(rows, limit, start, rng, settings=settings)
         for batch in islice(batches, state.batch, state.batch + steps - state.step):
             for group in optimizer.param_groups:
-                group["lr"] = settings.learning_rate * _schedule(state.step, steps, settings)
+                group["lr"] = settings.learning_rate * learning_rate_factor(state.step, steps, settings)
             predicted = sum(len(row) - 1 for row in batch)
             losses, state.rows = _batch_losses(model, batch, device, state.rows, tokens=predicted)
             torch.nn.utils.clip_grad_norm_(trained, 1.0)
@@ -269,7 +269,7 @@ def _snapshot(model: Any) -> dict[str, torch.Tensor]:
     return {name: p.detach().clone() for name, p in model.named_parameters() if p.requires_grad}
 
 
-def _schedule(step: int, steps: int, settings: Generator) -> float:
+def learning_rate_factor(step: int, steps: int, settings: Generator) -> float:
     """Return the learning-rate factor of a step, in (0, 1]: linear warm-up, then constant or linear decay."""
     warmup = settings.warmup * steps
     rise = min(1.0, (step + 1) / warmup) if warmup else 1.0

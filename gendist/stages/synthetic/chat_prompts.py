@@ -1,16 +1,14 @@
 """Prompts of a chat model: the class name and real examples; the prompt of row i depends on (pool seed, i) alone."""
 
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from gendist.config.prompting_settings import Instruct
-from gendist.errors import GendistError
 from gendist.stages.synthetic.philox import random_indices
-from gendist.stages.texts.text_tables import Texts, read_texts
+from gendist.stages.texts.text_tables import read_texts, rows_by_label
 
 SEED_DRAW = 2**16
 """Number of the draw that is a row's seed, after those of its examples."""
@@ -71,16 +69,3 @@ class ChatPrompts:
             index = random_indices(self.seed, np.array([number]), np.array([len(left)]), draw)[0]
             drawn.append(left.pop(int(index)))
         return drawn
-
-
-def rows_by_label(real: Texts, train: Path) -> Sequence[np.ndarray]:
-    """Return the indices of the texts of each class.
-
-    Raises:
-        GendistError: if a class has none.
-    """
-    rows = [np.flatnonzero(real.labels == label) for label in range(len(real.label_names))]
-    for name, found in zip(real.label_names, rows, strict=True):
-        if not len(found):
-            raise GendistError(f"{train}: no row has label '{name}', so no text of it can be requested")
-    return rows

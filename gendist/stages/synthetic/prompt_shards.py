@@ -110,6 +110,7 @@ def generate_prompted_shards(
         GendistError: if the model cannot be used, or the server does not answer.
     """
     prompts = ChatPrompts(train, settings.prompting, sampling.seed)
+    inputs, sources = {"train": hash_file(train)}, source(settings)
     recorded = {"sampling": sampling.model_dump(mode="json"), **_recorded(settings)}
     if settings.endpoint is not None:
         for key in ("precision", "batch_size", "prompt_words"):
@@ -124,12 +125,12 @@ def generate_prompted_shards(
             recorded["device"] = torch.cuda.get_device_name(torch_device)
         else:
             del recorded["sampling"]["batch_size"]  # on a CPU, rows do not depend on it
-        answers = _sample_model(model, prompts, shards, recorded, train=train, work=work)
+        answers = _sample_model(model, prompts, shards, recorded, inputs=inputs, work=work)
     for shard, target in enumerate(shards.targets, shards.first_shard):
         numbers = range(shard * shards.shard_rows, (shard + 1) * shards.shard_rows)
         table, counts = _table(answers, numbers)
         values = {**recorded, "shard_rows": shards.shard_rows, "shard": shard}
-        provenance = Provenance("synthetic", {"train": hash_file(train)}, values, sampling.seed, source(settings))
+        provenance = Provenance("synthetic", inputs, values, sampling.seed, sources)
         write_parquet(target, table, provenance, {"finish_counts": counts, "usage": usage(answers.by_row, numbers)})
         log.info("%s: %s", target, counts)
     if answers.work is not None:
@@ -163,12 +164,12 @@ def _sample_model(
     shards: PromptedShards,
     recorded: Mapping[str, Any],
     *,
-    train: Path,
+    inputs: Mapping[str, str],
     work: Path | None,
 ) -> _Answers:
     """Generate the rows on this machine, continuing what an interrupted job has saved."""
     settings, numbers = model.settings, shards.numbers
-    provenance = Provenance("synthetic", {"train": hash_file(train)}, recorded, model.sampling.seed)
+    provenance = Provenance("synthetic", inputs, recorded, model.sampling.seed)
     weights = content_hash(settings.model, settings.revision)
     stamp = make_stamp(provenance, __file__, shards=len(shards.targets), model=weights)
     saved = SavedRows(WorkFolder(work, shards.targets[0], stamp), numbers)

@@ -12,7 +12,7 @@ from gendist.config.sampling_settings import Sampling
 from gendist.errors import GendistError
 from gendist.stages.generator.generator_folder import GeneratorRecord, label_prompt
 from gendist.stages.synthetic.philox import random_indices
-from gendist.stages.texts.text_tables import read_texts
+from gendist.stages.texts.text_tables import read_texts, rows_by_label
 
 
 @dataclass(frozen=True)
@@ -58,10 +58,7 @@ class PromptBuilder:
         if tuple(real.label_names) != names:
             shown = ", ".join(real.label_names)
             raise GendistError(f"{train}: labels are {shown}; the generator was finetuned on {', '.join(names)}")
-        self.rows_by_label = [np.flatnonzero(real.labels == label) for label in range(len(names))]
-        for name, rows in zip(names, self.rows_by_label, strict=True):
-            if not len(rows):
-                raise GendistError(f"{train}: no row has label '{name}', so no text of it can start from one")
+        self.rows_by_label = rows_by_label(real, train)
 
     def prompts(self, numbers: Iterable[int], context: int | None) -> dict[int, Prompt]:
         """Return the prompt of each row by its number.

@@ -59,9 +59,10 @@ class StaticBackend(SamplingBackend):
                 elif self.uses_cuda_graphs:
                     self._run_and_capture(slots)
                 else:
-                    self._run_eagerly(slots)
+                    self.run_eagerly(slots)
 
-    def _run_eagerly(self, slots: Slots) -> None:
+    def run_eagerly(self, slots: Slots) -> None:
+        """Run one decode step as separate kernels, without synchronisation."""
         tokens = slots.tokens.gather(1, slots.positions[:, None])[:, 0]
         logits = self.decoder.step(tokens, slots.positions, self._cache)
         slots.append(self.sampler(logits, slots.numbers, slots.generated), slots.running)
@@ -71,12 +72,12 @@ class StaticBackend(SamplingBackend):
         stream = torch.cuda.Stream()
         stream.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(stream):
-            self._run_eagerly(slots)
+            self.run_eagerly(slots)
         torch.cuda.current_stream().wait_stream(stream)
         try:
             graph = torch.cuda.CUDAGraph()
             with torch.cuda.graph(graph):
-                self._run_eagerly(slots)
+                self.run_eagerly(slots)
             self._graph = graph
         except (RuntimeError, AssertionError) as error:
             if out_of_memory.is_out_of_memory(error):

@@ -240,7 +240,7 @@ def train_epochs(
     """
     encoded = tokenise(tokenizer, rows.texts, settings.max_tokens, model)
     labels = torch.from_numpy(rows.labels)
-    optimizer = torch.optim.AdamW(_parameter_groups(model, settings), weight_decay=settings.weight_decay, fused=True)
+    optimizer = torch.optim.AdamW(parameter_groups(model, settings), weight_decay=settings.weight_decay, fused=True)
     per_epoch = -(-len(encoded) // settings.batch_size)
     steps = per_epoch * epochs
     warmup = settings.warmup * steps
@@ -255,7 +255,7 @@ def train_epochs(
             rng.bit_generator.state = state.order
         else:
             state.order = dict(rng.bit_generator.state)
-        order = _pair_by_class(rows.labels, rng) if settings.contrastive else rng.permutation(len(encoded))
+        order = pair_by_class(rows.labels, rng) if settings.contrastive else rng.permutation(len(encoded))
         for i in range(state.batch * settings.batch_size, len(order), settings.batch_size):
             step = state.epoch * per_epoch + state.batch
             factor = min((step + 1) / max(1.0, warmup), (steps - step) / max(1.0, steps - warmup), 1.0)
@@ -299,7 +299,7 @@ def _forward_backward(
     return value
 
 
-def _pair_by_class(labels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def pair_by_class(labels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Shuffle the rows so that pairs of one class are adjacent; odd rows come last.
 
     A small batch over many classes then still contains positive pairs for the contrastive loss.
@@ -312,7 +312,8 @@ def _pair_by_class(labels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return np.concatenate([pairs[i] for i in order])
 
 
-def _parameter_groups(model: Any, settings: Teacher) -> list[dict[str, Any]]:
+def parameter_groups(model: Any, settings: Teacher) -> list[dict[str, Any]]:
+    """Return the optimiser's parameter groups: the encoder and the head, each with its learning rate."""
     base = model.base_model_prefix + "."
     head = [p for name, p in model.named_parameters() if not name.startswith(base)]
     body = [p for name, p in model.named_parameters() if name.startswith(base)]

@@ -41,6 +41,23 @@ def read_texts(path: Path) -> Texts:
     return Texts(ids, table["text"].to_pylist(), labels.astype(np.int64), [str(name) for name in names])
 
 
+def rows_by_label(texts: Texts, path: Path) -> list[np.ndarray]:
+    """Return the row indices of each label, ascending, in the order of ``label_names``.
+
+    Args:
+        texts: the rows.
+        path: their file, for the error.
+
+    Raises:
+        GendistError: if a label has no row.
+    """
+    rows = [np.flatnonzero(texts.labels == label) for label in range(len(texts.label_names))]
+    for name, found in zip(texts.label_names, rows, strict=True):
+        if not len(found):
+            raise GendistError(f"{path}: no row has label '{name}'; prompts need at least one of each label")
+    return rows
+
+
 def read_unlabelled(path: Path) -> tuple[np.ndarray, list[str]]:
     """Read ``texts/unlabelled.parquet``: ids (rows,) int64, unique, and texts.
 

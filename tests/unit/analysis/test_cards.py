@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 
 from gendist.analysis.cards.card_facts import collect_facts
 from gendist.analysis.cards.hub_upload import collect_upload, copy_files
-from gendist.analysis.cards.write_cards import _fenced, write_cards
+from gendist.analysis.cards.write_cards import fence_yaml, write_cards
 from gendist.cli.app import app
 from gendist.config.study import Study
 from gendist.errors import GendistError
@@ -158,7 +158,7 @@ def test_the_dataset_card_shows_texts_detokenised_and_its_rows_are_as_generated(
 
 
 def test_a_fence_cannot_be_closed_from_inside():
-    made = _fenced("a: '````'\n```\n")
+    made = fence_yaml("a: '````'\n```\n")
     assert re.match("`{5}yaml\n", made) and made.endswith("`````")
 
 

@@ -1,224 +1,29 @@
-"""The report as one page: its figures, its safety, and the scores behind it."""
+"""The report as one page: its parts, its safety, its summary and its costs."""
 
-import csv
 import re
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
-import numpy as np
 import pyarrow as pa
 import pytest
-from matplotlib.figure import Figure
 from report_fixtures import read_csv
-from sklearn.metrics import confusion_matrix as sklearn_confusion
-from sklearn.metrics import precision_recall_fscore_support
-from study_fixtures import CLASSES, HOSTILE, TOKENISED, export, finish, predictions, sources, study_in
+from study_fixtures import HOSTILE, TOKENISED, details, export, finish, sources, study_in
 
-from gendist.analysis.figure_style import inline_svg, shared_legend, style_context
 from gendist.analysis.metrics_table import read_runs
-from gendist.analysis.report.class_plots import FIGURE_WIDTH, confusion_plot, new_figure, reliability_plot
-from gendist.analysis.report.system_details import read_temperatures, write_details
-from gendist.analysis.report_page import page_charts
 from gendist.analysis.report_page.page_summary import key_figures, sampling_note, summary_sentence
 from gendist.analysis.report_page.stage_costs import cost_table, stage_costs
 from gendist.analysis.report_page.system_legend import describe_system
 from gendist.analysis.report_page.write_report import write_report
-from gendist.config.study import PAPER_SYSTEMS, UNLABELLED_SYSTEMS
-from gendist.config.study_plan import detailed_runs
+from gendist.config.default_systems import PAPER_SYSTEMS, UNLABELLED_SYSTEMS
 from gendist.errors import GendistError
 from gendist.io import escape
 from gendist.io.json_files import write_json
 from gendist.io.parquet import write_parquet
 from gendist.io.provenance import Provenance
 from gendist.naming import BASELINES
-from gendist.stages.evaluation.class_scores import bootstrap_intervals, class_scores, confusion_matrix, reliability_bins
-from gendist.stages.evaluation.metrics import ece
 from gendist.stages.export.classifier_page.page_mark import MARK
 from gendist.stages.export.classifier_page.write_page import write_notice
-
-# --- figures ---
-
-
-def test_a_legend_has_as_many_columns_as_fit():
-    for letters, lines in ((4, 1), (60, 2)):
-        with style_context(themed=True):
-            figure, axes = new_figure(FIGURE_WIDTH, 4.0)
-            for letter in "ab":
-                axes.plot([0], [0], label=letter * letters)
-            shared_legend(figure, [axes], columns=2)
-            figure.draw_without_rendering()
-        (legend,) = figure.legends
-        assert len({round(text.get_window_extent().y0) for text in legend.get_texts()}) == lines
-
-
-def test_the_legend_of_figure_2_is_no_wider_than_the_figure(monkeypatch: pytest.MonkeyPatch):
-    figures: list[Figure] = []
-    monkeypatch.setattr(page_charts, "_inline", lambda figure, name: figures.append(figure))
-    row = {"runs": "5", "accuracy": "69.5", "sd": "0.7"}
-    systems = (("kim+synthetic", "2500"), ("teacher", ""), ("kim+gendist", ""), ("kim+dist", ""))
-    page_charts.curve_chart([{"system": name, "n_synthetic": count, **row} for name, count in systems], "news")
-    (legend,) = figures[0].legends
-    assert len(legend.get_texts()) == 4 and legend.get_window_extent().width <= figures[0].bbox.width
-
-
-# --- scores of classes, calibration ---
-
-
-def test_confusion_and_scores_are_those_of_scikit_learn():
-    rng = np.random.default_rng(0)
-    labels, predicted = rng.integers(0, 4, 200), rng.integers(0, 4, 200)
-    counts = confusion_matrix(labels, predicted, 4)
-    assert np.array_equal(counts, sklearn_confusion(labels, predicted))
-    expected = precision_recall_fscore_support(labels, predicted)[:3]
-    assert np.allclose(class_scores(counts), np.transpose(expected))
-
-
-def test_confusion_sums_over_runs():
-    labels = np.array([0, 1, 1])
-    runs = np.array([[0, 1, 0], [0, 0, 1]])
-    assert confusion_matrix(labels, runs, 2).tolist() == [[2, 0], [2, 2]]
-
-
-def test_a_class_that_is_never_named_has_no_precision():
-    scores = class_scores(confusion_matrix(np.array([0, 1]), np.array([0, 0]), 3))
-    assert np.isnan(scores[1, 0]) and scores[1, 1] == 0
-    assert np.isnan(scores[2]).all()
-
-
-def test_intervals_hold_the_score_and_narrow_with_more_rows():
-    rng = np.random.default_rng(1)
-    widths = []
-    for rows in (50, 5000):
-        labels = np.arange(rows) % 2
-        predicted = np.where(rng.random(rows) < 0.8, labels, 1 - labels)
-        low, high = bootstrap_intervals(labels, predicted[None], 2)
-        scores = class_scores(confusion_matrix(labels, predicted, 2))
-        assert (low <= scores).all() and (scores <= high).all()
-        widths.append(float((high - low)[0, 1]))
-    # recall of 0.8 over 2,500 rows: 1.96 * sqrt(0.16 / 2500) = 0.0157 to each side
-    assert widths[1] == pytest.approx(2 * 0.0157, rel=0.15)
-    assert widths[0] > 5 * widths[1]
-
-
-def test_intervals_are_the_same_every_time_and_are_of_rows_not_of_seeds():
-    labels = np.arange(60) % 2
-    predicted = np.where(np.arange(60) % 7 == 0, 1 - labels, labels)
-    one = bootstrap_intervals(labels, predicted[None], 2)
-    assert np.array_equal(one, bootstrap_intervals(labels, predicted[None], 2))
-    assert np.array_equal(one, bootstrap_intervals(labels, np.stack([predicted] * 3), 2))
-
-
-def test_reliability_bins_say_how_sure_and_how_right():
-    probabilities = np.array([[0.9, 0.1], [0.8, 0.2], [0.45, 0.55]])
-    bins = reliability_bins(np.array([0, 1, 1]), probabilities, bins=2)
-    assert bins.rows.tolist() == [0, 3]
-    assert np.isnan(bins.accuracy[0])
-    assert bins.confidence[1] == pytest.approx(0.75) and bins.accuracy[1] == pytest.approx(2 / 3)
-    logits = np.random.default_rng(0).normal(size=(300, 5)) * 2
-    labels = np.random.default_rng(1).integers(0, 5, 300)
-    likely = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
-    assert reliability_bins(labels, likely).ece == pytest.approx(ece(labels, logits))
-
-
-# --- files of one dataset ---
-
-
-@pytest.fixture(scope="module")
-def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A finished study with its details."""
-    folder = tmp_path_factory.mktemp("study") / "results"
-    finish(study_in(folder))
-    details(folder)
-    return folder
-
-
-def details(results: Path, **options: dict[str, float]) -> None:
-    test = results / "news/texts/test.parquet"
-    write_details(
-        predictions(results),
-        test,
-        figures=results / "figures/news",
-        errors=results / "tables/news/errors.csv",
-        **options,
-    )
-
-
-def rows_of(path: Path) -> list[dict[str, str]]:
-    with path.open(newline="") as stream:
-        return list(csv.DictReader(stream))
-
-
-def test_details_are_of_the_better_student_over_its_seeds(results: Path):
-    per_class = rows_of(results / "figures/news/per_class.csv")
-    assert {(row["system"], row["runs"], row["rows"]) for row in per_class} == {("res+gendist", "2", "20")}
-    counts = rows_of(results / "figures/news/confusion.csv")
-    assert sum(int(v) for row in counts for k, v in row.items() if k != "gold") == 2 * 40
-    # seed 0 errs in rows 0, 10, 20, 30 (all of class 0), seed 1 in 1, 11, 21, 31 (of class 1)
-    assert [list(row.values())[1:] for row in counts] == [["36", "4"], ["4", "36"]]
-    assert float(per_class[0]["recall"]) == pytest.approx(90)
-    assert float(per_class[0]["recall low"]) < 90 < float(per_class[0]["recall high"])
-    for name in ("confusion", "per_class", "reliability"):
-        for kind in ("svg", "png"):
-            assert (results / f"figures/news/{name}.{kind}").stat().st_size > 1000
-
-
-def test_equal_inputs_give_equal_bytes(results: Path, tmp_path: Path):
-    test = results / "news/texts/test.parquet"
-    write_details(predictions(results), test, figures=tmp_path / "a", errors=tmp_path / "a/errors.csv")
-    for file in (results / "figures/news").iterdir():
-        assert (tmp_path / "a" / file.name).read_bytes() == file.read_bytes(), file.name
-
-
-def test_worst_errors_are_wrong_by_the_mean_of_the_seeds(tmp_path: Path):
-    finish(study_in(tmp_path))
-    files = {"res+gendist": predictions(tmp_path)["res+gendist"][:1]}
-    write_details(files, tmp_path / "news/texts/test.parquet", figures=tmp_path / "f", errors=tmp_path / "errors.csv")
-    found = rows_of(tmp_path / "errors.csv")
-    assert [int(row["id"]) for row in found] == [10, 20, 30, 40]
-    assert {row["gold"] for row in found} == {CLASSES[0]} and {row["predicted"] for row in found} == {CLASSES[1]}
-    # logits 0 and 2
-    assert float(found[0]["probability"]) == pytest.approx(100 / (1 + np.exp(-2)), abs=1e-3)
-
-
-def test_an_export_adds_its_temperature(results: Path, tmp_path: Path):
-    choice = tmp_path / "news/export/choice.json"
-    choice.parent.mkdir(parents=True)
-    choice.write_text('{"ranking": [{"system": "res+gendist", "temperature": 0.5}]}')
-    temperatures = read_temperatures(choice)
-    assert temperatures == {"res+gendist": 0.5}
-    test = results / "news/texts/test.parquet"
-    write_details(
-        predictions(results), test, figures=tmp_path, errors=tmp_path / "errors.csv", temperatures=temperatures
-    )
-    found = rows_of(tmp_path / "reliability.csv")
-    assert list(dict.fromkeys(row["calibration"] for row in found)) == ["as trained", "temperature 0.5"]
-    sure = [float(row["confidence"]) for row in found if row["confidence"]]
-    assert sure == pytest.approx([100 / (1 + np.exp(-2)), 100 / (1 + np.exp(-4))], abs=1e-3)
-
-
-@pytest.mark.parametrize("content", ["{", "[]", '{"ranking": 3}', '{"ranking": [{"system": "a"}]}'])
-def test_a_damaged_choice_is_refused(tmp_path: Path, content: str):
-    choice = tmp_path / "news/export/choice.json"
-    choice.parent.mkdir(parents=True)
-    choice.write_text(content)
-    with pytest.raises(GendistError, match=r"choice\.json: "):
-        read_temperatures(choice)
-
-
-def test_predictions_of_other_rows_are_refused(results: Path):
-    with pytest.raises(GendistError, match="its rows are not those of"):
-        write_details(
-            predictions(results), results / "news/texts/train.parquet", figures=results, errors=results / "errors.csv"
-        )
-
-
-def test_detailed_runs_are_the_main_gendist_runs(tmp_path: Path):
-    runs = detailed_runs(study_in(tmp_path))
-    assert {(run.student, run.regime, run.n_synthetic, run.seed) for run in runs} == {
-        (student, "gendist", 6, seed) for student in ("kim", "res") for seed in (0, 1)
-    }
-
 
 # --- the page ---
 
@@ -405,36 +210,11 @@ def test_a_better_sampling_than_the_study_s_own_is_named(accuracies: dict[str, t
     assert sampling_note([row for row in rows if row["sampling"] == "full"]) is None
 
 
-def test_confusion_is_in_percent_of_the_true_class():
-    figure = confusion_plot(["a", "b"], np.array([[199, 1], [30, 10]]))
-    assert [text.get_text() for text in figure.axes[0].texts] == ["100", "<1", "75", "25"]
-    assert figure.axes[0].get_ylabel() == "true class"
-    # Whatever the colours of the page: its own ink on a colour that is never strong.
-    assert max(cell.get_alpha() for cell in figure.axes[0].patches) == pytest.approx(0.55, abs=0.01)
-
-
-def test_bins_of_few_predictions_are_not_drawn():
-    rows = [
-        {"predictions": count, "confidence": 100 * place - 5, "accuracy": 50}
-        for place, count in ((1, 9), (2, 10), (3, 400))
-    ]
-    figure = reliability_plot({"as trained": rows})
-    (curve,) = [line for line in figure.axes[0].lines if line.get_label() == "as trained"]
-    assert list(curve.get_xdata()) == [195, 295]
-    assert len(figure.axes[1].patches) == 3  # their share is
-
-
 def test_a_missing_table_is_named(results: Path, tmp_path: Path):
     broken = sources(results)
     tables = {**broken.tables, "tables/gains": tmp_path / "gains.csv"}
     with pytest.raises(GendistError, match=r"gains\.csv: no such file"):
         write_report(type(broken)(**{**vars(broken), "tables": tables}), tmp_path / "report.html")
-
-
-def test_names_of_classes_are_no_formulas_in_figures():
-    with style_context(themed=True):
-        svg = inline_svg(confusion_plot(["$x$ <b>", "\u4f60\u597d"], np.array([[1, 0], [2, 3]])), "a1")
-    assert "$x$ &lt;b&gt;" in svg and "\u4f60\u597d" in svg
 
 
 def test_a_cell_that_was_guarded_against_spreadsheets_is_read_back():

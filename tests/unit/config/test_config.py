@@ -7,9 +7,9 @@ import yaml
 from pydantic import ValidationError
 
 from gendist.config import load_study, study_from
+from gendist.config.default_systems import GENERAL_SYSTEMS, PAPER_SYSTEMS
 from gendist.config.run_config import write_run_config
 from gendist.config.student_settings import Student
-from gendist.config.study import GENERAL_SYSTEMS, PAPER_SYSTEMS
 from gendist.config.study_plan import planned_runs, sampling_count
 from gendist.errors import GendistError
 from gendist.naming import REGIMES, RunKey, parse_system, parse_variant, system_name, variant_name

@@ -252,7 +252,7 @@ def listed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     monkeypatch.setenv("PATH", f"{program.parent}:{os.environ['PATH']}")
     monkeypatch.delenv(visible_gpus.FAKE_GPUS_VARIABLE, raising=False)
     monkeypatch.delenv(visible_gpus.VISIBLE_VARIABLE, raising=False)
-    monkeypatch.setattr(visible_gpus, "_torch_has_no_cuda", lambda: False)
+    monkeypatch.setattr(visible_gpus, "torch_lacks_cuda", lambda: False)
     return program
 
 
@@ -261,7 +261,7 @@ def test_the_machine_is_asked(listed: Path):
 
 
 def test_a_gpu_that_pytorch_was_not_built_for_is_none(listed: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(visible_gpus, "_torch_has_no_cuda", lambda: True)
+    monkeypatch.setattr(visible_gpus, "torch_lacks_cuda", lambda: True)
     assert visible_gpus.visible_gpus() == []
 
 
@@ -274,7 +274,7 @@ def test_a_broken_driver_is_no_gpu(listed: Path, monkeypatch: pytest.MonkeyPatch
 
 def test_pytorch_is_asked_without_loading_it():
     code = "import sys\nfrom gendist.jobs import visible_gpus as v\n"
-    code += "print(v._torch_has_no_cuda(), 'torch' in sys.modules)"
+    code += "print(v.torch_lacks_cuda(), 'torch' in sys.modules)"
     import torch
 
     run = subprocess.run([sys.executable, "-c", code], text=True, capture_output=True, check=True)
@@ -285,32 +285,31 @@ def test_pytorch_is_asked_without_loading_it():
 
 
 @pytest.fixture
-def fresh(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """A process that has not claimed anything, on a machine with one fake device."""
+def fake_device(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A machine with one fake device."""
     monkeypatch.setenv(visible_gpus.FAKE_GPUS_VARIABLE, "1")
     monkeypatch.setenv(gpu_claims.FOLDER_VARIABLE, str(tmp_path / "locks"))
-    monkeypatch.setenv(visible_gpus.VISIBLE_VARIABLE, "0")  # is put back at the end
-    monkeypatch.delenv(visible_gpus.VISIBLE_VARIABLE)
-    monkeypatch.setattr(gpu_claims, "_claims", {})
-    devices._log_once.cache_clear()
+    monkeypatch.delenv(visible_gpus.VISIBLE_VARIABLE, raising=False)
 
 
-@pytest.mark.usefixtures("fresh")
-def test_a_job_says_once_what_it_computes_on(caplog: pytest.LogCaptureFixture):
-    with caplog.at_level("INFO"):
-        for _ in range(3):
-            assert devices.prepare(1, 0, "auto").type == "cpu"
-    assert caplog.messages == [
+@pytest.mark.usefixtures("fake_device")
+def test_a_job_says_once_what_it_computes_on():
+    code = "import logging\nlogging.basicConfig(level='INFO', format='%(message)s')\n"
+    code += "from gendist.nn import devices\n"
+    code += "print({devices.prepare(1, 0, 'auto').type for _ in range(3)})"
+    run = subprocess.run([sys.executable, "-c", code], text=True, capture_output=True, check=True)
+    assert run.stdout == "{'cpu'}\n"
+    assert run.stderr.splitlines() == [
         "device: CPU in place of FAKE-0 (fake), which PyTorch cannot use (CUDA_VISIBLE_DEVICES=FAKE-0)"
     ]
 
 
-@pytest.mark.usefixtures("fresh")
+@pytest.mark.usefixtures("fake_device")
 def test_cpu_claims_nothing(tmp_path: Path):
     assert devices.prepare(1, 0, "cpu").type == "cpu" and not (tmp_path / "locks").exists()
 
 
-@pytest.mark.usefixtures("fresh")
+@pytest.mark.usefixtures("fake_device")
 def test_gpu_is_an_error_where_there_is_none(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv(visible_gpus.FAKE_GPUS_VARIABLE, "0")
     with pytest.raises(GendistError, match=r"^device is 'gpu', but PyTorch sees none; "):

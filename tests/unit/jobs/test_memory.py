@@ -15,8 +15,8 @@ from gendist.nn.pretrained import load_classifier, load_tokenizer
 from gendist.stages.generator import training_loop
 from gendist.stages.generator.finetune_generator import finetune_generator
 from gendist.stages.logits.batched_logits import predict_logits
+from gendist.stages.synthetic.batch_slots import Slots
 from gendist.stages.synthetic.generate_shards import generate_shards
-from gendist.stages.synthetic.sampler import Sampler
 from gendist.stages.teacher import finetune_teacher as finetune
 from gendist.stages.teacher.finetune_teacher import finetune_teacher
 
@@ -49,15 +49,15 @@ def lines(caplog: pytest.LogCaptureFixture) -> list[str]:
 
 def too_big(monkeypatch: pytest.MonkeyPatch, rows: int, error: Exception) -> None:
     """Let more than so many rows side by side run out of memory once the first has ended."""
-    original = Sampler._sample_in_slots
+    original = Slots.pop_finished
 
-    def limited(self, tasks, count):
-        for row in original(self, tasks, count):
+    def limited(slots):
+        for row in original(slots):
             yield row
-            if count > rows:
+            if len(slots) > rows:
                 raise error
 
-    monkeypatch.setattr(Sampler, "_sample_in_slots", limited)
+    monkeypatch.setattr(Slots, "pop_finished", limited)
 
 
 @pytest.mark.parametrize("error", [torch.OutOfMemoryError("CUDA out of memory"), RuntimeError(CPU)])
@@ -102,15 +102,15 @@ def test_scores_of_smaller_batches_differ_in_the_last_digits_at_most(encoder, te
 
 
 def limited_losses(monkeypatch: pytest.MonkeyPatch, rows: int) -> None:
-    original = training_loop._losses
+    """Let a micro-batch of more than so many rows run out of memory."""
+    original = training_loop.summed_loss
 
-    def limited(model, batch, device, at_once=None):
-        for loss in original(model, batch, device, at_once):
-            if at_once is None or at_once > rows:
-                raise RuntimeError(CPU)
-            yield loss
+    def limited(model, ids, mask):
+        if len(ids) > rows:
+            raise RuntimeError(CPU)
+        return original(model, ids, mask)
 
-    monkeypatch.setattr(training_loop, "_losses", limited)
+    monkeypatch.setattr(training_loop, "summed_loss", limited)
 
 
 def test_a_generator_takes_fewer_rows_at_once_for_the_same_loss(gpt2, train_texts, tmp_path, caplog, monkeypatch):

@@ -277,7 +277,7 @@ def test_a_full_disk_is_a_warning_as_long_as_only_the_keeping_fails(generator, s
         raise OSError(28, "No space left on device")
 
     monkeypatch.setenv(save_timer.SAVE_SECONDS_VARIABLE, "0")
-    monkeypatch.setattr(work_folder, "_fsync", full)
+    monkeypatch.setattr(work_folder, "flush_to_disk", full)
     generate_shards(generator, [shard[0]], SETTINGS, first_shard=1, shard_rows=10, work=shard[1])
     assert "cannot save the work so far ([Errno 28] No space left on device)" in caplog.text
     assert shard[0].read_bytes() == whole and not list(shard[1].rglob(".*.part"))

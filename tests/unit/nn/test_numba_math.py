@@ -33,18 +33,23 @@ def test_exponentials_far_off_stay_in_range():
 
 
 def test_code_is_compiled_anew_where_no_folder_can_be_written_to(tmp_path):
-    program = (
-        "import numba.core.caching as c\n"
-        "c.CacheImpl._locator_classes = []\n"  # as where neither the module's folder nor the home is writable
+    """With files in place of all folders that Numba would cache in."""
+    (tmp_path / "__pycache__").touch()
+    home = tmp_path / "home"
+    home.touch()
+    (tmp_path / "program.py").write_text(
+        "import numba\n"
         "from gendist.nn.numba_math import njit_strict\n"
-        "print(njit_strict(lambda x: x + 1)(41))"
+        "def successor(x):\n    return x + 1\n"
+        "try:\n    numba.njit(cache=True)(successor)\n"
+        "except RuntimeError:\n    print(njit_strict(successor)(41))\n"
     )
     done = subprocess.run(
-        [sys.executable, "-c", program],
+        [sys.executable, str(tmp_path / "program.py")],
         capture_output=True,
         text=True,
         check=True,
-        env={**os.environ, "HOME": str(tmp_path)},
+        env={**os.environ, **dict.fromkeys(("HOME", "XDG_CACHE_HOME", "NUMBA_CACHE_DIR"), str(home))},
     )
     assert done.stdout.strip() == "42"
 

@@ -73,10 +73,10 @@ def test_contrast_pulls_classes_together():
 
 def test_pairs_of_a_class_share_a_batch():
     labels = np.array([0] * 7 + [1] * 4 + [2] * 5)
-    order = finetune._pair_by_class(labels, np.random.default_rng(0))
+    order = finetune.pair_by_class(labels, np.random.default_rng(0))
     assert sorted(order) == list(range(16))
     assert all(labels[order[i]] == labels[order[i + 1]] for i in range(0, 14, 2))
-    assert not np.array_equal(order, finetune._pair_by_class(labels, np.random.default_rng(1)))
+    assert not np.array_equal(order, finetune.pair_by_class(labels, np.random.default_rng(1)))
 
 
 def test_members_are_averaged(encoder, train_texts, tmp_path, monkeypatch):

@@ -10,8 +10,8 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from gendist.config import study_from
+from gendist.config.default_systems import GENERAL_SYSTEMS, PAPER_SYSTEMS
 from gendist.config.student_settings import Student
-from gendist.config.study import GENERAL_SYSTEMS, PAPER_SYSTEMS
 from gendist.errors import GendistError
 from gendist.nn.pocket.packaged_files import MODELS, STUDENTS, SUBWORDS
 from gendist.nn.pretrained import MINILM

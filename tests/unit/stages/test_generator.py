@@ -155,7 +155,6 @@ def test_the_best_weights_on_held_out_rows_are_kept(gpt2, train_texts, tmp_path,
     assert history(tmp_path / "out")["held_out_nats_per_token"].tolist() == [3.0, 2.0, 1.0, 1.5, 1.4]
     told = iter([3.0, 2.0, 1.0])
     monkeypatch.setattr(training_loop, "nats_per_token", lambda model, rows: next(told))
-    monkeypatch.setattr(training_loop, "_schedule", lambda step, steps, settings: 1.0)
     finetune_generator(train_texts, tmp_path / "short", quick(gpt2, epochs=2, held_out=0.2))
     assert weights(tmp_path / "short") == weights(tmp_path / "out")
 
@@ -172,9 +171,9 @@ def test_fractions_of_an_epoch_and_the_schedule(gpt2, train_texts, tmp_path):
     finetune_generator(train_texts, tmp_path / "out", quick(gpt2, epochs=1.5))
     assert history(tmp_path / "out")["epoch"].tolist() == [0, 1, 2]
     linear = Generator(schedule="linear", warmup=0.2)
-    factors = [training_loop._schedule(step, 10, linear) for step in range(10)]
+    factors = [training_loop.learning_rate_factor(step, 10, linear) for step in range(10)]
     assert factors == pytest.approx([0.5, 1.0, 1.0, 7 / 8, 6 / 8, 5 / 8, 4 / 8, 3 / 8, 2 / 8, 1 / 8])
-    assert [training_loop._schedule(step, 10, Generator()) for step in range(10)] == [1.0] * 10
+    assert [training_loop.learning_rate_factor(step, 10, Generator()) for step in range(10)] == [1.0] * 10
 
 
 def test_windows_cover_as_many_tokens_as_the_texts():

@@ -18,7 +18,6 @@ from gendist.io.parquet import read_metadata
 from gendist.jobs import stop_signals
 from gendist.jobs.save_timer import SAVE_SECONDS_VARIABLE
 from gendist.nn.pretrained import load_causal_lm
-from gendist.stages.generator import training_loop
 from gendist.stages.generator.adapters import SETTINGS, WEIGHTS, load_generator
 from gendist.stages.generator.finetune_generator import finetune_generator
 from gendist.stages.generator.generator_folder import GeneratorRecord, read_record
@@ -86,7 +85,11 @@ def test_rows_are_the_same_for_any_shards_and_batches(adapters: Path, tmp_path: 
 
 
 def test_equal_settings_give_equal_bytes_also_after_a_stop(
-    llama: Path, train_texts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    llama: Path,
+    train_texts: Path,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
 ):
     settings = adapter_settings(llama, epochs=2)
     finetune_generator(train_texts, tmp_path / "whole", settings)
@@ -102,8 +105,9 @@ def test_equal_settings_give_equal_bytes_also_after_a_stop(
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(stop_signals, "raise_if_stopped", stop_at_seven)
         finetune_generator(train_texts, tmp_path / "cut", settings, work=tmp_path / "results/.work")
-    monkeypatch.setattr(training_loop, "_start_history", lambda *_: pytest.fail("started anew"))
-    finetune_generator(train_texts, tmp_path / "cut", settings, work=tmp_path / "results/.work")
+    with caplog.at_level("INFO"):
+        finetune_generator(train_texts, tmp_path / "cut", settings, work=tmp_path / "results/.work")
+    assert "resuming from step 6 of " in caplog.text
     for name in (WEIGHTS, SETTINGS, "config.json"):
         assert (tmp_path / "whole" / name).read_bytes() == (tmp_path / "cut" / name).read_bytes(), name
 

@@ -10,7 +10,7 @@ import torch
 from sklearn.linear_model import LogisticRegression
 
 from gendist.config import study_from
-from gendist.config.study import PAPER_SYSTEMS
+from gendist.config.default_systems import PAPER_SYSTEMS
 from gendist.config.study_plan import baseline_seeds
 from gendist.errors import GendistError
 from gendist.io.parquet import read_metadata

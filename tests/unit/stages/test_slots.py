@@ -241,9 +241,9 @@ def test_a_step_needs_nothing_of_the_cpu(parts, settings):
     slots.start([RowRequest(number, [start, 5], 30) for number in range(20)])
     with torch.inference_mode():
         steps.allocate(slots)
-        steps._run_eagerly(slots)
+        steps.run_eagerly(slots)
         with _DeviceOnly() as counted:
-            steps._run_eagerly(slots)
+            steps.run_eagerly(slots)
     assert counted.operations > 100
 
 
@@ -262,7 +262,7 @@ def test_a_capture_that_fails_leaves_steps_one_by_one(parts, caplog, monkeypatch
 
 def test_captured_steps_write_the_same_rows(parts, monkeypatch):
     """With a stand-in for CUDA: what is captured has no effect until it is replayed."""
-    taken, captured, original = [], [], StaticBackend._run_eagerly
+    taken, captured, original = [], [], StaticBackend.run_eagerly
 
     def recorded(self, slots):
         taken.append((self, slots))
@@ -285,7 +285,7 @@ def test_captured_steps_write_the_same_rows(parts, monkeypatch):
         graph.window = taken[-1]
         captured.append(graph)
 
-    monkeypatch.setattr(StaticBackend, "_run_eagerly", recorded)
+    monkeypatch.setattr(StaticBackend, "run_eagerly", recorded)
     for name, part in (("CUDAGraph", Graph), ("graph", capture), ("Stream", MagicMock), ("stream", nullcontext)):
         monkeypatch.setattr(torch.cuda, name, part)
     monkeypatch.setattr(torch.cuda, "current_stream", MagicMock())

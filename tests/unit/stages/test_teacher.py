@@ -12,6 +12,7 @@ from toy_texts import NAMES, sentences
 
 from gendist.config.teacher_settings import Teacher
 from gendist.errors import GendistError
+from gendist.nn.pretrained import load_classifier
 from gendist.stages.evaluation.evaluate_teacher import evaluate_teacher
 from gendist.stages.logits.score_texts import class_names, score_file
 from gendist.stages.teacher import finetune_teacher as finetune
@@ -144,13 +145,10 @@ def test_a_machine_kept_from_the_network_saves_the_same_tokenizer(encoder, tmp_p
     assert one == other
 
 
-def test_the_head_may_learn_faster(encoder, train_texts):
-    rows = read_texts(train_texts)
+def test_the_head_may_learn_faster(encoder):
     settings = quick(encoder, learning_rate=1e-5, head_learning_rate=1e-3)
-    model = finetune._load_model(
-        rows, settings, threads=1, tokenizer=finetune.load_tokenizer(str(encoder)), device="cpu"
-    )
-    body, head = finetune._parameter_groups(model, settings)
+    model = load_classifier(str(encoder), NAMES)
+    body, head = finetune.parameter_groups(model, settings)
     assert (body["lr"], head["lr"]) == (1e-5, 1e-3) and [p.shape[0] for p in head["params"]] == [3, 3]
     assert len(body["params"]) + 2 == len(list(model.parameters()))
 

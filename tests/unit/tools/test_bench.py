@@ -309,7 +309,7 @@ def tiny_scoring(toy, encoder, monkeypatch):
     model, tokenizer = load_classifier(str(encoder), NAMES).eval(), load_tokenizer(str(encoder))
     setattr(model.config, INT8_ERROR_KEY, int8_error(model, tokenizer, toy[1].texts, 24))
     monkeypatch.setattr(scoring, "MAX_TOKENS", 24)
-    monkeypatch.setattr(scoring, "_finetuned", lambda: (model, tokenizer))
+    monkeypatch.setattr(scoring, "finetuned_minilm", lambda: (model, tokenizer))
     monkeypatch.setattr(scoring, "bert", lambda: copy.deepcopy(model))
 
 

@@ -1,24 +1,29 @@
+"""What is measured of a pool: wording, scores, the pool as a whole, and the table of all pools."""
+
 import json
-import re
-import shutil
 import subprocess
 import sys
-from dataclasses import replace
-from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
-import pyarrow.parquet as pq
 import pytest
-from quality_fixtures import LABELS, MADE, REAL, ROWS, logits_for, random_texts, write_logits, write_pool, write_real
+from quality_fixtures import (
+    LABELS,
+    MADE,
+    REAL,
+    ROWS,
+    assess,
+    logits_for,
+    random_texts,
+    write_logits,
+    write_pool,
+    write_real,
+)
 from report_fixtures import read_csv
 
-from gendist.analysis.quality.assess_pool import PoolNames, assess_pool
-from gendist.analysis.quality.find_repeats import EarlierTexts, ReferenceTexts, find_repeats
-from gendist.analysis.quality.near_duplicates import MIN_JACCARD, shingles
+from gendist.analysis.quality.find_repeats import find_repeats
 from gendist.analysis.quality.quality_figure import draw_quality
 from gendist.analysis.quality.quality_table import StudentPredictions, write_quality
-from gendist.analysis.quality.samples_page import select_page_rows
 from gendist.analysis.quality.teacher_scores import TeacherScores, agreement_with_request, describe_scores
 from gendist.analysis.quality.text_statistics import (
     ListedTexts,
@@ -32,83 +37,6 @@ from gendist.config import study_from
 from gendist.config.study_plan import planned_pools
 from gendist.errors import GendistError
 from gendist.io.json_files import read_json, write_json
-from gendist.stages.synthetic.repeats_table import is_copy, is_duplicate, read_repeats
-
-NAMES = PoolNames("to_y", "g", "full", "bert")
-
-
-def jaccard(one, other):
-    a, b = shingles(one), shingles(other)
-    return len(a & b) / len(a | b)
-
-
-# --- repeats ---
-
-
-def test_planted_repeats_are_found_and_nothing_else(tmp_path):
-    files = write_pool(tmp_path)
-    marks = {name: values.tolist() for name, values in read_repeats(files.pool.repeats, np.array(ROWS)).items()}
-    found = {
-        name: {row: of for row, of in zip(marks["row"], marks[name], strict=True) if of >= 0}
-        for name in ("duplicate_of", "near_duplicate_of", "copy_of", "near_copy_of")
-    }
-    assert found == {
-        "duplicate_of": {1: 0, 9: 2},
-        "near_duplicate_of": {2: 0},
-        "copy_of": {4: 11},
-        "near_copy_of": {5: 12},
-    }
-    runs = dict(zip(marks["row"], marks["longest_run"], strict=True))
-    assert (runs[6], runs[8]) == (9, 1)  # "that the wind ... than"; "and"
-    assert dict(zip(marks["row"], marks["nearest_id"], strict=True))[6] == 13
-    repeats = read_repeats(files.pool.repeats, np.array(ROWS))
-    assert np.array(ROWS)[is_duplicate(repeats)].tolist() == [1, 2, 9]
-    assert np.array(ROWS)[is_copy(repeats)].tolist() == [4, 5, 6]
-    with pytest.raises(GendistError, match=r"repeats\.parquet: has other row numbers than the generated rows"):
-        read_repeats(files.pool.repeats, np.arange(9))
-
-
-def test_near_duplicates_are_those_of_a_plain_search():
-    texts = random_texts(60, 0)
-    rng = np.random.default_rng(1)
-    for source in range(20):  # of one to eight words changed
-        words = texts[source].split()
-        for place in rng.choice(30, 1 + source % 8, replace=False):
-            words[place] = "changed"
-        texts.append(" ".join(words))
-    keys = np.arange(100, 100 + len(texts))
-    found = EarlierTexts().repeats(texts, keys)
-    near = []
-    for i, text in enumerate(texts):
-        similar = [(jaccard(text, texts[j]), -j) for j in range(i) if near[j] < 0]
-        near.append(100 - max(similar)[1] if similar and max(similar)[0] >= MIN_JACCARD else -1)
-    assert found.near.tolist() == near and (found.exact < 0).all()
-    assert 3 < sum(of >= 0 for of in near) < 20  # on both sides of the border
-    copies = ReferenceTexts(texts[:60], keys[:60]).repeats(texts[60:])
-    assert copies.near.tolist() == near[60:]
-
-
-def test_a_chain_of_small_changes_is_not_dropped_link_by_link():
-    words = random_texts(1, 3)[0].split()
-    chain = [" ".join(["new"] * (4 * i) + words[4 * i :]) for i in range(3)]
-    assert (
-        jaccard(chain[0], chain[1]) >= MIN_JACCARD <= jaccard(chain[1], chain[2])
-        and jaccard(chain[0], chain[2]) < MIN_JACCARD
-    )
-    assert EarlierTexts().repeats(chain, np.arange(3)).near.tolist() == [-1, 0, -1]
-
-
-def test_texts_shorter_than_a_shingle_count_as_a_whole():
-    assert shingles("Oh  NO") == {"oh no"} and shingles("a") == {"a"} and len(shingles("abcdef")) == 2
-    assert EarlierTexts().repeats(["a", "b", "A"], np.arange(3)).exact.tolist() == [-1, -1, 0]
-
-
-def test_what_is_said_of_a_row_stays_as_the_pool_grows(tmp_path):
-    files = write_pool(tmp_path)
-    find_repeats(files.pool.train, files.pool.shards[:2], 6, tmp_path / "few.parquet")
-    few, all_rows = (pq.read_table(path).to_pylist() for path in (tmp_path / "few.parquet", files.pool.repeats))
-    assert few == all_rows[: len(few)] and len(few) == 5
-
 
 # --- wording ---
 
@@ -174,13 +102,6 @@ def test_agreement_with_the_label_asked_for():
 # --- a pool as a whole ---
 
 
-def assess(files, folder, **changed):
-    pool = replace(files.pool, **changed)
-    outputs = [folder / name for name in ("quality.json", "rows.parquet", "samples.html")]
-    assess_pool(pool, NAMES, count=files.count, out_json=outputs[0], out_rows=outputs[1], out_html=outputs[2])
-    return read_json(outputs[0]), pq.read_table(outputs[1]).to_pylist(), outputs[2].read_text()
-
-
 def test_the_measures_of_a_pool(tmp_path):
     record, rows, _ = assess(write_pool(tmp_path), tmp_path)
     assert (record["rows"], record["empty"], record["teacher"], record["as_other_teachers"]) == (10, 1, "bert", {})
@@ -221,10 +142,11 @@ FIXTURES = str(Path(__file__).parents[2] / "fixtures")
 
 
 def test_equal_pools_give_equal_bytes_in_any_process(tmp_path):
-    program = "import sys; sys.path[:0] = sys.argv[2:]; from pathlib import Path; from test_quality import *;"
+    program = "import sys; sys.path[:0] = sys.argv[2:]; from pathlib import Path;"
+    program += "from quality_fixtures import assess, write_pool;"
     program += "f = Path(sys.argv[1]); assess(write_pool(f), f)"
     for name, seed in (("one", "1"), ("two", "2")):
-        command = [sys.executable, "-c", program, str(tmp_path / name), str(Path(__file__).parent), FIXTURES]
+        command = [sys.executable, "-c", program, str(tmp_path / name), FIXTURES]
         root = str(Path(__file__).parents[3])
         subprocess.run(command, check=True, env={"PYTHONHASHSEED": seed, "PYTHONPATH": root, "PATH": ""})
     for file in ("quality.json", "rows.parquet", "samples.html", "repeats.parquet"):
@@ -246,96 +168,6 @@ def test_files_that_do_not_fit_are_named(tmp_path):
         with pytest.raises(GendistError, match=message):
             assess(files, tmp_path / "out", **changed)
     assert not (tmp_path / "out").exists()
-
-
-# --- the page ---
-
-
-class Elements(HTMLParser):
-    """Collects what a browser would see: elements with their attributes, and text outside scripts and styles."""
-
-    def __init__(self, page):
-        super().__init__()
-        self.elements, self.words, self.inside = [], [], None
-        self.feed(page)
-
-    def handle_starttag(self, tag, attributes):
-        self.elements.append((tag, dict(attributes)))
-        self.inside = tag
-
-    def handle_endtag(self, tag):
-        self.inside = None
-
-    def handle_data(self, text):
-        if self.inside not in ("script", "style"):
-            self.words.append(text)
-
-
-def test_generated_markup_comes_out_as_text(tmp_path):
-    _, _, page = assess(write_pool(tmp_path), tmp_path)
-    seen = Elements(page)
-    tags = [tag for tag, _ in seen.elements]
-    assert tags.count("script") == tags.count("style") == 1 and "img" not in tags
-    assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page and "<script>alert" not in page
-    assert "<script>alert(1)</script> <img src=x onerror=alert(2)> kites & krad" in "".join(seen.words)
-    assert "\u202e" not in page and 'data-class="so&amp;il"' in page
-    attributes = {name for _, attrs in seen.elements for name in attrs}
-    assert not {name for name in attributes if name.startswith("on")} | (attributes & {"style", "src", "href"})
-
-
-def test_the_page_shows_texts_detokenised_and_the_rows_hold_them_as_generated(tmp_path):
-    _, rows, page = assess(write_pool(tmp_path), tmp_path)
-    assert rows[ROWS.index(8)]["text"] == MADE[8] == "clay ' s pots & a spade ( < b > )"
-    assert "clay's pots & a spade (< b >)" in "".join(Elements(page).words)
-    assert '<p dir="auto">clay&#39;s pots &amp; a spade (&lt; b &gt;)</p>' in page
-    assert "shown detokenised" in page
-    assert "Teacher's label, probability" in page
-
-
-def test_the_page_allows_its_own_script_and_style_and_nothing_else(tmp_path):
-    _, _, page = assess(write_pool(tmp_path), tmp_path)
-    (policy,) = [a["content"] for tag, a in Elements(page).elements if a.get("http-equiv") == "Content-Security-Policy"]
-    rules = dict(rule.split(maxsplit=1) for rule in policy.split("; "))
-    assert rules["default-src"] == "'none'" and rules["base-uri"] == "'none'" and "unsafe" not in policy
-    import base64
-    import hashlib
-
-    for kind in ("script", "style"):
-        (content,) = re.findall(rf"<{kind}>(.*?)</{kind}>", page, re.DOTALL)
-        digest = base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()
-        assert rules[f"{kind}-src"] == f"'sha256-{digest}'"
-
-
-def test_rows_stand_by_confidence_without_any_script(tmp_path):
-    sureness = [1, 4, 2, 9, 3, 0.5, 5, 6, 7, 8]
-    logits = [logits_for(0, value) for value in sureness]
-    _, _, page = assess(write_pool(tmp_path, logits=logits), tmp_path)
-    rows = [attrs for tag, attrs in Elements(page).elements if tag == "tr" and "data-row" in attrs]
-    assert [int(row["data-row"]) for row in rows] == sorted(ROWS, key=lambda i: sureness[i])
-    kinds = {int(row["data-row"]): row["data-kinds"] for row in rows if row["data-kinds"]}
-    assert kinds == {1: "duplicate", 2: "near-duplicate", 4: "copy", 5: "near-copy", 9: "duplicate"}
-    assert sum("data-other" in row for row in rows) == 6  # all but rows 0, 6 and 9 were asked for another label
-    assert '<form id="controls" hidden>' in page  # the script shows it
-
-
-def test_a_large_pool_shows_the_doubtful_the_repeats_and_a_draw():
-    confidence, marked = 1 - np.arange(3000) / 5000, np.zeros(3000, bool)
-    marked[7] = True
-    chosen = select_page_rows(confidence, marked).tolist()
-    assert len(chosen) == 1000 == len(set(chosen)) and 7 in chosen and chosen == sorted(chosen)
-    assert set(range(2800, 3000)) <= set(chosen)
-    assert (
-        chosen == select_page_rows(confidence, marked).tolist() != select_page_rows(confidence, marked, seed=1).tolist()
-    )
-    assert select_page_rows(confidence[:50], marked[:50]).tolist() == list(range(50))
-
-
-@pytest.mark.skipif(shutil.which("node") is None, reason="node checks the syntax of the script")
-def test_the_script_is_valid(tmp_path):
-    from gendist.analysis.quality.samples_page_template import SCRIPT
-
-    (tmp_path / "page.js").write_text(SCRIPT)
-    subprocess.run(["node", "--check", str(tmp_path / "page.js")], check=True)
 
 
 # --- table and figure ---
