@@ -25,6 +25,8 @@ UINT8_MAX = 255
 """Largest code of activations that are never below ``-GELU_OFFSET``."""
 GELU_OFFSET = 0.171
 """Added to GELU outputs, whose minimum is -0.17004, so that they are positive and use all 256 levels."""
+R2_STEPS = 0.7548776662466927, 0.5698402909980532
+"""Powers -1 and -2 of the plastic number, the real root of x**3 = x + 1."""
 MIN_SCALE_RATIO = 1e-4
 """Lower bound of the second largest activation as a share of the largest; keeps the quotient finite in float32."""
 
@@ -35,10 +37,11 @@ def quantize_rows(
     """Quantise the last dimension of ``x`` (..., n) to integers from -levels to levels.
 
     Args:
-        x: values to quantise.
+        x: values to quantise, (rows, n) if ``stochastic``.
         levels: largest integer.
-        stochastic: round up with a probability of the fractional part, by fixed noise, which keeps the mean (Gupta et
-            al. 2015, Deep Learning with Limited Numerical Precision, section 3.1); to the nearest by default.
+        stochastic: round up with a probability of the fractional part, which keeps the mean (Gupta et al. 2015, Deep
+            Learning with Limited Numerical Precision, section 3.1), by fixed quasi-random numbers; to the nearest by
+            default.
 
     Returns:
         The integers (..., n), in the dtype of ``x``, and their scales (..., 1), such that ``x`` is about
@@ -46,14 +49,18 @@ def quantize_rows(
     """
     scale = _scale(x, levels)
     if stochastic:
-        return (x / scale + _uniform_noise(x)).floor_().clamp_(-levels, levels), scale
+        return (x / scale + _uniform_noise(*x.shape).to(x)).floor_().clamp_(-levels, levels), scale
     return (x / scale).round_(), scale
 
 
-def _uniform_noise(x: torch.Tensor) -> torch.Tensor:
-    """Return noise in [0, 1) of the shape of ``x``, the same in every process and on every machine."""
-    bits = np.random.Philox(key=0).random_raw(x.numel())
-    return torch.from_numpy((bits >> np.uint64(11)) * 2.0**-53).view(x.shape).to(x)
+def _uniform_noise(rows: int, columns: int) -> torch.Tensor:
+    """Return quasi-random numbers in [0, 1), (rows, columns) float64, equal on every machine.
+
+    Any run of columns covers [0, 1) evenly (the R2 sequence of Roberts 2018, The Unreasonable Effectiveness of
+    Quasirandom Sequences), so that the errors of an output cancel better than those of independent noise.
+    """
+    sums = np.arange(rows)[:, None] * R2_STEPS[1] + np.arange(columns) * R2_STEPS[0]
+    return torch.from_numpy((sums + 0.5) % 1.0)
 
 
 def _scale(x: torch.Tensor, levels: int) -> torch.Tensor:
