@@ -13,8 +13,8 @@ import pytest
 
 from gendist.config.dataset_settings import OMITTED_DEFAULTS, Dataset
 from gendist.errors import GendistError
-from gendist.io.delimited_files import ReadOptions, open_delimited
-from gendist.io.text_encodings import text_file
+from gendist.io.delimited_files import ReadOptions, open_delimited, row_writer
+from gendist.io.text_encodings import guess_encoding, text_file
 from gendist.predict.predict_file import predict_file
 from gendist.predict.text_reader import TextSource
 from gendist.stages.texts.labelled_rows import read_labelled_rows
@@ -129,6 +129,43 @@ def test_another_encoding_is_named_with_the_line_and_what_to_set(tmp_path: Path,
         studied(tmp_path / "a.csv")
 
 
+def test_damaged_utf_8_is_not_read_as_another_encoding():
+    text = "the café of the Müller family\n" * 3
+    assert guess_encoding(text.encode() + b"caf\xe9\n") == guess_encoding(text.encode()[:-30] + b"\xc3") == "utf-8"
+    assert guess_encoding(text.encode("cp1252")) == "cp1252"
+
+
+@pytest.mark.parametrize(
+    ("start", "kind"),
+    [
+        (b"\x1f\x8b\x08\x00", "a gzip file; decompress it"),
+        (b"PK\x03\x04", "a ZIP archive or a spreadsheet; extract it, or save the spreadsheet as CSV"),
+        (b"PAR1\x15\x04", "a Parquet file; give it the suffix .parquet"),
+    ],
+)
+def test_binary_files_are_no_text(tmp_path: Path, start: bytes, kind: str):
+    (tmp_path / "a.csv").write_bytes(start + bytes(range(256)))
+    for read in (predicted, studied):
+        with pytest.raises(GendistError, match=f"a.csv: is {kind}"):
+            read(tmp_path / "a.csv")
+
+
+@pytest.mark.parametrize("encoding", ["hex", "nonsense"])
+def test_codecs_that_decode_no_text_are_refused(tmp_path: Path, encoding: str):
+    (tmp_path / "a.csv").write_text("text\none\n")
+    with pytest.raises(GendistError, match=f"encoding '{encoding}' is unknown; accepted: utf-8"):
+        predicted(tmp_path / "a.csv", encoding=encoding)
+
+
+@pytest.mark.parametrize("suffix", ["txt", "jsonl", "csv"])
+def test_carriage_returns_end_lines(tmp_path: Path, suffix: str, capsys: Any):
+    line = {"txt": "{}", "jsonl": '{{"text": "{}"}}', "csv": "1,{}"}[suffix]
+    lines = [*(["id,text"] if suffix == "csv" else []), *map(line.format, ("a wave", "two\u2028lines", "end"))]
+    (tmp_path / f"a.{suffix}").write_bytes("\r".join(lines).encode())
+    assert predicted(tmp_path / f"a.{suffix}") == ["a wave", "two\u2028lines", "end"]
+    assert ("line 1 ends with a carriage return alone" in capsys.readouterr().err) == (suffix == "txt")
+
+
 @pytest.mark.parametrize("size", [4, 5, 7, 64])
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
 @pytest.mark.parametrize("ending", ["\n", "\r\n", "\r"])
@@ -138,7 +175,7 @@ def test_lines_do_not_depend_on_the_blocks_that_they_come_in(
     monkeypatch.setattr("gendist.io.text_encodings.BLOCK_BYTES", size)
     lines = ["ä", "", "bc\u2028d", "é" * 20, "end"]
     (tmp_path / "a.txt").write_bytes(ending.join(lines).encode(encoding))
-    found = list(text_file(tmp_path / "a.txt").lines("utf-8", ""))
+    found = list(text_file(tmp_path / "a.txt").lines("utf-8"))
     assert found == [line + ending for line in lines[:-1]] + ["end"]
 
 
@@ -208,6 +245,50 @@ def test_well_formed_quotes_give_no_note(tmp_path: Path):
     assert found.columns["text"] == ["one, two", 'said "so"', "plain"] and found.notes == []
 
 
+def test_quotes_that_mostly_enclose_fields_are_not_taken_for_letters(tmp_path: Path):
+    file = tmp_path / "a.csv"
+    lines = ["text,label", *(f'"text {number}",a' for number in range(9))]
+    for line, broken in (
+        ('"she said \\"no\\"",b', r"line 11 is broken then \(',' expected after '\"'\)"),
+        ('"never closed,b', r"line 11 is broken then \(unexpected end of data\)"),
+    ):
+        file.write_text("\n".join([*lines, line]) + "\n")
+        for read, option in ((predicted, "--quoting"), (studied, "the dataset's key 'quoting'")):
+            with pytest.raises(
+                GendistError, match=f"ambiguous quotes: most enclose a field, but {broken}; .* {option}"
+            ):
+                read(file)
+        assert predicted(file, quoting="none")[0] == '"text 0"'
+
+
+def test_a_space_after_each_delimiter_is_no_part_of_the_fields(tmp_path: Path):
+    file = tmp_path / "a.csv"
+    file.write_text("id, text, label\n" + '1, "one, two", a\n2, three, b\n' * 2)
+    assert predicted(file) == studied(file) == ["one, two", "three"] * 2
+    assert read_rows(file, None).columns["label"] == ["a", "b"] * 2
+    file.write_text('{"text": "one", "label": "a"}\n')  # not such a file
+    with pytest.raises(GendistError, match="no column 'text'"):
+        studied(file)
+
+
+def test_a_field_that_is_too_long_is_named_as_such(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("gendist.io.delimited_files.MAX_CELL_CHARACTERS", 100)
+    (tmp_path / "a.csv").write_text(f"text,label\none,a\n{'x' * 101},b\n")
+    with pytest.raises(GendistError, match=r"a\.csv, line 3: a field has more than 100 characters$"):
+        predicted(tmp_path / "a.csv")
+
+
+@pytest.mark.parametrize("quote_all", [False, True])
+def test_rows_that_are_written_are_read_back(tmp_path: Path, quote_all: bool):
+    texts = ["a\rb", "one, two\nthree, four", 'said "no"', "sep=;", "", "\u2028 \x85"]
+    out = io.StringIO()
+    row_writer(out, quote_all=quote_all).writerows([("id", "text", "label"), *((1, text, "a") for text in texts)])
+    (tmp_path / "a.csv").write_bytes(out.getvalue().encode())
+    quoting = "auto" if quote_all else "standard"
+    assert read_rows(tmp_path / "a.csv", ["text"], reading=ReadOptions(quoting=quoting)).columns["text"] == texts
+    assert "\r\n" not in out.getvalue()
+
+
 def test_broken_quotes_name_the_way_out(tmp_path: Path):
     (tmp_path / "a.csv").write_text('text,label\n"a" b, c,x\n')
     with pytest.raises(GendistError, match=r"a\.csv, line 2: broken quoting .*; --quoting none reads quotes literally"):
@@ -270,6 +351,40 @@ def test_a_header_is_not_taken_for_a_row(tmp_path: Path, header: tuple[str, ...]
     assert len(read_rows(file, None, reading=reading, expected=["text", "sport"]).numbers) == 4
 
 
+def test_a_text_above_texts_may_be_a_row(tmp_path: Path):
+    file = tmp_path / "a.csv"
+    rows = "".join(f"{text},{label}\n" for text, label in [("one wave of the sea", "a"), ("the sky is grey", "b")] * 3)
+    reading = ReadOptions(header=None)
+    file.write_text("the last wave of the summer was high,rare\n" + rows)
+    with pytest.raises(
+        GendistError, match=r"line 1 \('the last wave .*', 'rare'\) may be a header or a row, .* or a text"
+    ):
+        read_rows(file, None, reading=reading)
+    file.write_text("What did you like best about your stay?,rating\n" + rows)
+    assert len(read_rows(file, None, reading=reading).numbers) == 6
+
+
+@pytest.mark.parametrize("mark", ["", "\ufeff"])
+def test_a_header_within_joined_files_is_no_row(tmp_path: Path, mark: str):
+    file = tmp_path / "a.csv"
+    file.write_text(f"text,label\none,a\n{mark}text,label\ntwo,b\n", encoding="utf-8")
+    for read in (predicted, studied):
+        with pytest.raises(GendistError, match=r"a\.csv, line 3: repeats the header, as in joined files"):
+            read(file)
+    file.write_text("text\none of them\ntext\n")
+    assert predicted(file) == ["one of them", "text"]
+
+
+@pytest.mark.parametrize("column", ["Text", " text", "text\u200b", "\ufefftext"])
+def test_a_name_that_is_nearly_the_column_s_is_suggested(tmp_path: Path, column: str):
+    (tmp_path / "a.csv").write_text(f"id,{column},label\n1,one,a\n", encoding="utf-8")
+    for read in (predicted, studied):
+        with pytest.raises(GendistError) as raised:
+            read(tmp_path / "a.csv")
+        assert f"no column 'text' (has id, {column if column == 'Text' else repr(column)}, label)" in str(raised.value)
+        assert f"did you mean {column!r}?" in str(raised.value)
+
+
 def test_a_column_that_stands_twice_is_refused(tmp_path: Path):
     file = tmp_path / "a.csv"
     file.write_text("text,label,text\na,b,c\n")
@@ -289,8 +404,9 @@ def test_the_text_s_key_is_decided_once(tmp_path: Path, capsys: Any):
     rows = (tmp_path / "out.csv").read_text().splitlines()
     assert rows[2] == "1,,"
     file.write_text('{"id": "7"}\n{"text": "one"}\n')
+    capsys.readouterr()
     assert predicted(file) == ["one"]
-    assert capsys.readouterr().err == ""
+    assert capsys.readouterr().err == "note: 1 of 2 rows have no text and get no label\n"
     file.write_text('{"body": "one"}\n{"body": "two"}\n{}\n')
     assert predicted(file) == ["one", "two"]
     assert "key 'body' is used as the text" in capsys.readouterr().err
@@ -323,7 +439,9 @@ class Stdin:
     [
         (table(";"), TEXTS, "csv"),
         ("sep=;\n" + table(";"), TEXTS, "csv"),
+        ("\n" + table(";"), TEXTS, "csv"),
         ('{"text": "one", "id": 3}\n{"text": "two"}\n', ["one", "two"], "jsonl"),
+        ('\n{"text": "one"}\n', ["one"], "jsonl"),
         ("The text, as it is\nand more\n", ["The text, as it is", "and more"], "txt"),
         ('{"no": "json of ours"}\n', ['{"no": "json of ours"}'], "txt"),
     ],
@@ -369,7 +487,15 @@ def test_a_lone_header_on_the_standard_input_is_asked_about(tmp_path: Path, monk
 
 @pytest.mark.parametrize(
     ("content", "kind"),
-    [(b"id,body,label\n1,wave,sea\n", "csv"), (b"id;body\n1;wave\n", "csv"), (b'{"body": "wave"}\n', "jsonl")],
+    [
+        (b"id,body,label\n1,wave,sea\n", "csv"),
+        (b"id;body\n1;wave\n", "csv"),
+        (b'"id","body text"\n1,wave\n', "csv"),
+        (b"id,Review Text\n1,wave\n", "csv"),
+        (b'{"body": "wave"}\n', "jsonl"),
+        (b'[{"text": "wave"}]\n', "jsonl"),
+        (b'[\n{"text": "wave"}\n]\n', "jsonl"),
+    ],
 )
 def test_a_table_without_the_text_column_is_not_read_as_lines_without_a_word(
     content: bytes, kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
@@ -387,7 +513,7 @@ def test_named_columns_find_the_table_or_are_refused(tmp_path: Path, monkeypatch
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "stdin", Stdin(b"id,body,label\n1,wave,sea\n"))
     assert predicted("-", columns=["body"]) == ["wave"]
-    for options in ({"columns": ["nope"]}, {"delimiter": ";"}):
+    for options in ({"columns": ["nope"]}, {"delimiter": ";"}, {"header": True}):
         monkeypatch.setattr(sys, "stdin", Stdin(b"id,body,label\n1,wave,sea\n"))
         with pytest.raises(
             GendistError, match="standard input: read as lines of text, which have no columns; use --format csv"

@@ -107,7 +107,7 @@ BAD: dict[str, tuple[str, bytes, tuple[str, ...]]] = {
     "a cell without end": (
         ".csv",
         b'text,label\n"' + b"x" * 10_000_100 + b'",sea\n',
-        ("line 2: broken quoting (field",),
+        ("line 2: a field has more than 10,000,000 characters",),
     ),
     "nul byte": (".csv", line(6, b"a \0 wave,sea\n"), ("line 6: contains a NUL", "the file may be damaged")),
     "nul bytes": (".csv", b"\0" * 500, ("line 1: contains a NUL",)),
@@ -120,7 +120,7 @@ BAD: dict[str, tuple[str, bytes, tuple[str, ...]]] = {
     "overlong": (".jsonl", b'{"text": "\xc0\xaf", "label": "a"}\n', ("not UTF-8 near line 1",)),
     "png": (".csv", b"\x89PNG\r\n\x1a\n" + bytes(64), ("bad.csv",)),
     "zip": (".csv", b"PK\x03\x04" + bytes(range(256)), ("bad.csv",)),
-    "gzip": (".jsonl", b"\x1f\x8b\x08\x00" + bytes(range(256)), ("not UTF-8 near line 1",)),
+    "gzip": (".jsonl", b"\x1f\x8b\x08\x00" + bytes(range(256)), ("bad.jsonl: is a gzip file; decompress it",)),
     "parquet as csv": (".csv", GOOD[".parquet"], ("bad.csv",)),
     "csv as parquet": (".parquet", GOOD[".csv"], ("not a readable Parquet file",)),
     "csv as jsonl": (".jsonl", GOOD[".csv"], ("line 1: not valid JSON",)),
