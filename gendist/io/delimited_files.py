@@ -243,8 +243,10 @@ def row_writer(stream: TextIO, delimiter: str = ",", *, quote_all: bool = False)
         delimiter: the delimiter.
         quote_all: quote all fields, so that the header proves to ``detect_quoting`` that quotes enclose fields.
     """
-    quoting = csv.QUOTE_ALL if quote_all else csv.QUOTE_MINIMAL
-    return csv.writer(_LineFeeds(stream), delimiter=delimiter, quoting=quoting, lineterminator="\r\n")
+    rows = _LineFeeds(stream)
+    if quote_all:
+        return csv.writer(rows, delimiter=delimiter, lineterminator="\r\n", quoting=csv.QUOTE_ALL)
+    return csv.writer(rows, delimiter=delimiter, lineterminator="\r\n")
 
 
 def require_columns(name: str, present: Sequence[str], wanted: Sequence[str], hint: str = "") -> None:
