@@ -15,6 +15,7 @@ MODULES = {
         "checksums",
         "csv_quoting",
         "delimited_files",
+        "escape",
         "json_files",
         "os_errors",
         "provenance",

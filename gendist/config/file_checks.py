@@ -18,12 +18,16 @@ HUB_ID = re.compile("[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9][A-Za-z0-9._-]*)?")
 
 
 def require_files(study: Study) -> None:
-    """Require the data files, embeddings and model folders named by a study.
+    """Require the data files, embeddings and model folders named by a study, and a folder or nothing as its results.
 
     Raises:
         GendistError: if one is missing, or modified in the future, for which Snakemake fails a job after its work;
             names the file and the key.
     """
+    results = Path(study.results)
+    for folder in (results, *results.parents):
+        if folder.exists() and not folder.is_dir():
+            raise GendistError(f"{folder}: is a file, expected a folder (key 'results')")
     for path, key in _named_files(study):
         require_regular_file(path, f" (key '{key}')")
         modified = path.stat().st_mtime

@@ -89,18 +89,18 @@ class Study(Settings):
     """Export of the student to deploy."""
     tracking: Tracking = Tracking()
     """Experiment tracking of finished runs."""
-    results: Annotated[str, Field(max_length=1000, json_schema_extra={"pattern": r"^[^\s{}\x00-\x1f]+$"})] = "results"
+    results: Annotated[str, Field(max_length=1000, json_schema_extra={"pattern": r"^[^\s{}$\x00-\x1f]+$"})] = "results"
     """Output folder; `~` is the home folder."""
 
     @field_validator("results")
     @classmethod
     def _check_results_path(cls, value: str) -> str:
         path = expand_home(value)
-        if not re.fullmatch(r"[^\s{}\x00-\x1f]+", path):
+        if not re.fullmatch(r"[^\s{}$\x00-\x1f]+", path):
             found = f" (here '{path}')" if path != value else ""
             raise ValueError(
-                f"expected a path without spaces, braces and control characters{found}, which are special in Snakemake "
-                "and shells"
+                f"expected a path without spaces, braces, $ and control characters{found}, which are special in "
+                "Snakemake and shells"
             )
         return path
 

@@ -3,6 +3,7 @@
 PyYAML's safe loader creates no objects, but silently accepts repeated keys and anchors that expand to gigabytes.
 """
 
+import re
 import reprlib
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,9 @@ MAX_VALUES = 100_000
 """Most values in a config, with anchors expanded."""
 TEMPLATE_KEY = "__use_yte__"
 """Key that makes Snakemake execute the Python code in a config (YTE template)."""
+
+TAG = "tag:yaml.org,2002:"
+"""Prefix of YAML's own tags."""
 
 # Bounded, so that a huge value is not formatted in full.
 _repr = reprlib.Repr()
@@ -53,12 +57,28 @@ class _Loader(yaml.SafeLoader):
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen = set()
         for key, _ in node.value:
-            if isinstance(key, yaml.ScalarNode) and key.tag != "tag:yaml.org,2002:merge":
+            if isinstance(key, yaml.ScalarNode) and key.tag != f"{TAG}merge":
+                if key.tag != f"{TAG}str":
+                    problem = f"key '{key.value}' is not text; put it in quotes"
+                    raise yaml.constructor.ConstructorError(None, None, problem, key.start_mark)
                 if (key.tag, key.value) in seen:
                     problem = f"key '{key.value}' appears twice in one section"
                     raise yaml.constructor.ConstructorError(None, None, problem, key.start_mark)
                 seen.add((key.tag, key.value))
         return super().construct_mapping(node, deep)
+
+    def construct_number(self, node: yaml.ScalarNode) -> int | float:
+        """Return a number; YAML 1.1 reads 010 as 8 and 1:30 as 90, which nobody means."""
+        if re.fullmatch(r"[-+]?0[0-9_]+|.*:.*", node.value):
+            problem = f"number '{node.value}' is octal or sexagesimal; write it plainly, or put text in quotes"
+            raise yaml.constructor.ConstructorError(None, None, problem, node.start_mark)
+        if node.tag == f"{TAG}int":
+            return int(self.construct_yaml_int(node))
+        return float(self.construct_yaml_float(node))
+
+
+for _tag in ("int", "float"):
+    _Loader.add_constructor(f"{TAG}{_tag}", _Loader.construct_number)
 
 
 def read_config(path: Path) -> dict[Any, Any]:

@@ -5,22 +5,26 @@ Used by studies, ``gendist init`` and ``gendist predict``; imports the standard 
 
 import csv
 import re
+import unicodedata
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import islice
-from typing import Any, Literal
+from typing import Any, Literal, TextIO
 
 from gendist.errors import GendistError
-from gendist.io.csv_quoting import detect_quoting
+from gendist.io.csv_quoting import TOO_LONG, csv_format, detect_quoting
 from gendist.io.text_encodings import TextFile
 
+BOM = "\ufeff"
 MAX_CELL_CHARACTERS = 10_000_000
 """Longer cells are taken as the result of an unclosed quote."""
 DELIMITERS = (",", ";", "\t", "|")
 """Delimiters that are tried, in order of preference."""
 SAMPLE_LINES, SAMPLE_CHARACTERS = 200, 2**18
 """Size of the sample from the start of a file in which the delimiter and the header are detected."""
+HEADER_WORDS = 7
+"""A first cell of this many words above texts may be a text, unless it is a question, as in surveys."""
 SEPARATOR_LINE = re.compile(r'"?sep=(.)"?\s*', re.IGNORECASE)
 """Optional first line that declares the delimiter to Excel; it is not a row."""
 
@@ -49,6 +53,8 @@ class DelimitedFile:
     encoding: str
     delimiter: str
     quoted: bool
+    spaced: bool
+    """Whether a space follows each delimiter, as in ``id, "a text", label``; it is no part of the fields."""
     skipped: int
     """Lines before the first record: 1 if the file starts with ``sep=;``, else 0."""
     first: list[str]
@@ -66,12 +72,18 @@ class DelimitedFile:
         """Yield the first line number and the fields of each row; blank lines are skipped.
 
         Raises:
-            GendistError: if a row has a different number of fields than the first record, or quoting is broken.
+            GendistError: if a row has a different number of fields than the first record or repeats the header, or
+                quoting is broken.
         """
         records = self.records()
         if header:
             next(records, None)
+        repeatable = header and len(self.first) > 1
         for line, record in records:
+            if repeatable and record[-1] == self.first[-1] and [c.lstrip(BOM) for c in record] == self.first:
+                raise GendistError(
+                    f"{self.file.name}, line {line}: repeats the header, as in joined files; remove the line"
+                )
             if len(record) != len(self.first):
                 first = "the header" if header else "the first line"
                 raise GendistError(
@@ -86,24 +98,26 @@ class DelimitedFile:
         Raises:
             GendistError: if quoting is broken.
         """
-        lines = self.file.lines(self.encoding, "")
+        lines = self.file.lines(self.encoding)
         line = self.skipped + 1
-        reader = _reader(islice(lines, self.skipped, None), self.delimiter, self.quoted)
+        csv.field_size_limit(MAX_CELL_CHARACTERS)
+        reader = csv.reader(
+            islice(lines, self.skipped, None), strict=True, **csv_format(self.delimiter, self.quoted, self.spaced)
+        )
         try:
             for record in reader:
                 if record:
                     yield line, record
                 line = self.skipped + reader.line_num + 1
         except csv.Error as error:
+            if TOO_LONG in str(error):
+                raise GendistError(
+                    f"{self.file.name}, line {line}: a field has more than {MAX_CELL_CHARACTERS:,} characters"
+                ) from None
             last = self.skipped + reader.line_num
             unclosed = "; its opening quote is never closed" if last > line else ""
             literal = f"; {self.file.option.format('quoting')} none reads quotes literally" if self.quoted else ""
             raise GendistError(f"{self.file.name}, line {line}: broken quoting ({error}){unclosed}{literal}") from None
-
-
-def _reader(lines: Iterator[str], delimiter: str, quoted: bool) -> Any:
-    csv.field_size_limit(MAX_CELL_CHARACTERS)
-    return csv.reader(lines, delimiter=delimiter, quoting=csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE, strict=True)
 
 
 def open_delimited(
@@ -122,7 +136,7 @@ def open_delimited(
     """
     csv.field_size_limit(MAX_CELL_CHARACTERS)
     lines, size = [], 0
-    for line in islice(file.lines(options.encoding, ""), SAMPLE_LINES):
+    for line in islice(file.lines(options.encoding), SAMPLE_LINES):
         lines.append(line)
         size += len(line)
         if size > SAMPLE_CHARACTERS:
@@ -136,13 +150,29 @@ def open_delimited(
         delimiter = declared[1]
     else:
         delimiter = "\t" if prefer_tabs and lines and "\t" in lines[0] else _detect_delimiter(lines, wanted)
-    quoted = options.quoting != "none"
+    quoted, spaced = options.quoting != "none", _is_spaced(lines, delimiter)
     notes: list[str] = []
     if options.quoting == "auto":
-        quoted, notes = detect_quoting(file, options.encoding, delimiter, skipped)
-    table = DelimitedFile(file, options.encoding, delimiter, quoted, skipped, [], [], notes)
+        quoted, notes = detect_quoting(file, options.encoding, delimiter, spaced=spaced, skipped=skipped)
+    table = DelimitedFile(
+        file,
+        options.encoding,
+        delimiter,
+        quoted=quoted,
+        spaced=spaced,
+        skipped=skipped,
+        first=[],
+        sample=[],
+        notes=notes,
+    )
     _, first = next(table.records(), (1, []))
-    return replace(table, first=first, sample=_sample(lines, delimiter, quoted)[1:])
+    return replace(table, first=first, sample=_sample(lines, delimiter, quoted, spaced)[1:])
+
+
+def _is_spaced(lines: Sequence[str], delimiter: str) -> bool:
+    """Return whether one space follows each delimiter of the first line."""
+    cells = next((line for line in lines if line.strip()), "").split(delimiter)[1:]
+    return bool(cells) and all(re.fullmatch(r' ("[^"]*"|[^\s"][^"]*)\s*', cell) for cell in cells)
 
 
 def _detect_delimiter(lines: Sequence[str], wanted: Sequence[str]) -> str:
@@ -156,9 +186,9 @@ def _detect_delimiter(lines: Sequence[str], wanted: Sequence[str]) -> str:
     return max(DELIMITERS, key=score)  # ties: the first
 
 
-def _sample(lines: Sequence[str], delimiter: str, quoted: bool = True) -> list[list[str]]:
+def _sample(lines: Sequence[str], delimiter: str, quoted: bool = True, spaced: bool = False) -> list[list[str]]:
     """Parse lines from the start of a file; errors are left for reading the rows."""
-    reader = csv.reader(lines, delimiter=delimiter, quoting=csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE)
+    reader = csv.reader(lines, **csv_format(delimiter, quoted, spaced))
     records: list[list[str]] = []
     line = 0
     with suppress(csv.Error):
@@ -173,8 +203,8 @@ def _sample(lines: Sequence[str], delimiter: str, quoted: bool = True) -> list[l
 def first_record_is_data(table: DelimitedFile) -> bool | None:
     """Whether the first record is a row rather than a header; None if undecided.
 
-    It is a row if it has a value that recurs in its column, such as a label, and a text of several words. A recurring
-    value alone is undecided: it may be a column name (``tweet,spam``).
+    It is a row if it has a value that recurs in its column, such as a label, and a text of several words. Either alone
+    is undecided, if the text is long: they may be column names (``tweet,spam``).
     """
     others = [record for record in table.sample if len(record) == len(table.first)]
     numbers = [str(number) for number in range(len(table.first))]
@@ -183,13 +213,40 @@ def first_record_is_data(table: DelimitedFile) -> bool | None:
     columns = list(zip(table.first, zip(*others, strict=True), strict=True))
     min_count = 2 if len(others) >= 20 else 1
     if not any(cell.strip() and column.count(cell) >= min_count for cell, column in columns):
-        return False
+        is_text = any(is_prose([cell], HEADER_WORDS) and cell.strip()[-1] != "?" and is_prose(c) for cell, c in columns)
+        return None if is_text and len(columns) > 1 else False
     return True if any(is_prose([cell]) and is_prose(column) for cell, column in columns) else None
 
 
 def is_prose(cells: Sequence[str], words: int = 3) -> bool:
     """Whether most cells have at least ``words`` words."""
     return sum(len(cell.split()) >= words for cell in cells) * 2 > len(cells)
+
+
+class _LineFeeds:
+    """A text stream for ``csv.writer`` that ends lines with a line feed."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, row: str) -> int:
+        return self._stream.write(row.removesuffix("\r\n") + "\n")
+
+
+def row_writer(stream: TextIO, delimiter: str = ",", *, quote_all: bool = False) -> Any:
+    """Return a ``csv.writer`` that ends lines with a line feed, and quotes fields with a carriage return.
+
+    The standard one does not before Python 3.13, and readers take the carriage return for a line end.
+
+    Args:
+        stream: where to write.
+        delimiter: the delimiter.
+        quote_all: quote all fields, so that the header proves to ``detect_quoting`` that quotes enclose fields.
+    """
+    rows = _LineFeeds(stream)
+    if quote_all:
+        return csv.writer(rows, delimiter=delimiter, lineterminator="\r\n", quoting=csv.QUOTE_ALL)
+    return csv.writer(rows, delimiter=delimiter, lineterminator="\r\n")
 
 
 def require_columns(name: str, present: Sequence[str], wanted: Sequence[str], hint: str = "") -> None:
@@ -202,9 +259,17 @@ def require_columns(name: str, present: Sequence[str], wanted: Sequence[str], hi
         if column not in present:
             if not present:
                 raise GendistError(f"{name}: empty file, expected column '{column}'")
-            raise GendistError(f"{name}: no column '{column}' (has {', '.join(map(str, present))}){hint}")
+            shown = ", ".join(c if c.isprintable() and c == c.strip() else repr(c) for c in present)
+            near = [c for c in present if _column_key(c) == _column_key(column)]
+            also = f"; did you mean {near[0]!r}?" if near else ""
+            raise GendistError(f"{name}: no column '{column}' (has {shown}){also}{hint}")
         if list(present).count(column) > 1:
             raise GendistError(f"{name}: column '{column}' appears twice in the header ({', '.join(present)})")
+
+
+def _column_key(name: str) -> str:
+    """Return a column name without case, spaces and invisible characters."""
+    return "".join(c for c in name.casefold() if not c.isspace() and unicodedata.category(c) != "Cf")
 
 
 def parse_delimiter(option: str | None) -> str | None:

@@ -50,7 +50,6 @@ def read_json_lines(
     Raises:
         GendistError: if a line is not a JSON object, or repeats a key.
     """
-    # Only \n ends a line: other Unicode line breaks may be part of a JSON string.
     for number, line in enumerate(file.lines(encoding), 1):
         if not line.strip():
             continue
@@ -58,10 +57,11 @@ def read_json_lines(
             record = json.loads(line, object_pairs_hook=_unique_keys)
         except (ValueError, RecursionError) as error:
             reason = getattr(error, "msg", str(error))
-            raise GendistError(f"{file.name}, line {number}: not valid JSON ({reason})") from None
+            hint = "; expected one JSON object per line" if line.strip() in ("{", "[") else ""
+            raise GendistError(f"{file.name}, line {number}: not valid JSON ({reason}){hint}") from None
         if not isinstance(record, dict):
             keys = f" with {', '.join(expected)}" if expected else ""
-            raise GendistError(f"{file.name}, line {number}: expected a JSON object{keys}")
+            raise GendistError(f"{file.name}, line {number}: expected a JSON object{keys} on each line")
         yield number, record
 
 

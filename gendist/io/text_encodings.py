@@ -17,6 +17,14 @@ BOMS = (
     (b"\xfe\xff", "utf-16"),
 )
 """Byte-order marks and their encodings."""
+SIGNATURES = (
+    (b"\x1f\x8b\x08", "a gzip file; decompress it"),
+    (b"PK\x03\x04", "a ZIP archive or a spreadsheet; extract it, or save the spreadsheet as CSV (UTF-8)"),
+    (b"\xfd7zXZ\x00", "an xz file; decompress it"),
+    (b"\x28\xb5\x2f\xfd", "a Zstandard file; decompress it"),
+    (b"PAR1\x15", "a Parquet file; give it the suffix .parquet"),
+)
+"""First bytes of binary files that are mistaken for text files, and what to do with them."""
 BLOCK_BYTES = 2**20
 """Bytes per read."""
 DATASET_KEY, COMMAND_OPTION, ROWS_FILE = "the dataset's key '{}'", "--{}", "the file's {}"
@@ -33,28 +41,29 @@ class TextFile:
     option: str = DATASET_KEY
     """Template of option names in messages."""
 
-    def lines(self, encoding: str, newline: str = "\n") -> Iterator[str]:
-        """Yield the lines with their line ends.
+    def lines(self, encoding: str) -> Iterator[str]:
+        """Yield the lines with their line ends: a line feed, a carriage return, or both, as in Python's text files.
 
         Args:
             encoding: the encoding; a byte-order mark overrides it.
-            newline: as of ``io.StringIO``; ``""`` also splits at carriage returns.
 
         Raises:
-            GendistError: if the content is not valid in the encoding, or contains NUL.
+            GendistError: if the content is not valid in the encoding, contains NUL, or is of a binary format.
         """
         rest = ""
         for text in self._decode(encoding):
-            found = io.StringIO(rest + text, newline=newline).readlines()
+            found = io.StringIO(rest + text, newline="").readlines()
             # A "\r" at the end of a block may be the first half of an "\r\n".
             rest = found.pop() if found and not found[-1].endswith("\n") else ""
             yield from found
-        yield from io.StringIO(rest, newline=newline)
+        yield from io.StringIO(rest, newline="")
 
     def _decode(self, encoding: str) -> Iterator[str]:
         decoder, line, bom = None, 1, None
         for block in chain(self.blocks(), [b""]):
             if decoder is None:
+                if binary := next((kind for start, kind in SIGNATURES if block.startswith(start)), None):
+                    raise GendistError(f"{self.name}: is {binary}")
                 bom = bom_encoding(block)  # overrides the given encoding
                 encoding = bom or encoding
                 decoder = _decoder(encoding, self.name)
@@ -92,6 +101,7 @@ def text_file(path: Path, option: str = DATASET_KEY) -> TextFile:
 
 def _decoder(encoding: str, name: str) -> codecs.IncrementalDecoder:
     try:
+        "".encode(encoding)  # rejects codecs that do not encode text, such as hex
         return codecs.getincrementaldecoder("utf-8-sig" if codecs.lookup(encoding).name == "utf-8" else encoding)()
     except LookupError:
         raise GendistError(
@@ -105,7 +115,7 @@ def bom_encoding(content: bytes) -> str | None:
 
 
 def guess_encoding(content: bytes) -> str:
-    """Guess an encoding: by byte-order mark, UTF-16 by its zero bytes, UTF-8 if valid, else cp1252 or Latin-1.
+    """Guess an encoding: by byte-order mark, UTF-16 by its zero bytes, UTF-8 if most of it is valid, cp1252 or Latin-1.
 
     cp1252 and Latin-1 are the common western European encodings; other single-byte encodings are indistinguishable.
     """
@@ -118,6 +128,14 @@ def guess_encoding(content: bytes) -> str:
         try:
             content.decode(name)
         except UnicodeDecodeError:
+            if name == "utf-8" and _is_damaged_utf8(content):
+                return name  # reading reports the line
             continue
         return name
     return "latin-1"
+
+
+def _is_damaged_utf8(content: bytes) -> bool:
+    """Whether at least half of the characters beyond ASCII are valid UTF-8, which is rare in other encodings."""
+    text = content.decode("utf-8", "replace")
+    return len(text) - len(text.encode("ascii", "ignore")) >= 2 * text.count("\ufffd")

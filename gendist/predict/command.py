@@ -67,6 +67,8 @@ def run_command(arguments: Sequence[str], program: str) -> None:
     options = parser.parse_intermixed_args(arguments)
     classifier = TextClassifier.load(options.model, int8=not options.float32, threads=options.threads)
     reading = ReadOptions(options.encoding, parse_delimiter(options.delimiter), options.quoting, options.header)
+    if options.text and len(set(options.text)) < len(options.text):
+        raise GendistError(f"--text repeats a column: {', '.join(options.text)}")
     source = TextSource(
         options.file,
         options.text,

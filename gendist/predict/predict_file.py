@@ -45,6 +45,7 @@ def predict_file(
         raise GendistError(f"{target}: is the input and cannot be the output; name another output")
     labels = [str(label) for label in classifier.classes_]
     progress = _Progress()
+    missing = 0
     with (
         open_source(source, chunk, _print_note) as stream,
         open_writer(
@@ -54,7 +55,10 @@ def predict_file(
         for rows in stream.chunks(chunk):
             out.write(_predict_rows(classifier, labels=labels, rows=rows, all_classes=all_classes, threshold=threshold))
             progress.add(len(rows))
+            missing += sum(row.text is None for row in rows)
     progress.end()
+    if missing:
+        _print_note(f"{missing:,} of {progress.done:,} rows have no text and get no label")
     return progress.done
 
 

@@ -1,16 +1,18 @@
 """Write predictions to files and standard output, chunk by chunk."""
 
-import csv
 import json
+import math
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Any, Protocol, TextIO
 
 from gendist.errors import GendistError
 from gendist.io.atomic_files import atomic_write
+from gendist.io.delimited_files import row_writer
 
 STDOUT = "-"
 RESULT_COLUMNS = ("row", "label", "probability")
@@ -92,6 +94,8 @@ def open_writer(target: str, header: OutputColumns) -> Iterator[PredictionWriter
         GendistError: for another suffix, or if the file cannot be written.
     """
     if target == STDOUT:
+        if isinstance(sys.stdout, TextIOWrapper) and not sys.stdout.isatty():
+            sys.stdout.reconfigure(encoding="utf-8")  # as files; the locale may lack characters
         with _open_delimited(sys.stdout, ",", header) as writer:
             yield writer
         return
@@ -117,7 +121,7 @@ def open_writer(target: str, header: OutputColumns) -> Iterator[PredictionWriter
 class _DelimitedWriter:
     def __init__(self, stream: TextIO, delimiter: str, header: OutputColumns) -> None:
         self._stream = stream
-        self._writer = csv.writer(stream, delimiter=delimiter, lineterminator="\n")
+        self._writer = row_writer(stream, delimiter)
         self._header: list[str] | None = header.columns
         self._n_texts = len(header.texts)
 
@@ -134,7 +138,23 @@ class _DelimitedWriter:
 
 def _to_cell(value: Any) -> str | None:
     """Return an input value as a cell; values other than text become JSON."""
-    return value if value is None or isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+    return value if value is None or isinstance(value, str) else _to_json(value)
+
+
+def _to_json(value: Any) -> str:
+    """Return a value as JSON; numbers that JSON lacks become null."""
+    try:
+        return json.dumps(value, ensure_ascii=False, default=str, allow_nan=False)
+    except ValueError:
+        return json.dumps(_finite(value), ensure_ascii=False, default=str)
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 @contextmanager
@@ -157,7 +177,7 @@ class _JsonLinesWriter:
                 by_label = dict(zip(self._header.labels, p.class_probabilities, strict=True))
                 record["probabilities"] = by_label if p.probability is not None else None
             record |= zip(self._header.texts, p.text_cells(len(self._header.texts)), strict=True)
-            self._stream.write(json.dumps(record, ensure_ascii=False, default=str) + "\n")
+            self._stream.write(_to_json(record) + "\n")
         self._stream.flush()
 
 

@@ -100,8 +100,8 @@ def _spool_to_file(file: TextFile) -> Iterator[TextFile]:
 
 
 def _detect_format(file: TextFile, wanted: Sequence[str], encoding: str) -> str:
-    """Detect the format from the first line: csv or jsonl if it has the expected columns, else txt."""
-    first = next(file.lines(encoding), "")
+    """Detect the format from the first line that is not blank: csv or jsonl if it has the columns, else txt."""
+    first = next((line for line in file.lines(encoding) if line.strip()), "")
     line = first.strip()
     if line.startswith("{"):
         try:

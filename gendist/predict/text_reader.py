@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from gendist.errors import GendistError
 from gendist.io.delimited_files import ReadOptions, open_delimited
+from gendist.io.escape import shorten
 from gendist.io.json_files import read_json_lines
 from gendist.io.regular_files import require_regular_file
 from gendist.io.text_encodings import TextFile
@@ -18,9 +19,10 @@ from gendist.predict.text_columns import JsonColumns, choose_delimited_columns, 
 FORMATS = ("csv", "tsv", "jsonl", "parquet", "txt")
 CHUNK_ROWS = 4096
 """Rows per chunk."""
-JSON_OBJECT = re.compile(r'\{\s*".*"\s*:.*\}')
-CSV_HEADER = re.compile(r"[A-Za-z_]\w*([,;\t|])[A-Za-z_]\w*(\1[A-Za-z_]\w*)*")
-"""First lines of .jsonl and .csv files: a JSON object; names without spaces between delimiters."""
+JSON_START = re.compile(r'[\[{]|\[?\s*\{\s*".*"\s*:.*')
+_NAME = r'(?:"[^"]*"|[^\W\d][\w.-]*(?: [\w.-]+){0,2})'
+CSV_HEADER = re.compile(rf"{_NAME}([,;\t|]){_NAME}(\1{_NAME})*")
+"""First lines of JSON and .csv files: an opening bracket or an object; names of up to three words and delimiters."""
 UNKNOWN_HEADER = ReadOptions(header=None)
 
 
@@ -178,20 +180,27 @@ _OpenedRows = tuple[list[str], Iterator[tuple[str | None, Sequence[Any]]]]
 def _read_lines(source: TextSource, file: TextFile, kind: str, notify: Callable[[str], None]) -> _OpenedRows:
     if source.keep is None or source.keep:
         raise GendistError(f"{source.name}: a text file has no columns for --keep")
-    if source.columns or source.reading.delimiter is not None:
+    if source.columns or source.reading.delimiter is not None or source.reading.header:
         raise GendistError(
             f"{source.name}: read as lines of text, which have no columns; use --format csv if it is a table"
         )
 
     def rows() -> Iterator[tuple[str | None, Sequence[Any]]]:
-        for number, line in enumerate(file.lines(source.reading.encoding)):
-            if number == 0 and (CSV_HEADER.fullmatch(line.strip()) or JSON_OBJECT.fullmatch(line.strip())):
-                kind = "jsonl" if JSON_OBJECT.fullmatch(line.strip()) else "csv"
-                notify(
-                    f"{source.name}: line 1 ({line.strip()[:40]}) looks like a .{kind} file but is read as a "
-                    f"text; use --format {kind} and --text COLUMN to read columns"
-                )
-            yield line.strip(), ()
+        started = noted = False
+        for number, line in enumerate(file.lines(source.reading.encoding), 1):
+            text = line.strip()
+            if text and not started:
+                started = True
+                kind = "jsonl" if JSON_START.fullmatch(text) else "csv" if CSV_HEADER.fullmatch(text) else ""
+                if kind:
+                    notify(
+                        f"{source.name}: line {number} ({shorten(text, 40)}) looks like a .{kind} file but is read "
+                        f"as a text; use --format {kind} and --text COLUMN to read columns"
+                    )
+            if line.endswith("\r") and not noted:
+                noted = True
+                notify(f"{source.name}: line {number} ends with a carriage return alone, which is read as a line end")
+            yield text, ()
 
     return [], rows()
 

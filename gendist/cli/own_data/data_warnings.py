@@ -7,12 +7,14 @@ from collections.abc import Iterator, Sequence
 from gendist.cli.own_data.text_rows import DroppedRow, TextRows
 from gendist.cli.own_data.train_test_split import group_equal_texts
 from gendist.io.escape import shorten
-from gendist.stages.texts.similar_labels import group_similar_labels, normalise_text
+from gendist.stages.texts.similar_labels import group_similar_labels, normalise_text, quote_label
 
 MIN_CLASS_ROWS = 20
 """Smaller classes get a warning."""
 IMBALANCE = 10
 """Ratio of the largest to the smallest class that gets a warning."""
+MISSING_VALUES = ("nan", "na", "n/a", "<na>", "null", "none", "nat", "#n/a")
+"""How programs write a missing value, in lower case."""
 MAX_EXAMPLES = 3
 MAX_SUBWORDS = 128
 """Maximum subwords per text in the settings of the embedded models."""
@@ -28,6 +30,7 @@ def row_warnings(rows: TextRows) -> Iterator[str]:
     yield from _duplicate_texts(rows)
     yield from _label_conflicts(rows)
     yield from _label_variants(rows)
+    yield from _missing_values(rows)
     yield from _class_sizes(rows)
 
 
@@ -59,10 +62,16 @@ def _label_conflicts(rows: TextRows) -> Iterator[str]:
 def _label_variants(rows: TextRows) -> Iterator[str]:
     counts = rows.counts
     for names in group_similar_labels(counts):
-        listed = " and ".join(f"'{name}' ({counts[name]:,} rows)" for name in names)
+        listed = " and ".join(f"{quote_label(name)} ({counts[name]:,} rows)" for name in names)
         numbers = all(name.strip().replace(".", "", 1).isdecimal() for name in names)
-        differ = "are the same number" if numbers else "differ in case or spaces only"
+        differ = "are the same number" if numbers else "differ in case, spaces or invisible characters only"
         yield f"labels that {differ} are different classes: {listed}; --merge-case merges them"
+
+
+def _missing_values(rows: TextRows) -> Iterator[str]:
+    for name, count in rows.counts.items():
+        if name.lower() in MISSING_VALUES:
+            yield f"'{name}' ({count:,} rows) is a class; if it stands for a missing label, empty those cells"
 
 
 def _class_sizes(rows: TextRows) -> Iterator[str]:

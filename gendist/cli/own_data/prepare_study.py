@@ -85,6 +85,10 @@ def read_table(path: Path, reading: ReadOptions, guess: bool, named: Sequence[st
     Raises:
         GendistError: if the file cannot be read or has no rows.
     """
+    try:
+        os.fspath(path).encode()
+    except UnicodeEncodeError:
+        raise GendistError(f"{os.fspath(path)!a}: the name of the file is not UTF-8; rename it") from None
     require_file_type(path)
     if guess and path.suffix.lower() in TEXT_SUFFIXES:
         try:
@@ -94,6 +98,9 @@ def read_table(path: Path, reading: ReadOptions, guess: bool, named: Sequence[st
     source = read_rows(path, None, reading=reading, option=COMMAND_OPTION, expected=named)
     if not source.numbers:
         raise GendistError(f"{path}: no rows")
+    if guess and reading.encoding in ("cp1252", "latin-1"):
+        note = f"not UTF-8, read as {reading.encoding}; if accented letters are wrong, set --encoding"
+        source = replace(source, notes=[note, *source.notes])
     return InputTable(path, source)
 
 

@@ -1,6 +1,5 @@
 """Rows of a user's file: those that a study accepts, and those that it rejects."""
 
-import csv
 import io
 import re
 from collections import Counter
@@ -9,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from gendist.io.atomic_files import write_text
+from gendist.io.delimited_files import row_writer
 from gendist.stages.texts.labelled_rows import label_error, read_label
 from gendist.stages.texts.raw_rows import RawRows
 from gendist.stages.texts.similar_labels import group_similar_labels
@@ -149,7 +149,7 @@ def write_rows(path: Path, rows: TextRows, text: Sequence[str], label: str | Non
         label: name of the label column; None to omit it.
     """
     out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
+    writer = row_writer(out, quote_all=True)
     origin = f"original_{rows.unit}"
     while origin in (*text, label):
         origin += "_"

@@ -11,6 +11,7 @@ from typing import Any
 from gendist.config.dataset_settings import Dataset
 from gendist.errors import GendistError
 from gendist.io.delimited_files import DelimitedFile, ReadOptions, first_record_is_data, open_delimited, require_columns
+from gendist.io.escape import shorten
 from gendist.io.json_files import read_json_lines
 from gendist.io.regular_files import require_regular_file
 from gendist.io.text_encodings import COMMAND_OPTION, DATASET_KEY, ROWS_FILE, TextFile, text_file
@@ -167,10 +168,10 @@ def has_header(sheet: DelimitedFile, reading: ReadOptions, expected: Sequence[st
         return True
     is_row = first_record_is_data(sheet)
     if is_row is None:
-        cells = ", ".join(f"'{cell}'" for cell in sheet.first)
+        cells = ", ".join(f"'{shorten(cell, 60)}'" for cell in sheet.first)
         raise GendistError(
-            f"{sheet.file.name}: line 1 ({cells}) may be a header or a row, because one of its values recurs below; "
-            "set --header or --no-header"
+            f"{sheet.file.name}: line 1 ({cells}) may be a header or a row, because it has a value that recurs below, "
+            "or a text; set --header or --no-header"
         )
     return not is_row
 

@@ -1,6 +1,6 @@
 """Find labels that probably name the same class."""
 
-import math
+import re
 import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable
@@ -12,13 +12,15 @@ def normalise_text(text: str) -> str:
 
 
 def label_key(name: str) -> str:
-    """Return a key that labels of the same class share: normalised text, numbers without trailing zeros."""
-    normalised = normalise_text(name)
-    try:
-        number = float(normalised)
-    except ValueError:
-        return normalised
-    return f"{number:g}" if math.isfinite(number) else normalised
+    """Return a key that labels of the same class share.
+
+    It is the normalised text without invisible characters; a decimal number has no trailing zeros.
+    """
+    visible = "".join(character for character in name if unicodedata.category(character) != "Cf")
+    normalised = normalise_text(visible)
+    if re.fullmatch(r"-?[0-9]+\.[0-9]+", normalised):
+        return normalised.rstrip("0").removesuffix(".")
+    return normalised
 
 
 def group_similar_labels(names: Iterable[str]) -> list[list[str]]:
@@ -31,4 +33,10 @@ def group_similar_labels(names: Iterable[str]) -> list[list[str]]:
 
 def format_similar_labels(names: Iterable[str]) -> list[str]:
     """Return each group of similar labels as text for a message."""
-    return [" and ".join(f"'{name}'" for name in group) for group in group_similar_labels(names)]
+    return [" and ".join(map(quote_label, group)) for group in group_similar_labels(names)]
+
+
+def quote_label(name: str) -> str:
+    """Quote a label; if it looks like its normalised form or has invisible characters, with escapes."""
+    plain = name.isprintable() and name == unicodedata.normalize("NFC", name)
+    return f"'{name}'" if plain else ascii(name)

@@ -33,7 +33,7 @@ def test_warnings_say_what_where_and_how_many(folder: Path):
         "note: left out 1 row(s): only row of class 'ice'",
         "note: 2 row(s) repeat an earlier text (lines 2, 258: '",
         "note: 1 text(s) have more than one label (lines 259, 260: 'a text of two minds' is 'sea' and 'sky')",
-        "labels that differ in case or spaces only are different classes: 'sea' (",
+        "labels that differ in case, spaces or invisible characters only are different classes: 'sea' (",
         "note: 2 class(es) have fewer than 20 rows: 'fog' (12), 'Sea' (3)",
         "note: classes are uneven: 'sea' has 21",
         "note: 1 of 259 texts have more than 128 subwords and are truncated (line 263)",

@@ -22,8 +22,9 @@ def test_the_text_s_key_is_decided_once(tmp_path: Path, capsys: Any):
     rows = (tmp_path / "out.csv").read_text().splitlines()
     assert rows[2] == "1,,"
     file.write_text('{"id": "7"}\n{"text": "one"}\n')
+    capsys.readouterr()
     assert predicted(file) == ["one"]
-    assert capsys.readouterr().err == ""
+    assert capsys.readouterr().err == "note: 1 of 2 rows have no text and get no label\n"
     file.write_text('{"body": "one"}\n{"body": "two"}\n{}\n')
     assert predicted(file) == ["one", "two"]
     assert "key 'body' is used as the text" in capsys.readouterr().err
@@ -56,7 +57,9 @@ class Stdin:
     [
         (table(";"), TEXTS, "csv"),
         ("sep=;\n" + table(";"), TEXTS, "csv"),
+        ("\n" + table(";"), TEXTS, "csv"),
         ('{"text": "one", "id": 3}\n{"text": "two"}\n', ["one", "two"], "jsonl"),
+        ('\n{"text": "one"}\n', ["one"], "jsonl"),
         ("The text, as it is\nand more\n", ["The text, as it is", "and more"], "txt"),
         ('{"no": "json of ours"}\n', ['{"no": "json of ours"}'], "txt"),
     ],
@@ -102,7 +105,15 @@ def test_a_lone_header_on_the_standard_input_is_asked_about(tmp_path: Path, monk
 
 @pytest.mark.parametrize(
     ("content", "kind"),
-    [(b"id,body,label\n1,wave,sea\n", "csv"), (b"id;body\n1;wave\n", "csv"), (b'{"body": "wave"}\n', "jsonl")],
+    [
+        (b"id,body,label\n1,wave,sea\n", "csv"),
+        (b"id;body\n1;wave\n", "csv"),
+        (b'"id","body text"\n1,wave\n', "csv"),
+        (b"id,Review Text\n1,wave\n", "csv"),
+        (b'{"body": "wave"}\n', "jsonl"),
+        (b'[{"text": "wave"}]\n', "jsonl"),
+        (b'[\n{"text": "wave"}\n]\n', "jsonl"),
+    ],
 )
 def test_a_table_without_the_text_column_is_not_read_as_lines_without_a_word(
     content: bytes, kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
@@ -120,7 +131,7 @@ def test_named_columns_find_the_table_or_are_refused(tmp_path: Path, monkeypatch
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "stdin", Stdin(b"id,body,label\n1,wave,sea\n"))
     assert predicted("-", columns=["body"]) == ["wave"]
-    for options in ({"columns": ["nope"]}, {"delimiter": ";"}):
+    for options in ({"columns": ["nope"]}, {"delimiter": ";"}, {"header": True}):
         monkeypatch.setattr(sys, "stdin", Stdin(b"id,body,label\n1,wave,sea\n"))
         with pytest.raises(
             GendistError, match="standard input: read as lines of text, which have no columns; use --format csv"

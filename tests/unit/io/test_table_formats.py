@@ -77,7 +77,7 @@ def test_lines_do_not_depend_on_the_blocks_that_they_come_in(
     monkeypatch.setattr("gendist.io.text_encodings.BLOCK_BYTES", size)
     lines = ["ä", "", "bc\u2028d", "é" * 20, "end"]
     (tmp_path / "a.txt").write_bytes(ending.join(lines).encode(encoding))
-    found = list(text_file(tmp_path / "a.txt").lines("utf-8", ""))
+    found = list(text_file(tmp_path / "a.txt").lines("utf-8"))
     assert found == [line + ending for line in lines[:-1]] + ["end"]
 
 

@@ -3,7 +3,10 @@
 import csv
 import io
 import json
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -131,6 +134,46 @@ def test_what_is_no_text_is_kept_as_json(exported: Path, tmp_path: Path):
     assert [(row["id"], row["tags"]) for row in read(tmp_path / "out.csv")] == [("7", '["a"]'), ("", "")]
     result = predict(exported, "--keep", "id", stdin=b"the wave\n")
     assert "standard input: a text file has no columns for --keep" in str(result.exception)
+
+
+def test_numbers_that_json_lacks_are_null(exported: Path, tmp_path: Path):
+    (tmp_path / "in.jsonl").write_text('{"text": "sea", "a": NaN, "b": {"c": [Infinity, 1]}}\n')
+    for suffix, wanted in (("jsonl", (None, {"c": [None, 1]})), ("csv", ("null", '{"c": [null, 1]}'))):
+        out = tmp_path / f"out.{suffix}"
+        assert predict(exported, tmp_path / "in.jsonl", "-o", out, "--keep", "all").exit_code == 0
+        (row,) = read(out)
+        assert (row["a"], row["b"]) == wanted and "NaN" not in out.read_text()
+
+
+def test_a_carriage_return_in_a_text_ends_no_row(exported: Path, tmp_path: Path):
+    (tmp_path / "in.jsonl").write_text('{"text": "sea\\rsky"}\n')
+    result = predict(exported, tmp_path / "in.jsonl", "--texts")
+    (row,) = csv.DictReader(io.StringIO(result.stdout, newline=""))
+    assert row["text"] == "sea\rsky"
+
+
+def test_standard_output_is_utf_8_in_any_locale(exported: Path, tmp_path: Path):
+    (tmp_path / "in.jsonl").write_text('{"text": "sea 😂"}\n', encoding="utf-8")
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            "from gendist.cli.app import main; main()",
+            "predict",
+            exported,
+            tmp_path / "in.jsonl",
+            "--texts",
+        ],
+        env={**os.environ, "PYTHONIOENCODING": "latin-1"},
+        capture_output=True,
+    )
+    assert done.stdout.decode().splitlines()[1].endswith(",sea 😂"), done.stderr
+
+
+def test_a_column_is_joined_once(exported: Path, tmp_path: Path):
+    (tmp_path / "in.csv").write_text("text,label\nsea,a\n")
+    result = predict(exported, tmp_path / "in.csv", "--text", "text", "--text", "text")
+    assert str(result.exception) == "--text repeats a column: text, text"
 
 
 @pytest.mark.parametrize("wanted", [".csv", ".jsonl"])
