@@ -18,7 +18,7 @@ def test_the_defaults_become_one_student_of_short_trainings():
     assert quick.systems == ["kim-general+gendist"] and quick.seed_list == [0] and quick.counts == []
     assert list(quick.teachers) == ["minilm-quick"] and list(quick.generators) == ["pocket-quick"]
     teacher, generator = quick.teachers["minilm-quick"], quick.generators["pocket-quick"]
-    assert (teacher.epochs, teacher.members, teacher.refit) == (3, 1, False)
+    assert (teacher.epochs, teacher.members, teacher.refit) == (2, 1, False)
     assert (generator.epochs, generator.held_out) == (1, 0.0)
     assert teacher.learning_rate == study().teachers["minilm"].learning_rate
     assert (quick.datasets["news"].synthetic, quick.shard_rows, quick.results) == (500, 250, "results")

@@ -140,7 +140,7 @@ def test_gpt2_and_bert_have_adapters_too(gpt2: Path, bert_decoder: Path, train_t
     for name, model in (("gpt2", gpt2), ("bert", bert_decoder)):
         settings = adapter_settings(model, epochs=1, finetunes=2)
         finetune_generator(train_texts, tmp_path / name, settings)
-        assert read_record(tmp_path / name) == GeneratorRecord(members=2, int8=True, dtype="auto")
+        assert read_record(tmp_path / name) == GeneratorRecord(members=2, int8=True, stochastic=True, dtype="auto")
         shard = tmp_path / f"{name}.parquet"
         generate_shards(tmp_path / name, [shard], Sampling(max_tokens=8), first_shard=0, shard_rows=4)
         assert read_metadata(shard)["gendist"]["settings"]["precision"] == "int8"

@@ -87,7 +87,7 @@ def test_a_label_name_that_fills_the_window_is_refused(gpt2, tmp_path):
 
 
 def test_a_conditional_generator_reads_labels_and_records_their_names(conditional, gpt2, train_texts, tmp_path):
-    assert read_record(conditional) == GeneratorRecord(label_names=NAMES, members=2, int8=True)
+    assert read_record(conditional) == GeneratorRecord(label_names=NAMES, members=2, int8=True, stochastic=True)
     texts, labels = sentences(36, 0)
     other = write_texts(tmp_path / "other.parquet", texts, labels[::-1])
     hashes = []
@@ -109,7 +109,7 @@ def test_members_are_whole_models_of_their_own_seeds(conditional, gpt2, train_te
 
 
 def test_the_folder_of_a_single_unprompted_model_is_a_plain_one(generator):
-    assert read_record(generator) == GeneratorRecord(int8=True)
+    assert read_record(generator) == GeneratorRecord(int8=True, stochastic=True)
     assert type(load_causal_lm(str(generator))).__name__ == "GPT2LMHeadModel"
     assert [f for f in generator.iterdir() if f.is_dir()] == []
 
@@ -130,7 +130,7 @@ def test_members_of_an_earlier_run_do_not_survive_and_count_as_content(gpt2, tra
 
 def test_a_generator_that_is_finetuned_again_loses_its_labels(conditional, train_texts, tmp_path):
     finetune_generator(train_texts, tmp_path / "out", quick(conditional, epochs=0.2))
-    assert read_record(tmp_path / "out") == GeneratorRecord(int8=True)
+    assert read_record(tmp_path / "out") == GeneratorRecord(int8=True, stochastic=True)
 
 
 @pytest.mark.parametrize(
