@@ -11,8 +11,9 @@ import torch
 from torch.nn import functional
 
 from gendist.errors import GendistError
-from gendist.nn.int8_linear import GELU_OFFSET, INT8_MAX, MAX_EXACT_INT, Int8Linear, quantize_rows
+from gendist.nn.int8_linear import GELU_OFFSET, Int8Linear, quantize_rows
 from gendist.nn.int8_options import NEAREST, Int8Options
+from gendist.nn.int8_products import INT8_MAX, MAX_EXACT_INT
 from gendist.nn.transformer_parts import Layer, extract_parts, supports_decoding
 
 QUERY_MAX = 2047

@@ -12,7 +12,7 @@ from transformers.modeling_outputs import BaseModelOutputWithPastAndCrossAttenti
 
 from gendist.nn.int8_attention import EncoderAttention
 from gendist.nn.int8_decoder import make_int8_linear
-from gendist.nn.int8_linear import PACKING_ROWS
+from gendist.nn.int8_products import PACKING_ROWS
 from gendist.nn.int8_states import QuantizedStates
 from gendist.nn.transformer_parts import bert_layers
 

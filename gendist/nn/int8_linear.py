@@ -11,18 +11,12 @@ import numpy as np
 import torch
 from torch import nn
 
-INT8_MAX = 127
-"""Largest quantised weight or activation; the smallest is -127."""
+from gendist.nn.int8_products import INT8_MAX, UINT8_MAX, create_int8_products
+
 ZERO_POINT = 128
 """Code of 0 in unsigned activations, the format of the CPU's int8 instructions."""
-PACKING_ROWS = 32
-"""Batch size that the packed layout is tuned for; any other works."""
-MAX_EXACT_INT = 2**24
-"""Largest integer up to which float32 sums of integers are exact in any order."""
 MIN_MAGNITUDE = 1e-30
 """Lower bound of a row's magnitude, so that scales are never 0."""
-UINT8_MAX = 255
-"""Largest code of activations that are never below ``-GELU_OFFSET``."""
 GELU_OFFSET = 0.171
 """Added to GELU outputs, whose minimum is -0.17004, so that they are positive and use all 256 levels."""
 R2_STEPS = 0.7548776662466927, 0.5698402909980532
@@ -111,18 +105,8 @@ class Int8Linear(nn.Module):
         if offset:
             constant = (codes.sum(1) * scale[:, 0] * offset).to(dtype)
             self.bias = -constant if self.bias is None else self.bias - constant
-        self.packed: torch.Tensor | None = None
-        if weight.device.type == "cpu" and has_vnni():
-            codes = codes.to(torch.int8).contiguous()
-            self.packed = torch.ops.onednn.qlinear_prepack(codes, [PACKING_ROWS, self.inputs])
-            self.weight_zero_points = torch.zeros(len(codes), dtype=torch.int32)
-        else:
-            self.float_weight = codes.float().t().contiguous()
-            # Inputs are multiplied in chunks small enough that every float32 sum is exact.
-            largest_input = max(self.zero_point, UINT8_MAX - self.zero_point)
-            self.chunk = MAX_EXACT_INT // (INT8_MAX * largest_input)
-            if weight.device.type == "cpu" and int(codes.abs().sum(1).max()) * largest_input <= MAX_EXACT_INT:
-                self.chunk = self.inputs
+        largest_input = max(self.zero_point, UINT8_MAX - self.zero_point)
+        self.integer_products = create_int8_products(codes, self.weight_scale, largest_input)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Map (rows, inputs) to (rows, outputs)."""
@@ -155,22 +139,7 @@ class Int8Linear(nn.Module):
             zero_point: code of 0; the layer's own by default.
         """
         zero_point = self.zero_point if zero_point is None else zero_point
-        if self.packed is None:
-            return self._float_products(codes, zero_point)
-        products: torch.Tensor = torch.ops.onednn.qlinear_pointwise(
-            *(codes, 1.0, zero_point, self.packed, self.weight_scale, self.weight_zero_points, None),
-            *(1.0, 0, torch.float32, "none", [], ""),
-        )
-        return products
-
-    def _float_products(self, codes: torch.Tensor, zero_point: int) -> torch.Tensor:
-        """Multiply the integers as float32, in chunks whose sums are exact: the fallback without VNNI."""
-        inputs = codes.float() - zero_point
-        if self.inputs <= self.chunk:
-            return (inputs @ self.float_weight).mul_(self.weight_scale)
-        parts = inputs.split(self.chunk, 1), self.float_weight.split(self.chunk, 0)
-        total = torch.stack([(left @ right).double() for left, right in zip(*parts, strict=True)]).sum(0)
-        return total.float() * self.weight_scale
+        return self.integer_products(codes, zero_point)
 
 
 def quantize_inputs(x: torch.Tensor, unsigned: bool = False) -> tuple[torch.Tensor, ...]:
@@ -190,8 +159,3 @@ def quantize_inputs(x: torch.Tensor, unsigned: bool = False) -> tuple[torch.Tens
     scale = size.div_(UINT8_MAX if unsigned else INT8_MAX)
     # The conversion to integers truncates: adding 0.5 rounds to nearest.
     return (rest / scale).add_(0.5 + (0 if unsigned else ZERO_POINT)).to(torch.uint8), scale, top, largest
-
-
-def has_vnni() -> bool:
-    """Return whether the CPU accumulates int8 products in 32 bits (VNNI); older instructions saturate at 16."""
-    return bool(torch.backends.mkldnn.is_available() and torch.cpu._is_vnni_supported())

@@ -128,21 +128,6 @@ def test_inputs_that_are_never_far_below_zero_take_all_levels():
     assert unsigned < 0.7 * signed
 
 
-@pytest.mark.skipif(not int8_linear.has_vnni(), reason="this processor has no products of bytes")
-@pytest.mark.parametrize("inputs", [16, 768, 3072])
-def test_processors_without_products_of_bytes_compute_the_same(inputs, monkeypatch):
-    torch.manual_seed(0)
-    layer = torch.nn.Linear(inputs, 50)
-    x = 10 * torch.randn(33, inputs, dtype=torch.float64)
-    x[0] = x[0].abs().max()  # the largest sums that there can be
-    fast = Int8Linear(layer.weight, layer.bias)
-    monkeypatch.setattr(int8_linear, "has_vnni", lambda: False)
-    plain = Int8Linear(layer.weight, layer.bias)
-    assert fast.packed is not None and plain.packed is None
-    assert torch.equal(fast(x), plain(x))
-    assert torch.equal(fast(x)[7:8], fast(x[7:8]))
-
-
 def test_probabilities_are_near_to_those_of_float32(model):
     torch.manual_seed(1)
     ids = torch.randint(3, model.config.vocab_size, (6, 20)).tolist()
