@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from gendist.nn import int8_kernels
+from gendist.nn.int8_decode_attention import CHUNK, attend
 from gendist.nn.int8_decoder import WEIGHTS_SUM, Int8Decoder
 from gendist.nn.int8_options import NEAREST, Int8Options
 from gendist.nn.int8_states import QuantizedStates
@@ -16,7 +16,7 @@ class ChunkedInt8KVCache:
 
     def __init__(self, *, layers: int, slots: int, heads: int, positions: int, head_width: int) -> None:
         """Allocate ``positions`` positions in each slot, rounded up to a multiple of ``CHUNK``."""
-        positions = -(-positions // int8_kernels.CHUNK) * int8_kernels.CHUNK
+        positions = -(-positions // CHUNK) * CHUNK
         # Contiguous in the dimension that a vector instruction spans: positions for keys, head width for values.
         self.keys = [np.zeros((slots, heads, head_width, positions), np.int8) for _ in range(layers)]
         self.values = [np.zeros((slots, heads, positions, head_width), np.int8) for _ in range(layers)]
@@ -48,7 +48,7 @@ class NumbaInt8Decoder(Int8Decoder):
             norms = (layer.mlp_norm, next_norm) if self.pre_norm else (layer.attention_norm, layer.mlp_norm)
             qkv = x.multiply(layer.attention_in)
             limits = self.query_max, WEIGHTS_SUM
-            int8_kernels.attend(*qkv, *layer_cache, row_slots, positions.numpy(), *limits, *x.outputs)
+            attend(*qkv, *layer_cache, row_slots, positions.numpy(), *limits, *x.outputs)
             x.add(layer.attention_out, norms[0], replace=not self.pre_norm)
             x.add(layer.down, norms[1], replace=not self.pre_norm, activations=x.activate(layer.up))
         return states

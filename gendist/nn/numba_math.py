@@ -16,11 +16,12 @@ FASTMATH_FLAGS = {"arcp", "contract", "nnan", "nsz", "reassoc"}
 """LLVM flags of ``njit_fastmath``: sums in any order, multiplication by reciprocals."""
 
 if not os.environ.get("NUMBA_CACHE_DIR"):
-    # Numba's cache key covers the caller's file only; this file is inlined into callers, so its hash names the folder.
-    _contents = hashlib.sha256(Path(__file__).read_bytes()).hexdigest()[:12]
-    numba.config.CACHE_DIR = str(  # type: ignore[attr-defined]
-        Path(__file__).parent / "__pycache__" / f"compiled-{_contents}"
-    )
+    # Numba's cache key covers the caller's file only. Code of these files is inlined into callers, so their hash names
+    # the folder.
+    _folder = Path(__file__).parent
+    _contents = b"".join((_folder / name).read_bytes() for name in ("numba_math.py", "int8_kernels.py"))
+    _name = f"compiled-{hashlib.sha256(_contents).hexdigest()[:12]}"
+    numba.config.CACHE_DIR = str(_folder / "__pycache__" / _name)  # type: ignore[attr-defined]
 
 # Helpers set fastmath explicitly: otherwise they inherit it from their first caller, for the whole process.
 _strict_helper = numba.njit(error_model="numpy", fastmath=False)

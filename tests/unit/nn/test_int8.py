@@ -325,7 +325,7 @@ import hashlib
 import sys
 import numpy as np
 from gendist.nn.numba_math import njit_fastmath, exp32
-from gendist.nn import int8_kernels
+from gendist.nn import int8_decode_attention, int8_kernels
 if "after" in sys.argv:  # as where a process that scores has generated before
     njit_fastmath(lambda x: exp32(x) + exp32(-x))(np.float32(1))
 seen = hashlib.sha256()
@@ -345,7 +345,7 @@ slots = np.arange(9)
 read = np.zeros((9, 28), np.uint8)
 for place in range(30):
     where = slots, np.full(9, place)
-    int8_kernels.attend(np.roll(products, place, 1), addend, *past, *where, 2047, 65536, read, steps, *largest)
+    int8_decode_attention.attend(np.roll(products, place, 1), addend, *past, *where, 2047, 65536, read, steps, *largest)
     seen.update(read.tobytes() + steps.tobytes())
 print(seen.hexdigest())
 """
