@@ -12,12 +12,13 @@ from toy_texts import NAMES, sentences
 
 from gendist.config.teacher_settings import Teacher
 from gendist.errors import GendistError
-from gendist.nn.pretrained import load_classifier
+from gendist.nn.pretrained import load_classifier, load_tokenizer
 from gendist.stages.evaluation.evaluate_teacher import evaluate_teacher
 from gendist.stages.logits.score_texts import class_names, score_file
 from gendist.stages.teacher import finetune_teacher as finetune
 from gendist.stages.teacher.finetune_teacher import finetune_teacher
 from gendist.stages.teacher.held_out_split import split_held_out
+from gendist.stages.teacher.training_loop import parameter_groups
 from gendist.stages.texts.text_tables import read_texts
 
 
@@ -138,9 +139,9 @@ def test_two_runs_give_the_same_bytes(encoder, train_texts, tmp_path):
 
 
 def test_a_machine_kept_from_the_network_saves_the_same_tokenizer(encoder, tmp_path, monkeypatch):
-    finetune.load_tokenizer(str(encoder)).save_pretrained(tmp_path / "online")
+    load_tokenizer(str(encoder)).save_pretrained(tmp_path / "online")
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
-    finetune.load_tokenizer(str(encoder)).save_pretrained(tmp_path / "offline")
+    load_tokenizer(str(encoder)).save_pretrained(tmp_path / "offline")
     one, other = ((tmp_path / name / "tokenizer_config.json").read_bytes() for name in ("online", "offline"))
     assert one == other
 
@@ -148,7 +149,7 @@ def test_a_machine_kept_from_the_network_saves_the_same_tokenizer(encoder, tmp_p
 def test_the_head_may_learn_faster(encoder):
     settings = quick(encoder, learning_rate=1e-5, head_learning_rate=1e-3)
     model = load_classifier(str(encoder), NAMES)
-    body, head = finetune.parameter_groups(model, settings)
+    body, head = parameter_groups(model, settings)
     assert (body["lr"], head["lr"]) == (1e-5, 1e-3) and [p.shape[0] for p in head["params"]] == [3, 3]
     assert len(body["params"]) + 2 == len(list(model.parameters()))
 
