@@ -110,11 +110,6 @@ class Generator(Settings):
         return "finetuned" if self.lora is None else "lora"
 
     @property
-    def is_finetuned(self) -> bool:
-        """Whether a model is finetuned, in full or by adapters."""
-        return self.kind in ("finetuned", "lora")
-
-    @property
     def is_prompted(self) -> bool:
         """Whether a chat model is prompted with real texts."""
         return self.kind in PROMPTED_KEYS

@@ -14,7 +14,7 @@ from gendist.config.teacher_settings import Teacher
 from gendist.errors import GendistError
 from gendist.nn.pretrained import load_classifier, load_tokenizer
 from gendist.stages.evaluation.evaluate_teacher import evaluate_teacher
-from gendist.stages.logits.score_texts import class_names, score_file
+from gendist.stages.logits.score_texts import class_names, score_files
 from gendist.stages.teacher import finetune_teacher as finetune
 from gendist.stages.teacher.finetune_teacher import finetune_teacher
 from gendist.stages.teacher.held_out_split import split_held_out
@@ -38,7 +38,7 @@ def test_an_encoder_without_head_gets_one_and_learns(teacher, encoder, test_text
     assert not any(name.startswith("classifier") for name in load_file(encoder / "model.safetensors"))
     assert load_file(teacher / "model.safetensors")["classifier.weight"].shape == (3, 32)
     assert class_names(teacher) == NAMES
-    score_file(teacher, test_texts, tmp_path / "logits.parquet", 24)
+    score_files(teacher, [test_texts], [tmp_path / "logits.parquet"], 24)
     train = write_texts(tmp_path / "train.parquet", *sentences(36, 0))
     evaluate_teacher(
         train=train,
