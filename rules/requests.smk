@@ -105,7 +105,7 @@ def timed_static(wildcards):
 def cost_files(wildcards):
     """Measurements of every network and baseline in Table 1."""
     paths = []
-    kept = [name for name in baseline_seeds(STUDY) if hasattr(fit_rule(name).output, "model")]  # only baselines with a saved model
+    kept = [name for name in baseline_seeds(STUDY) if hasattr(fit_rule(name).output, "model")]  # saved models only
     for dataset in STUDY.datasets:
         paths += expand(rules.measure_student.output, dataset=dataset, student=timed_runs(STUDY, dataset))
         paths += expand(rules.measure_baseline.output, dataset=dataset, baseline=kept)

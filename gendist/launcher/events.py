@@ -1,7 +1,8 @@
 """Events of a Snakemake run, as JSON lines in a file that ``gendist run`` reads.
 
-The workflow attaches the handler if the environment variable ``EVENTS_VARIABLE`` names a file. Events are stable, unlike
-Snakemake's output, which changes between versions. The first event is the plan: every job, with the reasons to run it.
+The workflow attaches the handler if the environment variable ``EVENTS_VARIABLE`` names a file. Events are stable,
+unlike Snakemake's output, which changes between versions. The first event is the plan: every job, with the reasons to
+run it.
 """
 
 import ast
@@ -94,7 +95,7 @@ def _max_parallel_jobs(workflow: Any) -> int:
     return int(settings.nodes or settings.cores or 1)
 
 
-def _job(workflow: Any, job: Any, seconds: Seconds) -> dict[str, Any]:
+def _job(workflow: Any, job: Any, seconds: JobSeconds) -> dict[str, Any]:
     needed = workflow.dag.needrun(job)
     return {
         "id": workflow.dag.jobid(job),
