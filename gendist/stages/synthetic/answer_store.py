@@ -9,7 +9,7 @@ from typing import Any
 
 from gendist.errors import GendistError
 from gendist.io.os_errors import explain_os_error
-from gendist.stages.synthetic.answers import Answer
+from gendist.stages.synthetic.chat_answers import Answer
 
 FOLDER = "answers"
 """Folder of the answers, beside the shards."""

@@ -25,7 +25,7 @@ from gendist.nn import devices
 from gendist.nn.pretrained import content_hash, describe
 from gendist.stages.generator.generator_folder import KEY, GeneratorRecord
 from gendist.stages.synthetic.answer_store import FOLDER, AnswerStore, hash_request
-from gendist.stages.synthetic.answers import FINISH, Answer, judge_answer
+from gendist.stages.synthetic.chat_answers import FINISH, Answer, judge_answer
 from gendist.stages.synthetic.chat_model import ChatModel
 from gendist.stages.synthetic.chat_prompts import ChatPrompt, ChatPrompts
 from gendist.stages.synthetic.endpoint_client import EndpointClient
@@ -64,7 +64,7 @@ class _Answers:
     instructions: Sequence[str]
     """The prompt of each class without examples."""
     work: WorkFolder | None = None
-    """Where rows of an interrupted job are saved."""
+    """Folder for the rows of an interrupted job."""
 
 
 def prepare_prompts(train: Path, target: Path, settings: Generator) -> None:
@@ -72,7 +72,7 @@ def prepare_prompts(train: Path, target: Path, settings: Generator) -> None:
 
     Args:
         train: ``texts/train.parquet``.
-        target: ``config.json`` of the generator's folder; ``gendist.json`` is written beside it.
+        target: ``config.json`` of the generator's folder; ``gendist.json`` is written next to it.
         settings: the generator.
     """
     record = GeneratorRecord(label_names=tuple(read_texts(train).label_names))

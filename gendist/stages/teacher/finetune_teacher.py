@@ -70,7 +70,7 @@ def finetune_teacher(
     work_folder = WorkFolder(work, target, stamp)
     with model_folder(target, provenance) as folder:
         if work_folder.restore_folder("finished", folder):
-            log.info("Resuming: finetuning already complete")
+            log.info("resuming: finetuning already complete")
         else:
             checkpoints = Checkpoints(work_folder, FinetuningState())
             with stop_signals.defer_stop():

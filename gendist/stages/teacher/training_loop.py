@@ -46,7 +46,7 @@ def train_epochs(
     rng = np.random.default_rng(settings.seed + member)
     state = checkpoints.state
     if checkpoints.restore(model, optimizer):
-        log.info("Resuming from epoch %d, step %d of %d", state.epoch + 1, state.batch, per_epoch)
+        log.info("resuming from epoch %d, step %d of %d", state.epoch + 1, state.batch, per_epoch)
     while state.epoch < epochs:
         model.train()
         if state.batch:

@@ -164,7 +164,7 @@ def test_divergence_ends_in_one_line_and_leaves_nothing(encoder, train_texts, tm
 @pytest.mark.parametrize(
     ("file", "content", "message"),
     [
-        ("history.json", "{", r"history\.json: damaged .*delete it and run again"),
+        ("history.json", "{", r"history\.json: damaged .*delete it and rerun"),
         ("history.json", '{"n_parameters": "x"}', r"history\.json: damaged \('n_parameters' is not a number\)"),
         ("timing.json", None, r"timing\.json: no such file"),
         ("timing.json", "[]", r"timing\.json: damaged"),
