@@ -34,7 +34,7 @@ def _join_columns(source: TextSource, parts: Sequence[Any], where: str) -> str |
     return source.separator.join(part for part in stripped if part)
 
 
-def read_lines(source: TextSource, file: TextFile, kind: str, notify: Callable[[str], None]) -> OpenedRows:
+def read_text_lines(source: TextSource, file: TextFile, kind: str, notify: Callable[[str], None]) -> OpenedRows:
     """Read every line as a text."""
     if source.keep is None or source.keep:
         raise GendistError(f"{source.name}: a text file has no columns for --keep")
@@ -63,7 +63,7 @@ def read_lines(source: TextSource, file: TextFile, kind: str, notify: Callable[[
     return [], rows()
 
 
-def read_delimited(source: TextSource, file: TextFile, kind: str, notify: Callable[[str], None]) -> OpenedRows:
+def read_delimited_rows(source: TextSource, file: TextFile, kind: str, notify: Callable[[str], None]) -> OpenedRows:
     """Read a CSV or TSV file."""
     wanted = list(source.columns or source.training_columns)
     sheet = open_delimited(file, source.reading, wanted, prefer_tabs=kind == "tsv")
@@ -84,7 +84,7 @@ def read_delimited(source: TextSource, file: TextFile, kind: str, notify: Callab
     return kept, rows()
 
 
-def read_json(source: TextSource, file: TextFile, kind: str, notify: Callable[[str], None]) -> OpenedRows:
+def read_json_rows(source: TextSource, file: TextFile, kind: str, notify: Callable[[str], None]) -> OpenedRows:
     """Read a file with one JSON object per line, or one JSON list of objects."""
     records = read_json_lines(file, source.reading.encoding)
     kept = [] if source.keep is None else list(source.keep)
@@ -117,15 +117,15 @@ def read_json(source: TextSource, file: TextFile, kind: str, notify: Callable[[s
 
 
 TEXT_READERS: dict[str, Callable[[TextSource, TextFile, str, Callable[[str], None]], OpenedRows]] = {
-    "csv": read_delimited,
-    "tsv": read_delimited,
-    "jsonl": read_json,
-    "txt": read_lines,
+    "csv": read_delimited_rows,
+    "tsv": read_delimited_rows,
+    "jsonl": read_json_rows,
+    "txt": read_text_lines,
 }
 """Readers of the text formats: from the source, its open file, the format and a callback for notes to the user."""
 
 
-def read_parquet(source: TextSource, size: int, notify: Callable[[str], None]) -> OpenedRows:
+def read_parquet_rows(source: TextSource, size: int, notify: Callable[[str], None]) -> OpenedRows:
     """Read a Parquet file, ``size`` rows at a time."""
     if source.path == STDIN:
         raise GendistError("Parquet cannot be read from standard input; name a file")

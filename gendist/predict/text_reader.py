@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from gendist.errors import GendistError
-from gendist.predict.format_readers import TEXT_READERS, read_parquet
+from gendist.predict.format_readers import TEXT_READERS, read_parquet_rows
 from gendist.predict.standard_input import STDIN, open_text
 from gendist.predict.text_source import FORMATS, TextSource, read_error
 
@@ -67,7 +67,7 @@ def open_source(
     """
     kind = _resolve_format(source)
     if kind == "parquet":
-        kept, rows = read_parquet(source, size, notify)
+        kept, rows = read_parquet_rows(source, size, notify)
         yield TextStream(kept, _validated(source, rows))
         return
     with ExitStack() as stack:
