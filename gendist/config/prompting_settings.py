@@ -1,4 +1,4 @@
-"""Settings of generators of today: adapters, prompts of chat models, and servers."""
+"""Settings of generators that are large language models: adapters, prompted chat models, and servers."""
 
 import re
 from typing import Annotated, Any, Literal
@@ -83,11 +83,11 @@ class Endpoint(Settings):
     body: dict[str, Any] = {}
     """Further keys of requests, such as `{reasoning_effort: low}`."""
     concurrency: Annotated[int, Field(ge=1, le=1000)] = 8
-    """Requests at a time. Changing it, or a key below, reruns nothing."""
+    """Maximum number of parallel requests. Changing it, or a key below, reruns nothing."""
     timeout: Annotated[float, Field(gt=0, le=86400)] = 120.0
     """Seconds to wait for an answer."""
     retries: Annotated[int, Field(ge=0, le=100)] = 6
-    """Further tries of a request, after growing pauses."""
+    """Retries of a request, after growing pauses."""
     prices: Prices | None = None
     """Prices, for the report's costs."""
 
@@ -126,5 +126,5 @@ class Endpoint(Settings):
 
     @property
     def requested(self) -> dict[str, Any]:
-        """The keys that decide on answers; the others change none."""
+        """Keys that influence the answers."""
         return self.model_dump(mode="json", include={"url", "model", "token_limit", "body"})

@@ -1,4 +1,4 @@
-"""Answers of a server, kept on disk as they come: a kill loses none, and a rerun does not ask (or pay) again."""
+"""Answers of a server, each saved on arrival, so that a rerun after a kill does not request (or pay for) them again."""
 
 import hashlib
 import json
@@ -58,7 +58,7 @@ class AnswerStore:
             return stream.read() == b"\n"
 
     def _load(self, file: Path) -> None:
-        """Load a file; lines that a kill cut, or that are damaged, are passed over and asked again."""
+        """Load a file; skip truncated and damaged lines, whose rows are requested again."""
         try:
             content = file.read_text(encoding="utf-8", errors="replace")
         except OSError as error:
