@@ -1,4 +1,4 @@
-"""Baselines: the same real rows to TF-IDF with a linear SVM, fastText, and classifiers over a sentence encoder."""
+"""Baselines, trained on the same real rows: TF-IDF with a linear SVM, fastText, and sentence encoder classifiers."""
 
 
 rule fit_tfidf_svm:

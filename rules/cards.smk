@@ -1,4 +1,4 @@
-"""Cards: everything known of a dataset's model and of its synthetic rows to the cards that go with them."""
+"""Cards: model card and dataset card of each dataset, from its results and records."""
 
 
 rule write_cards:

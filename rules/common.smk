@@ -1,11 +1,11 @@
-"""The validated study, and helpers of the rules up to the students; then: training.smk, and requests.smk."""
+"""Validates the study; helpers of the rules up to the students. More helpers: training.smk, requests.smk."""
 
 import os
 import re
 import sys
 from pathlib import Path
 
-# The folder of the Snakefile, also where another workflow has this one as a module.
+# The folder of the Snakefile, also if another workflow uses this one as a module.
 CHECKOUT = Path(str(workflow.current_basedir)).parent
 sys.path.insert(0, str(CHECKOUT))  # the package of this checkout, installed or not
 
@@ -19,11 +19,11 @@ from gendist.jobs.source_files import PACKAGE, code_version
 from gendist.jobs.visible_gpus import visible_gpus
 from gendist.naming import BASELINES, REGIMES, WITH_SYNTHETIC, WITH_TEACHER, WITH_UNLABELLED, parse_variant
 from gendist.launcher.typical_times import job_seconds
-from gendist.launcher.events import EventFile
+from gendist.launcher.events import EventFileHandler
 from gendist.launcher.work_cleanup_handler import WorkCleanupHandler
-from gendist.launcher.progress_lines import ProgressLines
+from gendist.launcher.progress_lines import ProgressLineHandler
 
-# A study named on the command line stands alone: Snakemake would merge it into config.yaml.
+# A study named on the command line replaces config.yaml: Snakemake would merge both.
 if not workflow.overwrite_configfiles:
 
     configfile: CHECKOUT / "config.yaml"
@@ -31,10 +31,10 @@ if not workflow.overwrite_configfiles:
 
 try:
     for file in workflow.configfiles:
-        read_config(file)  # Snakemake takes the last of two equal keys without a word
+        read_config(file)  # rejects duplicate keys, of which Snakemake takes the last
     STUDY = study_from(config, ", ".join(map(str, workflow.configfiles)))
     require_files(STUDY)
-    if workflow.is_main_process:  # a job reads what it needs by itself
+    if workflow.is_main_process:  # jobs check the files that they read
         TRAIN_ROWS = require_data(STUDY)
     GPUS = len(visible_gpus()) if workflow.is_main_process and STUDY.device != "cpu" else 0
 except GendistError as error:
@@ -43,20 +43,19 @@ except GendistError as error:
 if (advice := too_many_shards(STUDY)) and workflow.is_main_process:
     print(f"note: {advice}", file=sys.stderr)
 
-# Snakemake gives out no more GPUs than it is told of. Told here, so that a run without any profile knows it too; not
-# for a cluster (which counts in nodes), not over the user's own word, and 0 would be the end of every such job.
+# Limits parallel GPU jobs to the GPUs of this machine, without a profile. Not on a cluster, which limits nodes, and not
+# if the user sets the limit. A limit of 0 would block every job that can use a GPU.
 if GPUS and workflow.resource_settings.nodes is None and "gpu" not in workflow.global_resources:
     workflow.register_resource("gpu", GPUS)
 
 
 def in_place(path):
-    """The same path: what Snakemake is given in place of a copy in storage."""
+    """Return the path unchanged, in place of a copy in storage."""
     return path
 
 
-# Kubernetes' executor requires a storage provider. Copies would lack what a job leaves beside its declared outputs:
-# checkpoints, further files of a model. All files stay in place instead, on a volume that every job mounts; the
-# provider carries the workflow's sources. Without a provider, nothing of Snakemake is replaced.
+# The Kubernetes executor requires a storage provider. Copies would lack undeclared files, such as checkpoints. All files
+# stay on a volume that every job mounts; the provider only transfers the workflow's sources.
 if workflow.storage_settings.default_storage_provider == "fs":
     workflow.modifier.path_modifier.apply_default_storage = in_place
 elif workflow.storage_settings.default_storage_provider is not None:
@@ -64,12 +63,12 @@ elif workflow.storage_settings.default_storage_provider is not None:
 
 
 def typical_seconds(rule, names):
-    """What a job typically takes, for the time left."""
+    """Typical seconds of a job, for the estimate of the time left."""
     return job_seconds(STUDY, rule, names, TRAIN_ROWS)
 
 
-ProgressLines.attach(workflow, typical_seconds, GPUS)
-EventFile.attach(workflow, typical_seconds, GPUS)
+ProgressLineHandler.attach(workflow, typical_seconds, GPUS)
+EventFileHandler.attach(workflow, typical_seconds, GPUS)
 
 
 onsuccess:
@@ -78,7 +77,7 @@ onsuccess:
 
 RESULTS = STUDY.results
 LOGS = f"{RESULTS}/logs"
-WORK = f"{RESULTS}/.work"  # what interrupted jobs keep; no outputs, which Snakemake deletes before a rerun
+WORK = f"{RESULTS}/.work"  # checkpoints: as outputs, Snakemake would delete them before a rerun
 LEFTOVERS = WorkCleanupHandler.attach(Path(WORK), workflow)
 SCRIPTS = CHECKOUT / "workflow_scripts"
 
@@ -100,12 +99,12 @@ wildcard_constraints:
 
 
 def code(script):
-    """The version of a script and all that it imports, as a parameter: an edit reruns its rules."""
+    """Hash of a script and the modules that it imports, as a parameter: an edit reruns its rules."""
     return code_version(SCRIPTS / f"{script}.py")
 
 
 def relative(path):
-    """A path as seen from the working directory, so that a moved checkout stays the same."""
+    """Path relative to the working directory, so that moving the checkout reruns nothing."""
     return os.path.relpath(path)
 
 
@@ -115,7 +114,7 @@ def package_files(folder, *names):
 
 
 def settings(entry, **changed):
-    """A config slice as params: plain values with sorted keys, because their order counts as a change."""
+    """Part of the config as params: plain values with sorted keys, because Snakemake compares their order."""
     values = entry.model_dump(mode="json") | changed
     return {key: values[key] for key in sorted(values)}
 
@@ -150,7 +149,7 @@ def data_files(wildcards):
 
 
 def dataset_settings(wildcards):
-    """The dataset's config; the number of synthetic rows has no influence on the texts, nor have unlabelled rows."""
+    """The dataset's config, without synthetic and unlabelled rows, which do not influence the texts."""
     values = settings(STUDY.datasets[wildcards.dataset])
     return {key: value for key, value in values.items() if key not in ("synthetic", "unlabelled", "unlabelled_rows")}
 
@@ -161,7 +160,7 @@ def unlabelled_file(wildcards):
 
 
 def unlabelled_settings(wildcards):
-    """The dataset's config, as far as its unlabelled rows go; their number may be that of the synthetic ones."""
+    """The dataset's config for its unlabelled rows; by default, there are as many as synthetic rows."""
     dataset = STUDY.datasets[wildcards.dataset]
     return settings(dataset, synthetic=dataset.n_unlabelled, unlabelled_rows=dataset.n_unlabelled)
 
@@ -200,31 +199,31 @@ def generator_model(wildcards):
 
 
 def generator_model_files(wildcards):
-    """What the finetuning reads of its model."""
+    """Files of the model to finetune."""
     if STUDY.generators[wildcards.generator].model == "pocket":
         return rules.unpack_pocket.output
     return model_files(generator_model(wildcards))
 
 
 def generator_settings(wildcards):
-    """The generator's config, its model as a folder or hub id."""
+    """The generator's config, with its model as a folder or hub id."""
     return settings(STUDY.generators[wildcards.generator], model=generator_model(wildcards))
 
 
 def prompted_settings(wildcards):
-    """What decides on the rows of a prompted generator; its concurrency, retries and prices do not."""
+    """Settings that determine the rows of a prompted generator, without concurrency, retries and prices."""
     values = STUDY.generators[wildcards.generator].requested
     return {key: values[key] for key in sorted(values)}
 
 
 def generator_files(wildcards):
-    """What a finetuned generator is sampled from: its weights, or its adapters."""
+    """Weights or adapters of a finetuned generator."""
     finetune = rules.finetune_lora if wildcards.generator in LORA else rules.finetune_generator
     return expand(finetune.output, **wildcards)
 
 
 def instruct_model_files(wildcards):
-    """Files of a chat model that is used as it is."""
+    """Files of a chat model that is not finetuned."""
     return model_files(STUDY.generators[wildcards.generator].model)
 
 
@@ -233,14 +232,14 @@ GIVEN, INSTRUCT, ENDPOINT, LORA = (
     [name for name, generator in STUDY.generators.items() if generator.kind == kind]
     for kind in ("rows", "instruct", "endpoint", "lora")
 )
-"""Generators whose rows are a file of the user's, or come from a chat model here or behind a server; with adapters."""
+"""Names of generators by kind: files of rows, local chat models, chat models behind a server, adapters."""
 PROMPTED = INSTRUCT + ENDPOINT
 
 
 NOT_FINETUNED = f"(?!(?:{'|'.join(GIVEN + PROMPTED)})/)" if GIVEN + PROMPTED else ""
-"""Before the pattern of a generator's name in a path: none that is not finetuned."""
+"""Regular expression before a generator's name: excludes generators that are not finetuned."""
 
-# Requests at a time are bounded within a job, so one job at a time sends them; not over the user's own word.
+# A job limits its parallel requests, so one job at a time sends them, unless the user sets another limit.
 if ENDPOINT and "endpoint" not in workflow.global_resources:
     workflow.register_resource("endpoint", 1)
 
@@ -251,7 +250,7 @@ def given_file(wildcards):
 
 
 def pool_source(wildcards):
-    """What says which class each row of a pool was asked for."""
+    """File with the class requested for each row of a pool."""
     if wildcards.generator in GIVEN:
         return GIVEN_ROWS.format(**wildcards)
     return rules.finetune_generator.output[0].format(**wildcards)
@@ -261,19 +260,19 @@ def pool_source(wildcards):
 
 
 def ten_shards(pattern):
-    """Fill a path for all shards whose numbers differ in the last digit alone; `tens` stands for the others."""
+    """Paths of ten consecutive shards; the wildcard `tens` is the number without its last digit."""
     return [pattern.replace("{shard}", f"{{tens}}{digit}") for digit in range(10)]
 
 
 def sampling_settings(wildcards):
-    """The sampling's config; the batch size does not belong to it, because it changes no row."""
+    """The sampling's config, without the batch size, which changes no row."""
     values = settings(STUDY.samplings[wildcards.sampling])
     del values["batch_size"]
     return values
 
 
 def sampling_texts(wildcards):
-    """The real rows whose first words texts start from, where they start from any."""
+    """Training texts, if rows are prompted with their first words."""
     words = STUDY.samplings[wildcards.sampling].prompt_words
     return rules.prepare_texts.output.train.format(dataset=wildcards.dataset) if words else []
 
@@ -282,7 +281,7 @@ def sampling_texts(wildcards):
 
 
 def teacher_model_files(wildcards):
-    """What the finetuning reads of a model in a local folder."""
+    """Files of the teacher's model, if it is a local folder."""
     return model_files(STUDY.teachers[wildcards.teacher].model)
 
 
@@ -295,5 +294,5 @@ def teacher_settings(wildcards):
 
 
 def teacher_max_tokens(wildcards):
-    """Where the teacher cuts texts."""
+    """Truncation length of the teacher, in tokens."""
     return STUDY.teachers[wildcards.teacher].max_tokens

@@ -1,4 +1,4 @@
-"""Config: the validated study, written out with every default."""
+"""Config: the validated study with all defaults, as a file."""
 
 
 rule write_run_config:

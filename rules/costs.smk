@@ -1,6 +1,6 @@
-"""Costs: finished models to their size on disk and their latency, and one table of both.
+"""Costs: size on disk and latency of finished models, and one table of both.
 
-Timed, so their bytes differ from run to run: nothing but the table and the figure of costs reads them.
+Measurements differ from run to run: only the table and the figure of costs read them.
 """
 
 

@@ -1,4 +1,4 @@
-"""Evaluation: every system's predictions to one tidy table."""
+"""Evaluation: from the predictions of every system to one tidy table."""
 
 
 rule evaluate_teacher:

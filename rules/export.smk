@@ -1,4 +1,4 @@
-"""Export: held-out scores of the students in question to the best of them, calibrated, as ONNX files."""
+"""Export: from held-out scores of the candidates to the best student, calibrated, as ONNX files."""
 
 from gendist.naming import EXPORTED_MODEL
 

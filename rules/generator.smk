@@ -1,4 +1,4 @@
-"""Generator: the training texts to a finetuned causal language model, adapters of one, or the record of prompts."""
+"""Generator: from training texts to a finetuned causal language model, its adapters, or a record of the prompts."""
 
 
 rule finetune_generator:

@@ -1,6 +1,6 @@
-"""Local rules: on a cluster, these stay on the machine where Snakemake runs.
+"""Local rules: on a cluster, these run on the machine of Snakemake itself.
 
-They take seconds, or reach out to the network or to the user's files, as nodes of a cluster often cannot.
+They take seconds, or need the network or the user's files, which cluster nodes often cannot access.
 """
 
 

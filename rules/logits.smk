@@ -1,4 +1,4 @@
-"""Logits: the finetuned teacher's scores of real rows and of every shard."""
+"""Logits: the finetuned teacher's logits of the real rows and of every shard."""
 
 
 rule score_texts:

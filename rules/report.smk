@@ -1,4 +1,4 @@
-"""Report: the tidy table, texts and logits to tables and figures, and all of them to one page, report.html."""
+"""Report: from metrics, texts and logits to tables and figures, and to one page, report.html."""
 
 from gendist.config.study_plan import detailed_runs, named_variants
 
@@ -247,7 +247,7 @@ rule draw_details:
 
 rule write_report:
     input:
-        # Tables and figures that further rules make are shown if they are named here or in report_files.
+        # To show the tables and figures of further rules, add them here or in report_files.
         report_files,
         metrics=rules.collect_metrics.output[0],
         costs=rules.collect_costs.output[0],

@@ -1,4 +1,4 @@
-"""Helpers of the rules that read finished pools and runs: which files they ask for."""
+"""Helpers of the rules that read finished pools and runs: lists of their inputs."""
 
 from gendist.config.study_plan import (
     baseline_seeds,
@@ -21,23 +21,23 @@ def pool_rows(wildcards):
 
 
 def pool_shards(wildcards):
-    """Shards of a pool, as far as its rows are compared."""
+    """Shards with the rows of a pool that are compared."""
     return shard_paths(rules.generate_shard.output[0], wildcards, wildcards.get("n_synthetic") or pool_rows(wildcards))
 
 
 def pool_repeats(wildcards):
-    """What the rows of a pool repeat."""
+    """Duplicates among the rows of a pool."""
     return rules.find_repeats.output[0].format(**wildcards, n_synthetic=pool_rows(wildcards))
 
 
 def pool_teachers(wildcards):
-    """Teachers that score a pool, the main one first: the others score the main pool alone."""
+    """Teachers that score a pool, the main one first; the others score the main pool only."""
     is_main = (wildcards.generator, wildcards.sampling) == (STUDY.generator, STUDY.sampling)
     return list(STUDY.teachers) if is_main else [STUDY.teacher]
 
 
 def pool_logits(wildcards):
-    """Their logits of it, one teacher after the other."""
+    """Logits of a pool, by teacher."""
     patterns = expand(rules.score_shard.output[0], teacher=pool_teachers(wildcards), allow_missing=True)
     return [path for pattern in patterns for path in shard_paths(pattern, wildcards, pool_rows(wildcards))]
 
@@ -48,7 +48,7 @@ def every_pool(pattern):
 
 
 def main_predictions(wildcards):
-    """Predictions of the curve student under gendist with the main names: all seeds, dataset by dataset."""
+    """Predictions of the curve student under gendist, of the main pool: all seeds, dataset by dataset."""
     variant = variant_name("gendist", **main_names())
     names = {"student": STUDY.curve_student, "regime": "gendist", "variant": variant}
     return [
@@ -62,7 +62,7 @@ def main_predictions(wildcards):
 
 
 def run_metrics(wildcards):
-    """The metrics of every run that the study asks for."""
+    """Metrics of every planned run."""
     paths = [rules.distil_student.output.metrics.format(**run._asdict()) for run in planned_runs(STUDY)]
     for dataset in STUDY.datasets:
         paths += expand(rules.evaluate_teacher.output.metrics, dataset=dataset, teacher=STUDY.teachers)
@@ -85,27 +85,27 @@ def teacher_seed(wildcards):
 
 
 def timed_student(wildcards):
-    """Weights and description of the student's run that is timed."""
+    """Weights and description of the student that is timed."""
     run = timed_runs(STUDY, wildcards.dataset)[wildcards.student]
     made = rules.distil_student.output
     return [path.format(**run._asdict()) for path in (made.model, made.student)]
 
 
 def timed_baseline(wildcards):
-    """Files of the baseline's run that is timed, with the first seed."""
+    """Files of the baseline that is timed: the run of the first seed."""
     made = fit_rule(wildcards.baseline).output
     return expand(made.model, dataset=wildcards.dataset, seed=STUDY.seed_list[0])
 
 
 def timed_static(wildcards):
-    """The static embeddings, where the baseline has them."""
+    """The static embeddings, if the baseline uses them."""
     return rules.distil_static.output if wildcards.baseline == "model2vec" else []
 
 
 def cost_files(wildcards):
     """Measurements of every network and baseline in Table 1."""
     paths = []
-    kept = [name for name in baseline_seeds(STUDY) if hasattr(fit_rule(name).output, "model")]  # else nothing to load
+    kept = [name for name in baseline_seeds(STUDY) if hasattr(fit_rule(name).output, "model")]  # saved models only
     for dataset in STUDY.datasets:
         paths += expand(rules.measure_student.output, dataset=dataset, student=timed_runs(STUDY, dataset))
         paths += expand(rules.measure_baseline.output, dataset=dataset, baseline=kept)
@@ -118,33 +118,33 @@ def cost_files(wildcards):
 
 
 def candidate_runs(wildcards):
-    """The student runs of which one is exported, as plain values."""
+    """Candidates for the export: student runs, as plain values."""
     return [run._asdict() for run in export_candidates(STUDY, wildcards.dataset)]
 
 
 def candidates_held_out(wildcards):
-    """Their scores of held-out rows."""
+    """Held-out scores of the candidates."""
     return [rules.cross_fit.output[0].format(**run) for run in candidate_runs(wildcards)]
 
 
 def candidates_models(wildcards):
-    """Their weights."""
+    """Weights of the candidates."""
     return [rules.distil_student.output.model.format(**run) for run in candidate_runs(wildcards)]
 
 
 def candidates_embeddings(wildcards):
-    """Folders of their embeddings."""
+    """Folders of the candidates' embeddings."""
     return [embeddings_folder(STUDY.students[run["student"]].embeddings) for run in candidate_runs(wildcards)]
 
 
 def candidates_embeddings_files(wildcards):
-    """Tokenizers and vectors in them."""
+    """Tokenizers and vectors of the candidates' embeddings."""
     names = dict.fromkeys(STUDY.students[run["student"]].embeddings for run in candidate_runs(wildcards))
     return [file for name in names for file in embeddings_files(name)]
 
 
 def dataset_text(wildcards):
-    """Columns that the dataset's texts are made of, and what stands between them."""
+    """Text columns of the dataset, and the separator between them."""
     dataset = STUDY.datasets[wildcards.dataset]
     return {"columns": dataset.text, "separator": dataset.separator}
 
@@ -183,7 +183,7 @@ def every_dataset(pattern):
 
 
 def every_export(pattern):
-    """Fill a path for every dataset whose student the study exports."""
+    """Fill a path for every dataset with an exported student."""
     return expand(pattern, dataset=exported_datasets(STUDY)) if exported_datasets(STUDY) else []
 
 
@@ -198,7 +198,7 @@ def main_shards(pattern):
 
 
 def figure_files():
-    """What the study draws: the sampling comparison needs something to compare, the figure of rows unlabelled rows."""
+    """Figures of the study; the sampling comparison needs two samplings, the figure of rows unlabelled rows."""
     files = [*rules.draw_figure2.output, *rules.draw_quality.output, *rules.draw_tradeoff.output]
     files += rules.draw_sampling.output if STUDY.compared_samplings else []
     return files + [*rules.draw_rows.output] if STUDY.with_unlabelled else files

@@ -1,4 +1,4 @@
-"""Students: real rows, synthetic rows and the teacher's logits to a trained, evaluated CNN."""
+"""Students: from real rows, synthetic rows and the teacher's logits to a trained, evaluated CNN."""
 
 
 rule distil_student:

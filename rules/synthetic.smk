@@ -1,4 +1,4 @@
-"""Synthetic texts: the finetuned generator, a chat model, or a file of rows, to shards of a pool that only ever grows."""
+"""Synthetic texts: from a finetuned generator, a chat model or a file of rows to the shards of a pool."""
 
 
 rule generate_shard:

@@ -1,4 +1,4 @@
-"""Teacher: the labelled training rows to a finetuned sequence classifier."""
+"""Teacher: from the labelled training rows to a finetuned sequence classifier."""
 
 
 rule finetune_teacher:

@@ -1,4 +1,4 @@
-"""Texts: the user's files or a hub dataset to validated Parquet files: train, test, and unlabelled if there is any."""
+"""Texts: from files or a hub dataset to validated Parquet files: train, test and unlabelled rows."""
 
 
 rule prepare_texts:

@@ -1,4 +1,4 @@
-"""Tracking: the tidy table to runs of MLflow, where the config names one."""
+"""Tracking: from the tidy table to MLflow runs, if the config enables it."""
 
 
 rule track_runs:

@@ -1,26 +1,26 @@
-"""Helpers of the rules that train students: what they learn from, and how."""
+"""Helpers of the rules that train students: their inputs and settings."""
 
 
 def variant_paths(pattern, wildcards):
-    """Fill a path with the dataset and the names that the run's variant stands for."""
+    """Fill a path with the dataset and the names in the run's variant."""
     return pattern.format(dataset=wildcards.dataset, **parse_variant(wildcards.variant)._asdict())
 
 
 def student_embeddings_files(wildcards):
-    """Tokenizer and vectors of the student's embeddings, and the weights that it starts from."""
+    """Tokenizer and vectors of the student's embeddings, and its initial weights."""
     student = STUDY.students[wildcards.student]
     return embeddings_files(student.embeddings) + general_start_files(student)
 
 
 def student_train_logits(wildcards):
-    """The teacher's logits of the real rows, where the regime has a teacher."""
+    """The teacher's logits of the real rows, if the regime has a teacher."""
     if wildcards.regime not in WITH_TEACHER:
         return []
     return variant_paths(f"{RESULTS}/{{dataset}}/logits/{{teacher}}/train.parquet", wildcards)
 
 
 def student_unlabelled(wildcards):
-    """The unlabelled rows and the teacher's logits of them, where the regime has any."""
+    """The unlabelled rows and their logits, if the regime uses them."""
     if wildcards.regime not in WITH_UNLABELLED:
         return []
     logits = variant_paths(f"{RESULTS}/{{dataset}}/logits/{{teacher}}/unlabelled.parquet", wildcards)
@@ -28,7 +28,7 @@ def student_unlabelled(wildcards):
 
 
 def student_shards(wildcards):
-    """Shards of the synthetic rows, where the regime has any."""
+    """Shards of the synthetic rows, if the regime uses them."""
     return run_shards(rules.generate_shard.output[0], wildcards)
 
 
@@ -51,10 +51,10 @@ def student_settings(wildcards):
 
 
 def training_settings(wildcards):
-    """The config of the run's way of training."""
+    """The run's training settings."""
     values = settings(STUDY.trainings[parse_variant(wildcards.variant).training])
     if wildcards.regime not in WITH_SYNTHETIC:
-        del values["keep"]  # nothing to choose from
+        del values["keep"]  # filters synthetic rows only
     return values
 
 
@@ -64,7 +64,7 @@ def joint_seeds(pattern):
 
 
 def student_repeats(wildcards):
-    """What the synthetic rows repeat, where the run's way of training drops such rows."""
+    """Duplicates among the synthetic rows, if the training settings drop them."""
     names = parse_variant(wildcards.variant)
     if wildcards.regime not in WITH_SYNTHETIC or not STUDY.trainings[names.training].keep.reads_repeats:
         return []

@@ -113,6 +113,6 @@ def summarise(runs: Iterable[MetricsRow]) -> Summary | None:
     return Summary(len(values), float(values.mean()), float(values.std(ddof=1)) if len(values) > 1 else None)
 
 
-def rounded(value: float | None, digits: int = 4) -> float | None:
+def round_score(value: float | None, digits: int = 4) -> float | None:
     """Round a number for CSV; None stays None."""
     return None if value is None else round(value, digits)

@@ -20,7 +20,7 @@ from gendist.classifier.training_data import (
     require_labels,
     require_texts,
 )
-from gendist.classifier.training_folder import MODEL, TrainingRows, write_training_folder
+from gendist.classifier.training_folder import MODEL, FitRows, write_training_folder
 from gendist.config.quick_study import SYNTHETIC_ROWS
 from gendist.errors import GendistError, first_line
 from gendist.io.atomic_files import atomic_folder
@@ -106,7 +106,7 @@ class Classifier(ClassifierMixin, BaseEstimator):
                 raise ValueError("test: no rows; omit it to hold some of the training rows out")
             test_rows = (test_texts, require_known_labels(test[1], len(test_texts), labels))
         more = None if unlabelled is None else require_filled_texts(unlabelled, "unlabelled text")
-        rows = TrainingRows(texts, labels.names, test_rows, more)
+        rows = FitRows(texts, labels.names, test_rows, more)
         options = {**self.get_params(deep=False), "students": students}
         with contextlib.ExitStack() as stack:
             folder = Path(self.work_dir or stack.enter_context(tempfile.TemporaryDirectory(prefix="gendist-fit-")))

@@ -26,7 +26,7 @@ MODEL = Path("results") / DATASET / EXPORTED_MODEL
 
 
 @dataclass(frozen=True)
-class TrainingRows:
+class FitRows:
     """Rows of a fit."""
 
     texts: list[str]
@@ -37,7 +37,7 @@ class TrainingRows:
     unlabelled: list[str] | None = None
 
 
-def write_training_folder(folder: Path, rows: TrainingRows, options: Mapping[str, Any]) -> None:
+def write_training_folder(folder: Path, rows: FitRows, options: Mapping[str, Any]) -> None:
     """Write the data files and the config of a study; unchanged files are left as they are.
 
     Args:

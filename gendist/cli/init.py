@@ -14,7 +14,8 @@ from gendist.errors import GendistError
 
 if TYPE_CHECKING:
     from gendist.cli.own_data.column_guess import Column
-    from gendist.cli.own_data.prepare_study import ColumnRoles, InputTable, PreparedRows
+    from gendist.cli.own_data.input_table import ColumnRoles, InputTable
+    from gendist.cli.own_data.prepare_rows import PreparedRows
 
 
 def init(
@@ -50,16 +51,10 @@ def init(
     """
     require_extra("study")
     from gendist.cli.own_data.config_template import dataset_name_from, is_dataset_name
-    from gendist.cli.own_data.prepare_study import (
-        count_unlabelled,
-        output_paths,
-        prepare_rows,
-        read_table,
-        require_columns,
-        require_writable,
-        write_study,
-    )
+    from gendist.cli.own_data.input_table import read_table, require_columns
+    from gendist.cli.own_data.prepare_rows import count_unlabelled, prepare_rows
     from gendist.cli.own_data.unlabelled_rows import MIN_UNLABELLED
+    from gendist.cli.own_data.write_study import output_paths, require_writable, write_study
     from gendist.config.dataset_settings import Dataset
     from gendist.io.delimited_files import ReadOptions, parse_delimiter
 
@@ -123,7 +118,7 @@ def _confirm_reading(table: "InputTable", interactive: bool) -> None:
 def _choose_columns(table: "InputTable", text: list[str], label: str | None, interactive: bool) -> "ColumnRoles":
     """Return the given columns; guess missing ones, and ask a user at a terminal to confirm the guess."""
     from gendist.cli.own_data.column_guess import ambiguous_column, guess_label, guess_text, make_columns
-    from gendist.cli.own_data.prepare_study import ColumnRoles, require_columns
+    from gendist.cli.own_data.input_table import ColumnRoles, require_columns
 
     require_columns(table, [*text, *([label] if label is not None else [])])
     twice = [name for name in table.source.duplicate_columns if name.strip()]

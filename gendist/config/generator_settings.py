@@ -100,7 +100,7 @@ class Generator(Settings):
 
     @property
     def kind(self) -> Literal["finetuned", "lora", "instruct", "endpoint", "rows"]:
-        """What rows come from: the key that decides, or ``finetuned``."""
+        """Source of the rows: the key that selects it, or ``finetuned``."""
         if self.rows is not None:
             return "rows"
         if self.endpoint is not None:
@@ -110,23 +110,18 @@ class Generator(Settings):
         return "finetuned" if self.lora is None else "lora"
 
     @property
-    def is_finetuned(self) -> bool:
-        """Whether a model is finetuned, in full or by adapters."""
-        return self.kind in ("finetuned", "lora")
-
-    @property
     def is_prompted(self) -> bool:
         """Whether a chat model is prompted with real texts."""
         return self.kind in PROMPTED_KEYS
 
     @property
     def prompting(self) -> Instruct:
-        """How a chat model is prompted; the defaults for an endpoint without ``instruct``."""
+        """Prompt settings of a chat model; the defaults for an endpoint without ``instruct``."""
         return self.instruct or Instruct()
 
     @property
     def requested(self) -> dict[str, Any]:
-        """The keys of a prompted generator that decide on its rows."""
+        """Keys of a prompted generator that determine its rows."""
         values: dict[str, Any] = {"instruct": self.prompting.model_dump(mode="json")}
         if self.endpoint is not None:
             return {"endpoint": self.endpoint.requested, **values}

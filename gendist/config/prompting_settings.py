@@ -1,4 +1,4 @@
-"""Settings of generators of today: adapters, prompts of chat models, and servers."""
+"""Settings of generators that are large language models: adapters, prompted chat models, and servers."""
 
 import re
 from typing import Annotated, Any, Literal
@@ -83,11 +83,11 @@ class Endpoint(Settings):
     body: dict[str, Any] = {}
     """Further keys of requests, such as `{reasoning_effort: low}`."""
     concurrency: Annotated[int, Field(ge=1, le=1000)] = 8
-    """Requests at a time. Changing it, or a key below, reruns nothing."""
+    """Maximum number of parallel requests. Changing it, or a key below, reruns nothing."""
     timeout: Annotated[float, Field(gt=0, le=86400)] = 120.0
     """Seconds to wait for an answer."""
     retries: Annotated[int, Field(ge=0, le=100)] = 6
-    """Further tries of a request, after growing pauses."""
+    """Retries of a request, after growing pauses."""
     prices: Prices | None = None
     """Prices, for the report's costs."""
 
@@ -97,13 +97,13 @@ class Endpoint(Settings):
         if not VARIABLE.fullmatch(self.key_variable):
             raise ValueError(
                 "'key_variable' is not the name of an environment variable (upper case letters, digits and '_'); the "
-                "key itself belongs into the environment, never into a config"
+                "key itself belongs in the environment, never in a config"
             )
         parts = urlsplit(self.url)
         if parts.username is not None or parts.password is not None or parts.query or parts.fragment:
             raise ValueError(
-                "'url' contains a user, a password or a query; the key belongs into the environment (key_variable), "
-                "never into a config"
+                "'url' contains a user, a password or a query; the key belongs in the environment (key_variable), "
+                "never in a config"
             )
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise ValueError("'url' is not an address such as http://127.0.0.1:8000/v1 or https://api.example.com/v1")
@@ -118,7 +118,7 @@ class Endpoint(Settings):
     @classmethod
     def _check_body(cls, value: dict[str, Any]) -> dict[str, Any]:
         if any(SECRET.search(key) for key in value):
-            raise ValueError("keys and passwords belong into the environment (key_variable), never into a config")
+            raise ValueError("keys and passwords belong in the environment (key_variable), never in a config")
         taken = [key for key in value if key in RESERVED_BODY]
         if taken:
             raise ValueError(f"'{taken[0]}' is set by gendist, from the sampling and the other keys of the endpoint")
@@ -126,5 +126,5 @@ class Endpoint(Settings):
 
     @property
     def requested(self) -> dict[str, Any]:
-        """The keys that decide on answers; the others change none."""
+        """Keys that influence the answers."""
         return self.model_dump(mode="json", include={"url", "model", "token_limit", "body"})

@@ -18,8 +18,8 @@ SHARD_ROWS = 250
 def quick_study(study: Study) -> Study:
     """Return the study of one student, one seed, one finetuned teacher and generator, in the same results folder.
 
-    What it makes under the names of ``study`` is what ``study`` itself makes. A teacher or generator that ``study``
-    trains for longer gets a name of its own.
+    Entries with the names of ``study`` are equal to its own, so their files are shared. A teacher or generator with
+    shorter training gets another name.
 
     Args:
         study: the full study.

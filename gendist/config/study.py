@@ -76,15 +76,15 @@ class Study(Settings):
     shard_rows: Annotated[int, Field(ge=1)] = 500
     """Rows per shard, the unit of generation and scoring jobs."""
     device: Device = "auto"
-    """Where language models are finetuned, generate and score: on a GPU if the machine has one, each job on a free one
-    of its own; `cpu` never; `gpu` or not at all. Changing it reruns nothing that is finished."""
+    """Device of the language models: `auto` uses a GPU if the machine has one, and each job a free one; `gpu` requires
+    one; `cpu` uses none. Changing it reruns no finished job."""
     seeds_together: StrictBool | Annotated[int, Field(ge=2)] = 5
-    """How many seeds of a student one job trains: the first so many, or all (`true`), side by side on a GPU where
-    `device` gives it one. Every further seed is a job of its own, and so are all if there are fewer, or if this is
-    `false`. Changing it reruns nothing that is finished (docs/clusters.md)."""
+    """Number of seeds of a student that one job trains, or `true` for all; with a GPU, in parallel. Each remaining seed
+    is a job; so is each seed if there are fewer, or with `false`. Changing it reruns no finished job
+    (docs/clusters.md)."""
     shards_together: bool = False
-    """Whether one job generates ten shards, and another scores them: enough rows to fill a GPU, whose start-up is paid
-    once. Rows and files stay as they are; a pool is filled up to a multiple of ten shards (docs/clusters.md)."""
+    """Generate, and score, ten shards per job: enough rows to fill a GPU, with one start-up. Rows and files are the
+    same; the number of shards is rounded up to a multiple of ten (docs/clusters.md)."""
     export: Export = Export()
     """Export of the student to deploy."""
     tracking: Tracking = Tracking()

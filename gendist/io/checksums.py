@@ -35,10 +35,10 @@ def verify_tensors(path: Path) -> None:
     except FileNotFoundError:
         raise GendistError(f"{path}: no such file") from None
     except (OSError, ValueError, AttributeError) as error:
-        raise GendistError(f"{path}: damaged ({str(error).splitlines()[0]}); delete it and run again") from None
+        raise GendistError(f"{path}: damaged ({str(error).splitlines()[0]}); delete it and rerun") from None
     found = _sha256(tensors)
     if any(record.get(CONTENT, found) != found for record in records):
-        raise GendistError(f"{path}: damaged (checksum mismatch); delete it and run again")
+        raise GendistError(f"{path}: damaged (checksum mismatch); delete it and rerun")
 
 
 def _split(content: bytes) -> tuple[dict[str, dict[str, str]], bytes]:
@@ -72,15 +72,15 @@ def _verify(folder: Path, state: tuple[tuple[Path, int, int], ...]) -> None:
         return
     except (OSError, ValueError, AttributeError) as error:
         raise GendistError(
-            f"{folder / PROVENANCE_FILE}: damaged ({str(error).splitlines()[0]}); delete its folder and run again"
+            f"{folder / PROVENANCE_FILE}: damaged ({str(error).splitlines()[0]}); delete its folder and rerun"
         ) from None
     found = file_hashes(folder)
     for name, content in recorded.items():
         if name not in found:
             raise GendistError(
-                f"{folder / name}: no such file, but {PROVENANCE_FILE} names it; delete its folder and run again"
+                f"{folder / name}: no such file, but {PROVENANCE_FILE} names it; delete its folder and rerun"
             )
         if found[name] != content:
             raise GendistError(
-                f"{folder / name}: damaged (checksum differs from {PROVENANCE_FILE}); delete it and run again"
+                f"{folder / name}: damaged (checksum differs from {PROVENANCE_FILE}); delete it and rerun"
             )

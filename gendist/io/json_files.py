@@ -31,9 +31,9 @@ def read_json(path: Path) -> dict[str, Any]:
     try:
         record = json.loads(Path(path).read_text(encoding="utf-8"), parse_constant=_reject_constant)
     except (OSError, ValueError, RecursionError) as error:
-        raise GendistError(f"{path}: damaged ({str(error).splitlines()[0]}); delete it and run again") from None
+        raise GendistError(f"{path}: damaged ({str(error).splitlines()[0]}); delete it and rerun") from None
     if not isinstance(record, dict):
-        raise GendistError(f"{path}: damaged (not a JSON object); delete it and run again")
+        raise GendistError(f"{path}: damaged (not a JSON object); delete it and rerun")
     return record
 
 

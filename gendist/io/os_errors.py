@@ -17,7 +17,7 @@ MESSAGES = {
     errno.EIO: "input/output error; check the health of the device, then rerun the same command",
 }
 ERRNO = re.compile(r"\b(?:os error |errno )(\d+)\b", re.IGNORECASE)
-"""How libraries written in Rust and C++ report errno in their messages."""
+"""Pattern of errno in the messages of libraries written in Rust and C++."""
 FULL_BELOW = 65536
 """Free bytes below which a disk counts as full."""
 

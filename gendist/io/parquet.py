@@ -88,7 +88,7 @@ def read_parquet(path: Path, columns: Sequence[str] | Mapping[str, str] | None =
     Raises:
         GendistError: if the file is missing or is not Parquet, or a column is missing or has another type or nulls.
     """
-    with open_parquet(path, "; delete it and run again") as parquet:
+    with open_parquet(path, "; delete it and rerun") as parquet:
         present = parquet.schema_arrow.names
         for column in columns or ():
             if present.count(column) != 1:
@@ -134,7 +134,7 @@ def read_metadata(path: Path) -> dict[str, Any]:
 
 
 UNREADABLE = (pa.ArrowException, OSError, ValueError, OverflowError)
-"""What pyarrow raises for a damaged file; the last two for out-of-range values and invalid UTF-8."""
+"""Exceptions of pyarrow for a damaged file; the last two for out-of-range values and invalid UTF-8."""
 
 
 @contextmanager

@@ -28,7 +28,7 @@ SIGNATURES = (
 BLOCK_BYTES = 2**20
 """Bytes per read."""
 DATASET_KEY, COMMAND_OPTION, ROWS_FILE = "the dataset's key '{}'", "--{}", "the file's {}"
-"""How messages name an option: of a dataset in the config, of a command, and of a file without options."""
+"""Names of an option in messages: of a dataset in the config, of a command, and of a file without options."""
 
 
 @dataclass(frozen=True)

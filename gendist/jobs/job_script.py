@@ -16,17 +16,17 @@ from gendist.jobs import stop_signals
 
 
 def run_job(snakemake: Any, name: str) -> AbstractContextManager[None]:
-    """Return ``logged`` for a workflow script, with the log file of its rule.
+    """Return ``log_job`` for a workflow script, with the log file of its rule.
 
     Args:
         snakemake: the object that Snakemake puts into its scripts.
         name: prefix of the lines on the terminal.
     """
-    return logged(snakemake.log[0], name)
+    return log_job(snakemake.log[0], name)
 
 
 @contextmanager
-def logged(log_file: str, name: str) -> Iterator[None]:
+def log_job(log_file: str, name: str) -> Iterator[None]:
     """Log to ``log_file`` and to the terminal, and turn errors into one line.
 
     A ``GendistError`` or a file system error exits with status 1 and its message. Any other exception is a bug: it

@@ -1,6 +1,6 @@
-"""The source files of a workflow script, and their version: editing one of them reruns what the script made.
+"""Source files of a workflow script, and a version of their contents, so that editing one of them reruns its rules.
 
-Snakemake sees a script, not what it imports. The version of all these files is a parameter of its rule instead.
+Snakemake tracks the script only, not its imports. The version is therefore a parameter of each rule.
 """
 
 import ast
@@ -12,9 +12,9 @@ from gendist.io.provenance import hash_file
 
 PACKAGE = Path(__file__).resolve().parents[1]
 BLOCKS = ("body", "orelse", "finalbody", "handlers", "cases")
-"""Where a statement holds others."""
+"""Fields of AST nodes that contain statements."""
 CODE = "code of "
-"""How a version of code begins, by which it is recognised among a job's parameters."""
+"""Prefix of a code version, by which it is recognised among the params of a job."""
 
 _hash_file = cache(hash_file)  # the scripts share most of their files
 

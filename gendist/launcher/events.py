@@ -1,8 +1,8 @@
-"""What Snakemake does, as JSON lines in a file that another process follows.
+"""Events of a Snakemake run, as JSON lines in a file that ``gendist run`` reads.
 
-Attached by the workflow itself, and only where the environment names a file (``FILE``); so
-the follower reads events and not Snakemake's printed words, which change between versions.
-The first line is the plan: every job of the study, and why those that must run have to.
+The workflow attaches the handler if the environment variable ``EVENTS_VARIABLE`` names a file. Events are stable,
+unlike Snakemake's output, which changes between versions. The first event is the plan: every job, with the reasons to
+run it.
 """
 
 import ast
@@ -16,82 +16,86 @@ from typing import Any
 
 from gendist.jobs.source_files import CODE
 
-FILE = "GENDIST_EVENTS"
+EVENTS_VARIABLE = "GENDIST_EVENTS"
 """Environment variable with the path of the events file."""
-NOTHING = "Nothing to be done"
+NOTHING_TO_DO = "Nothing to be done"
+"""Start of Snakemake's message if all outputs are up to date."""
 FOLLOWS = "follows from the jobs before it"
-NONE = object()
-"""Stands for a setting that is not there."""
+"""Reason of a job whose inputs other jobs of the run update."""
+MISSING = object()
+"""Placeholder for a setting that does not exist."""
 
 
-Seconds = Callable[[str, Mapping[str, str]], float]
-"""Typical seconds of a job, from its rule's name and its wildcards."""
+JobSeconds = Callable[[str, Mapping[str, str]], float]
+"""Returns the typical seconds of a job, from the name of its rule and its wildcards."""
 
 
-class Listener(logging.Handler, ABC):
-    """Turns what Snakemake logs into events of jobs, and passes them on."""
+class JobEventHandler(logging.Handler, ABC):
+    """Log handler that converts Snakemake's log records to job events."""
 
-    def __init__(self, workflow: Any, seconds: Seconds, gpus: int = 0) -> None:
+    def __init__(self, workflow: Any, seconds: JobSeconds, gpus: int = 0) -> None:
         super().__init__()
         self.workflow, self.seconds, self.gpus = workflow, seconds, gpus
         self.planned = False
 
     @abstractmethod
-    def take(self, event: dict[str, Any]) -> None:
-        """Receive an event: ``plan``, ``started``, ``finished`` or ``failed``."""
+    def handle_event(self, event: dict[str, Any]) -> None:
+        """Handle an event: ``plan``, ``started``, ``finished`` or ``failed``."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Take note of an event; a fault of ours must not end the run."""
+        """Convert a record; an error in a handler does not end the run."""
         try:
-            self._note(record)
+            self._convert(record)
         except Exception:
             self.handleError(record)
 
-    def _note(self, record: logging.LogRecord) -> None:
+    def _convert(self, record: logging.LogRecord) -> None:
         event = getattr(getattr(record, "event", None), "name", None)
         fields: dict[str, Any] = record.__dict__
-        if event == "RUN_INFO" or str(record.msg).startswith(NOTHING):
-            if not self.planned:  # a dry run says it twice
+        if event == "RUN_INFO" or str(record.msg).startswith(NOTHING_TO_DO):
+            if not self.planned:  # a dry run logs it twice
                 self.planned = True
                 jobs = [_job(self.workflow, job, self.seconds) for job in self.workflow.dag.jobs]
-                self.take({"event": "plan", "cores": _side_by_side(self.workflow), "gpus": self.gpus, "jobs": jobs})
+                self.handle_event(
+                    {"event": "plan", "cores": _max_parallel_jobs(self.workflow), "gpus": self.gpus, "jobs": jobs}
+                )
         elif event == "JOB_STARTED":
-            self.take({"event": "started", "jobs": list(fields["jobs"])})
-        elif event == "GROUP_INFO":  # started too; above it goes by a name of its own
-            self.take({"event": "started", "jobs": [self.workflow.dag.jobid(job) for job in fields["jobs"]]})
+            self.handle_event({"event": "started", "jobs": list(fields["jobs"])})
+        elif event == "GROUP_INFO":  # a group of jobs starts without JOB_STARTED
+            self.handle_event({"event": "started", "jobs": [self.workflow.dag.jobid(job) for job in fields["jobs"]]})
         elif event == "JOB_FINISHED":
-            self.take({"event": "finished", "job": fields["job_id"]})
+            self.handle_event({"event": "finished", "job": fields["job_id"]})
         elif event == "JOB_ERROR":
-            self.take({"event": "failed", "job": fields["jobid"]})
+            self.handle_event({"event": "failed", "job": fields["jobid"]})
 
 
-class EventFile(Listener):
-    """Appends a line for every event that a follower needs."""
+class EventFileHandler(JobEventHandler):
+    """Appends each event to the events file."""
 
     path: Path
 
     @classmethod
-    def attach(cls, workflow: Any, seconds: Seconds, gpus: int) -> None:
-        """Listen to this process's Snakemake, if it runs the study and a follower asked for it."""
-        path = os.environ.get(FILE)
+    def attach(cls, workflow: Any, seconds: JobSeconds, gpus: int) -> None:
+        """Attach to the Snakemake of this process, if it is the main one and the environment names an events file."""
+        path = os.environ.get(EVENTS_VARIABLE)
         if path and workflow.is_main_process:
-            listener = cls(workflow, seconds, gpus)
-            listener.path = Path(path)
-            logging.getLogger("snakemake.logging").addHandler(listener)
+            handler = cls(workflow, seconds, gpus)
+            handler.path = Path(path)
+            logging.getLogger("snakemake.logging").addHandler(handler)
 
-    def take(self, event: dict[str, Any]) -> None:
+    def handle_event(self, event: dict[str, Any]) -> None:
         """Write an event."""
         with self.path.open("a", encoding="utf-8") as stream:
             stream.write(json.dumps(event) + "\n")
 
 
-def _side_by_side(workflow: Any) -> int:
-    """Return how many jobs may run at a time: on a cluster, those that may be submitted."""
+def _max_parallel_jobs(workflow: Any) -> int:
+    """Return the maximum number of parallel jobs; on a cluster, of submitted jobs."""
     settings = workflow.resource_settings
     return int(settings.nodes or settings.cores or 1)
 
 
-def _job(workflow: Any, job: Any, seconds: Seconds) -> dict[str, Any]:
+def _job(workflow: Any, job: Any, seconds: JobSeconds) -> dict[str, Any]:
     needed = workflow.dag.needrun(job)
     return {
         "id": workflow.dag.jobid(job),
@@ -102,20 +106,20 @@ def _job(workflow: Any, job: Any, seconds: Seconds) -> dict[str, Any]:
         "needed": needed,
         "needs": [workflow.dag.jobid(other) for other in workflow.dag.dependencies[job]] if needed else [],
         "seconds": seconds(job.rule.name, dict(job.wildcards_dict)) if needed else 0.0,
-        "priority": job.priority if needed else 0,  # Snakemake knows no other
+        "priority": job.priority if needed else 0,  # Snakemake keeps the priority of these jobs only
         "gpu": "gpu" in job.rule.resources,
         "reasons": list(_reasons(workflow, job)) if needed else [],
     }
 
 
 def _reasons(workflow: Any, job: Any) -> Iterator[str]:
-    """Say in plain words why a job runs; the strongest reason stands first."""
+    """Yield the reasons to run a job, the strongest first."""
     reason, records = workflow.dag.reason(job), workflow.persistence
     if reason.forced:
         yield "asked for on the command line"
     new = reason.missing_output and not any(records.metadata(file) is not None for file in reason.missing_output)
     if new and not reason.incomplete_output:
-        # Snakemake also compares its inputs with later files that lack it; that is nothing to tell.
+        # Snakemake may add reasons about inputs; a job without output runs anyway.
         yield "not made yet"
         return
     if reason.params_changed:
@@ -149,7 +153,7 @@ def _is_version(text: str) -> bool:
 
 
 def _set_reasons(workflow: Any, before: set[str], now: set[str]) -> Iterator[str]:
-    """Compare the inputs that a job last had with those of now; a moved checkout is one reason, not fifty."""
+    """Compare the names of a job's previous and current inputs; a moved checkout counts as one reason."""
     new, gone = now - before, before - now
     inside = {os.path.relpath(file, workflow.basedir): file for file in new}
     moved = {file: name for file in gone for name in inside if f"/{file}".endswith(f"/{name}")}
@@ -170,23 +174,23 @@ def _listed(names: list[str], limit: int = 3) -> str:
 
 
 def setting_changes(old: Iterable[str], new: Iterable[str], params: Any) -> list[str]:
-    """Return which settings of a job's params differ from those that it last ran with.
+    """Return which settings of a job's params differ from those of its last run.
 
     Args:
-        old: params that it last had and has no more, each as its ``repr``.
-        new: params that it has now and had not.
-        params: the job's params by name.
+        old: params of the last run only, each as its ``repr``.
+        new: params of this run only, each as its ``repr``.
+        params: the job's current params by name.
     """
     name_of = {repr(value): name for name, value in params.items()}
     now = [(name_of.get(text, ""), _value(text)) for text in sorted(new)]
     before = [_value(text) for text in sorted(old)]
-    told: list[str] = []
+    changes: list[str] = []
     for name, value in now:
-        last = max(before, key=lambda other: _likeness(value, other), default=None)
+        last = max(before, key=lambda other: _similarity(value, other), default=None)
         if last is not None:
             before.remove(last)
-        told += _differences(name, last, value)
-    return told or ["one was removed"]
+        changes += _differences(name, last, value)
+    return changes or ["one was removed"]
 
 
 def _value(text: str) -> Any:
@@ -196,8 +200,8 @@ def _value(text: str) -> Any:
         return text
 
 
-def _likeness(one: Any, other: Any) -> tuple[bool, float]:
-    """Rate how likely two values are of the same param, which the records do not say."""
+def _similarity(one: Any, other: Any) -> tuple[bool, float]:
+    """Rate how likely two values belong to the same param: Snakemake records values without names."""
     if isinstance(one, dict) and isinstance(other, dict):
         shared = sum(key in other for key in one)
         same = sum(key in other and other[key] == value for key, value in one.items())
@@ -207,18 +211,18 @@ def _likeness(one: Any, other: Any) -> tuple[bool, float]:
 
 def _differences(name: str, old: Any, new: Any) -> list[str]:
     if not (isinstance(old, dict) and isinstance(new, dict)):
-        return [f"{name or 'a value'} {_shown(old)} → {_shown(new)}"]
-    told = []
+        return [f"{name or 'a value'} {_shorten(old)} → {_shorten(new)}"]
+    changes = []
     for key in [*new, *(key for key in old if key not in new)]:
         if key not in old or key not in new or old[key] != new[key]:
-            place = f"{name}.{key}" if name else str(key)
+            path = f"{name}.{key}" if name else str(key)
             if key in old and key in new and isinstance(old[key], dict):
-                told += _differences(place, old[key], new[key])
+                changes += _differences(path, old[key], new[key])
             else:
-                told.append(f"{place} {_shown(old.get(key, NONE))} → {_shown(new.get(key, NONE))}")
-    return told
+                changes.append(f"{path} {_shorten(old.get(key, MISSING))} → {_shorten(new.get(key, MISSING))}")
+    return changes
 
 
-def _shown(value: Any, limit: int = 40) -> str:
-    text = "(none)" if value is NONE else str(value)
+def _shorten(value: Any, limit: int = 40) -> str:
+    text = "(none)" if value is MISSING else str(value)
     return text if len(text) <= limit else text[: limit - 1] + "…"

@@ -5,28 +5,28 @@ import sys
 import time
 from typing import Any
 
-from gendist.launcher.events import Listener, Seconds
+from gendist.launcher.events import JobEventHandler, JobSeconds
 from gendist.launcher.study_state import StudyState
 
 
-class ProgressLines(Listener):
+class ProgressLineHandler(JobEventHandler):
     """Prints the jobs done, the elapsed time and the time left when a job ends, at most every ``every`` seconds."""
 
     every = 5.0
 
     @classmethod
-    def attach(cls, workflow: Any, seconds: Seconds, gpus: int) -> None:
+    def attach(cls, workflow: Any, seconds: JobSeconds, gpus: int) -> None:
         """Attach to the Snakemake of this process, if it is the main one; further calls have no effect."""
         logger = logging.getLogger("snakemake.logging")
         if workflow.is_main_process and not any(isinstance(handler, cls) for handler in logger.handlers):
-            listener = cls(workflow, seconds, gpus)
-            listener.state, listener.printed = StudyState(), time.monotonic()
-            logger.addHandler(listener)
+            handler = cls(workflow, seconds, gpus)
+            handler.state, handler.printed = StudyState(), time.monotonic()
+            logger.addHandler(handler)
 
     state: StudyState
     printed: float
 
-    def take(self, event: dict[str, Any]) -> None:
+    def handle_event(self, event: dict[str, Any]) -> None:
         """Update the state, and print it if due."""
         self.state.apply(event)
         now = time.monotonic()

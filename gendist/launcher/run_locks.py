@@ -128,5 +128,5 @@ def in_use_error() -> GendistError:
     """Return the error for a study on which another run is active."""
     ids = ", ".join(map(str, processes_here())) or "unknown"
     return GendistError(
-        f"{Path.cwd()}: another run is active on this study (process {ids}); wait for it, or stop it and run again"
+        f"{Path.cwd()}: another run is active on this study (process {ids}); wait for it, or stop it and rerun"
     )

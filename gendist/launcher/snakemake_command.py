@@ -11,7 +11,7 @@ from gendist.io.regular_files import require_regular_file
 
 PACKAGE = Path(__file__).resolve().parents[1]
 WORKFLOW_FOLDERS = (PACKAGE.parent, PACKAGE / "workflow")
-"""Where the Snakefile can be: in the checkout that the package lies in, or in the package, installed from a wheel."""
+"""Possible folders of the Snakefile: the checkout of the package, or the package itself if installed from a wheel."""
 CONFIG = "config.yaml"
 """Default config of a command."""
 NO_EXPORT = ("--config", "export={enabled: false}")

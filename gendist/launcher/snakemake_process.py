@@ -12,7 +12,7 @@ from types import FrameType
 from typing import BinaryIO
 
 from gendist.errors import GendistError
-from gendist.launcher.events import FILE
+from gendist.launcher.events import EVENTS_VARIABLE
 from gendist.launcher.run_locks import in_use_error, locked_log
 from gendist.launcher.snakemake_command import snakemake_command
 from gendist.launcher.study_state import EventReader, StudyState
@@ -66,7 +66,7 @@ def run_snakemake(
 
 
 def _start(words: list[str], output: BinaryIO, events: Path) -> subprocess.Popen[bytes]:
-    environment = {**os.environ, FILE: str(events)}
+    environment = {**os.environ, EVENTS_VARIABLE: str(events)}
     if not {"--profile", "--executor", "-e"} & set(words):  # cluster jobs run on machines without this folder
         environment["TMPDIR"] = str(events.parent)
     return subprocess.Popen(

@@ -123,11 +123,11 @@ def print_classifiers(study: Study) -> None:
     """Print the folder of each exported classifier, and commands that use it."""
     for model in (Path(study.results) / dataset / EXPORTED_MODEL for dataset in study.datasets):
         if model.is_dir():
-            typer.echo(f"Classifier: {model}/   Try it:\n  echo 'A text to label' | {program()} predict {model}")
-            typer.echo(f"  {program()} predict {model} TEXTS.csv -o labels.csv")
+            typer.echo(f"Classifier: {model}/   Try it:\n  echo 'A text to label' | {command_name()} predict {model}")
+            typer.echo(f"  {command_name()} predict {model} TEXTS.csv -o labels.csv")
 
 
-def program() -> str:
+def command_name() -> str:
     """Return this command as the user can type it: its name if it is on the PATH, else its path."""
     path = Path(sys.argv[0])
     if path.name != NAME or shutil.which(NAME) is not None:

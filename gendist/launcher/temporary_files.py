@@ -11,7 +11,7 @@ from pathlib import Path
 from gendist.launcher.run_locks import processes_here
 
 SCRIPTS = Path(".snakemake/scripts")
-"""Where Snakemake copies a job's script while the job runs."""
+"""Folder of Snakemake's copies of the scripts of running jobs."""
 
 
 @contextmanager

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from gendist.jobs.work_cleanup import remove_finished_work
-from gendist.launcher.events import NOTHING
+from gendist.launcher.events import NOTHING_TO_DO
 
 
 class WorkCleanupHandler(logging.Handler):
@@ -27,7 +27,7 @@ class WorkCleanupHandler(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Remove the work folders if there is nothing to run; ignore all other records."""
-        if str(record.msg).startswith(NOTHING):
+        if str(record.msg).startswith(NOTHING_TO_DO):
             self.clear()
 
     def clear(self) -> None:

@@ -35,7 +35,7 @@ class CachedTokenizer:
         self._library = None if self._words else _load_library_tokenizer(tokenizer)
         self._unknown_id = _find_unknown_id(parsed)
         """Id of the unknown token; None if the tokenizer has none."""
-        self._cache: dict[str, bytes] = {}
+        self.cache: dict[str, bytes] = {}
         """Ids of each word, as the bytes of an int32 array."""
 
     def encode(self, texts: Sequence[str]) -> list[np.ndarray]:
@@ -52,11 +52,11 @@ class CachedTokenizer:
 
     def _encode_words(self, words: list[str]) -> bytes:
         try:
-            return b"".join(map(self._cache.__getitem__, words))
+            return b"".join(map(self.cache.__getitem__, words))
         except KeyError:
-            if len(self._cache) >= MAX_CACHED_WORDS:
-                self._cache = {}
-            cache = self._cache  # another thread may replace the cache meanwhile
+            if len(self.cache) >= MAX_CACHED_WORDS:
+                self.cache = {}
+            cache = self.cache  # another thread may replace the cache meanwhile
             missing = [word for word in dict.fromkeys(words) if word not in cache]
             found = {word: np.array(self._encode_word(word), np.int32).tobytes() for word in missing}
             cache |= found

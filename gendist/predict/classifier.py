@@ -32,9 +32,11 @@ class TextClassifier:
         self, model: ExportedModel, *, threads: int = 1, batch_size: int = BATCH_SIZE, compiled: bool = False
     ) -> None:
         """Create a classifier from a loaded model; see ``load`` for the arguments."""
-        self._network = _load_network(model, threads, batch_size, compiled)
+        self.network = _load_network(model, threads, batch_size, compiled)
+        """The student: token ids to logits."""
         try:
-            self._tokenizer = CachedTokenizer(model.tokenizer)
+            self.tokenizer = CachedTokenizer(model.tokenizer)
+            """Texts to token ids."""
         except GendistError:
             raise
         except Exception as error:  # tokenizers raises Exception
@@ -110,14 +112,14 @@ class TextClassifier:
         logits = np.empty((len(texts), len(self.classes_)), np.float32)
         for start in range(0, len(texts), CHUNK_TEXTS):
             part = slice(start, start + CHUNK_TEXTS)
-            logits[part] = self._network.logits(self._encode(texts[part]))
+            logits[part] = self.network.logits(self._encode(texts[part]))
         return logits
 
     def _encode(self, texts: Sequence[str]) -> list[np.ndarray]:
         # As in training: no special tokens, truncated.
         max_pieces = self._model.max_pieces
-        encoded = [ids[:max_pieces] for ids in self._tokenizer.encode([text.strip() for text in texts])]
-        return [ids if self._tokenizer.has_known_piece(ids) else EMPTY_TEXT_IDS for ids in encoded]
+        encoded = [ids[:max_pieces] for ids in self.tokenizer.encode([text.strip() for text in texts])]
+        return [ids if self.tokenizer.has_known_piece(ids) else EMPTY_TEXT_IDS for ids in encoded]
 
 
 def _validate_texts(texts: Sequence[str]) -> list[str]:

@@ -10,7 +10,7 @@ from gendist.errors import DEBUG_VARIABLE, GendistError, describe_unexpected
 from gendist.io.delimited_files import ReadOptions, parse_delimiter
 from gendist.predict.classifier import TextClassifier
 from gendist.predict.predict_file import predict_file
-from gendist.predict.text_reader import TextSource
+from gendist.predict.text_source import TextSource
 
 DESCRIPTION = """Label texts with an exported model.
 

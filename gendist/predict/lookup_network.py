@@ -61,20 +61,22 @@ class LookupNetwork:
             table[:, position, start:] = np.rint(part * scale[start:])
         table[self._padding_id, 0] = MIN_SUM
         # A piece's terms of all positions are contiguous: memory latency dominates.
-        self._table = table.reshape(-1, len(scale))
+        self.table = table.reshape(-1, len(scale))
+        """Rounded products, ((vocabulary + 1) * positions, filters) int16; the last piece is the padding."""
         columns = weights["classifier"].T
         if len(columns) not in (len(scale), len(scale) + embedding.shape[1]):
             raise ValueError(f"{len(columns)} features of the classifier, but {len(scale)} filters")
         self._classifier = np.ascontiguousarray(columns[: len(scale)])
         self._piece_logits = embedding[:-1] @ columns[len(scale) :] if len(columns) > len(scale) else None
         self._classifier_bias = weights["classifier.bias"]
-        self._max_pool: MaxPool = self._max_pool_numpy
+        self.max_pool: MaxPool = self._max_pool_numpy
+        """Returns the maximum of each filter over all windows of a text, before scaling."""
         if compiled:
             if widths != FILTER_WIDTHS:
                 raise GendistError(
                     f"compiled=True supports filter widths {FILTER_WIDTHS}, not {widths}; load with compiled=False"
                 )
-            self._max_pool = compile_max_pool(table, [len(weights[f"filters.{width}"]) for width in FILTER_WIDTHS])
+            self.max_pool = compile_max_pool(table, [len(weights[f"filters.{width}"]) for width in FILTER_WIDTHS])
 
     def logits(self, texts: Sequence[np.ndarray]) -> np.ndarray:
         """Map token ids, (pieces >= 1,) per text, to logits (texts, classes) float32.
@@ -88,7 +90,7 @@ class LookupNetwork:
         unknown = ids.max()
         if unknown >= self._padding_id:  # the tokenizer of another model
             raise GendistError(f"the model cannot be run (it has {self._padding_id} pieces, no piece {unknown})")
-        features = self._max_pool(texts) * self._scale
+        features = self.max_pool(texts) * self._scale
         features += self._bias
         np.maximum(features, 0, out=features)
         logits = self._classify(features) + self._classifier_bias
@@ -118,10 +120,10 @@ class LookupNetwork:
             rows = self._table_rows([texts[row] for row in batch])
             sums, terms = buffers[:, :windows]
             # All rows are in range; mode "clip" saves a copy in NumPy.
-            self._table.take(rows[:windows], 0, sums, "clip")
+            self.table.take(rows[:windows], 0, sums, "clip")
             for position in range(1, self._max_width):
                 rows += 1
-                self._table.take(rows[position * count :][:windows], 0, terms, "clip")
+                self.table.take(rows[position * count :][:windows], 0, terms, "clip")
                 sums += terms
             pooled[batch] = np.maximum.reduce(sums.reshape(-1, count * filters), 0).reshape(count, filters)
         return pooled

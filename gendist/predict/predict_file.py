@@ -8,7 +8,8 @@ from pathlib import Path
 from gendist.errors import GendistError
 from gendist.predict.classifier import TextClassifier
 from gendist.predict.prediction_writer import DIGITS, OutputColumns, Prediction, open_writer
-from gendist.predict.text_reader import InputRow, TextSource, open_source
+from gendist.predict.text_reader import InputRow, open_source
+from gendist.predict.text_source import TextSource
 
 TERMINAL_INTERVAL, LOG_INTERVAL = 0.2, 30.0
 """Seconds between progress updates on standard error: of one line at a terminal, of log lines elsewhere."""

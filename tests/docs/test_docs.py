@@ -184,7 +184,8 @@ def faults(words: list[str]) -> list[str]:
 
 
 def _unknown(options: list[str], parser: argparse.ArgumentParser) -> list[str]:
-    return [option for option in options if option not in parser._option_string_actions]
+    known = re.findall(r"(?<![\w-])--?[A-Za-z][\w-]*", parser.format_help())
+    return [option for option in options if option not in known]
 
 
 @pytest.mark.parametrize(

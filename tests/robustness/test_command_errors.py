@@ -68,8 +68,8 @@ def test_tracebacks_are_for_those_who_ask(tmp_path: Path):
 
 def test_a_job_shows_its_traceback_to_those_who_ask(tmp_path: Path):
     program = f"""
-from gendist.jobs.job_script import logged
-with logged({str(tmp_path / "job.log")!r}, "job"):
+from gendist.jobs.job_script import log_job
+with log_job({str(tmp_path / "job.log")!r}, "job"):
     raise KeyError("first\\nsecond")
 """
     for environment, shown in (({}, False), ({"GENDIST_DEBUG": "1"}, True)):

@@ -197,7 +197,7 @@ def test_no_flipped_bit_in_weights_goes_unnoticed(tmp_path: Path):
     start = 8 + int.from_bytes(content[:8], "little")
     for damaged in [flipped(content, i) for i in range(start, len(content), 3)] + [content[:-4], content[:20], b""]:
         path.write_bytes(damaged)
-        with pytest.raises(GendistError, match=r"model\.safetensors: damaged .*; delete it and run again"):
+        with pytest.raises(GendistError, match=r"model\.safetensors: damaged .*; delete it and rerun"):
             verify_tensors(path)
     path.unlink()
     with pytest.raises(GendistError, match=r"model\.safetensors: no such file"):
@@ -210,7 +210,7 @@ def test_a_damaged_generator_is_named_before_it_writes_a_row(generator: Path, tm
     shutil.copytree(generator, folder)
     content = (folder / name).read_bytes()
     (folder / name).write_bytes(flipped(content, len(content) - 2))
-    with pytest.raises(GendistError, match=rf"{name}: damaged .*delete it and run again"):
+    with pytest.raises(GendistError, match=rf"{name}: damaged .*delete it and rerun"):
         generate_shards(folder, [tmp_path / "shard.parquet"], Sampling(max_tokens=4), first_shard=0, shard_rows=4)
     (folder / name).unlink()
     with pytest.raises(GendistError, match=rf"{name}: no such file|no config.json"):

@@ -11,7 +11,7 @@ from workflow_fixtures import SMALL_STUDY, Checkout
 
 from gendist.config import study_from
 from gendist.naming import RunKey
-from gendist.stages.logits.score_texts import score_file
+from gendist.stages.logits.score_texts import score_files
 from gendist.stages.students.distil_student import distil_seeds, student_metadata
 from gendist.stages.students.training_rows import SyntheticFiles
 from gendist.stages.synthetic.generate_shards import generate_shards
@@ -49,7 +49,7 @@ def require_shards_without_influence(results: Path, embeddings: Path, folder: Pa
     study, toy = study_from(SMALL_STUDY), results / "toy"
     shard, logits = folder / "one/shard-00000.parquet", folder / "one/logits.parquet"
     generate_shards(toy / "generators/tiny", [shard], study.samplings["full"], first_shard=0, shard_rows=8)
-    score_file(toy / "teachers/bert", shard, logits, study.teachers["bert"].max_tokens)
+    score_files(toy / "teachers/bert", [shard], [logits], study.teachers["bert"].max_tokens)
     assert rows(shard.parent) == rows(toy / "synthetic/tiny/full") and len(rows(shard.parent)) == 8
     assert pq.read_table(logits).to_pylist() == rows(toy / "logits/bert/tiny/full")
     distil_seeds(

@@ -13,7 +13,7 @@ from gendist.config.sampling_settings import Sampling
 from gendist.io.parquet import read_metadata
 from gendist.nn.pretrained import load_classifier, load_tokenizer
 from gendist.stages.logits.batched_logits import predict_logits
-from gendist.stages.logits.score_texts import convert_to_bf16, score_file, score_files
+from gendist.stages.logits.score_texts import convert_to_bf16, score_files
 from gendist.stages.synthetic import generate_shards as generate_shards_module
 from gendist.stages.synthetic.generate_shards import generate_shards
 
@@ -43,7 +43,7 @@ def test_shards_made_and_scored_together_have_the_bytes_that_they_have_alone(sha
         )
         assert made.read_bytes() == (tmp_path / "alone.parquet").read_bytes()
         assert pq.read_table(made)["row"].to_pylist() == list(range(5 * number, 5 * number + 5))
-        score_file(encoder, made, tmp_path / "scored.parquet", 24, device="cpu")
+        score_files(encoder, [made], [tmp_path / "scored.parquet"], 24, device="cpu")
         assert scored.read_bytes() == (tmp_path / "scored.parquet").read_bytes()
 
 

@@ -61,7 +61,7 @@ def _decode(device: torch.device, shapes: "Shapes") -> Iterator[Callable[[], obj
     from tools.bench.gpu_stages import gpu_kernels
 
     model, count, kernels = shapes.generator().to(device), shapes.slots[-1], gpu_kernels(device)
-    draw = DeviceGumbelSampler(Sampling(max_tokens=shapes.tokens), model.config.vocab_size, [], device, kernels)
+    draw = DeviceGumbelSampler(Sampling(max_tokens=shapes.tokens), model.config.vocab_size, [], device, kernels=kernels)
     backend = StaticBackend(StaticDecoder(model, torch.bfloat16, draw.columns, kernels), draw, device)
     backend.uses_cuda_graphs = False
     slots = Slots(count, shapes.tokens + 1, model.config.vocab_size - 1, device)

@@ -145,7 +145,7 @@ def _drawn_otherwise(vocabulary: int, kernels: ModuleType, device: torch.device)
     draw = DeviceGumbelSampler(Sampling(seed=2**32 - 5), vocabulary, [3], devices.CPU)
     scores = 2 * torch.randn(4096, draw.columns, generator=torch.Generator().manual_seed(0))
     numbers, steps = torch.arange(4096) * 10**7, torch.arange(4096) % 101 - 1
-    found = DeviceGumbelSampler(draw.settings, vocabulary, [3], device, kernels)(
+    found = DeviceGumbelSampler(draw.settings, vocabulary, [3], device, kernels=kernels)(
         *(part.to(device, copy=True) for part in (scores, numbers, steps))
     )
     return float((found.cpu() != draw(scores, numbers, steps)).sum())
@@ -193,7 +193,7 @@ def step(figures: "Figures", device: torch.device, shapes: Shapes) -> None:
     """Time of a decode step by number of slots and position, as a CUDA graph, and of the draw."""
     model = shapes.generator().to(device)
     vocabulary, kernels = model.config.vocab_size, gpu_kernels(device)
-    draw = DeviceGumbelSampler(Sampling(max_tokens=max(shapes.lengths)), vocabulary, [], device, kernels)
+    draw = DeviceGumbelSampler(Sampling(max_tokens=max(shapes.lengths)), vocabulary, [], device, kernels=kernels)
     decoder = StaticDecoder(model, torch.bfloat16, draw.columns, kernels)
     for count in shapes.slots:
         slots = Slots(count, max(shapes.lengths), vocabulary - 1, device)

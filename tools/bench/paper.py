@@ -44,8 +44,8 @@ from gendist.stages.students.train_seeds import predict_seeds, train_seeds, trai
 from gendist.stages.students.train_student import TrainingSchedule
 from gendist.stages.students.training_rows import TrainingRows
 from gendist.stages.synthetic.sampler import Sampler
-from gendist.stages.teacher.finetune_teacher import train_epochs
 from gendist.stages.teacher.finetuning_state import FinetuningState
+from gendist.stages.teacher.training_loop import train_epochs
 from gendist.stages.texts.text_tables import Texts
 from tools.bench.bench_inputs import bert, gpt2, newsbriefs
 from tools.bench.finetuning import finetune_one_epoch, random_sequences

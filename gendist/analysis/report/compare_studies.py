@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from gendist.analysis.metrics_table import MetricsRow, Summary, read_runs, rounded, summarise
+from gendist.analysis.metrics_table import MetricsRow, Summary, read_runs, round_score, summarise
 from gendist.analysis.report.paired_test import PairedTest, paired_t_test
 from gendist.analysis.table_files import MISSING, Cell, format_mean, markdown_table, write_csv
 from gendist.errors import GendistError
@@ -138,8 +138,8 @@ def csv_rows(lines: Sequence[ComparedSystem], names: Sequence[str]) -> tuple[lis
         record: dict[str, Cell] = dict(zip(("dataset", "system", "variant"), line.key[:3], strict=True))
         for name, count, summary in zip(names, line.counts, line.summaries, strict=True):
             record[f"{name} synthetic rows"] = count
-            record[name] = rounded(summary.mean if summary else None)
-            record[f"{name} sd"] = rounded(summary.sd if summary else None)
+            record[name] = round_score(summary.mean if summary else None)
+            record[f"{name} sd"] = round_score(summary.sd if summary else None)
             record[f"{name} runs"] = summary.runs if summary else 0
         for name, gain in zip(names[1:], line.gains, strict=True):
             record |= gain.cells(f"{name} - {names[0]} ")

@@ -17,7 +17,15 @@ from gendist.analysis.figure_style import (
     shared_legend,
     style_context,
 )
-from gendist.analysis.metrics_table import MetricsRow, Summary, hash_scores, read_runs, rounded, select_runs, summarise
+from gendist.analysis.metrics_table import (
+    MetricsRow,
+    Summary,
+    hash_scores,
+    read_runs,
+    round_score,
+    select_runs,
+    summarise,
+)
 from gendist.analysis.table_files import format_seeds, write_plot_data
 from gendist.errors import GendistError
 from gendist.io.provenance import Provenance
@@ -153,6 +161,6 @@ def _record(dataset: str, system: str, count: int | None, summary: Summary) -> d
         "system": system,
         "n_synthetic": count,
         "runs": summary.runs,
-        "accuracy": rounded(summary.mean),
-        "sd": rounded(summary.sd),
+        "accuracy": round_score(summary.mean),
+        "sd": round_score(summary.sd),
     }

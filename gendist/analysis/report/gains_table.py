@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from gendist.analysis.metrics_table import MetricsRow, Summary, read_runs, rounded, select_runs, summarise
+from gendist.analysis.metrics_table import MetricsRow, Summary, read_runs, round_score, select_runs, summarise
 from gendist.analysis.report.paired_test import PairedTest, paired_t_test
 from gendist.analysis.table_files import MISSING, Cell, format_mean, format_seeds, markdown_table, write_csv
 from gendist.errors import GendistError
@@ -113,7 +113,7 @@ def _cells(line: _GainsRow) -> dict[str, Cell]:
         "n_synthetic": line.count,
     }
     row |= _scores(line, (TEACHER, *REGIMES)) | _differences(line, GAINS)
-    return row | {"gendist share of teacher": rounded(line.share)}
+    return row | {"gendist share of teacher": round_score(line.share)}
 
 
 def _unlabelled_cells(line: _GainsRow) -> dict[str, Cell]:
@@ -124,8 +124,8 @@ def _scores(line: _GainsRow, systems: Sequence[str]) -> dict[str, Cell]:
     row: dict[str, Cell] = {}
     for system in systems:
         summary = line.accuracy[system]
-        row[system] = rounded(summary.mean if summary else None)
-        row[f"{system} sd"] = rounded(summary.sd if summary else None)
+        row[system] = round_score(summary.mean if summary else None)
+        row[f"{system} sd"] = round_score(summary.sd if summary else None)
         row[f"{system} runs"] = summary.runs if summary else 0
     return row
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.stats import ttest_rel
 
-from gendist.analysis.metrics_table import MetricsRow, rounded
+from gendist.analysis.metrics_table import MetricsRow, round_score
 from gendist.analysis.table_files import Cell
 
 
@@ -22,12 +22,12 @@ class PairedTest:
     """t and p are None for fewer than two pairs, or if all differences are equal."""
 
     def cells(self, prefix: str = "") -> dict[str, Cell]:
-        """Return the rounded values for CSV, by prefixed column name."""
+        """Return the round_score values for CSV, by prefixed column name."""
         p = None if self.p is None else float(f"{self.p:.4g}")
         return {
-            f"{prefix}difference": rounded(self.difference),
+            f"{prefix}difference": round_score(self.difference),
             f"{prefix}pairs": self.pairs,
-            f"{prefix}t": rounded(self.t),
+            f"{prefix}t": round_score(self.t),
             f"{prefix}p": p,
         }
 

@@ -7,7 +7,7 @@ import pyarrow as pa
 from matplotlib.axes import Axes
 
 from gendist.analysis.figure_style import BLUE, GREY, SKY, make_panels, save_figure, shared_legend, style_context
-from gendist.analysis.metrics_table import MetricsRow, Summary, read_runs, rounded, select_runs, summarise
+from gendist.analysis.metrics_table import MetricsRow, Summary, read_runs, round_score, select_runs, summarise
 from gendist.analysis.report.figure2 import draw_curve, draw_levels, set_count_axis
 from gendist.analysis.table_files import write_plot_data
 from gendist.errors import GendistError
@@ -172,5 +172,5 @@ def _records(
 
 
 def _record(dataset: str, system: str, summary: Summary) -> dict[str, str | int | float | bool | None]:
-    scores = {"runs": summary.runs, "accuracy": rounded(summary.mean), "sd": rounded(summary.sd)}
+    scores = {"runs": summary.runs, "accuracy": round_score(summary.mean), "sd": round_score(summary.sd)}
     return dict.fromkeys(SCHEMA.names) | {"dataset": dataset, "system": system} | scores

@@ -7,7 +7,7 @@ import pyarrow as pa
 from matplotlib.axes import Axes
 
 from gendist.analysis.figure_style import BLUE, GREY, make_panels, save_figure, shared_legend, style_context
-from gendist.analysis.metrics_table import MetricsRow, hash_scores, read_runs, rounded, select_runs, summarise
+from gendist.analysis.metrics_table import MetricsRow, hash_scores, read_runs, round_score, select_runs, summarise
 from gendist.analysis.table_files import write_plot_data
 from gendist.errors import GendistError
 from gendist.io.provenance import Provenance
@@ -119,9 +119,9 @@ def _records(dataset: str, sampling: str, group: Sequence[MetricsRow]) -> list[d
             "sampling": sampling,
             "n_synthetic": run["n_synthetic"],
             "seed": run["seed"],
-            "accuracy": rounded(run["accuracy"] * 100),
-            "mean": rounded(summary.mean if summary else None),
-            "sd": rounded(summary.sd if summary else None),
+            "accuracy": round_score(run["accuracy"] * 100),
+            "mean": round_score(summary.mean if summary else None),
+            "sd": round_score(summary.sd if summary else None),
         }
         for run in group
     ]

@@ -9,7 +9,7 @@ import numpy as np
 from scipy.special import softmax
 
 from gendist.analysis.figure_style import save_figure, style_context
-from gendist.analysis.metrics_table import rounded
+from gendist.analysis.metrics_table import round_score
 from gendist.analysis.report.class_plots import confusion_plot, per_class_plot, reliability_plot
 from gendist.analysis.table_files import Cell, write_csv
 from gendist.errors import GendistError
@@ -159,9 +159,9 @@ def _write_reliability(best: SystemPredictions, texts: Texts, folder: Path, temp
                 "low": round(float(edges[i]), 4),
                 "high": round(float(edges[i + 1]), 4),
                 "predictions": int(bins.rows[i]),
-                "confidence": rounded(float(bins.confidence[i]) * 100) if bins.rows[i] else None,
-                "accuracy": rounded(float(bins.accuracy[i]) * 100) if bins.rows[i] else None,
-                "ece": rounded(bins.ece * 100),
+                "confidence": round_score(float(bins.confidence[i]) * 100) if bins.rows[i] else None,
+                "accuracy": round_score(float(bins.accuracy[i]) * 100) if bins.rows[i] else None,
+                "ece": round_score(bins.ece * 100),
             }
             for i in range(len(bins.rows))
         ]

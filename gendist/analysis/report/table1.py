@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from gendist.analysis.metrics_table import MetricsRow, Summary, read_runs, rounded, select_runs, summarise
+from gendist.analysis.metrics_table import MetricsRow, Summary, read_runs, round_score, select_runs, summarise
 from gendist.analysis.report import paper_results
 from gendist.analysis.table_files import MISSING, Cell, format_mean, markdown_table, write_csv
 from gendist.errors import GendistError
@@ -132,7 +132,7 @@ def _csv(table: _Table, datasets: Sequence[str]) -> tuple[list[str], list[list[C
                 row += [None, None, None, None]
             else:
                 accuracy = entry.accuracy
-                row += [rounded(accuracy.mean), rounded(accuracy.sd), accuracy.runs, entry.parameters]
+                row += [round_score(accuracy.mean), round_score(accuracy.sd), accuracy.runs, entry.parameters]
             row += [_paper_accuracy(system, dataset)] if dataset in paper_results.DATASETS else []
         row += [_paper_parameters(system)] if _in_paper(datasets) else []
         rows.append(row)

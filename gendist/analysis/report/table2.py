@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from gendist.analysis.metrics_table import MetricsRow, read_runs, rounded, select_runs, summarise
+from gendist.analysis.metrics_table import MetricsRow, read_runs, round_score, select_runs, summarise
 from gendist.analysis.report import paper_results
 from gendist.analysis.report.paired_test import paired_t_test
 from gendist.analysis.table_files import Cell, format_mean, format_seeds, markdown_table, write_csv
@@ -69,8 +69,8 @@ def _row(
     hard, distilled = summarise(hard_runs), summarise(distilled_runs)
     row: dict[str, Cell] = {"dataset": dataset, "student": student, "n_synthetic": count}
     for name, summary in (("hard", hard), ("distilled", distilled)):
-        row[name] = rounded(summary.mean if summary else None)
-        row[f"{name} standard error"] = rounded(summary.error if summary else None)
+        row[name] = round_score(summary.mean if summary else None)
+        row[f"{name} standard error"] = round_score(summary.error if summary else None)
         row[f"{name} runs"] = summary.runs if summary else 0
     row |= paired_t_test(hard_runs, distilled_runs).cells()
     if dataset in paper_results.TABLE2:

@@ -20,7 +20,7 @@ from gendist.analysis.figure_style import (
     shared_legend,
     style_context,
 )
-from gendist.analysis.metrics_table import read_runs, rounded, select_runs, summarise
+from gendist.analysis.metrics_table import read_runs, round_score, select_runs, summarise
 from gendist.analysis.report.class_plots import FIGURE_WIDTH, new_figure
 from gendist.analysis.report.costs_table import MEGABYTE, is_exported_model, read_costs
 from gendist.analysis.report.point_labels import label_points
@@ -85,7 +85,7 @@ def draw_tradeoff(
         dataset, system = cost["dataset"], cost["system"]
         summary = summarise(select_runs(runs, dataset, system, main=main, count=counts.get(dataset)))
         if summary:
-            scores = {"runs": summary.runs, "accuracy": rounded(summary.mean), "sd": rounded(summary.sd)}
+            scores = {"runs": summary.runs, "accuracy": round_score(summary.mean), "sd": round_score(summary.sd)}
             rows.append({name: cost[name] for name in SCHEMA.names if name in cost} | scores)
     shown = [dataset for dataset in counts if any(row["dataset"] == dataset for row in rows)]
     if not shown:

@@ -121,7 +121,7 @@ def worst_errors(rows: Sequence[CsvRow]) -> list[CsvRow]:
     ]
 
 
-def samples(rows: Sequence[CsvRow]) -> list[Sample]:
+def group_samples(rows: Sequence[CsvRow]) -> list[Sample]:
     """Group Table 4 by generated row, with detokenised and truncated texts."""
     found: dict[str, Sample] = {}
     for row in rows:

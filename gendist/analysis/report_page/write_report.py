@@ -145,7 +145,7 @@ def _section(
         equivalence=_equivalence(rows.get("figures/rows", [])),
         detail=_details_caption(per_class[0]),
         errors=page_tables.worst_errors(read_csv_rows(files["errors"])),
-        samples=page_tables.samples(rows["tables/table4"]),
+        samples=page_tables.group_samples(rows["tables/table4"]),
         models=source_models(inputs.results, name, config),
         hashes=data_hashes(inputs.train[name], inputs.test[name]),
         deployed=deployed,

@@ -99,7 +99,7 @@ def load_fasttext(folder: Path, classes: int) -> Predictor:
         model = floret.load_model(str(folder / MODEL_FILE))
     except ValueError as error:
         raise GendistError(
-            f"{folder / MODEL_FILE}: missing or damaged ({error}); delete its folder and run again"
+            f"{folder / MODEL_FILE}: missing or damaged ({error}); delete its folder and rerun"
         ) from None
     return Predictor(lambda texts: _log_probabilities(model, texts, classes).argmax(1), [folder / MODEL_FILE], "floret")
 

@@ -83,4 +83,4 @@ def load_head(path: Path) -> LinearHead:
         tensors = load_file(path)
         return LinearHead(tensors["weight"].numpy(), tensors["bias"].numpy())
     except (OSError, SafetensorError, KeyError) as error:
-        raise GendistError(f"{path}: missing or damaged ({error}); delete its folder and run again") from None
+        raise GendistError(f"{path}: missing or damaged ({error}); delete its folder and rerun") from None

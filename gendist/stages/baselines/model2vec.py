@@ -137,7 +137,7 @@ def load_static(folder: Path) -> Any:
         return StaticModel(tensors["embeddings"], tokenizer, config, weights=tensors["weights"])
     except Exception as error:  # tokenizers raises plain Exception
         reason = str(error).splitlines()[0]
-        raise GendistError(f"{folder}: static embeddings are damaged ({reason}); delete it and run again") from None
+        raise GendistError(f"{folder}: static embeddings are damaged ({reason}); delete it and rerun") from None
 
 
 def embed(embeddings: Any, texts: Sequence[str]) -> np.ndarray:

@@ -84,7 +84,7 @@ def load_tfidf_svm(folder: Path) -> Predictor:
         arrays = {name: stored[name] for name in ("idf", "coef", "intercept", "classes")}
     except (OSError, SafetensorError, KeyError) as error:
         raise GendistError(
-            f"{folder / WEIGHTS_FILE}: missing or damaged ({error}); delete its folder and run again"
+            f"{folder / WEIGHTS_FILE}: missing or damaged ({error}); delete its folder and rerun"
         ) from None
     vectorizer = TfidfVectorizer(**VECTORIZER, vocabulary=vocabulary)
     vectorizer.idf_ = arrays["idf"]

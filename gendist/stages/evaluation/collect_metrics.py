@@ -81,7 +81,7 @@ def _read_row(folder: Path) -> dict[str, Any]:
     missing, unknown = set(SCHEMA.names) - set(row), set(row) - {*SCHEMA.names, *OPTIONAL_SCHEMA.names}
     if missing or unknown:
         wrong = f"lacks {', '.join(sorted(missing))}" if missing else f"has unknown {', '.join(sorted(unknown))}"
-        raise GendistError(f"{path}: {wrong}; delete the folder and run again")
+        raise GendistError(f"{path}: {wrong}; delete the folder and rerun")
     for name in REQUIRED_COLUMNS:
         if row[name] is None:
             raise GendistError(f"{folder / TIMING if name == 'train_seconds' else path}: '{name}' is empty")

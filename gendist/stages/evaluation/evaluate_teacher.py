@@ -87,5 +87,5 @@ def evaluate_logits(
 def _number(path: Path, key: str) -> float:
     value = read_json(path).get(key)
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise GendistError(f"{path}: damaged ('{key}' is not a number); delete it and run again")
+        raise GendistError(f"{path}: damaged ('{key}' is not a number); delete it and rerun")
     return value

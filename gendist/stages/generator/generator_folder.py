@@ -15,7 +15,7 @@ KEY = "gendist"
 
 
 class GeneratorRecord(Settings):
-    """How rows are generated from a folder; the defaults apply to a folder without a record."""
+    """Generation settings of a generator's folder; the defaults apply to a folder without a record."""
 
     label_names: tuple[str, ...] = ()
     """Labels that rows are prompted with, in turn; empty if the generator is not conditional."""

@@ -16,16 +16,16 @@ class CudaGraphForward:
     def __init__(self, model: Any) -> None:
         """Wrap a sequence classifier in evaluation mode, on a GPU."""
         self.model, self.enabled = model, True
-        self._captured: dict[torch.Size, tuple[torch.cuda.CUDAGraph, torch.Tensor, torch.Tensor, torch.Tensor]] = {}
+        self.captured: dict[torch.Size, tuple[torch.cuda.CUDAGraph, torch.Tensor, torch.Tensor, torch.Tensor]] = {}
         """Graph, ids, mask and logits by shape of the ids."""
 
     def __call__(self, ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         """Return the float32 logits (rows, classes) of token ids and their mask, (rows, tokens) in pinned memory."""
-        if self.enabled and ids.shape not in self._captured:
+        if self.enabled and ids.shape not in self.captured:
             self._capture(ids, mask)
         if not self.enabled:
             return self._logits(*(part.to(self.model.device, non_blocking=True) for part in (ids, mask)))
-        graph, ids_buffer, mask_buffer, logits = self._captured[ids.shape]
+        graph, ids_buffer, mask_buffer, logits = self.captured[ids.shape]
         ids_buffer.copy_(ids, non_blocking=True)
         mask_buffer.copy_(mask, non_blocking=True)
         graph.replay()
@@ -44,7 +44,7 @@ class CudaGraphForward:
         torch.cuda.current_stream().wait_stream(stream)
         graph = torch.cuda.CUDAGraph()
         # Graphs are replayed one at a time, so they can share a memory pool.
-        pool = next((known.pool() for known, *_ in self._captured.values()), None)
+        pool = next((known.pool() for known, *_ in self.captured.values()), None)
         try:
             with torch.cuda.graph(graph, pool=pool):
                 logits = self._logits(*buffers)
@@ -54,4 +54,4 @@ class CudaGraphForward:
             log.info("CUDA graph capture failed; running the classifier eagerly (%s)", error)
             self.enabled = False
             return
-        self._captured[ids.shape] = graph, buffers[0], buffers[1], logits
+        self.captured[ids.shape] = graph, buffers[0], buffers[1], logits

@@ -26,13 +26,6 @@ BATCH_TOKENS, GPU_BATCH_TOKENS = 512, 8192
 """Tokens per batch of fixed shape."""
 
 
-def score_file(
-    teacher: Path, texts: Path, target: Path, max_tokens: int, *, threads: int = 1, device: Device = "auto"
-) -> None:
-    """Write the teacher's logits of one file; see ``score_files``."""
-    score_files(teacher, [texts], [target], max_tokens, threads=threads, device=device)
-
-
 def score_files(
     teacher: Path,
     files: Sequence[Path],

@@ -14,13 +14,14 @@ class Adam:
 
     def __init__(self, parameters: Iterable[torch.nn.Parameter]) -> None:
         """Initialise both moments to zero."""
-        self._states = [
+        self.states = [
             (p, torch.zeros_like(p), torch.zeros_like(p), torch.zeros((), device=p.device)) for p in parameters
         ]
+        """Each parameter with its first moment, its second moment and its number of steps."""
 
     def step(self, learning_rate: float) -> None:
         """Update the parameters that have a gradient, then clear the gradients."""
-        updated = [(p, p.grad, *state) for p, *state in self._states if p.grad is not None]
+        updated = [(p, p.grad, *state) for p, *state in self.states if p.grad is not None]
         parameters, gradients, first_moments, second_moments, steps = (
             list(column) for column in zip(*updated, strict=True)
         )

@@ -190,7 +190,7 @@ def load_student(folder: Path, subwords: Subwords) -> tuple[torch.nn.Module, dic
     except (KeyError, TypeError, ValueError) as error:
         reason = (str(error).splitlines() or [""])[0]
         raise GendistError(
-            f"{description_file}: damaged ({type(error).__name__}: {reason}); delete it and run again"
+            f"{description_file}: damaged ({type(error).__name__}: {reason}); delete it and rerun"
         ) from None
     network = build(subwords.vectors, student, classes)
     file = folder / "model.safetensors"

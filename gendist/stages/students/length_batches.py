@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 import torch
 
-from gendist.stages.students.piece_ids import Encoded, pack
+from gendist.stages.students.piece_ids import Encoded, as_piece_ids
 
 BUCKET_BATCHES = 16
 """Batches per length bucket: rows are sorted by length within a bucket."""
@@ -22,7 +22,7 @@ def iter_batches(
     encoded: Encoded, batch_size: int, rng: np.random.Generator, *, n_real: int = 0, n_real_per_batch: int = 0
 ) -> Iterator[tuple[torch.Tensor, torch.Tensor, np.ndarray]]:
     """Yield (ids, mask, row indices) of each batch of one epoch; see ``epoch_batches``."""
-    encoded = pack(encoded)
+    encoded = as_piece_ids(encoded)
     order = epoch_batches(encoded.lengths, batch_size, rng, n_real=n_real, n_real_per_batch=n_real_per_batch)
     for rows in order:
         yield *encoded.padded(rows), rows

@@ -60,6 +60,6 @@ Encoded = PieceIds | Sequence[Sequence[int] | np.ndarray]
 """Piece ids of each text."""
 
 
-def pack(rows: Encoded) -> PieceIds:
+def as_piece_ids(rows: Encoded) -> PieceIds:
     """Convert rows to ``PieceIds``."""
     return rows if isinstance(rows, PieceIds) else PieceIds.of(rows)

@@ -11,7 +11,7 @@ from torch.func import functional_call, stack_module_state, vmap
 from torch.nn import functional
 
 from gendist.stages.students.architectures.kim import Kim
-from gendist.stages.students.piece_ids import Encoded, pack
+from gendist.stages.students.piece_ids import Encoded, as_piece_ids
 
 
 class StackedNetworks:
@@ -38,7 +38,7 @@ class StackedNetworks:
     def logits(self, encoded: Encoded, batch_size: int = 256) -> np.ndarray:
         """Return float32 logits (networks, rows, classes) for the same rows, in input order."""
         self._module.eval()
-        rows = pack(encoded)
+        rows = as_piece_ids(encoded)
         order = np.argsort(rows.lengths, kind="stable")
         parts = []
         for i in range(0, len(order), batch_size):

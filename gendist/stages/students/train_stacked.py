@@ -13,7 +13,7 @@ from gendist.nn import devices
 from gendist.stages.students.adam import Adam
 from gendist.stages.students.length_batches import apply_token_dropout, epoch_batches
 from gendist.stages.students.loss import row_losses
-from gendist.stages.students.piece_ids import Encoded, PieceIds, pack
+from gendist.stages.students.piece_ids import Encoded, PieceIds, as_piece_ids
 from gendist.stages.students.stacked_networks import StackedNetworks
 from gendist.stages.students.train_student import TrainingSchedule, require_finite
 from gendist.stages.students.training_rows import TrainingRows
@@ -51,7 +51,7 @@ def train_stacked(
     """
     stack = StackedNetworks(networks, device)
     optimizer = Adam(stack.weights.values())
-    pieces = pack(encoded)
+    pieces = as_piece_ids(encoded)
     device_rows = _DeviceRows.of(pieces, rows, device)
     loss_kind = None if rows.logits is None else student.distillation_loss
     lengths = pieces.lengths

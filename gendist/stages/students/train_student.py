@@ -14,7 +14,7 @@ from gendist.nn import devices
 from gendist.stages.students.adam import Adam
 from gendist.stages.students.length_batches import apply_token_dropout, iter_batches, real_rows_per_batch
 from gendist.stages.students.loss import distillation_loss, label_loss
-from gendist.stages.students.piece_ids import Encoded, pack
+from gendist.stages.students.piece_ids import Encoded, as_piece_ids
 from gendist.stages.students.training_rows import TrainingRows
 
 log = logging.getLogger(__name__)
@@ -77,7 +77,7 @@ def train_student(
     Raises:
         GendistError: if the loss is not finite.
     """
-    encoded = pack(encoded)
+    encoded = as_piece_ids(encoded)
     optimizer = Adam(network.parameters())
     rng = np.random.default_rng(seed)
     schedule = TrainingSchedule.of(len(encoded), rows.n_real, training)
@@ -110,7 +110,7 @@ def train_student(
 def predict_student(network: torch.nn.Module, encoded: Encoded, batch_size: int = 256) -> np.ndarray:
     """Return float32 logits (rows, classes), in input order."""
     network.eval()
-    rows = pack(encoded)
+    rows = as_piece_ids(encoded)
     order = np.argsort(rows.lengths, kind="stable")
     parts = []
     for i in range(0, len(order), batch_size):

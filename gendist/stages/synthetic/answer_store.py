@@ -1,4 +1,4 @@
-"""Answers of a server, kept on disk as they come: a kill loses none, and a rerun does not ask (or pay) again."""
+"""Answers of a server, each saved on arrival, so that a rerun after a kill does not request (or pay for) them again."""
 
 import hashlib
 import json
@@ -9,7 +9,7 @@ from typing import Any
 
 from gendist.errors import GendistError
 from gendist.io.os_errors import explain_os_error
-from gendist.stages.synthetic.answers import Answer
+from gendist.stages.synthetic.chat_answers import Answer
 
 FOLDER = "answers"
 """Folder of the answers, beside the shards."""
@@ -58,7 +58,7 @@ class AnswerStore:
             return stream.read() == b"\n"
 
     def _load(self, file: Path) -> None:
-        """Load a file; lines that a kill cut, or that are damaged, are passed over and asked again."""
+        """Load a file; skip truncated and damaged lines, whose rows are requested again."""
         try:
             content = file.read_text(encoding="utf-8", errors="replace")
         except OSError as error:

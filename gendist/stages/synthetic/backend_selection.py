@@ -61,7 +61,7 @@ def create_backend(
     vocabulary, device = model.config.vocab_size, model.device
     if device.type == "cuda" and supports_decoding(model.config):
         kernels = select_kernels(device)
-        device_sampler = DeviceGumbelSampler(settings, vocabulary, forbidden, device, kernels)
+        device_sampler = DeviceGumbelSampler(settings, vocabulary, forbidden, device, kernels=kernels)
         dtype = torch.bfloat16 if precision == "bf16" else torch.float32
         return StaticBackend(StaticDecoder(model, dtype, device_sampler.columns, kernels), device_sampler, device)
     sampler = GumbelSampler(settings, vocabulary, forbidden)

@@ -12,15 +12,15 @@ from gendist.errors import GendistError, first_line
 from gendist.nn.bf16_weights import load_for_sampling, weight_dtype
 from gendist.nn.pretrained import load_causal_lm, load_config, load_tokenizer
 from gendist.stages.generator.finetune_generator import boundary_tokens
-from gendist.stages.synthetic.answers import Answer
 from gendist.stages.synthetic.backend_selection import resolve_precision
 from gendist.stages.synthetic.batch_slots import GeneratedRow
+from gendist.stages.synthetic.chat_answers import Answer
 from gendist.stages.synthetic.chat_prompts import ChatPrompt, ChatPrompts
 from gendist.stages.synthetic.sampler import Sampler
 
 
 class ChatModel:
-    """An instruct model in a folder or on the hub, used as it is."""
+    """An instruct model in a folder or on the hub, not finetuned."""
 
     def __init__(self, settings: Generator, sampling: Sampling, device: torch.device) -> None:
         """Load the tokenizer and the configuration; weights are loaded when the first row is sampled.

@@ -21,9 +21,18 @@ class DeviceGumbelSampler:
         vocabulary: int,
         forbidden: list[int],
         device: torch.device,
+        *,
         kernels: ModuleType = decode_kernels,
     ) -> None:
-        """Prepare for a vocabulary; ``forbidden`` ids (padding and the like) are never drawn."""
+        """Prepare for a vocabulary.
+
+        Args:
+            settings: sampling strategy.
+            vocabulary: number of tokens.
+            forbidden: token ids that are never drawn, such as padding.
+            device: device of the logits.
+            kernels: module with the function ``draw``: PyTorch by default, or Triton.
+        """
         self.settings, self.vocabulary, self.kernels = settings, vocabulary, kernels
         self.blocks = vocabulary_blocks(vocabulary)
         self.columns = -(-self.blocks[0] * self.blocks[1] // ALIGNMENT) * ALIGNMENT

@@ -15,34 +15,34 @@ from typing import Any
 
 from gendist.config.prompting_settings import Endpoint
 from gendist.errors import GendistError
-from gendist.stages.synthetic.answers import Answer
+from gendist.stages.synthetic.chat_answers import Answer
 
 log = logging.getLogger(__name__)
 
 MISSING_EXTRA = "'endpoint' needs an extra: pip install 'gendist[endpoint]'"
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0
-"""Seconds before the first further try, doubled up to the second number."""
+"""Seconds before the first retry and, after doubling, at most before a later one."""
 LONGEST_REQUESTED_PAUSE = 600.0
-"""Most seconds that a server's Retry-After is honoured."""
+"""Maximum seconds of a Retry-After header."""
 TEMPORARY = (408, 409, 425, 429)
-"""Statuses below 500 after which a request is tried again."""
+"""Status codes below 500 after which a request is retried."""
 NO_KEY = "none"
-"""What a server without keys gets."""
+"""API key for servers that need none."""
 SHOWN = 150
-"""Most characters of a server's answer in an error."""
+"""Maximum characters of a response in an error message."""
 
 
 class Cancelled(Exception):  # noqa: N818 (no error)
-    """The job stops, so a request is not tried again."""
+    """The job was asked to stop; the request is not retried."""
 
 
 class _Unavailable(Exception):  # noqa: N818 (caught here)
-    """A try failed in a way that another one may not."""
+    """A temporary failure; the request can be retried."""
 
     def __init__(self, reason: str, pause: float | None = None) -> None:
         super().__init__(reason)
         self.pause = pause
-        """Seconds that the server asks to wait, or None."""
+        """Seconds to wait, from the Retry-After header, or None."""
 
 
 class EndpointClient:

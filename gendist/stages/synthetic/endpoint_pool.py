@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from gendist.jobs import stop_signals
-from gendist.stages.synthetic.answers import Answer
+from gendist.stages.synthetic.chat_answers import Answer
 from gendist.stages.synthetic.endpoint_client import Cancelled, EndpointClient
 
 POLL_SECONDS = 0.1

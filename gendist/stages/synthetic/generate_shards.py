@@ -26,7 +26,7 @@ from gendist.stages.generator.finetune_generator import boundary_tokens
 from gendist.stages.generator.generator_folder import member_folder, read_record
 from gendist.stages.synthetic.backend_selection import resolve_precision
 from gendist.stages.synthetic.batch_slots import GeneratedRow
-from gendist.stages.synthetic.prompts import PromptBuilder
+from gendist.stages.synthetic.row_prompts import PromptBuilder
 from gendist.stages.synthetic.sampler import Sampler
 from gendist.stages.synthetic.saved_rows import SavedRows
 

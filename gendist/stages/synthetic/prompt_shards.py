@@ -25,7 +25,7 @@ from gendist.nn import devices
 from gendist.nn.pretrained import content_hash, describe
 from gendist.stages.generator.generator_folder import KEY, GeneratorRecord
 from gendist.stages.synthetic.answer_store import FOLDER, AnswerStore, hash_request
-from gendist.stages.synthetic.answers import FINISH, Answer, judge_answer
+from gendist.stages.synthetic.chat_answers import FINISH, Answer, judge_answer
 from gendist.stages.synthetic.chat_model import ChatModel
 from gendist.stages.synthetic.chat_prompts import ChatPrompt, ChatPrompts
 from gendist.stages.synthetic.endpoint_client import EndpointClient
@@ -64,7 +64,7 @@ class _Answers:
     instructions: Sequence[str]
     """The prompt of each class without examples."""
     work: WorkFolder | None = None
-    """Where rows of an interrupted job are saved."""
+    """Folder for the rows of an interrupted job."""
 
 
 def prepare_prompts(train: Path, target: Path, settings: Generator) -> None:
@@ -72,12 +72,14 @@ def prepare_prompts(train: Path, target: Path, settings: Generator) -> None:
 
     Args:
         train: ``texts/train.parquet``.
-        target: ``config.json`` of the generator's folder; ``gendist.json`` is written beside it.
+        target: ``config.json`` of the generator's folder; ``gendist.json`` is written next to it.
         settings: the generator.
     """
     record = GeneratorRecord(label_names=tuple(read_texts(train).label_names))
     write_json(target, {KEY: record.model_dump(mode="json")})
-    provenance = Provenance("generator", {"train": hash_file(train)}, _recorded(settings), None, source(settings))
+    provenance = Provenance(
+        "generator", {"train": hash_file(train)}, _recorded(settings), None, _source_models(settings)
+    )
     provenance.to_file(target.parent)
 
 
@@ -110,7 +112,7 @@ def generate_prompted_shards(
         GendistError: if the model cannot be used, or the server does not answer.
     """
     prompts = ChatPrompts(train, settings.prompting, sampling.seed)
-    inputs, sources = {"train": hash_file(train)}, source(settings)
+    inputs, sources = {"train": hash_file(train)}, _source_models(settings)
     recorded = {"sampling": sampling.model_dump(mode="json"), **_recorded(settings)}
     if settings.endpoint is not None:
         for key in ("precision", "batch_size", "prompt_words"):
@@ -131,7 +133,9 @@ def generate_prompted_shards(
         table, counts = _table(answers, numbers)
         values = {**recorded, "shard_rows": shards.shard_rows, "shard": shard}
         provenance = Provenance("synthetic", inputs, values, sampling.seed, sources)
-        write_parquet(target, table, provenance, {"finish_counts": counts, "usage": usage(answers.by_row, numbers)})
+        write_parquet(
+            target, table, provenance, {"finish_counts": counts, "usage": _count_tokens(answers.by_row, numbers)}
+        )
         log.info("%s: %s", target, counts)
     if answers.work is not None:
         answers.work.mark_finished()
@@ -141,14 +145,14 @@ def _recorded(settings: Generator) -> dict[str, Any]:
     return {key: value for key, value in settings.requested.items() if key != "model"}  # in the source models
 
 
-def source(settings: Generator) -> dict[str, str]:
+def _source_models(settings: Generator) -> dict[str, str]:
     """Return the model's provenance."""
     if settings.endpoint is not None:
         return {settings.endpoint.model: BEHIND_ENDPOINT}
     return describe(settings.model, settings.revision)
 
 
-def usage(answers: Mapping[int, Answer], numbers: Sequence[int]) -> dict[str, int]:
+def _count_tokens(answers: Mapping[int, Answer], numbers: Sequence[int]) -> dict[str, int]:
     """Return the tokens of prompts and answers of some rows, as far as they are known, and the rows without a count."""
     rows = [answers[number] for number in numbers]
     return {

@@ -55,7 +55,7 @@ class Sampler:
         forbidden = [token for token in forbidden if token != end]
         self.backend = create_backend(model, settings, precision=precision, forbidden=forbidden, int8=int8)
         self.batch_size = resolve_batch_size(settings, model, precision)
-        self._slots: Slots | None = None
+        self.slots: Slots | None = None
         """Kept for the next rows by back ends of a fixed batch size, with what was captured for them."""
         self.redrawn = 0
         """Tokens that were redrawn in float64, because float32 rounding could change them."""
@@ -133,15 +133,15 @@ class Sampler:
 
     def _allocate_slots(self, count: int, longest: int) -> Slots:
         """Return free slots for rows of at most ``longest`` tokens, with their KV cache; reused if they fit."""
-        slots = self._slots
+        slots = self.slots
         if slots is not None and len(slots) == count and slots.longest >= longest:
             slots.clear()
             return slots
-        self._slots = None  # freed first: both may not fit in memory
+        self.slots = None  # freed first: both may not fit in memory
         slots = Slots(count, longest, self.end, self.backend.device)
         self.backend.allocate(slots)
         if self.backend.fixed_batch_size:
-            self._slots = slots
+            self.slots = slots
         return slots
 
 

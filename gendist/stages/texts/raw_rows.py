@@ -39,7 +39,7 @@ class RawRows:
     duplicate_columns: tuple[str, ...] = ()
     """Names that occur more than once in the header; reading all columns skips them."""
     reading: ReadOptions = _DEFAULT_READING
-    """How a text file was read."""
+    """Format options of a text file."""
 
 
 def read_split(settings: Dataset, split: str) -> RawRows:

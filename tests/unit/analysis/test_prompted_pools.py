@@ -18,7 +18,7 @@ from gendist.config import study_from
 from gendist.io.json_files import read_json
 from gendist.io.parquet import read_metadata, read_parquet, write_parquet
 from gendist.io.provenance import Provenance
-from gendist.stages.synthetic.answers import FINISH
+from gendist.stages.synthetic.chat_answers import FINISH
 
 ENDPOINT = {"url": "http://gpu7.example.org:8000/v1", "model": "big-chat"}
 PRICES = {"input": 0.5, "output": 2.0, "currency": "EUR"}

@@ -128,5 +128,5 @@ def test_damaged_parquet_is_told_in_one_line(tmp_path):
 @pytest.mark.parametrize("content", [b"", b"{", b"[1]", b"\xff\xfe"])
 def test_damaged_json_is_told_in_one_line(tmp_path, content):
     (tmp_path / "r.json").write_bytes(content)
-    with pytest.raises(GendistError, match=r"r\.json: damaged .*; delete it and run again"):
+    with pytest.raises(GendistError, match=r"r\.json: damaged .*; delete it and rerun"):
         read_json(tmp_path / "r.json")

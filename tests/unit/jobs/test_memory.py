@@ -17,7 +17,7 @@ from gendist.stages.generator.finetune_generator import finetune_generator
 from gendist.stages.logits.batched_logits import predict_logits
 from gendist.stages.synthetic.batch_slots import Slots
 from gendist.stages.synthetic.generate_shards import generate_shards
-from gendist.stages.teacher import finetune_teacher as finetune
+from gendist.stages.teacher import training_loop as teacher_loop
 from gendist.stages.teacher.finetune_teacher import finetune_teacher
 
 CPU = "[enforce fail at alloc_cpu.cpp:124] err == 0. DefaultCPUAllocator: can't allocate memory: you tried to allocate"
@@ -135,7 +135,7 @@ def test_a_generator_or_teacher_that_does_not_fit_says_what_to_lower(gpt2, encod
     def padded(*_):
         raise torch.OutOfMemoryError("CUDA out of memory")
 
-    monkeypatch.setattr(finetune, "pad_batch", padded)
+    monkeypatch.setattr(teacher_loop, "pad_batch", padded)
     with pytest.raises(GendistError, match=r"lower batch_size of the teacher \(now 16\) or its max_tokens"):
         finetune_teacher(train_texts, tmp_path / "teacher", Teacher(model=str(encoder), epochs=1))
     assert list(tmp_path.iterdir()) == []

@@ -103,7 +103,7 @@ def test_a_teacher_killed_again_and_again_goes_on_to_the_same_bytes(
             finetune_teacher(train_texts, target, settings, work=work)
         assert not target.exists()
     finetune_teacher(train_texts, target, settings, work=work)
-    assert len(said(caplog, "Resuming from epoch")) == len(kills)
+    assert len(said(caplog, "resuming from epoch")) == len(kills)
     assert bytes_of(target, ("timing.json",)) == bytes_of(tmp_path / "whole", ("timing.json",))
 
 

@@ -16,9 +16,10 @@ from gendist.errors import GendistError
 from gendist.nn.packed_linear import PackedLinear, pack_linear_layers
 from gendist.nn.pooled_classifier import HEAD_FILE, PooledClassifier, contrastive_loss
 from gendist.nn.pretrained import load_causal_lm, load_classifier
-from gendist.stages.logits.score_texts import class_names, score_file
+from gendist.stages.logits.score_texts import class_names, score_files
 from gendist.stages.teacher import finetune_teacher as finetune
 from gendist.stages.teacher.finetune_teacher import finetune_teacher, max_epochs
+from gendist.stages.teacher.training_loop import pair_by_class
 from gendist.stages.texts.text_tables import read_texts
 
 
@@ -35,7 +36,7 @@ def teacher(encoder, train_texts, tmp_path_factory):
 
 
 def test_a_pooled_teacher_learns_and_is_scored_from_its_folder(teacher, test_texts, tmp_path):
-    score_file(teacher, test_texts, tmp_path / "logits.parquet", 24)
+    score_files(teacher, [test_texts], [tmp_path / "logits.parquet"], 24)
     rows = read_texts(test_texts)
     loaded = load_classifier(str(teacher), NAMES)
     assert isinstance(loaded, PooledClassifier) and class_names(teacher) == NAMES
@@ -73,10 +74,10 @@ def test_contrast_pulls_classes_together():
 
 def test_pairs_of_a_class_share_a_batch():
     labels = np.array([0] * 7 + [1] * 4 + [2] * 5)
-    order = finetune.pair_by_class(labels, np.random.default_rng(0))
+    order = pair_by_class(labels, np.random.default_rng(0))
     assert sorted(order) == list(range(16))
     assert all(labels[order[i]] == labels[order[i + 1]] for i in range(0, 14, 2))
-    assert not np.array_equal(order, finetune.pair_by_class(labels, np.random.default_rng(1)))
+    assert not np.array_equal(order, pair_by_class(labels, np.random.default_rng(1)))
 
 
 def test_members_are_averaged(encoder, train_texts, tmp_path, monkeypatch):

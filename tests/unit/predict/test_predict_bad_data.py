@@ -8,7 +8,7 @@ from bad_inputs import refused, survived
 
 from gendist.predict.classifier import TextClassifier
 from gendist.predict.predict_file import predict_file
-from gendist.predict.text_reader import TextSource
+from gendist.predict.text_source import TextSource
 
 
 @pytest.fixture(scope="module")

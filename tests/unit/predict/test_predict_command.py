@@ -194,7 +194,7 @@ def test_a_long_file_shows_how_far_it_is(
     exported: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ):
     from gendist.predict import predict_file
-    from gendist.predict.text_reader import TextSource
+    from gendist.predict.text_source import TextSource
 
     source = write(tmp_path / "in.txt", [{"text": text} for text in TEXTS])
     classifier = TextClassifier.load(exported)

@@ -58,8 +58,8 @@ def test_a_text_of_unknown_pieces_is_as_unsure_as_an_empty_one(exported: Path, w
     np.testing.assert_allclose(shares[:3], np.repeat(shares[3:4], 3, 0), rtol=1e-6)
     assert np.abs(shares[4] - shares[3]).max() > 0.01  # one known piece, and the text counts
     # Without the rule, the piece of the unknown decides.
-    ids = loaded._tokenizer.encode(unknown[:1])
-    assert np.abs(loaded._network.logits(ids) - loaded.logits([""])).max() > 1e-3
+    ids = loaded.tokenizer.encode(unknown[:1])
+    assert np.abs(loaded.network.logits(ids) - loaded.logits([""])).max() > 1e-3
 
 
 def test_no_texts_give_no_rows_and_what_is_no_text_is_refused(classifier: TextClassifier):

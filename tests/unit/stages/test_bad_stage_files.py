@@ -20,7 +20,7 @@ from gendist.io.provenance import Provenance
 from gendist.nn.pretrained import load_classifier
 from gendist.stages.evaluation.collect_metrics import collect_metrics
 from gendist.stages.logits.logits_files import logits_column, read_logits
-from gendist.stages.logits.score_texts import score_file
+from gendist.stages.logits.score_texts import score_files
 from gendist.stages.synthetic.pool_reader import read_pool
 from gendist.stages.texts.text_tables import read_texts
 
@@ -166,9 +166,9 @@ def test_run_folders(file: str | dict[str, Any], content: str | None, said: str,
 def test_texts_that_a_teacher_is_asked_for(encoder: Path, tmp_path: Path):
     target = tmp_path / "logits.parquet"
     file = parquet(tmp_path / "shard.parquet", **shard(text=[1, 2]))
-    refused(lambda: score_file(encoder, file, target, 16), tmp_path, "shard.parquet: column 'text' has type int64")
+    refused(lambda: score_files(encoder, [file], [target], 16), tmp_path, "shard.parquet: column 'text' has type int64")
     file = parquet(tmp_path / "shard.parquet", text=["a"])
-    refused(lambda: score_file(encoder, file, target, 16), tmp_path, "shard.parquet: no column 'id' (has text)")
+    refused(lambda: score_files(encoder, [file], [target], 16), tmp_path, "shard.parquet: no column 'id' (has text)")
 
 
 # --- any damage ---

@@ -21,7 +21,7 @@ from gendist.jobs.work_cleanup import FINISHED
 from gendist.nn.pretrained import load_tokenizer
 from gendist.stages.generator.generator_folder import GeneratorRecord, read_record_file
 from gendist.stages.synthetic import chat_model
-from gendist.stages.synthetic.answers import Answer, is_echo, is_refusal, judge_answer, parse_answer
+from gendist.stages.synthetic.chat_answers import Answer, is_echo, is_refusal, judge_answer, parse_answer
 from gendist.stages.synthetic.chat_model import ChatModel
 from gendist.stages.synthetic.chat_prompts import ChatPrompts
 from gendist.stages.synthetic.pool_reader import finish_counts, read_pool

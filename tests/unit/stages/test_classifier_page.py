@@ -22,7 +22,7 @@ from gendist.predict.exported_model import DESCRIPTION, TOKENIZER
 from gendist.stages.export.classifier_page.page_mark import is_classifier_page
 from gendist.stages.export.classifier_page.page_tokenizer import UNKNOWN, PageTokenizer, page_tokenizer
 from gendist.stages.export.classifier_page.unsupported_model_error import UnsupportedModelError
-from gendist.stages.export.classifier_page.write_page import encode_base85, pack, write_notice, write_page
+from gendist.stages.export.classifier_page.write_page import encode_base85, pack_arrays, write_notice, write_page
 
 HOSTILE = "</script><img src=x onerror=alert(1)>"
 
@@ -74,7 +74,7 @@ def test_data_has_no_markup_and_arrays_lie_on_multiples_of_eight():
     assert not set(text) & set("<'\"\\/")
     assert base64.b85decode(text.replace("\n", "").replace(",", "<"))[: len(data)] == data
     arrays = {"a": np.arange(3, dtype=np.int8), "b": np.array([[1.5], [2]], np.float32)}
-    packed = pack({"labels": ["é"]}, arrays)
+    packed = pack_arrays({"labels": ["é"]}, arrays)
     size = int.from_bytes(packed[:4], "little")
     header = json.loads(packed[4 : 4 + size])
     assert (4 + size) % 8 == 0 and header["labels"] == ["é"]

@@ -34,7 +34,7 @@ def graphs(monkeypatch):
 
         def replay(self):
             self.replays += 1
-            _, ids, mask, logits = next(entry for entry in seen.forward._captured.values() if entry[0] is self)
+            _, ids, mask, logits = next(entry for entry in seen.forward.captured.values() if entry[0] is self)
             logits.copy_(seen.forward.model(input_ids=ids, attention_mask=mask).logits)
 
     @contextmanager

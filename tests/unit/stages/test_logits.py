@@ -21,7 +21,7 @@ from gendist.stages.logits import batched_logits as batches
 from gendist.stages.logits.batched_logits import predict_logits, tokenise
 from gendist.stages.logits.int8_cascade import Int8Cascade, int8_copy, int8_error
 from gendist.stages.logits.logits_files import logits_column, read_logits
-from gendist.stages.logits.score_texts import score_file
+from gendist.stages.logits.score_texts import score_files
 from gendist.stages.synthetic.generate_shards import generate_shards
 from gendist.stages.teacher.finetune_teacher import finetune_teacher
 
@@ -81,7 +81,7 @@ def test_long_texts_are_cut_to_what_setting_model_and_tokenizer_allow(classifier
 def test_scores_of_real_rows_and_of_shards(classifier, generator, test_texts, tmp_path):
     generate_shards(generator, [tmp_path / "shard.parquet"], Sampling(max_tokens=12), first_shard=1, shard_rows=6)
     for texts, key, keys in ((test_texts, "id", range(10, 40)), (tmp_path / "shard.parquet", "row", range(6, 12))):
-        score_file(classifier, texts, tmp_path / "logits.parquet", 24)
+        score_files(classifier, [texts], [tmp_path / "logits.parquet"], 24)
         table = pq.read_table(tmp_path / "logits.parquet")
         assert table.column_names == [key, "logits"] and table.schema.types == [pa.int64(), pa.list_(pa.float32())]
         assert table[key].to_pylist() == list(keys)
@@ -89,7 +89,7 @@ def test_scores_of_real_rows_and_of_shards(classifier, generator, test_texts, tm
         stored = read_metadata(tmp_path / "logits.parquet")
         assert stored["label_names"] == NAMES and set(stored["gendist"]["inputs"]) == {"texts", "teacher"}
         assert str(tmp_path) not in json.dumps(stored)
-        score_file(classifier, texts, tmp_path / "again.parquet", 24)
+        score_files(classifier, [texts], [tmp_path / "again.parquet"], 24)
         assert (tmp_path / "again.parquet").read_bytes() == (tmp_path / "logits.parquet").read_bytes()
 
 
@@ -98,7 +98,7 @@ def test_half_precision_weights_are_scored_in_float32(classifier, test_texts, tm
     shutil.copytree(classifier, half)
     BertForSequenceClassification.from_pretrained(classifier, dtype=torch.bfloat16).save_pretrained(half)
     assert load_classifier(str(half), NAMES).dtype == torch.float32
-    score_file(half, test_texts, tmp_path / "logits.parquet", 24)
+    score_files(half, [test_texts], [tmp_path / "logits.parquet"], 24)
     assert pq.read_table(tmp_path / "logits.parquet").num_rows == 30
 
 
@@ -175,20 +175,22 @@ def test_shards_are_scored_in_integers_and_close_rows_again(integers, tmp_path, 
     logits = []
     with caplog.at_level("INFO"):
         for i, folder in enumerate(integers):
-            score_file(folder, shard, tmp_path / f"{i}.parquet", 24, device="cpu")
+            score_files(folder, [shard], [tmp_path / f"{i}.parquet"], 24, device="cpu")
             logits.append(read_logits([tmp_path / f"{i}.parquet"], "row")[1])
     assert "scored in int8, " in caplog.text
     fast, exact = logits
     assert not np.array_equal(fast, exact) and np.abs(fast - exact).mean() < 0.05 * exact.std()
     assert np.array_equal(fast.argmax(1), exact.argmax(1))
     # Which texts stand in the same shard makes no difference.
-    score_file(integers[0], synthetic(tmp_path / "part.parquet", texts[50:90]), tmp_path / "part-logits.parquet", 24)
+    score_files(
+        integers[0], [synthetic(tmp_path / "part.parquet", texts[50:90])], [tmp_path / "part-logits.parquet"], 24
+    )
     assert np.array_equal(read_logits([tmp_path / "part-logits.parquet"], "row")[1], fast[50:90])
 
 
 def test_real_rows_are_scored_in_float32(integers, test_texts, tmp_path):
     for i, folder in enumerate(integers):
-        score_file(folder, test_texts, tmp_path / f"{i}.parquet", 24, device="cpu")
+        score_files(folder, [test_texts], [tmp_path / f"{i}.parquet"], 24, device="cpu")
     auto, plain = (read_logits([tmp_path / f"{i}.parquet"], "id")[1] for i in range(2))
     assert np.array_equal(auto, plain)
 

@@ -24,7 +24,7 @@ from gendist.stages.generator.generator_folder import KEY, GeneratorRecord, read
 from gendist.stages.synthetic import logits_filter
 from gendist.stages.synthetic.generate_shards import generate_shards
 from gendist.stages.synthetic.philox import gumbel_noise, random_indices
-from gendist.stages.synthetic.prompts import PromptBuilder, first_words
+from gendist.stages.synthetic.row_prompts import PromptBuilder, first_words
 from gendist.stages.texts.text_tables import read_texts
 
 

@@ -207,7 +207,7 @@ def test_nothing_is_read_from_the_device_within_an_epoch(name, labels, monkeypat
     steps = []
 
     def step(self, rate):
-        assert all(t.device.type == "meta" for state in self._states for t in (*state, state[0].grad))
+        assert all(t.device.type == "meta" for state in self.states for t in (*state, state[0].grad))
         steps.append(rate)
 
     monkeypatch.setattr(side_by_side.Adam, "step", step)

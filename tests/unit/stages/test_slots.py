@@ -76,11 +76,11 @@ def test_slots_are_used_again_for_the_next_rows(parts):
     known = rows(sampler_of(parts, 50, precision="float32"))
     sampler = sampler_of(parts, 9, "static")
     next(sampler.sample(range(50), PROMPTS))
-    slots = sampler._slots
+    slots = sampler.slots
     assert slots.running.any() and slots.occupied.any()
-    assert rows(sampler) == known and sampler._slots is slots
+    assert rows(sampler) == known and sampler.slots is slots
     list(sampler.sample([7], [[5] * 20]))
-    assert sampler._slots is not slots and sampler._slots.longest > slots.longest
+    assert sampler.slots is not slots and sampler.slots.longest > slots.longest
     assert rows(sampler) == known
 
 

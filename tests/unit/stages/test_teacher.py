@@ -12,12 +12,13 @@ from toy_texts import NAMES, sentences
 
 from gendist.config.teacher_settings import Teacher
 from gendist.errors import GendistError
-from gendist.nn.pretrained import load_classifier
+from gendist.nn.pretrained import load_classifier, load_tokenizer
 from gendist.stages.evaluation.evaluate_teacher import evaluate_teacher
-from gendist.stages.logits.score_texts import class_names, score_file
+from gendist.stages.logits.score_texts import class_names, score_files
 from gendist.stages.teacher import finetune_teacher as finetune
 from gendist.stages.teacher.finetune_teacher import finetune_teacher
 from gendist.stages.teacher.held_out_split import split_held_out
+from gendist.stages.teacher.training_loop import parameter_groups
 from gendist.stages.texts.text_tables import read_texts
 
 
@@ -37,7 +38,7 @@ def test_an_encoder_without_head_gets_one_and_learns(teacher, encoder, test_text
     assert not any(name.startswith("classifier") for name in load_file(encoder / "model.safetensors"))
     assert load_file(teacher / "model.safetensors")["classifier.weight"].shape == (3, 32)
     assert class_names(teacher) == NAMES
-    score_file(teacher, test_texts, tmp_path / "logits.parquet", 24)
+    score_files(teacher, [test_texts], [tmp_path / "logits.parquet"], 24)
     train = write_texts(tmp_path / "train.parquet", *sentences(36, 0))
     evaluate_teacher(
         train=train,
@@ -138,9 +139,9 @@ def test_two_runs_give_the_same_bytes(encoder, train_texts, tmp_path):
 
 
 def test_a_machine_kept_from_the_network_saves_the_same_tokenizer(encoder, tmp_path, monkeypatch):
-    finetune.load_tokenizer(str(encoder)).save_pretrained(tmp_path / "online")
+    load_tokenizer(str(encoder)).save_pretrained(tmp_path / "online")
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
-    finetune.load_tokenizer(str(encoder)).save_pretrained(tmp_path / "offline")
+    load_tokenizer(str(encoder)).save_pretrained(tmp_path / "offline")
     one, other = ((tmp_path / name / "tokenizer_config.json").read_bytes() for name in ("online", "offline"))
     assert one == other
 
@@ -148,7 +149,7 @@ def test_a_machine_kept_from_the_network_saves_the_same_tokenizer(encoder, tmp_p
 def test_the_head_may_learn_faster(encoder):
     settings = quick(encoder, learning_rate=1e-5, head_learning_rate=1e-3)
     model = load_classifier(str(encoder), NAMES)
-    body, head = finetune.parameter_groups(model, settings)
+    body, head = parameter_groups(model, settings)
     assert (body["lr"], head["lr"]) == (1e-5, 1e-3) and [p.shape[0] for p in head["params"]] == [3, 3]
     assert len(body["params"]) + 2 == len(list(model.parameters()))
 
@@ -163,7 +164,7 @@ def test_divergence_ends_in_one_line_and_leaves_nothing(encoder, train_texts, tm
 @pytest.mark.parametrize(
     ("file", "content", "message"),
     [
-        ("history.json", "{", r"history\.json: damaged .*delete it and run again"),
+        ("history.json", "{", r"history\.json: damaged .*delete it and rerun"),
         ("history.json", '{"n_parameters": "x"}', r"history\.json: damaged \('n_parameters' is not a number\)"),
         ("timing.json", None, r"timing\.json: no such file"),
         ("timing.json", "[]", r"timing\.json: damaged"),

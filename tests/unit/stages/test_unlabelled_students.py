@@ -154,6 +154,6 @@ def test_unlabelled_rows_are_scored_like_the_synthetic_ones(
     monkeypatch.setattr(module, "predict_logits", lambda _, __, rows, *___, **____: np.ones((len(rows), 3), np.float32))
     found = {}
     for name, texts in (("labelled", test_texts), ("unlabelled", files["unlabelled"].texts)):
-        module.score_file(tmp_path, texts, tmp_path / f"{name}.parquet", 16)
+        module.score_files(tmp_path, [texts], [tmp_path / f"{name}.parquet"], 16)
         found[name] = pq.read_table(tmp_path / f"{name}.parquet")["logits"][0].as_py()
     assert found == {"labelled": [1.0] * 3, "unlabelled": [0.0] * 3}

@@ -1,4 +1,4 @@
-"""How a file says that it is a page of ``write_page``."""
+"""Marker in the HTML head by which pages of ``write_page`` are recognised."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ HEAD_BYTES = 4096
 
 
 def is_classifier_page(file: Path) -> bool:
-    """Return whether a file is a classifier's page, and neither another file nor a notice."""
+    """Return whether a file is a page with a classifier, not another file or the notice of a missing one."""
     if not file.is_file():
         return False
     with file.open("rb") as stream:

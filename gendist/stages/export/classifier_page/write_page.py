@@ -62,7 +62,7 @@ def write_page(folder: Path, target: Path) -> None:
         "architecture": model.architecture,
         "tokenizer": tokenizer.settings,
     }
-    data = zlib.compress(pack(header, {**weights, **tokenizer.arrays}), 9)
+    data = zlib.compress(pack_arrays(header, {**weights, **tokenizer.arrays}), 9)
     script, style = "".join(map(_template, SCRIPTS)), _template("page.css")
     page = (
         _environment()
@@ -90,7 +90,7 @@ def write_notice(target: Path, reason: str) -> None:
     write_text(target, _environment().get_template("notice.html").render(reason=reason))
 
 
-def pack(header: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> bytes:
+def pack_arrays(header: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> bytes:
     """Return a JSON header and arrays as bytes.
 
     The length of the header (uint32), the header in UTF-8, and each array in little-endian order from a multiple of

@@ -43,18 +43,18 @@ _REFUSALS = tuple(
 
 @dataclass(frozen=True)
 class Answer:
-    """What a chat model answered for one row."""
+    """Answer of a chat model for one row."""
 
     number: int
     """Number of the row in the pool."""
     text: str
-    """As it came."""
+    """Text of the answer, unmodified."""
     reason: str
-    """``stop``, ``length``, or ``refusal`` where the server says so."""
+    """Finish reason: ``stop``, ``length``, or ``refusal`` if the server reports it."""
     prompt_tokens: int | None = None
-    """Length of the prompt; None if the server does not say."""
+    """Tokens of the prompt; None if the server does not report them."""
     completion_tokens: int | None = None
-    """Length of the answer; None if the server does not say."""
+    """Tokens of the answer; None if the server does not report them."""
 
 
 def parse_answer(answer: str) -> str:
