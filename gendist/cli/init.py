@@ -62,6 +62,7 @@ def init(
     from gendist.cli.own_data.unlabelled_rows import MIN_UNLABELLED
     from gendist.config.dataset_settings import Dataset
     from gendist.io.delimited_files import ReadOptions, parse_delimiter
+    from gendist.io.regular_files import require_separate_test_file
 
     if encoding is not None:
         try:
@@ -83,6 +84,8 @@ def init(
     test_table = read_table(test, same_reading, encoding is None, named) if test else None
     unlabelled_table = read_table(unlabelled, same_reading, encoding is None, text or []) if unlabelled else None
     require_writable(paths, [file for file in (data, test, unlabelled) if file], force)
+    if test:
+        require_separate_test_file(test, data, " (--test)", "labelled")
     interactive = not yes and is_interactive()
     _confirm_reading(table, interactive)
     roles = _choose_columns(table, text or [], label, interactive)

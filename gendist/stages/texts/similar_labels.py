@@ -1,4 +1,4 @@
-"""Find labels that probably name the same class."""
+"""Find equal texts, and labels that probably name the same class."""
 
 import re
 import unicodedata
@@ -9,6 +9,12 @@ from collections.abc import Iterable
 def normalise_text(text: str) -> str:
     """Normalise case, Unicode width (NFKC) and white space."""
     return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
+
+
+def count_shared_texts(train: Iterable[str], test: Iterable[str]) -> int:
+    """Count the test texts that are training texts too, up to case, width and white space."""
+    known = set(map(normalise_text, train))
+    return sum(normalise_text(text) in known for text in test)
 
 
 def label_key(name: str) -> str:
