@@ -139,7 +139,7 @@ def _choose_columns(table: "InputTable", text: list[str], label: str | None, int
     by_name = {column.name: column for column in columns}
     encoding = "" if table.path.suffix == ".parquet" else f", {table.encoding}"
     typer.echo(f"{table.path}: {len(table.source.numbers):,} rows, {len(columns)} columns{encoding}")
-    texts = list(text)
+    texts, guessed = list(text), [f"--{role}" for role, given in (("text", text), ("label", label)) if not given]
     if not texts:
         guess = guess_text([c for c in columns if c.name != label])
         if not guess.is_clear and not (interactive and columns):
@@ -156,8 +156,8 @@ def _choose_columns(table: "InputTable", text: list[str], label: str | None, int
     for name in texts:
         typer.echo(f"text:  column '{name}', {_format_examples(by_name[name])}")
     typer.echo(f"label: column '{label}', {_format_classes(by_name[label])}")
-    if not interactive and not (text and label):
-        typer.echo("(guessed; use --text and --label to choose others)")
+    if not interactive and guessed:
+        typer.echo(f"(guessed; use {' and '.join(guessed)} to choose others)")
     return ColumnRoles(texts, label)
 
 

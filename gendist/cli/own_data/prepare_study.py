@@ -178,7 +178,8 @@ def prepare_rows(
         use_original_files = not dropped and not dropped_test and same_format
         warnings += [f"{test_table.path}: {line}" for line in (*test_table.source.notes, *also_merged)]
         if not len(test):
-            raise GendistError(f"{test_table.path}: no row with a text and a class that {table.path} has")
+            reason = "".join(f"; {line}" for line in dropped_row_warnings(dropped_test, test.unit))
+            raise GendistError(f"{test_table.path}: no row with a text and a class that {table.path} has{reason}")
         warnings += [f"{test_table.path}: {line}" for line in dropped_row_warnings(dropped_test, test.unit)]
         warnings += [f"{test_table.path}: {line}" for line in row_warnings(test) if "repeat" not in line]
         warnings += overlap_warnings(train, test)
@@ -297,11 +298,7 @@ def write_study(
             label=roles.label,
             reading=table.source.reading,
         )
-    else:
-        write_rows(paths.train, prepared.train, roles.text, roles.label)
-        write_rows(paths.test, prepared.test, roles.text, roles.label)
     if prepared.unlabelled is not None:
-        write_rows(paths.unlabelled, prepared.unlabelled, roles.text, None)
         count = min(len(prepared.unlabelled), MAX_UNLABELLED)
         fields = replace(fields, unlabelled=_relative_to_cwd(paths.unlabelled), unlabelled_rows=count)
     labels = list(prepared.train.counts)
@@ -318,6 +315,11 @@ def write_study(
     time = format_estimate(
         estimate_seconds(study, used, len(prepared.test), _count_subwords(prepared.train)[1]) / ESTIMATED_CORES
     )
+    if not (prepared.use_original_files and test_table is not None):
+        write_rows(paths.train, prepared.train, roles.text, roles.label)
+        write_rows(paths.test, prepared.test, roles.text, roles.label)
+    if prepared.unlabelled is not None:
+        write_rows(paths.unlabelled, prepared.unlabelled, roles.text, None)
     write_text(paths.config, config(time))
     return time
 

@@ -37,6 +37,12 @@ def group_similar_labels(names: Iterable[str]) -> list[list[str]]:
     return [group for group in spellings.values() if len(group) > 1]
 
 
+def describe_similar(name: str, known: Iterable[str]) -> str:
+    """Return which known label is similar to an unknown one, as the end of a sentence; empty if none is."""
+    similar = next((one for one in known if label_key(one) == label_key(name)), None)
+    return "" if similar is None else f"{quote_label(similar)} differs from {quote_label(name)} in spelling only"
+
+
 def format_similar_labels(names: Iterable[str]) -> list[str]:
     """Return each group of similar labels as text for a message."""
     return [" and ".join(map(quote_label, group)) for group in group_similar_labels(names)]

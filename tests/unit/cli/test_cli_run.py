@@ -83,7 +83,10 @@ WRONG = {
     "label": ({"label": "topic"}, "toy/train.csv: no column 'topic' (has text, label)"),
     "empty": ({"train": "empty.csv"}, "empty.csv: empty file, expected column 'text'"),
     "missing": ({"test": "none.csv"}, "none.csv: no such file (key 'datasets.toy.test')"),
-    "one class": ({"train": "sea.csv", "test": "toy/test.csv"}, "sea.csv: only one class (sea); a classifier needs two or"),
+    "one class": (
+        {"train": "sea.csv", "test": "toy/test.csv"},
+        "sea.csv: only one class (sea); a classifier needs two or",
+    ),
     "unlabelled": ({"unlabelled": "bodies.csv"}, "bodies.csv: no column 'text' (has body)"),
     "given rows": (None, "bodies.csv: no column 'text' (has body)"),
 }

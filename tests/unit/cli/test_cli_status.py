@@ -54,6 +54,7 @@ def test_an_interrupted_job_is_told_from_one_that_the_user_asks_for(done: Checko
     marks.mkdir(exist_ok=True)
     (marks / b64encode(table.encode()).decode()).touch()  # as Snakemake does while a job writes the file
     assert "1 report job (table1): was interrupted while it was written" in status(done, STUDY)
+    (marks / b64encode(table.encode()).decode()).unlink()
     forced = gendist(done, "run", "asked.yaml", "--dry-run", "--", "--forcerun", "write_table2").stdout.splitlines()
     assert "  1 report job (table2): asked for on the command line" in forced
 

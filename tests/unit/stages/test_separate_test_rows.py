@@ -22,7 +22,9 @@ def study(folder: Path, test: str = "test.csv", **changed: object) -> Study:
     return study_from({"datasets": {"toy": {**files, "train_per_class": 2, "synthetic": 2}}, **changed})
 
 
-@pytest.mark.parametrize("make", [None, os.symlink, os.link, shutil.copyfile], ids=["itself", "link", "hard link", "copy"])
+@pytest.mark.parametrize(
+    "make", [None, os.symlink, os.link, shutil.copyfile], ids=["itself", "link", "hard link", "copy"]
+)
 def test_the_training_file_is_no_test_file(tmp_path: Path, make):
     name = "train.csv" if make is None else "other.csv"
     asked = study(tmp_path, name)
@@ -79,4 +81,4 @@ def test_similar_labels_are_noted(tmp_path: Path):
 
 
 def test_shared_texts_are_counted_by_test_row():
-    assert count_shared_texts(["A wave", "a tide", "a tide"], ["a  WAVE", "a wave", "ａ wave", "a wing"]) == 3
+    assert count_shared_texts(["A wave", "a tide", "a tide"], ["a  WAVE", "a wave", "\uff41 wave", "a wing"]) == 3
