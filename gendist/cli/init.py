@@ -76,6 +76,8 @@ def init(
             f"--name '{dataset}' is not accepted: use letters, digits, '_' and '-', up to 64; it must not be "
             "the name of a device (con, nul, …) or of a folder of the results (tables, figures, …)"
         )
+    if out is not None and out.suffix not in (".yaml", ".yml"):
+        raise GendistError(f"--out '{out}' is not accepted: expected a .yaml file, such as {dataset}.yaml")
     paths = output_paths(out or Path(f"{dataset}.yaml"), dataset)
     named = [*(text or []), *([label] if label is not None else [])]
     table = read_table(data, reading, encoding is None, named)

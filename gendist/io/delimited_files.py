@@ -87,6 +87,8 @@ class DelimitedFile:
             if len(record) != len(self.first):
                 first = "the header" if header else "the first line"
                 hint = "quote texts that contain the delimiter or a line break"
+                if header and len(self.first) == 1:
+                    hint += ", or remove a title above the header"
                 if len(record) > len(self.first) and not any(record[len(self.first) :]):
                     hint = f"the line ends with a delimiter, add one to {first} or remove it"
                 raise GendistError(

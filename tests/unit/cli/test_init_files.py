@@ -152,6 +152,12 @@ def test_no_text_stands_on_both_sides_and_every_class_keeps_training_rows(pairs:
         ("a.csv", b'text,label\n"open, and,x\n', "a.csv, line 2: broken quoting"),
         ("a.csv", b"text,label\na b,x\na b,x,y\n", "a.csv, line 3: 3 fields, the header has 2"),
         ("a.csv", b"text,label\na b,x,\n", "a.csv, line 2: 3 fields, the header has 2; the line ends with a delimiter"),
+        (
+            "a.csv",
+            b"My export\n\ntext,label\na b,x\n",
+            "a.csv, line 3: 2 fields, the header has 1; quote texts that contain the delimiter or a line break, or "
+            "remove a title above the header",
+        ),
         ("a.csv", as_csv(["text", "label"], table({"sea": 30})).encode(), "a.csv: no column looks like the label"),
         ("a.parquet", b"not it", "a.parquet: not a readable Parquet file"),
     ],

@@ -68,6 +68,13 @@ def test_the_labelled_file_is_no_test_file(folder: Path):
     assert sorted(path.name for path in folder.iterdir()) == ["a.csv"]
 
 
+@pytest.mark.parametrize("out", ["configs", "a.txt"])
+def test_the_config_is_a_yaml_file(folder: Path, out: str):
+    (folder / "a.csv").write_text(as_csv(["text", "label"], PLAIN))
+    expected = f"--out '{out}' is not accepted: expected a .yaml file, such as {Path(out).stem}.yaml"
+    assert refused("a.csv", "--out", out) == expected
+
+
 def test_decimals_are_labels_like_integers(folder: Path):
     kinds = {"sea": Decimal(1), "sky": Decimal("2.00")}
     pq.write_table(pa.table({"text": [t for t, _ in PLAIN], "class": [kinds[x] for _, x in PLAIN]}), "a.parquet")
