@@ -57,6 +57,7 @@ def init(
     from gendist.cli.own_data.write_study import output_paths, require_writable, write_study
     from gendist.config.dataset_settings import Dataset
     from gendist.io.delimited_files import ReadOptions, parse_delimiter
+    from gendist.io.regular_files import require_separate_test_file
 
     if encoding is not None:
         try:
@@ -70,6 +71,8 @@ def init(
             f"--name '{dataset}' is not accepted: use letters, digits, '_' and '-', up to 64; it must not be "
             "the name of a device (con, nul, …) or of a folder of the results (tables, figures, …)"
         )
+    if out is not None and out.suffix not in (".yaml", ".yml"):
+        raise GendistError(f"--out '{out}' is not accepted: expected a .yaml file, such as {dataset}.yaml")
     paths = output_paths(out or Path(f"{dataset}.yaml"), dataset)
     named = [*(text or []), *([label] if label is not None else [])]
     table = read_table(data, reading, encoding is None, named)
@@ -78,6 +81,8 @@ def init(
     test_table = read_table(test, same_reading, encoding is None, named) if test else None
     unlabelled_table = read_table(unlabelled, same_reading, encoding is None, text or []) if unlabelled else None
     require_writable(paths, [file for file in (data, test, unlabelled) if file], force)
+    if test:
+        require_separate_test_file(test, data, " (--test)", "labelled")
     interactive = not yes and is_interactive()
     _confirm_reading(table, interactive)
     roles = _choose_columns(table, text or [], label, interactive)
@@ -131,7 +136,7 @@ def _choose_columns(table: "InputTable", text: list[str], label: str | None, int
     by_name = {column.name: column for column in columns}
     encoding = "" if table.path.suffix == ".parquet" else f", {table.encoding}"
     typer.echo(f"{table.path}: {len(table.source.numbers):,} rows, {len(columns)} columns{encoding}")
-    texts = list(text)
+    texts, guessed = list(text), [f"--{role}" for role, given in (("text", text), ("label", label)) if not given]
     if not texts:
         guess = guess_text([c for c in columns if c.name != label])
         if not guess.is_clear and not (interactive and columns):
@@ -148,8 +153,8 @@ def _choose_columns(table: "InputTable", text: list[str], label: str | None, int
     for name in texts:
         typer.echo(f"text:  column '{name}', {_format_examples(by_name[name])}")
     typer.echo(f"label: column '{label}', {_format_classes(by_name[label])}")
-    if not interactive and not (text and label):
-        typer.echo("(guessed; use --text and --label to choose others)")
+    if not interactive and guessed:
+        typer.echo(f"(guessed; use {' and '.join(guessed)} to choose others)")
     return ColumnRoles(texts, label)
 
 

@@ -46,6 +46,8 @@ def run(
     snakemake_args = [argument for argument in context.args if argument != "--"]
     if config is not None and str(config).startswith("-"):  # gendist run -- --forceall: no config given
         snakemake_args, config = [str(config), *snakemake_args], None
+    if snakemake_args and Path(snakemake_args[0]).suffix in (".yaml", ".yml"):
+        raise GendistError(f"one config at a time is accepted: {config}, or {snakemake_args[0]}")
     path = require_config(config)
     study = load_study(path)
     if quick:

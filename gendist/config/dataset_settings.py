@@ -100,6 +100,8 @@ class Dataset(Settings):
             for key in ("hub_config", "revision"):
                 if getattr(self, key) is not None:
                     raise ValueError(f"'{key}' belongs to 'hub', which is not set; remove it")
+        if self.hub is not None and self.train_split == self.test_split:
+            raise ValueError(f"train_split and test_split are both '{self.test_split}'; expected different rows")
         if not self.header and not all(name.isdecimal() for name in (*self.text, self.label)):
             raise ValueError("header is false: give the columns of 'text' and 'label' as numbers, \"1\", \"2\", ...")
         if len(set(self.text)) < len(self.text):

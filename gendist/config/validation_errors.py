@@ -13,7 +13,7 @@ MESSAGES = {
     "dict_type": "input should be entries by name",
     "bool_parsing": "input should be true or false",
     "bool_type": "input should be true or false",
-    "string_type": "input should be a valid string; put it in quotes",
+    "string_type": "input should be text; put a number or a date in quotes",
     "frozen_set_type": "input should be a list",
 }
 """Messages by pydantic error type, where pydantic's own are unclear."""

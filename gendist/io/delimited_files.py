@@ -86,9 +86,13 @@ class DelimitedFile:
                 )
             if len(record) != len(self.first):
                 first = "the header" if header else "the first line"
+                hint = "quote texts that contain the delimiter or a line break"
+                if header and len(self.first) == 1:
+                    hint += ", or remove a title above the header"
+                if len(record) > len(self.first) and not any(record[len(self.first) :]):
+                    hint = f"the line ends with a delimiter, add one to {first} or remove it"
                 raise GendistError(
-                    f"{self.file.name}, line {line}: {len(record)} fields, {first} has {len(self.first)}; "
-                    "quote texts that contain the delimiter or a line break"
+                    f"{self.file.name}, line {line}: {len(record)} fields, {first} has {len(self.first)}; {hint}"
                 )
             yield line, record
 

@@ -1,5 +1,6 @@
-"""Rejects paths that are not regular files, before anything opens them."""
+"""Rejects paths that are not regular files, before anything opens them, and test files that are training files."""
 
+import filecmp
 import stat
 from pathlib import Path
 
@@ -31,3 +32,27 @@ def require_regular_file(path: Path, key: str = "", what: str = "file") -> int:
     if not stat.S_ISREG(found.st_mode):
         raise GendistError(f"{path}: is a pipe, a socket or a device, expected a {what}{key}")
     return found.st_size
+
+
+def require_separate_test_file(test: Path, other: Path, key: str = "", what: str = "training") -> None:
+    """Reject a test file that is also read for training, under the same name, through a link or as a copy.
+
+    Args:
+        test: file of the test rows.
+        other: a file of other rows.
+        key: the config keys or option that named them, appended to the message.
+        what: what ``other`` is for.
+
+    Raises:
+        GendistError: if both have the same content, or one cannot be read.
+    """
+    try:
+        same = "is" if test.samefile(other) else "is a copy of" if filecmp.cmp(test, other, shallow=False) else ""
+    except OSError as error:
+        raise GendistError(f"{error.filename}: cannot be read ({error.strerror}){key}") from None
+    if same:
+        name = f" {other}" if same != "is" or str(other) != str(test) else ""
+        raise GendistError(
+            f"{test}: {same} the {what} file{name}, so its accuracy would be that of known texts; "
+            f"expected a file of other rows{key}"
+        )

@@ -115,11 +115,13 @@ def _job(workflow: Any, job: Any, seconds: JobSeconds) -> dict[str, Any]:
 def _reasons(workflow: Any, job: Any) -> Iterator[str]:
     """Yield the reasons to run a job, the strongest first."""
     reason, records = workflow.dag.reason(job), workflow.persistence
-    if reason.forced:
+    asked = workflow.dag_settings.forceall or workflow.dag_settings.forcetargets or workflow.dag_settings.forcerun
+    interrupted = reason.incomplete_output or (reason.forced and not asked)  # --rerun-incomplete forces these
+    if reason.forced and asked:
         yield "asked for on the command line"
     new = reason.missing_output and not any(records.metadata(file) is not None for file in reason.missing_output)
-    if new and not reason.incomplete_output:
-        # Snakemake may add reasons about inputs; a job without output runs anyway.
+    if new and not interrupted:
+        # Snakemake also compares its inputs with later files that lack it; that is nothing to tell.
         yield "not made yet"
         return
     if reason.params_changed:
@@ -127,7 +129,7 @@ def _reasons(workflow: Any, job: Any) -> Iterator[str]:
     yield from _input_reasons(reason.updated_input - reason.updated_input_run, "changed")
     if reason.input_changed:
         yield from _set_reasons(workflow, set(records.input(job.output[0]) or ()), set(map(str, job.input)))
-    if reason.incomplete_output:
+    if interrupted:
         yield "was interrupted while it was written"
     if reason.missing_output:
         yield "not made yet" if new else "output is missing"

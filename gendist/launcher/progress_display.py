@@ -11,10 +11,12 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from gendist.launcher.study_state import StageCounts, StudyState, progress_line
+from gendist.launcher.study_state import StageCounts, StudyState, failure_line, progress_line
 
 MAX_JOBS_SHOWN = 6
 """Most running jobs in the live table."""
+MAX_FAILURES_SHOWN = 5
+"""Failed jobs to print one by one."""
 
 
 @contextmanager
@@ -35,8 +37,12 @@ def render(state: StudyState) -> RenderableType:
     for name, stage in state.stages().items():
         bar = ProgressBar(total=stage.total, completed=stage.done, width=24)
         table.add_row(name, bar, f"{stage.done}/{stage.total}", _stage_note(stage))
-    running = (Text(line, no_wrap=True, overflow="ellipsis") for line in _running(state))
-    return Group(table, *running, Text(state.summary()))
+    running = [Text(line, no_wrap=True, overflow="ellipsis") for line in _running(state)]
+    failed = [
+        Text(failure_line(state.jobs[i]), "red", no_wrap=True, overflow="ellipsis")
+        for i in sorted(state.failed)[:MAX_FAILURES_SHOWN]
+    ]
+    return Group(table, *running, *failed, Text(state.summary()))
 
 
 def _stage_note(stage: StageCounts) -> Text:
@@ -80,7 +86,7 @@ class LinePrinter:
             self._print(f"{name} done ({stages[name].total} of {stages[name].total}); {state.summary()}")
         self.complete |= complete
         for job in sorted(state.failed - self.reported_failures):
-            self._print(f"failed: {state.jobs[job].name}")
+            self._print(failure_line(state.jobs[job]))
         self.reported_failures |= state.failed
         if state.stopping and not self.said_stopping:
             self.said_stopping = True

@@ -15,16 +15,14 @@ from gendist.config.study_plan import too_many_shards
 from gendist.errors import GendistError
 from gendist.io.os_errors import disk_full_error, is_disk_full
 from gendist.launcher.data_checks import require_data
-from gendist.launcher.progress_display import progress_display
+from gendist.launcher.progress_display import MAX_FAILURES_SHOWN, progress_display
 from gendist.launcher.run_locks import in_use_error, is_in_use, remove_stale_locks
 from gendist.launcher.snakemake_process import run_snakemake, startup_error
-from gendist.launcher.study_state import StudyState, error_line
+from gendist.launcher.study_state import StudyState, failure_line
 from gendist.launcher.temporary_files import remove_stale_files
 from gendist.naming import EXPORTED_MODEL
 
 NAME = "gendist"
-MAX_FAILURES_SHOWN = 5
-"""Failed jobs to print one by one."""
 
 
 def run_study(config: Path, study: Study, arguments: Sequence[str]) -> int:
@@ -75,6 +73,7 @@ def run_jobs(config: Path, study: Study, arguments: Sequence[str]) -> int:
         # Log everything but the host name: the profile's quiet setting is meant for terminals.
         state, status, interrupted = run_snakemake(config, ["--quiet", "host", *arguments], output, on_update=on_update)
     if interrupted and status:
+        _list_failures(state, output)
         typer.echo(f"Interrupted: {_count_kept(state)}. Rerun the same command to resume.")
         return 130
     if status < 0:
@@ -98,12 +97,16 @@ def _count_kept(state: StudyState) -> str:
     return f"{state.done} of {len(state.jobs)} jobs kept"
 
 
-def _print_failures(state: StudyState, output: Path) -> None:
+def _list_failures(state: StudyState, output: Path) -> None:
     failed = [state.jobs[i] for i in sorted(state.failed)]
     for job in failed[:MAX_FAILURES_SHOWN]:
-        typer.echo(f"failed: {job.name}: {error_line(job)}\n  log: {', '.join(job.log) or output}", err=True)
+        typer.echo(f"{failure_line(job)}\n  log: {', '.join(job.log) or output}", err=True)
     if len(failed) > MAX_FAILURES_SHOWN:
         typer.echo(f"and {len(failed) - MAX_FAILURES_SHOWN} more", err=True)
+
+
+def _print_failures(state: StudyState, output: Path) -> None:
+    _list_failures(state, output)
     typer.echo(f"{len(state.failed)} failed, {_count_kept(state)}. Full output: {output}", err=True)
     typer.echo("Fix the problem and rerun the same command to resume.", err=True)
 

@@ -221,6 +221,11 @@ def error_line(job: Job) -> str:
     return found[-1] if found else (lines or ["killed, or no message in the log"])[-1]
 
 
+def failure_line(job: Job) -> str:
+    """Return the name and the error of a failed job in one line."""
+    return f"failed: {job.name}: {error_line(job)}"
+
+
 def _log_tail(job: Job) -> list[str]:
     try:
         with Path(job.log[0]).open("rb") as stream:

@@ -76,7 +76,7 @@ def run_command(arguments: Sequence[str], program: str) -> None:
         separator=classifier.separator,
         reading=reading,
         format=options.format,
-        keep=None if options.keep == ["all"] else options.keep or [],
+        keep=None if "all" in (options.keep or []) else options.keep or [],
     )
     predict_file(
         classifier,

@@ -137,8 +137,10 @@ class _DelimitedWriter:
 
 
 def _to_cell(value: Any) -> str | None:
-    """Return an input value as a cell; values other than text become JSON."""
-    return value if value is None or isinstance(value, str) else _to_json(value)
+    """Return an input value as a cell: numbers, booleans, lists and objects as JSON, dates and decimals as text."""
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return None
+    return _to_json(value) if isinstance(value, bool | int | float | list | dict) else str(value)
 
 
 def _to_json(value: Any) -> str:

@@ -26,6 +26,7 @@ def command(folder: Path, *arguments: str, **environment: str) -> subprocess.Com
     [
         (("run", "twice.yaml"), "error: twice.yaml, line 3, column 1: not valid YAML (key 'seeds' appears twice"),
         (("run", "template.yaml"), "error: template.yaml: key '__use_yte__' makes the config a program"),
+        (("run", "good.yaml", "twice.yaml"), "error: one config at a time is accepted: good.yaml, or twice.yaml"),
         (("status", "folder"), "error: folder: is a folder, expected a config file"),
         (("export", "binary.yaml"), "error: binary.yaml: not UTF-8 at byte 0"),
         (("card", "good.yaml", "--dataset", "../x"), "error: dataset '../x' is not in the study"),

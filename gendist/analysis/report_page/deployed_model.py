@@ -38,8 +38,8 @@ class DeployedModel:
             measured: costs of the dataset's systems, for comparison with the teacher.
         """
         teacher = next((row for row in measured if row["system"] == TEACHER), None)
-        size = f"8-bit weights as deployed, and {format_size(self.tokenizer_bytes)} of tokenizer"
-        time = f"median for one text as deployed, on one core ({self.device})"
+        size = f"{self.system} as deployed: 8-bit weights, and {format_size(self.tokenizer_bytes)} of tokenizer"
+        time = f"{self.system} as deployed: median for one text on one core ({self.device})"
         if teacher is not None:
             size += f"; the teacher has {format_size(teacher['size_bytes'])}"
             time += f"; the teacher takes {format_latency(teacher['latency_p50_ms'])}"

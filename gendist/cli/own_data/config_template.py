@@ -65,7 +65,7 @@ def render_config(
         ("", ""),
         (f"results: results/{fields.name}", "output folder"),
         ("datasets:", ""),
-        (f"  {fields.name}:", "the dataset's name: letters, digits, '_' and '-'"),
+        (f"  {_quote_yaml(fields.name)}:", "the dataset's name: letters, digits, '_' and '-'"),
         (
             f"    train: {_quote_yaml(fields.train)}",
             "training rows; relative to the working directory of the run",

@@ -91,7 +91,8 @@ def prepare_rows(
         use_original_files = not dropped and not dropped_test and same_format
         warnings += [f"{test_table.path}: {line}" for line in (*test_table.source.notes, *also_merged)]
         if not len(test):
-            raise GendistError(f"{test_table.path}: no row with a text and a class that {table.path} has")
+            reason = "".join(f"; {line}" for line in dropped_row_warnings(dropped_test, test.unit))
+            raise GendistError(f"{test_table.path}: no row with a text and a class that {table.path} has{reason}")
         warnings += [f"{test_table.path}: {line}" for line in dropped_row_warnings(dropped_test, test.unit)]
         warnings += [f"{test_table.path}: {line}" for line in row_warnings(test) if "repeat" not in line]
         warnings += overlap_warnings(train, test)

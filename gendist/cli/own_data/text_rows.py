@@ -11,7 +11,7 @@ from gendist.io.atomic_files import write_text
 from gendist.io.delimited_files import row_writer
 from gendist.stages.texts.labelled_rows import label_error, read_label
 from gendist.stages.texts.raw_rows import RawRows
-from gendist.stages.texts.similar_labels import group_similar_labels
+from gendist.stages.texts.similar_labels import describe_similar, group_similar_labels, quote_label
 
 SEPARATOR = " "
 """Separator between joined columns: the default of a study."""
@@ -113,7 +113,11 @@ def merge_labels_into(rows: TextRows, names: Iterable[str]) -> tuple[TextRows, l
     """
     counts = rows.counts
     renamed = {name: found[0] for found in group_similar_labels(dict.fromkeys([*names, *counts])) for name in found[1:]}
-    notes = [f"'{name}' ({counts[name]:,} rows) merged into '{renamed[name]}'" for name in renamed if name in counts]
+    notes = [
+        f"{quote_label(name)} ({counts[name]:,} rows) merged into {quote_label(new)}"
+        for name, new in renamed.items()
+        if name in counts
+    ]
     return replace(rows, labels=[renamed.get(name, name) for name in rows.labels]), notes
 
 
@@ -131,10 +135,15 @@ def drop_unknown_classes(
 ) -> tuple[TextRows, list[DroppedRow]]:
     """Drop test rows of classes without training rows."""
     kept = [i for i, name in enumerate(rows.labels) if name in known]
+    reasons = {}
+    for name in {*rows.labels} - known:
+        similar = describe_similar(name, known)
+        hint = f" ({similar}; --merge-case merges them)" if similar else ""
+        reasons[name] = f"class '{name}' has no training row{hint}"
     rejected = [
-        DroppedRow(number, f"class '{name}' has no training row")
+        DroppedRow(number, reasons[name])
         for number, name in zip(rows.numbers, rows.labels, strict=True)
-        if name not in known
+        if name in reasons
     ]
     return rows.take(kept), dropped + rejected
 

@@ -75,11 +75,7 @@ def write_study(
             label=roles.label,
             reading=table.source.reading,
         )
-    else:
-        write_rows(paths.train, prepared.train, roles.text, roles.label)
-        write_rows(paths.test, prepared.test, roles.text, roles.label)
     if prepared.unlabelled is not None:
-        write_rows(paths.unlabelled, prepared.unlabelled, roles.text, None)
         count = min(len(prepared.unlabelled), MAX_UNLABELLED)
         fields = replace(fields, unlabelled=_relative_to_cwd(paths.unlabelled), unlabelled_rows=count)
     labels = list(prepared.train.counts)
@@ -96,6 +92,11 @@ def write_study(
     time = format_estimate(
         estimate_seconds(study, used, len(prepared.test), count_subwords(prepared.train)[1]) / ESTIMATED_CORES
     )
+    if not (prepared.use_original_files and test_table is not None):
+        write_rows(paths.train, prepared.train, roles.text, roles.label)
+        write_rows(paths.test, prepared.test, roles.text, roles.label)
+    if prepared.unlabelled is not None:
+        write_rows(paths.unlabelled, prepared.unlabelled, roles.text, None)
     write_text(paths.config, config(time))
     return time
 

@@ -7,11 +7,13 @@ import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
 
 from gendist.config.dataset_settings import Dataset
 from gendist.errors import GendistError
 from gendist.stages.texts.raw_rows import RawRows, read_rows, read_split, reading_options
+from gendist.stages.texts.similar_labels import describe_similar
 
 MAX_LABEL_LENGTH = 200
 """Characters; a longer label is probably a text column."""
@@ -121,8 +123,8 @@ def read_label(source: RawRows, row: int, column: str, merged: Mapping[str, str]
 def label_error(value: object) -> str:
     """Return why a value is not a valid label, as the end of a sentence; empty if it is valid."""
     name = _label_text(value)
-    fraction = isinstance(value, float) and name != "" and not value.is_integer()
-    if fraction or not isinstance(value, str | int | float | None):
+    fraction = isinstance(value, float | Decimal) and name != "" and value % 1 != 0
+    if fraction or not isinstance(value, str | int | float | Decimal | None):
         return f"is of type {type(value).__name__}, expected a name or an integer"  # bytes, lists, dates
     if len(name) > MAX_LABEL_LENGTH or INVALID_CHARACTERS.search(name):
         return f"is invalid: expected one line of at most {MAX_LABEL_LENGTH} characters, no control characters"
@@ -132,8 +134,8 @@ def label_error(value: object) -> str:
 def _label_text(value: object) -> str:
     if value is None or value != value:  # pandas and Parquet store empty numeric cells as NaN
         return ""
-    if isinstance(value, float) and value.is_integer():
-        value = int(value)  # and integers beside them as floats
+    if isinstance(value, float | Decimal) and value % 1 == 0:
+        value = int(value)  # and integers beside them as floats; databases export them as decimals
     return str(value).strip()
 
 
@@ -177,7 +179,9 @@ def _label_indices(settings: Dataset, source: RawRows, names: list[str], split: 
         else:
             known = ", ".join(names[:20]) + (", …" if len(names) > 20 else "")
             why = "no training row has it" if split == "test" else "not among label_names"
-            raise GendistError(f"{_location(source, row)}: label '{name}' is unknown ({why}; known: {known})")
+            similar = describe_similar(name, names)
+            hint = f"; {similar}, the dataset's key 'labels' can merge them" if similar else ""
+            raise GendistError(f"{_location(source, row)}: label '{name}' is unknown ({why}; known: {known}){hint}")
     return labels
 
 

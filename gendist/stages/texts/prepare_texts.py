@@ -10,7 +10,7 @@ from gendist.config.dataset_settings import Dataset
 from gendist.io.parquet import write_parquet
 from gendist.io.provenance import Provenance, hash_file
 from gendist.stages.texts.labelled_rows import read_labelled_rows
-from gendist.stages.texts.similar_labels import format_similar_labels
+from gendist.stages.texts.similar_labels import count_shared_texts, format_similar_labels
 
 log = logging.getLogger(__name__)
 
@@ -60,9 +60,9 @@ def _sample(settings: Dataset, labels: np.ndarray, classes: int) -> np.ndarray:
 
 
 def _warn_about_duplicates(train: list[str], test: list[str], train_name: str, test_name: str) -> None:
-    shared = len(set(train) & set(test))
-    if shared:
-        log.warning("%d texts are both in %s and in %s: accuracy will be overestimated", shared, train_name, test_name)
+    if shared := count_shared_texts(train, test):
+        message = "%s: %d of %d test texts are training texts of %s too: accuracy will be overestimated"
+        log.warning(message, test_name, shared, len(test), train_name)
     repeated = len(train) - len(set(train))
     if repeated:
         log.warning("%s: %d of the sampled training texts are duplicates", train_name, repeated)

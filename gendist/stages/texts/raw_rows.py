@@ -99,7 +99,7 @@ def read_rows(
 def require_file_type(path: Path, key: str = "") -> int:
     """Require a supported file type of at most ``MAX_BYTES``; returns the size in bytes."""
     if path.suffix.lower() not in ACCEPTED_SUFFIXES:
-        hint = "; save the spreadsheet as CSV (UTF-8)" if path.suffix.lower() in SPREADSHEET_SUFFIXES else ""
+        hint = SUFFIX_HINTS.get(path.suffix.lower(), "")
         raise GendistError(f"{path}: unknown file type '{path.suffix}'; accepted: {', '.join(ACCEPTED_SUFFIXES)}{hint}")
     size = require_regular_file(path, key)
     if size > MAX_BYTES:
@@ -114,7 +114,13 @@ PARQUET_BATCH_ROWS = 1024
 """Rows of a Parquet file decompressed between two size checks."""
 TEXT_SUFFIXES = (".csv", ".tsv", ".jsonl")
 ACCEPTED_SUFFIXES = (*TEXT_SUFFIXES, ".parquet")
-SPREADSHEET_SUFFIXES = (".xlsx", ".xls", ".ods", ".numbers")
+SUFFIX_HINTS = {
+    **dict.fromkeys((".xlsx", ".xls", ".ods", ".numbers"), "; save the spreadsheet as CSV (UTF-8)"),
+    **dict.fromkeys((".gz", ".bz2", ".xz", ".zst", ".zip"), "; decompress it"),
+    **dict.fromkeys((".ndjson", ".jsonlines"), "; rename it to .jsonl"),
+    ".json": "; write a .jsonl file with one object per line (jq -c '.[]' FILE.json > FILE.jsonl)",
+}
+"""What to do with a file of another type."""
 _NO_HEADER = {
     COMMAND_OPTION: "; if line 1 is a row, not a header, set --no-header",
     DATASET_KEY: "; if line 1 is a row, not a header, set header: false",

@@ -1,4 +1,4 @@
-"""Find labels that probably name the same class."""
+"""Find equal texts, and labels that probably name the same class."""
 
 import re
 import unicodedata
@@ -9,6 +9,12 @@ from collections.abc import Iterable
 def normalise_text(text: str) -> str:
     """Normalise case, Unicode width (NFKC) and white space."""
     return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
+
+
+def count_shared_texts(train: Iterable[str], test: Iterable[str]) -> int:
+    """Count the test texts that are training texts too, up to case, width and white space."""
+    known = set(map(normalise_text, train))
+    return sum(normalise_text(text) in known for text in test)
 
 
 def label_key(name: str) -> str:
@@ -29,6 +35,12 @@ def group_similar_labels(names: Iterable[str]) -> list[list[str]]:
     for name in names:
         spellings[label_key(name)].append(name)
     return [group for group in spellings.values() if len(group) > 1]
+
+
+def describe_similar(name: str, known: Iterable[str]) -> str:
+    """Return which known label is similar to an unknown one, as the end of a sentence; empty if none is."""
+    similar = next((one for one in known if label_key(one) == label_key(name)), None)
+    return "" if similar is None else f"{quote_label(similar)} differs from {quote_label(name)} in spelling only"
 
 
 def format_similar_labels(names: Iterable[str]) -> list[str]:

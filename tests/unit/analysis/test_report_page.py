@@ -160,6 +160,7 @@ def test_the_exported_model_is_shown_as_it_is_deployed(tmp_path: Path):
     shown = "".join(Page((tmp_path / "report.html").read_text()).texts)
     assert "1.2\u00a0MB" in shown and "50\u00a0µs" in shown and "0.7\u00a0MB of tokenizer" in shown
     assert "in 32-bit floats" not in shown  # the checkpoint's size
+    assert "kim+gendist as deployed: 8-bit weights" in shown and "kim+gendist as deployed: median for" in shown
     folder = description.parent.as_posix()
     assert f"gendist predict {folder} TEXTS.csv -o labels.csv" in shown and f'TextClassifier.load("{folder}")' in shown
     assert "kim+gendist, chosen on training" in shown and "77.5 % of the test rows right" in shown

@@ -83,7 +83,10 @@ WRONG = {
     "label": ({"label": "topic"}, "toy/train.csv: no column 'topic' (has text, label)"),
     "empty": ({"train": "empty.csv"}, "empty.csv: empty file, expected column 'text'"),
     "missing": ({"test": "none.csv"}, "none.csv: no such file (key 'datasets.toy.test')"),
-    "one class": ({"train": "sea.csv", "test": "sea.csv"}, "sea.csv: only one class (sea); a classifier needs two or"),
+    "one class": (
+        {"train": "sea.csv", "test": "toy/test.csv"},
+        "sea.csv: only one class (sea); a classifier needs two or",
+    ),
     "unlabelled": ({"unlabelled": "bodies.csv"}, "bodies.csv: no column 'text' (has body)"),
     "given rows": (None, "bodies.csv: no column 'text' (has body)"),
 }
@@ -300,6 +303,24 @@ def test_a_terminal_shows_bars_rates_and_the_time_left(tmp_path: Path):
     assert re.search(r"texts .* 1/1 +done", shown) and re.search(r"synthetic .* 0/1 +1 running", shown)
     assert "shard: generating shard 2: 128 of 500 rows, 12/s, 0:31 left" in shown
     assert "1 of 2 jobs done, 0:00 so far, about 30 s left" in shown  # by the job's own count
+
+
+def test_a_failure_is_shown_with_its_reason_while_other_jobs_go_on(tmp_path: Path):
+    log = tmp_path / "teacher.log"
+    log.write_text("2026-01-01 10:00:00,000 error: model broken: cannot be loaded\n")
+    state = StudyState()
+    jobs = [{**job(1, "teacher", log=str(log)), "output": ["results/toy/teachers/t/config.json"]}, job(2, "synthetic")]
+    state.apply({"event": "plan", "cores": 1, "gpus": 0, "jobs": jobs})
+    state.apply({"event": "failed", "job": 1})
+    line = f"failed: {state.jobs[1].name}: model broken: cannot be loaded"
+    with (tmp_path / "out").open("w") as stream:
+        lines = LinePrinter(Console(file=stream, width=40), every=1000)
+        lines.update(state)
+        lines.update(state)
+        console = Console(width=100, force_terminal=True, record=True, file=stream)
+        console.print(render(state))
+    assert (tmp_path / "out").read_text().splitlines()[1] == line
+    assert console.export_text().count(line) == 1
 
 
 def test_elsewhere_lines_come_now_and_then(tmp_path: Path):

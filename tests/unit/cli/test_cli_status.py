@@ -1,5 +1,6 @@
 """``gendist status``: what a study has, what would run, and why, in plain words."""
 
+from base64 import b64encode
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +46,17 @@ def test_what_is_new_is_told_from_what_is_missing(done: Checkout):
     lines = status(done, changed(seeds=2))
     assert "12 students jobs: not made yet" in lines, lines
     assert any(line.startswith("1 report job (table1): output is missing") for line in lines), lines
+
+
+def test_an_interrupted_job_is_told_from_one_that_the_user_asks_for(done: Checkout):
+    table = "results/tables/table1.md"
+    marks = done.folder / ".snakemake/incomplete"
+    marks.mkdir(exist_ok=True)
+    (marks / b64encode(table.encode()).decode()).touch()  # as Snakemake does while a job writes the file
+    assert "1 report job (table1): was interrupted while it was written" in status(done, STUDY)
+    (marks / b64encode(table.encode()).decode()).unlink()
+    forced = gendist(done, "run", "asked.yaml", "--dry-run", "--", "--forcerun", "write_table2").stdout.splitlines()
+    assert "  1 report job (table2): asked for on the command line" in forced
 
 
 def test_changed_code_and_data_are_named(done: Checkout):

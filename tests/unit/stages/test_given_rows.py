@@ -105,7 +105,8 @@ def test_the_file_is_read_like_other_files(tmp_path: Path, train_texts: Path):
 def test_files_of_rows_are_checked_before_the_first_job(tmp_path: Path, content: str, message: str):
     (tmp_path / "a.csv").write_text("text,label\na,x\nb,x\nc,y\nd,y\n")
     (tmp_path / "llm.csv").write_text(content)
-    files = {name: str(tmp_path / "a.csv") for name in ("train", "test")}
+    (tmp_path / "b.csv").write_text("text,label\ne,x\nf,y\n")
+    files = {"train": str(tmp_path / "a.csv"), "test": str(tmp_path / "b.csv")}
     dataset = {**files, "train_per_class": 2, "synthetic": 3}
     study = study_from({"datasets": {"news": dataset}, "generators": {"llm": {"rows": str(tmp_path / "llm.csv")}}})
     with pytest.raises(GendistError) as caught:

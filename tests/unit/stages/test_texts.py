@@ -205,6 +205,13 @@ def test_truncated_parquet(tmp_path):
         ("xxyyz", "xy", {}, r"train\.csv: label 'z' has 1 row\(s\); every class needs at least 2"),
         ("xxxyy", "xy", {"train_per_class": 3}, r"label 'y' has 2 rows, fewer than train_per_class = 3; lower it"),
         ("xxyy", "xyz", {}, r"test\.csv, line 4: label 'z' is unknown \(no training row has it; known: x, y\)"),
+        (
+            "xxyy",
+            "xY",
+            {},
+            r"known: x, y\); 'y' differs from 'Y' in spelling only, the dataset's key 'labels' can merge",
+        ),
+        ("éézz", ["é", "e\u0301"], {}, r"; 'é' differs from 'e\\u0301' in spelling only, the dataset's key 'labels'"),
         ("xxxx", "xx", {}, r"train\.csv: only one class \(x\); a classifier needs two"),
         (
             "xxyy",
@@ -233,7 +240,7 @@ def test_missing_files(tmp_path):
 def test_rows_in_both_files_are_warned_of(tmp_path, caplog):
     good = write(tmp_path / "good.csv", ROWS)
     prepare(tmp_path, dataset(good, good))
-    assert "6 texts are both in" in caplog.text and "accuracy will be overestimated" in caplog.text
+    assert f"6 of 12 test texts are training texts of {good} too: accuracy will be overestimated" in caplog.text
 
 
 def test_texts_are_checked_when_read_back(tmp_path):

@@ -132,7 +132,8 @@ def test_unlabelled_rows_are_checked_before_the_first_job(
 ):
     (tmp_path / "a.csv").write_text("text,label\na,x\nb,x\nc,y\nd,y\n")
     (tmp_path / "more.csv").write_text(content)
-    files = {name: str(tmp_path / "a.csv") for name in ("train", "test")}
+    (tmp_path / "b.csv").write_text("text,label\ne,x\nf,y\n")
+    files = {"train": str(tmp_path / "a.csv"), "test": str(tmp_path / "b.csv")}
     dataset = {**files, "train_per_class": 2, "unlabelled": str(tmp_path / "more.csv"), "unlabelled_rows": 3}
     study = study_from({"datasets": {"news": dataset}})
     with pytest.raises(GendistError) as caught:
