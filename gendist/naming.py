@@ -15,6 +15,8 @@ WITH_SYNTHETIC = ("gendist", "synthetic", "hard", "gendist-unlabelled")
 """Regimes that train on synthetic rows."""
 WITH_UNLABELLED = ("unlabelled", "gendist-unlabelled")
 """Regimes that train on unlabelled real rows; only for datasets with such rows."""
+WITH_GENERAL = ("gendist", *WITH_UNLABELLED)
+"""Regimes that train on general text beside their own rows, if the student asks for it."""
 
 EXPORTED_MODEL = "export/model"
 """Folder of the exported model, in the dataset's folder of the results."""

@@ -17,7 +17,16 @@ from gendist.config.yaml_file import read_config
 from gendist.errors import GendistError
 from gendist.jobs.source_files import PACKAGE, code_version
 from gendist.jobs.visible_gpus import visible_gpus
-from gendist.naming import BASELINES, REGIMES, WITH_SYNTHETIC, WITH_TEACHER, WITH_UNLABELLED, parse_variant
+from gendist.naming import (
+    BASELINES,
+    REGIMES,
+    WITH_GENERAL,
+    WITH_SYNTHETIC,
+    WITH_TEACHER,
+    WITH_UNLABELLED,
+    parse_variant,
+)
+from gendist.nn.pocket.packaged_files import GENERAL_TEXTS
 from gendist.launcher.typical_times import job_seconds
 from gendist.launcher.events import EventFileHandler
 from gendist.launcher.work_cleanup_handler import WorkCleanupHandler
@@ -93,7 +102,7 @@ wildcard_constraints:
     variant=r"[A-Za-z0-9][A-Za-z0-9_-]*(\.[A-Za-z0-9][A-Za-z0-9_-]*)*",
     shard="[0-9]{5}",
     tens="[0-9]{4}",
-    split="train|test|unlabelled",
+    split="train|test|unlabelled|general",
     n_synthetic="[0-9]+",
     seed="[0-9]+",
 
@@ -181,6 +190,11 @@ def embeddings_files(name):
     """Files of that folder, as inputs."""
     tokenizer = "sentencepiece.model" if name.startswith("bpemb:") else "tokenizer.json"
     return [f"{embeddings_folder(name)}/{file}" for file in (tokenizer, "vectors.safetensors")]
+
+
+def general_texts_file():
+    """The embedded general text."""
+    return f"{relative(PACKAGE / 'nn' / 'pocket' / 'models')}/{GENERAL_TEXTS}"
 
 
 def general_start_files(student):

@@ -12,6 +12,7 @@ rule cross_fit:
         shard_logits=student_shard_logits,
         repeats=student_repeats,
         unlabelled=student_unlabelled,
+        general=student_general,
     output:
         f"{RESULTS}/{{dataset}}/export/held_out/{{student}}/{{regime}}/{{variant}}/n{{n_synthetic}}.parquet",
     log:

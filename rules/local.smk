@@ -8,6 +8,7 @@ localrules:
     write_run_config,
     prepare_texts,
     prepare_unlabelled,
+    prepare_general,
     unpack_pocket,
     fetch_bpemb,
     evaluate_teacher,

@@ -11,6 +11,7 @@ rule distil_student:
         shard_logits=student_shard_logits,
         repeats=student_repeats,
         unlabelled=student_unlabelled,
+        general=student_general,
     output:
         multiext(
             f"{RESULTS}/{{dataset}}/students/{{student}}/{{regime}}/{{variant}}/n{{n_synthetic}}/seed{{seed}}/",

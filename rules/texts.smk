@@ -34,3 +34,21 @@ rule prepare_unlabelled:
         code=code("prepare_unlabelled"),
     script:
         "../workflow_scripts/prepare_unlabelled.py"
+
+
+rule prepare_general:
+    input:
+        general_texts_file(),
+        train=rules.prepare_texts.output.train,
+        test=rules.prepare_texts.output.test,
+    output:
+        f"{RESULTS}/{{dataset}}/texts/general.parquet",
+    log:
+        f"{LOGS}/{{dataset}}/texts-general.log",
+    conda:
+        "../envs/cpu.yaml"
+    params:
+        rows=STUDY.general_rows,
+        code=code("prepare_general"),
+    script:
+        "../workflow_scripts/prepare_general.py"

@@ -27,6 +27,14 @@ def student_unlabelled(wildcards):
     return [rules.prepare_unlabelled.output[0].format(dataset=wildcards.dataset), logits]
 
 
+def student_general(wildcards):
+    """The general texts and the teacher's logits of them, where the student and the regime use any."""
+    if wildcards.regime not in WITH_GENERAL or not STUDY.students[wildcards.student].general_rows:
+        return []
+    logits = variant_paths(f"{RESULTS}/{{dataset}}/logits/{{teacher}}/general.parquet", wildcards)
+    return [rules.prepare_general.output[0].format(dataset=wildcards.dataset), logits]
+
+
 def student_shards(wildcards):
     """Shards of the synthetic rows, if the regime uses them."""
     return run_shards(rules.generate_shard.output[0], wildcards)

@@ -14,6 +14,7 @@ if snakemake.input.unlabelled:
     count = int(names.n_synthetic) if names.regime == "unlabelled" else None
     texts, logits = Path(snakemake.input.unlabelled[0]), Path(snakemake.input.unlabelled[1])
     unlabelled = UnlabelledFiles(texts, logits, count)
+general = UnlabelledFiles(*map(Path, snakemake.input.general)) if snakemake.input.general else None
 with run_job(snakemake, f"{names.dataset} {names.student} {names.regime} held out"):
     cross_fit(
         Path(snakemake.output[0]),
@@ -34,4 +35,5 @@ with run_job(snakemake, f"{names.dataset} {names.student} {names.regime} held ou
         ),
         threads=snakemake.threads,
         unlabelled=unlabelled,
+        general=general,
     )

@@ -19,6 +19,7 @@ if snakemake.input.unlabelled:
     count = int(names.n_synthetic) if names.regime == "unlabelled" else None
     texts, logits = Path(snakemake.input.unlabelled[0]), Path(snakemake.input.unlabelled[1])
     unlabelled = UnlabelledFiles(texts, logits, count)
+general = UnlabelledFiles(*map(Path, snakemake.input.general)) if snakemake.input.general else None
 with run_job(snakemake, f"{names.dataset} {row.system} n{names.n_synthetic} {seeds}"):
     distil_seeds(
         folders,
@@ -38,4 +39,5 @@ with run_job(snakemake, f"{names.dataset} {row.system} n{names.n_synthetic} {see
         threads=snakemake.threads,
         device=snakemake.config.get("device", "auto") if len(folders) > 1 else "cpu",
         unlabelled=unlabelled,
+        general=general,
     )

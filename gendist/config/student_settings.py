@@ -7,6 +7,9 @@ from pydantic import Field, field_validator, model_validator
 
 from gendist.config.base_settings import Settings
 
+GENERAL_ROWS = 10_000
+"""Rows of the embedded general text."""
+
 
 class Student(Settings):
     """A student network. Defaults are the paper's (section 4.3)."""
@@ -23,6 +26,9 @@ class Student(Settings):
     `pocket` embeddings only). `kim` then also pools the mean of its embeddings, with 100 more weights per class."""
     filters: Annotated[int, Field(ge=1)] = 100
     """Channels per convolution; LSTM units per direction; hidden units of the bag."""
+    general_rows: Annotated[int, Field(ge=0, le=GENERAL_ROWS)] = 0
+    """Rows of the embedded general text, scored by the teacher and used like synthetic rows in the regimes `gendist`,
+    `unlabelled` and `gendist+unlabelled`."""
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.5
     """Dropout before the classifier."""
     distillation_loss: Literal["kl", "mae"] = "kl"

@@ -13,7 +13,7 @@ from gendist.config.default_systems import GENERAL_SYSTEMS, PAPER_SYSTEMS, defau
 from gendist.config.export_settings import Export
 from gendist.config.generator_settings import POCKET, Generator
 from gendist.config.sampling_settings import Sampling
-from gendist.config.student_settings import PAPER_TRAINING, Student, Training
+from gendist.config.student_settings import GENERAL_ROWS, PAPER_TRAINING, Student, Training
 from gendist.config.teacher_settings import MINILM, Teacher
 from gendist.config.tracking_settings import Tracking
 from gendist.naming import BASELINES, TEACHER, WITH_UNLABELLED, System, parse_system
@@ -52,8 +52,8 @@ class Study(Settings):
         "blend": Student(architecture="blend", distillation_loss="mae"),
         "bilstm": Student(architecture="bilstm", filters=150),
         "bag": Student(architecture="bag", filters=300),
-        "kim-general": Student(init="general"),
-        "res-general": Student(architecture="res", init="general"),
+        "kim-general": Student(init="general", general_rows=GENERAL_ROWS),
+        "res-general": Student(architecture="res", init="general", general_rows=GENERAL_ROWS),
     }
     """Students by name; `bilstm` and `bag` run only if `systems` lists them."""
     trainings: Annotated[dict[Name, Training], Field(min_length=1)] = {
@@ -240,6 +240,11 @@ class Study(Settings):
         """Names of the samplings in the comparison; empty for a single one, or if the main generator has `rows`."""
         given = self.generators[self.generator].rows is not None
         return [] if given or len(self.samplings) == 1 else list(self.samplings)
+
+    @property
+    def general_rows(self) -> int:
+        """Rows of general text that the teachers score: as many as the student that uses most."""
+        return max(student.general_rows for student in self.students.values())
 
     @property
     def with_unlabelled(self) -> list[str]:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from gendist.config.study import Study
-from gendist.naming import parse_variant
+from gendist.naming import WITH_GENERAL, parse_variant
 
 LENGTH = 54.0
 """Mean subword pieces of the measured texts."""
@@ -97,6 +97,7 @@ def job_seconds(study: Study, rule: str, names: Mapping[str, str], rows: Mapping
         return ANSWER * study.shard_rows / (endpoint.concurrency if endpoint else 1)
     if rule in ("score_shard", "score_shards", "score_texts"):
         scored = train + TEST_ROWS if rule == "score_texts" else study.shard_rows * shards
+        scored = study.general_rows if names.get("split") == "general" else scored
         return SCORED_ROW * scored * _slowdown(study.teachers[names["teacher"]].model != "minilm")
     if rule in ("distil_student", "distil_seeds", "cross_fit"):
         times = {"distil_student": 1, "distil_seeds": len(study.joint_seeds), "cross_fit": study.export.folds}
@@ -132,6 +133,8 @@ def student_seconds(study: Study, names: Mapping[str, Any], train_rows: int) -> 
     regime, more = names["regime"], int(names["n_synthetic"])
     if regime == "gendist-unlabelled":
         more += study.datasets[names["dataset"]].n_unlabelled
+    if regime in WITH_GENERAL:
+        more += study.students[names["student"]].general_rows
     fresh, size = (more if regime == "synthetic" else train_rows + more), training.batch_size
     if training.real_share is not None and regime != "synthetic" and more:  # real rows fill a share of every batch
         fresh, size = more, max(1, round(size * (1 - training.real_share)))

@@ -7,13 +7,21 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from gendist.config.student_settings import GENERAL_ROWS
 from gendist.errors import GendistError
-from gendist.nn.pocket.packaged_files import STUDENTS, packaged_subwords
+from gendist.nn.pocket.packaged_files import GENERAL_TEXTS, STUDENTS, packaged_subwords
 from gendist.nn.pocket.unpack_generator import unpack_generator
 from tools.pocket.corpus import corpus_files
 from tools.pocket.evaluate_generator import evaluate_files
 from tools.pocket.general_distillation import GeneralDistillation, distil_general
-from tools.pocket.model_card import install_models, write_figures, write_hashes, write_student_figures
+from tools.pocket.general_texts import write_general_texts
+from tools.pocket.model_card import (
+    install_models,
+    write_figures,
+    write_hashes,
+    write_student_figures,
+    write_text_figures,
+)
 from tools.pocket.pretraining import pretrain
 from tools.pocket.pretraining_settings import Pretraining
 from tools.pocket.snippets import draw_snippets, embed_in_processes
@@ -27,6 +35,8 @@ examples:
       train the generator on two folders, the second read twice per epoch, evaluate and install all models
   python -m tools.pocket --corpus wiki --install students --workers 8
       pretrain the students to predict the encoder's embeddings of 335,000 snippets, and install them
+  python -m tools.pocket --corpus wiki --corpus wiki --corpus news --install texts
+      draw the general text, two thirds of it from wiki, and install it
   python -m tools.pocket unpack --to models
       write models/generator (a transformers folder) and models/subwords from the package
 
@@ -49,7 +59,8 @@ def parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(
         prog="python -m tools.pocket",
         usage="%(prog)s --corpus DIR [--corpus DIR ...] [--out DIR] [options]\n       %(prog)s unpack --to DIR\n"
-        "       %(prog)s --corpus DIR [--out DIR] [--install] students [--snippets N] [--workers N]",
+        "       %(prog)s --corpus DIR [--out DIR] [--install] students [--snippets N] [--workers N]\n"
+        "       %(prog)s --corpus DIR [--corpus DIR ...] [--out DIR] [--install] texts [--rows N]",
         description="Train the pocket models from plain text; finished steps are skipped.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -96,7 +107,19 @@ def parser() -> argparse.ArgumentParser:
     students.add_argument(
         "--workers", type=count, metavar="N", default=1, help="worker processes for embedding (%(default)s)"
     )
+    texts = commands.add_parser(
+        "texts", help="draw the general text that teachers score from --corpus, in equal shares"
+    )
+    texts.add_argument("--rows", type=count, metavar="N", default=GENERAL_ROWS, help="(%(default)s)")
     return top
+
+
+def draw_texts(args: argparse.Namespace) -> None:
+    """Draw the general text and optionally install it."""
+    write_general_texts(args.corpus, args.rows, args.out / GENERAL_TEXTS, args.seed)
+    write_text_figures(args.out)
+    if args.install:
+        install_models(args.out, (GENERAL_TEXTS,))
 
 
 def train_students(args: argparse.Namespace) -> None:
@@ -152,6 +175,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             top.error("--corpus is required")
         elif args.command == "students":
             train_students(args)
+        elif args.command == "texts":
+            draw_texts(args)
         else:
             train(args)
     except GendistError as error:

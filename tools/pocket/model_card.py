@@ -4,16 +4,28 @@ import json
 import math
 import re
 import shutil
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 from safetensors import safe_open
 from safetensors.numpy import load_file
 
 from gendist.errors import GendistError
 from gendist.io.provenance import PROVENANCE_KEY, hash_file
-from gendist.nn.pocket.packaged_files import FILES, GENERATOR, HASHES, MODELS, STUDENTS, SUBWORD_FILES, VECTORS, WEIGHTS
+from gendist.nn.pocket.packaged_files import (
+    FILES,
+    GENERAL_TEXTS,
+    GENERATOR,
+    HASHES,
+    MODELS,
+    STUDENTS,
+    SUBWORD_FILES,
+    VECTORS,
+    WEIGHTS,
+)
 from gendist.nn.pocket.weight_quantisation import SCALE
 from tools.pocket.pretraining_settings import HELD_OUT
 
@@ -72,6 +84,19 @@ def write_student_figures(out: Path) -> None:
             **_describe_tensors(out / name),
             "held_out_cosine": score,
         }
+    file.write_text(json.dumps(figures, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+
+
+def write_text_figures(out: Path) -> None:
+    """Add the sources of the general text under ``out`` to ``figures.json``."""
+    file = out / FIGURES_FILE
+    figures = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
+    table = pq.read_table(out / GENERAL_TEXTS)
+    words = Counter[str]()
+    for text, source in zip(table["text"].to_pylist(), table["source"].to_pylist(), strict=True):
+        words[source] += len(text.split())
+    rows = Counter(table["source"].to_pylist())
+    figures["texts"] = {source: {"rows": rows[source], "words": words[source]} for source in sorted(rows)}
     file.write_text(json.dumps(figures, indent=2, sort_keys=True) + "\n", encoding="utf-8")
 
 
@@ -144,6 +169,9 @@ def fill_card(card: str, figures: Mapping[str, Any], sizes: Mapping[str, int], h
         ]
         header = ("Student", "Weights", "Snippets", "Passes", "Mean cosine to the encoder, held-out snippets")
         parts.append(_markdown_table(header, student_rows))
+    if texts := figures.get("texts"):
+        text_rows = [(name, f"{source['rows']:,}", f"{source['words']:,}") for name, source in texts.items()]
+        parts.append(_markdown_table(("General text", "Rows", "Words"), text_rows))
     if figures["nats_per_character"]:
         scores = sorted(figures["nats_per_character"].items())
         score_rows = [(name, f"{s['rows']:,}", f"{s['nats_per_character']:.3f}") for name, s in scores]

@@ -16,7 +16,9 @@ GENERATOR = WEIGHTS, CONFIG, TOKENIZER = (
 SUBWORD_FILES = PIECES, VECTORS = "subwords/tokenizer.json", "subwords/vectors.safetensors"
 STUDENTS = {name: f"students/{name}.safetensors" for name in ("kim", "res")}
 """Initial weights of students, from general distillation, by architecture."""
-FILES = (*GENERATOR, *SUBWORD_FILES, *STUDENTS.values())
+GENERAL_TEXTS = "texts/general.parquet"
+"""Snippets of general text for the teacher to score (column ``text``), in random order."""
+FILES = (*GENERATOR, *SUBWORD_FILES, *STUDENTS.values(), GENERAL_TEXTS)
 SUBWORDS = MODELS / "subwords"
 """Folder of the students' tokenizer and vectors."""
 

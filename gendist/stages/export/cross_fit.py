@@ -58,6 +58,7 @@ def cross_fit(
     synthetic: SyntheticFiles | None = None,
     threads: int = 1,
     unlabelled: UnlabelledFiles | None = None,
+    general: UnlabelledFiles | None = None,
 ) -> None:
     """Train a student once per fold without the real rows of the fold, and write their logits.
 
@@ -77,6 +78,7 @@ def cross_fit(
         synthetic: shards and their logits, used in every fold.
         threads: CPU threads.
         unlabelled: unlabelled real rows and their logits, used in every fold.
+        general: general texts and their logits, used in every fold.
 
     Raises:
         GendistError: if the embeddings have no exportable tokenizer, an input is missing or damaged, or training
@@ -92,6 +94,8 @@ def cross_fit(
         synthetic=synthetic,
         row_filter=variant_filter(variant, training),
         unlabelled=unlabelled,
+        general=general,
+        general_rows=student.general_rows,
     )
     fold = assign_folds(real, folds, seed)
     encoded = encode_pieces(subwords, real.texts, training.max_pieces)
@@ -124,6 +128,7 @@ def cross_fit(
         train_logits=train_logits,
         synthetic=synthetic,
         unlabelled=unlabelled,
+        general=general,
     )
     provenance = Provenance("export", inputs, {**settings, "regime": regime, "folds": folds}, seed)
     columns = {

@@ -19,7 +19,7 @@ from gendist.io.atomic_files import write_tensors
 from gendist.io.checksums import verify_tensors
 from gendist.io.json_files import read_json, write_json
 from gendist.io.provenance import PROVENANCE_KEY, Provenance, hash_file, hash_folder
-from gendist.naming import WITH_UNLABELLED, RunKey
+from gendist.naming import WITH_GENERAL, WITH_UNLABELLED, RunKey
 from gendist.nn import devices
 from gendist.stages.evaluation.run_folder import RunMetadata, write_run
 from gendist.stages.students.architectures import build
@@ -68,6 +68,7 @@ def distil_seeds(
     threads: int = 1,
     device: Device = "cpu",
     unlabelled: UnlabelledFiles | None = None,
+    general: UnlabelledFiles | None = None,
 ) -> None:
     """Train one student with several seeds and write the run folders: weights, metrics and predictions.
 
@@ -87,6 +88,7 @@ def distil_seeds(
         threads: CPU threads.
         device: device to train on.
         unlabelled: unlabelled real rows and their logits (unlabelled, gendist-unlabelled).
+        general: general texts and their logits, for students with ``general_rows`` (gendist and the last two).
 
     Raises:
         GendistError: if an input is missing or damaged, label names differ, or training diverges.
@@ -98,7 +100,14 @@ def distil_seeds(
     regime = row.regime or "scratch"
     row_filter = variant_filter(row.variant, training)
     rows = assemble_training_rows(
-        regime, real, real_logits=train_logits, synthetic=synthetic, row_filter=row_filter, unlabelled=unlabelled
+        regime,
+        real,
+        real_logits=train_logits,
+        synthetic=synthetic,
+        row_filter=row_filter,
+        unlabelled=unlabelled,
+        general=general,
+        general_rows=student.general_rows,
     )
     build_network = partial(build_initialised, subwords.vectors, student, len(real.label_names))
     torch_device = training_device(build_network, torch_device)
@@ -112,13 +121,18 @@ def distil_seeds(
         raise GendistError(f"{test}: label names differ from those of {train}")
     scores = predict_seeds(networks, encode_pieces(subwords, test_rows.texts, training.max_pieces), torch_device)
     files = {"train": train, "test": test, **initial_weight_files(student)}
-    hashes = input_hashes(files, embeddings, train_logits=train_logits, synthetic=synthetic, unlabelled=unlabelled)
+    hashes = input_hashes(
+        files, embeddings, train_logits=train_logits, synthetic=synthetic, unlabelled=unlabelled, general=general
+    )
     settings = {"student": student.model_dump(mode="json"), "training": training.model_dump(mode="json")}
     counts = {"real": rows.n_real, "synthetic": len(rows.texts) - rows.n_real}
     if regime in WITH_UNLABELLED and unlabelled is not None:
         count = len(read_unlabelled(unlabelled.texts)[0]) if unlabelled.count is None else unlabelled.count
         counts = {**counts, "synthetic": counts["synthetic"] - count, "unlabelled": count}
         row = replace(row, n_unlabelled=count)
+    if regime in WITH_GENERAL and general is not None:
+        count = min(student.general_rows, len(read_unlabelled(general.texts)[0]))
+        counts = {**counts, "synthetic": counts["synthetic"] - count, "general": count}
     n_parameters = sum(p.numel() for p in networks[0].parameters())
     row = replace(row, n_real=len(real.texts) if row.regime != "synthetic" else 0, n_parameters=n_parameters)
     for (seed, folder), network, logits in zip(folders.items(), networks, scores, strict=True):
@@ -210,6 +224,7 @@ def input_hashes(
     train_logits: Path | None,
     synthetic: SyntheticFiles | None,
     unlabelled: UnlabelledFiles | None = None,
+    general: UnlabelledFiles | None = None,
 ) -> dict[str, str]:
     """Return the content hash of each input of a student, by role and number."""
     # Keyed by number, because a shard and its logits have the same file name.
@@ -223,4 +238,6 @@ def input_hashes(
             hashes["repeats"] = hash_file(synthetic.repeats)
     if unlabelled:
         hashes |= {"unlabelled": hash_file(unlabelled.texts), "unlabelled_logits": hash_file(unlabelled.logits)}
+    if general:
+        hashes |= {"general": hash_file(general.texts), "general_logits": hash_file(general.logits)}
     return hashes

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from gendist.errors import GendistError
-from gendist.naming import WITH_SYNTHETIC, WITH_UNLABELLED
+from gendist.naming import WITH_GENERAL, WITH_SYNTHETIC, WITH_UNLABELLED
 from gendist.stages.logits.logits_files import read_logits
 from gendist.stages.students.row_filters import KEEP_ALL, RowFilter, filter_rows
 from gendist.stages.synthetic.pool_reader import read_pool
@@ -23,7 +23,7 @@ class TrainingRows:
     labels: torch.Tensor | None
     logits: torch.Tensor | None
     n_real: int
-    """Number of labelled rows. Rows are ordered: labelled, unlabelled, synthetic."""
+    """Number of labelled rows. Rows are ordered: labelled, general, unlabelled, synthetic."""
 
     def without(self, real_rows: np.ndarray) -> "TrainingRows":
         """Return a copy without the real rows at these indices."""
@@ -69,6 +69,8 @@ def assemble_training_rows(
     synthetic: SyntheticFiles | None,
     row_filter: RowFilter = KEEP_ALL,
     unlabelled: UnlabelledFiles | None = None,
+    general: UnlabelledFiles | None = None,
+    general_rows: int = 0,
 ) -> TrainingRows:
     """Assemble the training rows of a regime.
 
@@ -80,6 +82,9 @@ def assemble_training_rows(
     - unlabelled: labelled and unlabelled real rows, teacher logits.
     - gendist-unlabelled: labelled, unlabelled and synthetic rows, teacher logits.
 
+    Students with ``general_rows`` also train on general text in the last three and in gendist, with the teacher's
+    logits.
+
     Args:
         regime: name of the regime.
         real: labelled rows.
@@ -87,6 +92,8 @@ def assemble_training_rows(
         synthetic: synthetic rows and their logits.
         row_filter: filter for the synthetic rows.
         unlabelled: unlabelled rows and their logits.
+        general: general texts and their logits.
+        general_rows: maximum number of general texts to use.
 
     Raises:
         GendistError: if files that the regime needs are missing, or ids of texts and logits differ.
@@ -96,6 +103,11 @@ def assemble_training_rows(
     if regime == "scratch":
         return TrainingRows(real.texts, gold, None, n_real)
     parts: list[tuple[list[str], torch.Tensor]] = []
+    if regime in WITH_GENERAL and general_rows:
+        if general is None:
+            raise GendistError(f"regime '{regime}' of a student with general_rows needs general texts and their logits")
+        texts, scores = _unlabelled_rows(general)
+        parts.append((texts[:general_rows], scores[:general_rows]))
     if regime in WITH_UNLABELLED:
         if unlabelled is None:
             raise GendistError(f"regime '{regime}' needs unlabelled rows and their logits")

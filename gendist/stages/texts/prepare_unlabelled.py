@@ -42,7 +42,7 @@ def prepare_unlabelled(settings: Dataset, train: Path, test: Path, target: Path)
     source, texts = read_unlabelled_rows(settings)
     for note in source.notes:
         log.warning("%s: %s", source.name, note)
-    reasons = drop_reasons(texts, _read_text_column(train), _read_text_column(test))
+    reasons = drop_reasons(texts, read_text_column(train), read_text_column(test))
     kept = np.array([index for index, reason in enumerate(reasons) if not reason], np.int64)
     dropped = Counter(reason for reason in reasons if reason)
     for reason in (NO_TEXT, TEST, TRAIN):
@@ -72,6 +72,7 @@ def drop_reasons(texts: Iterable[str], train: Iterable[str], test: Iterable[str]
     return [known.get(normalise_text(text), "") if text else NO_TEXT for text in texts]
 
 
-def _read_text_column(path: Path) -> list[str]:
+def read_text_column(path: Path) -> list[str]:
+    """Return the column ``text`` of a Parquet file."""
     texts: list[str] = read_parquet(path, {"text": "strings"})["text"].to_pylist()
     return texts
