@@ -8,6 +8,7 @@ import pytest
 from workflow_fixtures import DETAILS, POOL, REPORT, SAMPLES, SCORED, STUDY, TABLES, Checkout, changed, entry
 
 from gendist.config.default_systems import PAPER_SYSTEMS
+from gendist.io.json_files import read_json
 from gendist.io.provenance import hash_file
 
 
@@ -34,6 +35,14 @@ from gendist.io.provenance import hash_file
             ),
             {"distil_student": 3, "measure_student": 1, **REPORT, **DETAILS},
             id="one more student",
+        ),
+        pytest.param(
+            changed(
+                students={"wide": {"embeddings": "toy/subwords", "filters": 6, "general_rows": 30}},
+                systems=[*PAPER_SYSTEMS, "wide", "wide+dist", "wide+gendist"],
+            ),
+            {"prepare_general": 1, "score_texts": 1, "distil_student": 3, "measure_student": 1, **REPORT, **DETAILS},
+            id="one more student, with general text",
         ),
         pytest.param(
             changed(samplings={"hot": {"temperature": 1.5, "max_tokens": 12}}),
@@ -246,6 +255,25 @@ def test_a_student_and_a_sampling_are_added_by_config_alone(finished: Checkout, 
     assert "\nwide," in (results / "tables/table1.csv").read_text()
     redone = {f for f, state in before.items() if (f.stat().st_mtime_ns, hash_file(f)) != state}
     assert redone == {results / "metrics.parquet"}
+
+
+def test_general_text_is_scored_and_trained_on_where_a_student_asks_for_it(finished: Checkout, tmp_path: Path):
+    checkout = finished.copy(tmp_path / "checkout")
+    toy = checkout.folder / "results/toy"
+    study = changed(
+        students={"wide": {"embeddings": "toy/subwords", "filters": 6, "general_rows": 30}},
+        systems=[*PAPER_SYSTEMS, "wide", "wide+dist", "wide+gendist"],
+    )
+    checkout.run(study, "results/metrics.parquet")
+    texts, logits = (pq.read_table(toy / name) for name in ("texts/general.parquet", "logits/bert/general.parquet"))
+    assert texts["id"].to_pylist() == logits["id"].to_pylist() == list(range(30))
+    trained = {file.parts[-5]: read_json(file)["trained_on"] for file in toy.glob("students/wide/*/*/*/*/student.json")}
+    assert trained["gendist"]["general"] == 30 and trained["gendist"]["synthetic"] == 7  # of 8, one is empty
+    assert "general" not in trained["scratch"] and "general" not in trained["dist"]
+    # Fewer rows: the same texts again, fewer of them scored.
+    study["students"]["wide"]["general_rows"] = 20
+    planned = checkout.planned(study)
+    assert (planned["prepare_general"], planned["score_texts"], planned["distil_student"]) == (1, 1, 3)
 
 
 def test_runs_are_tracked_only_where_the_config_says_so(finished: Checkout):
