@@ -65,7 +65,7 @@ def test_six_lines_are_a_study():
         ({"datasets": {"d": {**FILES, "text": []}}}, "key 'datasets.d.text' is []; list should have at least 1 item"),
         (
             {"datasets": {"d": {**FILES, "text": ["a", 3]}}},
-            "key 'datasets.d.text[1]' is 3; input should be a valid str",
+            "key 'datasets.d.text[1]' is 3; input should be text",
         ),
         ({"datasets": {"d": None}}, "key 'datasets.d' is None"),
         ({"datasets": {"d": {**FILES, "hub": "a/b"}}}, "key 'datasets.d': takes either 'train' and 'test' or 'hub'"),
