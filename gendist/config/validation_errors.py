@@ -13,7 +13,7 @@ MESSAGES = {
     "dict_type": "input should be entries by name",
     "bool_parsing": "input should be true or false",
     "bool_type": "input should be true or false",
-    "string_type": "input should be text; put a number or a date in quotes",
+    "string_type": "input should be text",
     "frozen_set_type": "input should be a list",
 }
 """Messages by pydantic error type, where pydantic's own are unclear."""
@@ -82,7 +82,8 @@ def _describe(error: Any, *, same_key: Sequence[Any], key: str, value: Any, stud
         is_entry = isinstance(value, Mapping) or short_repr(value).strip("'") in message
         return f"key '{key}': {message}" if is_entry else _with_value(key, value, message)
     expected = dict.fromkeys(MESSAGES.get(e["type"], str(e["msg"])) for e in same_key)
-    return _with_value(key, value, "; or ".join(map(_lower_first, expected)))
+    quotes = kind == "string_type" and not isinstance(value, list | Mapping | None)  # a number, a date, true or false
+    return _with_value(key, value, "; or ".join(map(_lower_first, expected)) + ("; put it in quotes" if quotes else ""))
 
 
 def _with_value(key: str, value: Any, message: str) -> str:

@@ -175,7 +175,7 @@ def test_each_dataset_has_a_file_of_its_own():
         ({"generators": {"llm": {"rows": "a.csv", "seed": 0}}}, "remove seed, or 'rows'"),
         (
             {"generators": {"llm": {"rows": ["a.csv"]}}},
-            "key 'generators.llm.rows' is ['a.csv']; input should be a valid",
+            "key 'generators.llm.rows' is ['a.csv']; input should be text",
         ),
         (
             {"datasets": {"a": FILES, "b": FILES}},
