@@ -98,7 +98,6 @@ class Int8Linear(nn.Module):
         codes, scale = quantize_rows(rest, stochastic=stochastic)
         self.weight_scale = scale[:, 0].float()  # (outputs,)
         self.bias = None if bias is None else bias.detach().to(dtype)
-        self.inputs = weight.shape[1]
         self.offset, self.two_pass = offset, two_pass
         self.zero_point = 0 if offset else ZERO_POINT
         self.columns = codes.t().to(torch.int8).contiguous()  # (inputs, outputs)

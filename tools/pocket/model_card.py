@@ -66,38 +66,40 @@ def write_figures(out: Path, scores: Mapping[str, Any]) -> dict[str, Any]:
         },
         "subwords": {"sha256": hash_file(out / VECTORS), **_describe_tensors(out / VECTORS)},
         "nats_per_character": {**(earlier["nats_per_character"] if unchanged else {}), **scores},
-    } | ({"students": earlier["students"]} if "students" in earlier else {})
+    } | {key: earlier[key] for key in ("students", "texts") if key in earlier}
     file.write_text(json.dumps(figures, indent=2, sort_keys=True) + "\n", encoding="utf-8")
     return figures
 
 
 def write_student_figures(out: Path) -> None:
     """Add the figures of the students under ``out`` to ``figures.json``."""
-    file = out / FIGURES_FILE
-    figures = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
-    figures["students"] = {}
+    students = {}
     for student, name in STUDENTS.items():
         curve = (out / name).with_suffix(".jsonl").read_text(encoding="utf-8").splitlines()
         score = json.loads(curve[-1])["held_out_cosine"]
-        figures["students"][student] = {
+        students[student] = {
             "sha256": hash_file(out / name),
             **_describe_tensors(out / name),
             "held_out_cosine": score,
         }
-    file.write_text(json.dumps(figures, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+    _add_figures(out, "students", students)
 
 
 def write_text_figures(out: Path) -> None:
     """Add the sources of the general text under ``out`` to ``figures.json``."""
-    file = out / FIGURES_FILE
-    figures = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
     table = pq.read_table(out / GENERAL_TEXTS)
     words = Counter[str]()
     for text, source in zip(table["text"].to_pylist(), table["source"].to_pylist(), strict=True):
         words[source] += len(text.split())
     rows = Counter(table["source"].to_pylist())
-    figures["texts"] = {source: {"rows": rows[source], "words": words[source]} for source in sorted(rows)}
-    file.write_text(json.dumps(figures, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+    _add_figures(out, "texts", {source: {"rows": rows[source], "words": words[source]} for source in sorted(rows)})
+
+
+def _add_figures(out: Path, key: str, figures: Mapping[str, Any]) -> None:
+    """Set one key of ``figures.json``; the others stay."""
+    file = out / FIGURES_FILE
+    earlier = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
+    file.write_text(json.dumps({**earlier, key: figures}, indent=2, sort_keys=True) + "\n", encoding="utf-8")
 
 
 def install_models(out: Path, names: Sequence[str] = (*GENERATOR, *SUBWORD_FILES), models: Path = MODELS) -> None:

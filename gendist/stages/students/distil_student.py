@@ -19,7 +19,7 @@ from gendist.io.atomic_files import write_tensors
 from gendist.io.checksums import verify_tensors
 from gendist.io.json_files import read_json, write_json
 from gendist.io.provenance import PROVENANCE_KEY, Provenance, hash_file, hash_folder
-from gendist.naming import WITH_GENERAL, WITH_UNLABELLED, RunKey
+from gendist.naming import WITH_UNLABELLED, RunKey
 from gendist.nn import devices
 from gendist.stages.evaluation.run_folder import RunMetadata, write_run
 from gendist.stages.students.architectures import build
@@ -130,9 +130,8 @@ def distil_seeds(
         count = len(read_unlabelled(unlabelled.texts)[0]) if unlabelled.count is None else unlabelled.count
         counts = {**counts, "synthetic": counts["synthetic"] - count, "unlabelled": count}
         row = replace(row, n_unlabelled=count)
-    if regime in WITH_GENERAL and general is not None:
-        count = min(student.general_rows, len(read_unlabelled(general.texts)[0]))
-        counts = {**counts, "synthetic": counts["synthetic"] - count, "general": count}
+    if rows.n_general:
+        counts = {**counts, "synthetic": counts["synthetic"] - rows.n_general, "general": rows.n_general}
     n_parameters = sum(p.numel() for p in networks[0].parameters())
     row = replace(row, n_real=len(real.texts) if row.regime != "synthetic" else 0, n_parameters=n_parameters)
     for (seed, folder), network, logits in zip(folders.items(), networks, scores, strict=True):

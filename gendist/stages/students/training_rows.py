@@ -24,6 +24,8 @@ class TrainingRows:
     logits: torch.Tensor | None
     n_real: int
     """Number of labelled rows. Rows are ordered: labelled, general, unlabelled, synthetic."""
+    n_general: int = 0
+    """Number of general texts."""
 
     def without(self, real_rows: np.ndarray) -> "TrainingRows":
         """Return a copy without the real rows at these indices."""
@@ -33,6 +35,7 @@ class TrainingRows:
             None if self.labels is None else self.labels[kept],
             None if self.logits is None else self.logits[kept],
             self.n_real - len(real_rows),
+            self.n_general,
         )
 
 
@@ -103,11 +106,13 @@ def assemble_training_rows(
     if regime == "scratch":
         return TrainingRows(real.texts, gold, None, n_real)
     parts: list[tuple[list[str], torch.Tensor]] = []
+    n_general = 0
     if regime in WITH_GENERAL and general_rows:
         if general is None:
             raise GendistError(f"regime '{regime}' of a student with general_rows needs general texts and their logits")
         texts, scores = _unlabelled_rows(general)
-        parts.append((texts[:general_rows], scores[:general_rows]))
+        n_general = min(general_rows, len(texts))
+        parts.append((texts[:n_general], scores[:n_general]))
     if regime in WITH_UNLABELLED:
         if unlabelled is None:
             raise GendistError(f"regime '{regime}' needs unlabelled rows and their logits")
@@ -127,7 +132,7 @@ def assemble_training_rows(
     if not np.array_equal(ids, real.ids):
         raise GendistError(f"{real_logits}: ids differ from those of the training texts")
     targets = torch.cat([torch.from_numpy(logits), *(scores for _, scores in parts)])
-    return TrainingRows(real.texts + [text for texts, _ in parts for text in texts], None, targets, n_real)
+    return TrainingRows(real.texts + [text for texts, _ in parts for text in texts], None, targets, n_real, n_general)
 
 
 def _unlabelled_rows(unlabelled: UnlabelledFiles) -> tuple[list[str], torch.Tensor]:
