@@ -16,11 +16,12 @@ class ChunkedInt8KVCache:
 
     def __init__(self, *, layers: int, slots: int, heads: int, positions: int, head_width: int) -> None:
         """Allocate ``positions`` positions in each slot, rounded up to a multiple of ``CHUNK``."""
-        positions = -(-positions // CHUNK) * CHUNK
+        chunks = -(-positions // CHUNK)
         # Contiguous in the dimension that a vector instruction spans: positions for keys, head width for values.
-        self.keys = [np.zeros((slots, heads, head_width, positions), np.int8) for _ in range(layers)]
-        self.values = [np.zeros((slots, heads, positions, head_width), np.int8) for _ in range(layers)]
-        self.scales = [np.zeros((2, slots, heads, positions)) for _ in range(layers)]
+        # A chunk of all heads is contiguous, so that a row reads memory in order.
+        self.keys = np.zeros((layers, slots, chunks, heads, head_width, CHUNK), np.int8)
+        self.values = np.zeros((layers, slots, chunks, heads, CHUNK, head_width), np.int8)
+        self.scales = np.zeros((layers, slots, chunks, 2, heads, CHUNK))
 
 
 class NumbaInt8Decoder(Int8Decoder):
@@ -60,9 +61,7 @@ class NumbaInt8Decoder(Int8Decoder):
             x.quantize(None)
             x = QuantizedStates(torch.from_numpy(x.activate(self.transform).values), separate_largest=True)
         x.quantize(self.head_norm)
-        products = torch.from_numpy(x.multiply(self.head)[0])
-        products.mul_(torch.from_numpy(x.scales).float()[:, None])
-        return products if self.head_bias is None else products.add_(self.head_bias)
+        return x.logits(self.head, self.head_bias)
 
 
 def create_int8_decoder(model: Any, options: Int8Options = NEAREST) -> Int8Decoder:

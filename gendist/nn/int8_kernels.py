@@ -88,6 +88,24 @@ def add_largest(
 
 
 @njit_strict
+def finish_logits(
+    products: np.ndarray,
+    bias: np.ndarray,
+    columns: np.ndarray,
+    weight_scales: np.ndarray,
+    scales: np.ndarray,
+    top: np.ndarray,
+    largest: np.ndarray,
+) -> None:
+    """Turn products (rows, vocabulary) into logits, in one pass over memory: ``add_largest``, scales, bias."""
+    for row in range(products.shape[0]):
+        output, column, factor = products[row], columns[top[row]], np.float32(largest[row] / scales[row])
+        scale = np.float32(scales[row])
+        for i in range(output.shape[0]):
+            output[i] = (output[i] + factor * (np.float32(column[i]) * weight_scales[i])) * scale + bias[i]
+
+
+@njit_strict
 def add_outliers(
     products: np.ndarray, inputs: np.ndarray, indices: np.ndarray, weights: np.ndarray, scales: np.ndarray
 ) -> None:
@@ -213,9 +231,9 @@ def gelu(
         inputs, scale, outputs, code = products[row], scales[row], output[row], codes[row]
         for i in range(inputs.shape[0]):
             x = inputs[i] * scale + bias[i]
-            outputs[i] = x / (one + exp(slope * (x + cube * x * x * x)))
-        for i in range(inputs.shape[0]):
-            shifted[i] = outputs[i] + offset
+            value = x / (one + exp(slope * (x + cube * x * x * x)))
+            outputs[i] = value
+            shifted[i] = value + offset
         size = least = max_abs(shifted)
         if top.shape[0]:
             i = 0

@@ -64,6 +64,14 @@ class QuantizedStates:
             int8_kernels.add_outliers(products, activations.values, indices, outliers, self.scales)
         return products, np.zeros(products.shape[1], np.float32) if bias is None else bias.numpy()
 
+    def logits(self, head: Int8Linear, bias: torch.Tensor | None) -> torch.Tensor:
+        """Return the logits (rows, vocabulary) float32 of an output layer; needs ``separate_largest``."""
+        products = head.multiply(self.codes)
+        added = np.zeros(products.shape[1], np.float32) if bias is None else bias.numpy()
+        weights = head.columns.numpy(), head.weight_scale.numpy()
+        int8_kernels.finish_logits(products.numpy(), added, *weights, self.scales, self.top, self.largest)
+        return products
+
     def add(
         self, layer: Int8Linear, norm: Norm, *, replace: bool, activations: QuantizedActivations | None = None
     ) -> None:

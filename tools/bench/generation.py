@@ -14,17 +14,18 @@ from gendist.nn.int8_decoder_numba import create_int8_decoder
 from gendist.nn.pocket.unpack_generator import unpack_generator
 from gendist.nn.pretrained import load_causal_lm, load_tokenizer
 from gendist.stages.generator.finetune_generator import boundary_tokens
+from gendist.stages.synthetic.batch_size import ON_CPU
 from gendist.stages.synthetic.batch_slots import GeneratedRow
 from gendist.stages.synthetic.sampler import Sampler
 from tools.bench.bench_inputs import gpt2
 from tools.bench.timed_pairs import Case, Check
 
 
-def cases(rows: int = 32, tokens: int = 64) -> list[Case]:
+def cases(rows: int = ON_CPU, tokens: int = 64) -> list[Case]:
     """Return the cases: the pocket generator, and an untrained GPT-2 of 124 M weights.
 
     Args:
-        rows: batch size of both.
+        rows: batch size of both; by default that of sampling on a CPU.
         tokens: maximum tokens per row.
     """
     with tempfile.TemporaryDirectory(prefix="gendist-") as folder:

@@ -340,10 +340,10 @@ for number in (np.float32, np.float64):
         seen.update(x.tobytes() + codes.tobytes() + steps.tobytes())
     int8_kernels.gelu(products, addend, output, codes, steps, *largest)
     seen.update(output.tobytes() + codes.tobytes() + steps.tobytes() + largest[1].tobytes())
-past = np.zeros((9, 7, 4, 64), np.int8), np.zeros((9, 7, 64, 4), np.int8), np.zeros((2, 9, 7, 64))
+past = np.zeros((9, 2, 7, 4, 32), np.int8), np.zeros((9, 2, 7, 32, 4), np.int8), np.zeros((9, 2, 2, 7, 32))
 slots = np.arange(9)
 read = np.zeros((9, 28), np.uint8)
-for place in range(30):
+for place in range(40):
     where = slots, np.full(9, place)
     int8_decode_attention.attend(np.roll(products, place, 1), addend, *past, *where, 2047, 65536, read, steps, *largest)
     seen.update(read.tobytes() + steps.tobytes())
