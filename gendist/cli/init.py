@@ -51,7 +51,7 @@ def init(
     """
     require_extra("study")
     from gendist.cli.own_data.config_template import dataset_name_from, is_dataset_name
-    from gendist.cli.own_data.input_table import read_table, require_columns
+    from gendist.cli.own_data.input_table import check_columns, read_table
     from gendist.cli.own_data.prepare_rows import count_unlabelled, prepare_rows
     from gendist.cli.own_data.unlabelled_rows import MIN_UNLABELLED
     from gendist.cli.own_data.write_study import output_paths, require_writable, write_study
@@ -87,9 +87,9 @@ def init(
     _confirm_reading(table, interactive)
     roles = _choose_columns(table, text or [], label, interactive)
     if test_table:
-        require_columns(test_table, [*roles.text, roles.label])
+        check_columns(test_table, [*roles.text, roles.label])
     if unlabelled_table:
-        require_columns(unlabelled_table, roles.text)
+        check_columns(unlabelled_table, roles.text)
     count = count_unlabelled(table, roles)
     use_empty_labels = count >= MIN_UNLABELLED
     if use_empty_labels and interactive:
@@ -123,9 +123,9 @@ def _confirm_reading(table: "InputTable", interactive: bool) -> None:
 def _choose_columns(table: "InputTable", text: list[str], label: str | None, interactive: bool) -> "ColumnRoles":
     """Return the given columns; guess missing ones, and ask a user at a terminal to confirm the guess."""
     from gendist.cli.own_data.column_guess import ambiguous_column, guess_label, guess_text, make_columns
-    from gendist.cli.own_data.input_table import ColumnRoles, require_columns
+    from gendist.cli.own_data.input_table import ColumnRoles, check_columns
 
-    require_columns(table, [*text, *([label] if label is not None else [])])
+    check_columns(table, [*text, *([label] if label is not None else [])])
     twice = [name for name in table.source.duplicate_columns if name.strip()]
     if twice and not (text and label):
         raise GendistError(
@@ -147,7 +147,7 @@ def _choose_columns(table: "InputTable", text: list[str], label: str | None, int
         if not guess.is_clear and not interactive:
             raise ambiguous_column(str(table.path), "label", guess, columns)
         label = _prompt_for_columns("label", guess.columns[:1], columns)[0] if interactive else guess.columns[0].name
-    require_columns(table, [*texts, label])
+    check_columns(table, [*texts, label])
     if label in texts:
         raise GendistError(f"{table.path}: column '{label}' cannot be both text and label")
     for name in texts:

@@ -1,5 +1,6 @@
 """Base class and field types of all settings."""
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
@@ -44,6 +45,26 @@ def expand_home(path: str) -> str:
         return str(Path(path).expanduser())
     except RuntimeError:
         raise ValueError(f"'{path}' is the home folder of an unknown user; write './{path}' for a file") from None
+
+
+def collapse_slashes(path: str) -> str:
+    """Write repeated slashes as one, and none at the end, as Snakemake does."""
+    return re.sub("(?<=.)/+$", "", re.sub("/{2,}", "/", path))
+
+
+def expand_input_path(path: str, placeholder: str = "") -> str:
+    """Expand a leading ``~`` in the path of an input file, and collapse its slashes.
+
+    Args:
+        path: path from a config.
+        placeholder: accepted name in braces.
+
+    Raises:
+        ValueError: if the user does not exist, or the path has other braces, which mark wildcards in Snakemake.
+    """
+    if any(brace in path.replace(placeholder, "") for brace in "{}"):
+        raise ValueError(f"'{path}' has braces, which are wildcards in Snakemake; rename the file")
+    return collapse_slashes(expand_home(path))
 
 
 class Settings(BaseModel):

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, SerializerFunctionWrapHandler, field_validator, model_serializer, model_validator
 
-from gendist.config.base_settings import Seed, Settings, expand_home
+from gendist.config.base_settings import Seed, Settings, expand_input_path
 
 OMITTED_DEFAULTS = ("delimiter", "quoting", "header", "labels", "unlabelled", "unlabelled_rows")
 """Keys added by later versions; omitted from records if they have their defaults."""
@@ -62,7 +62,7 @@ class Dataset(Settings):
     @field_validator("train", "test", "unlabelled")
     @classmethod
     def _expanded(cls, value: str | None) -> str | None:
-        return None if value is None else expand_home(value)
+        return None if value is None else expand_input_path(value)
 
     @field_validator("text", mode="before")
     @classmethod

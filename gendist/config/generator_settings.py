@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, SerializerFunctionWrapHandler, field_validator, model_serializer, model_validator
 
-from gendist.config.base_settings import Seed, Settings, expand_home
+from gendist.config.base_settings import Seed, Settings, expand_input_path
 from gendist.config.prompting_settings import Endpoint, Instruct, Lora
 
 PROMPTED_KEYS = {"instruct": ("model", "revision", "dtype", "instruct"), "endpoint": ("endpoint", "instruct")}
@@ -72,7 +72,7 @@ class Generator(Settings):
     @field_validator("rows")
     @classmethod
     def _expanded(cls, value: str | None) -> str | None:
-        return None if value is None else expand_home(value)
+        return None if value is None else expand_input_path(value, "{dataset}")
 
     @model_validator(mode="after")
     def _check_keys_of_kind(self) -> "Generator":

@@ -1,5 +1,6 @@
 """The study: the whole config as one typed model."""
 
+import os
 import re
 from collections.abc import Mapping
 from typing import Annotated, Any
@@ -7,7 +8,7 @@ from typing import Annotated, Any
 from pydantic import Field, StrictBool, field_validator, model_validator
 
 from gendist.config.architecture_names import unknown_architecture
-from gendist.config.base_settings import Device, Name, Seed, Settings, expand_home
+from gendist.config.base_settings import Device, Name, Seed, Settings, collapse_slashes, expand_home
 from gendist.config.dataset_settings import Dataset
 from gendist.config.default_systems import GENERAL_SYSTEMS, PAPER_SYSTEMS, default_systems
 from gendist.config.export_settings import Export
@@ -95,13 +96,15 @@ class Study(Settings):
     @field_validator("results")
     @classmethod
     def _check_results_path(cls, value: str) -> str:
-        path = expand_home(value)
+        path = collapse_slashes(expand_home(value))
         if not re.fullmatch(r"[^\s{}$\x00-\x1f]+", path):
             found = f" (here '{path}')" if path != value else ""
             raise ValueError(
                 f"expected a path without spaces, braces, $ and control characters{found}, which are special in "
                 "Snakemake and shells"
             )
+        if os.name != "nt" and "\\" in path:
+            raise ValueError(f"expected a path with / between folders: '{path}' would be one folder with that name")
         return path
 
     @model_validator(mode="before")

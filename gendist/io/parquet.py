@@ -15,6 +15,8 @@ from gendist.io.atomic_files import atomic_write
 from gendist.io.provenance import PROVENANCE_KEY, Provenance
 from gendist.io.regular_files import require_regular_file
 
+# pyarrow gets absolute paths: it takes a relative one such as s3:out/a.parquet for a URI.
+
 ROW_GROUP_SIZE = 50_000
 """Rows per row group of tables written in parts."""
 
@@ -23,7 +25,7 @@ def write_parquet(path: Path, table: pa.Table, provenance: Provenance, metadata:
     """Write a table; each ``metadata`` value is stored as JSON under its key."""
     table = table.replace_schema_metadata(_schema_metadata(provenance, metadata))
     with atomic_write(path) as part:
-        pq.write_table(table, part, compression="zstd", write_page_checksum=True)
+        pq.write_table(table, part.absolute(), compression="zstd", write_page_checksum=True)
 
 
 def write_parquet_parts(
@@ -43,7 +45,7 @@ def write_parquet_parts(
     schema = first.schema.with_metadata(_schema_metadata(provenance, metadata))
     with (
         atomic_write(path) as target,
-        pq.ParquetWriter(target, schema, compression="zstd", write_page_checksum=True) as writer,
+        pq.ParquetWriter(target.absolute(), schema, compression="zstd", write_page_checksum=True) as writer,
     ):
         pending = first
         for part in chain(parts, [None]):
@@ -146,7 +148,7 @@ def open_parquet(path: Path, hint: str = "") -> Iterator[pq.ParquetFile]:
     """
     require_regular_file(path)
     try:
-        opened = pq.ParquetFile(path, page_checksum_verification=True)
+        opened = pq.ParquetFile(path.absolute(), page_checksum_verification=True)
     except UNREADABLE as error:
         raise GendistError(f"{path}: not a readable Parquet file ({_first_line(error)})") from None
     with opened:

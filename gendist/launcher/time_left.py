@@ -71,6 +71,8 @@ class TimeEstimate:
     """Start times of the running jobs."""
     taken: dict[int, float] = field(default_factory=dict)
     """Durations of the finished jobs."""
+    failed: set[int] = field(default_factory=set)
+    """Failed jobs that were not started again."""
     began: float = 0.0
 
     def __post_init__(self) -> None:
@@ -83,7 +85,9 @@ class TimeEstimate:
 
     def start(self, jobs: Iterable[int]) -> None:
         """Record the start of jobs."""
-        self.started.update((job, self.now()) for job in jobs if job in self.tasks)
+        known = {job for job in jobs if job in self.tasks}
+        self.failed -= known
+        self.started.update((job, self.now()) for job in known)
 
     def finish(self, job: int) -> None:
         """Record a finished job."""
@@ -93,6 +97,7 @@ class TimeEstimate:
     def fail(self, job: int) -> None:
         """Record a failed job, which may be retried."""
         self.started.pop(job, None)
+        self.failed.add(job)
 
     def left(self, reported: Mapping[int, float] | None = None) -> TimeLeft:
         """Estimate the time left.
@@ -106,8 +111,9 @@ class TimeEstimate:
         remaining: dict[int, float] = {}
         reported_seconds = 0.0
         deviations: dict[str, float] = defaultdict(float)
+        blocked = self._blocked()
         for task in self.tasks.values():
-            if task.id in self.taken:
+            if task.id in self.taken or task.id in blocked:
                 continue
             expected = task.seconds * paces[task.rule][0]
             if task.id in self.started:
@@ -127,6 +133,16 @@ class TimeEstimate:
         spread = math.exp(KNOWN + math.hypot(*deviations.values()) / work + machine)
         seconds = self._schedule(remaining)
         return TimeLeft(seconds, seconds / spread, seconds * spread)
+
+    def _blocked(self) -> set[int]:
+        """Return the failed jobs and those that need their output."""
+        blocked = set(self.failed)
+        found = bool(blocked)
+        while found:
+            new = {task.id for task in self.tasks.values() if task.id not in blocked and blocked & set(task.needs)}
+            blocked |= new
+            found = bool(new)
+        return blocked
 
     def _paces(self, reported: Mapping[int, float], now: float) -> dict[str, tuple[float, float]]:
         """Return by rule the pace (measured over typical duration) and its standard deviation (of log seconds)."""

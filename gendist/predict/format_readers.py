@@ -141,7 +141,7 @@ def read_parquet_rows(source: TextSource, size: int, notify: Callable[[str], Non
         return GendistError(f"{source.name}: not a readable Parquet file ({str(error).splitlines()[0]})")
 
     try:
-        present = pq.read_schema(source.path).names
+        present = pq.read_schema(Path(source.path).absolute()).names
     except FileNotFoundError as error:
         raise read_error(source, error) from None
     except unreadable as error:
@@ -157,7 +157,7 @@ def read_parquet_rows(source: TextSource, size: int, notify: Callable[[str], Non
     def rows() -> Iterator[tuple[str | None, Sequence[Any]]]:
         row_number = 0
         try:
-            with pq.ParquetFile(source.path) as parquet:
+            with pq.ParquetFile(Path(source.path).absolute()) as parquet:
                 for batch in parquet.iter_batches(size, columns=list(dict.fromkeys([*columns, *kept]))):
                     values = {name: batch[name].to_pylist() for name in (*columns, *kept)}
                     for row in range(batch.num_rows):

@@ -213,5 +213,5 @@ def _open_parquet(file: Path, header: OutputColumns) -> Iterator[PredictionWrite
             arrays = [pa.array(column, field.type) for column, field in zip(columns, schema, strict=True)]
             self._stream.write_batch(pa.record_batch(arrays, schema=schema))
 
-    with pq.ParquetWriter(file, schema, compression="zstd") as stream:
+    with pq.ParquetWriter(file.absolute(), schema, compression="zstd") as stream:
         yield ParquetChunks(stream)

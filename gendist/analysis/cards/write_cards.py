@@ -9,7 +9,7 @@ from markupsafe import Markup
 
 from gendist import __version__
 from gendist.analysis.cards.card_facts import CardFacts, collect_facts, pool_files, pool_table
-from gendist.analysis.report_page.stage_costs import format_duration
+from gendist.analysis.report_page.stage_costs import format_seconds
 from gendist.analysis.table_files import MISSING, format_mean, markdown_table
 from gendist.config.study import Study
 from gendist.io import escape
@@ -78,10 +78,10 @@ def render_card(template: str, front_matter: dict[str, Any], facts: CardFacts, *
         "accuracy": format_mean(facts.accuracy.mean, facts.accuracy.sd),
         "extras": _extras(facts),
     }
-    return template_environment().get_template(template).render(context | values)
+    return card_environment().get_template(template).render(context | values)
 
 
-def template_environment() -> Environment:
+def card_environment() -> Environment:
     """Return the Jinja environment; values other than ``Markup`` are escaped for Markdown."""
     return Environment(
         loader=PackageLoader("gendist.analysis.cards"),
@@ -171,7 +171,7 @@ def _memorisation_table(facts: CardFacts) -> str:
 
 
 def _cost_table(facts: CardFacts) -> str:
-    rows = [[cost.stage, f"{cost.jobs:,}", format_duration(cost.seconds)] for cost in facts.costs]
+    rows = [[cost.stage, f"{cost.jobs:,}", format_seconds(cost.seconds)] for cost in facts.costs]
     header = ["Stage", "jobs", "time"]
     if any(cost.price for cost in facts.costs):
         header.append("price")

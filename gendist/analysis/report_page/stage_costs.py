@@ -74,7 +74,7 @@ def cost_table(costs: Sequence[StageCost]) -> PageTable:
     """Return the table of costs, with the total."""
     rows = [_cost_row(cost) for cost in costs]
     seconds = sum(cost.seconds for cost in costs)
-    rows.append(["together", f"{sum(c.jobs for c in costs):,}", format_duration(seconds), MISSING, MISSING, MISSING])
+    rows.append(["together", f"{sum(c.jobs for c in costs):,}", format_seconds(seconds), MISSING, MISSING, MISSING])
     header = ["stage", "jobs", "time", "rows", "rows / s", "tokens / s"]
     if any(cost.prompt_tokens is not None for cost in costs):
         header += ["tokens of prompts", "tokens of answers", "price"]
@@ -82,7 +82,7 @@ def cost_table(costs: Sequence[StageCost]) -> PageTable:
     return PageTable(header, rows, frozenset(range(1, len(header))), frozenset([len(rows) - 1]))
 
 
-def format_duration(seconds: float) -> str:
+def format_seconds(seconds: float) -> str:
     """Format seconds as hours, minutes or seconds."""
     if seconds >= 3600:
         return f"{seconds / 3600:.1f} h"
@@ -92,7 +92,7 @@ def format_duration(seconds: float) -> str:
 def _cost_row(cost: StageCost) -> list[str]:
     rows = MISSING if cost.rows is None else f"{cost.rows:,}"
     rates = [MISSING if n is None else f"{n / cost.seconds:,.1f}" for n in (cost.rows, cost.tokens)]
-    return [cost.stage, f"{cost.jobs:,}", format_duration(cost.seconds), rows, *rates]
+    return [cost.stage, f"{cost.jobs:,}", format_seconds(cost.seconds), rows, *rates]
 
 
 def _usage_cells(cost: StageCost | None) -> list[str]:
@@ -139,8 +139,8 @@ def _shard_cost(stage: str, results: Path, logs: Path, folder: Path) -> StageCos
         if not job_seconds or not shard.is_file():
             continue
         jobs, seconds = jobs + 1, seconds + job_seconds
-        rows += pq.read_metadata(shard).num_rows
-        if "n_tokens" in pq.read_schema(shard).names:
+        rows += pq.read_metadata(shard.absolute()).num_rows
+        if "n_tokens" in pq.read_schema(shard.absolute()).names:
             tokens = (tokens or 0) + sum(read_parquet(shard, ["n_tokens"])["n_tokens"].to_pylist())
     return StageCost(stage, jobs=jobs, seconds=seconds, rows=rows, tokens=tokens) if jobs else None
 

@@ -78,14 +78,14 @@ def write_report(inputs: ReportInputs, target: Path) -> None:
         _section(inputs, name=name, index=index, config=config, runs=runs) for index, name in enumerate(inputs.test)
     ]
     page = (
-        template_environment()
+        page_environment()
         .get_template("page.html")
         .render(sections=sections, config=text, versions=installed_versions(), version=__version__)
     )
     write_text(target, page)
 
 
-def template_environment() -> Environment:
+def page_environment() -> Environment:
     """Return the Jinja environment: values are escaped, undefined variables raise."""
     return Environment(
         loader=PackageLoader("gendist.analysis.report_page"),

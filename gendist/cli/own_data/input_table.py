@@ -64,7 +64,7 @@ def read_table(path: Path, reading: ReadOptions, guess: bool, named: Sequence[st
     return InputTable(path, source)
 
 
-def require_columns(table: InputTable, names: Sequence[str]) -> None:
+def check_columns(table: InputTable, names: Sequence[str]) -> None:
     """Raise if a column is missing or its name occurs twice.
 
     Raises:

@@ -69,9 +69,9 @@ def _write(file: Path, rows: list[GeneratedRow]) -> None:
             "stopped": pa.array([row.stopped for row in rows], pa.bool_()),
         }
     )
-    pq.write_table(table, file, compression="zstd")
+    pq.write_table(table, file.absolute(), compression="zstd")
 
 
 def _read(file: Path) -> Iterator[GeneratedRow]:
-    for record in pq.read_table(file).to_pylist():
+    for record in pq.read_table(file.absolute()).to_pylist():
         yield GeneratedRow(record["number"], record["tokens"], record["stopped"])

@@ -181,6 +181,8 @@ def test_names_that_are_no_safe_part_of_a_path_are_refused(section: str, tmp_pat
         ({"results": "x{dataset}"}, "key 'results'"),
         ({"results": "a b"}, "expected a path without spaces, braces, $ and control characters"),
         ({"results": "$HOME/out"}, "key 'results' is '$HOME/out'; expected a path without spaces, braces, $ and"),
+        ({"results": "C:\\out"}, "expected a path with / between folders: 'C:\\out' would be one folder"),
+        ({"datasets": {"d": {"train": "a{b}.csv", "test": "b"}}}, "key 'datasets.d.train': 'a{b}.csv' has braces"),
         ({"results": "~nobody-here/out"}, "is the home folder of an unknown user; write './~nobody-here/out'"),
         (
             {"datasets": {"d": {"train": "a", "test": "b", "text": 0}}},

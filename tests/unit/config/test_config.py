@@ -242,3 +242,9 @@ def test_systems_variants_and_run_folders_parse_to_what_built_them():
     for wrong in ("news/students/kim/hard/t.g.s.tr/n2000", "news/baselines/fasttext/seed3"):
         with pytest.raises(ValueError, match=f"^{wrong}: not the folder of a run "):
             RunKey.from_folder(PurePath(wrong))
+
+
+@pytest.mark.parametrize("results", ["a/b", "a//b", "a/b/", "a///b//"])
+def test_repeated_slashes_in_paths_are_one(results: str):
+    study = study_from({"results": results, "datasets": {"d": {"train": "x//y.csv", "test": "z.csv"}}})
+    assert study.results == "a/b" and study.datasets["d"].train == "x/y.csv"

@@ -1,4 +1,5 @@
 import json
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -9,7 +10,7 @@ from safetensors.torch import load_file
 from gendist.errors import GendistError
 from gendist.io.atomic_files import model_folder, write_tensors, write_text
 from gendist.io.json_files import read_json, write_json
-from gendist.io.parquet import read_metadata, read_parquet, write_parquet
+from gendist.io.parquet import read_metadata, read_parquet, write_parquet, write_parquet_parts
 from gendist.io.provenance import Provenance, hash_file, hash_folder
 
 RECORD = Provenance("teacher", {"train": "ab12"}, {"epochs": 3}, 7, {"minilm": "cd34"})
@@ -130,3 +131,12 @@ def test_damaged_json_is_told_in_one_line(tmp_path, content):
     (tmp_path / "r.json").write_bytes(content)
     with pytest.raises(GendistError, match=r"r\.json: damaged .*; delete it and rerun"):
         read_json(tmp_path / "r.json")
+
+
+def test_a_relative_path_with_a_colon_is_a_file_and_no_address(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "s3:out").mkdir()
+    table = pa.table({"x": [1]})
+    write_parquet(Path("s3:out/a.parquet"), table, RECORD)
+    write_parquet_parts(Path("s3:out/b.parquet"), iter([table]), RECORD)
+    assert [read_parquet(Path(f"s3:out/{name}.parquet"), ["x"]).num_rows for name in "ab"] == [1, 1]

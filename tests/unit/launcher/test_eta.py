@@ -179,13 +179,16 @@ def test_an_overdue_job_is_not_about_to_end():
     assert estimate.left().seconds >= 100
 
 
-def test_a_job_that_failed_counts_in_full_again():
-    estimate, clock = planned(task(1, "train", 100.0))
+def test_a_failed_job_and_what_needs_it_count_only_when_it_starts_again():
+    others = Task(2, "export", 30.0, needs=(1,)), Task(3, "report", 20.0, needs=(2,)), Task(4, "texts", 5.0)
+    estimate, clock = planned(task(1, "train", 100.0), *others)
     estimate.start([1])
     clock.time = 50
-    assert estimate.left().seconds == 50
+    assert estimate.left().seconds == 50 + 5 + 30 + 20
     estimate.fail(1)
-    assert estimate.left().seconds == 100
+    assert estimate.left().seconds == 5
+    estimate.start([1])
+    assert estimate.left().seconds == 100 + 5 + 30 + 20
 
 
 @pytest.mark.parametrize(
