@@ -251,11 +251,11 @@ def test_the_label_decides_the_topic_and_is_taken_off(conditional, tmp_path):
 
 def test_rows_are_those_of_their_models(conditional, tmp_path):
     rows = rows_of(conditional, tmp_path, 18, 18)
-    alone = []
+    alone, pool_record = [], json.loads((conditional / "config.json").read_text())[KEY]
     for k, folder in enumerate((conditional, conditional / "member-1")):
         shutil.copytree(folder, tmp_path / str(k), ignore=shutil.ignore_patterns("member-*", "gendist.json"))
         config = json.loads((tmp_path / str(k) / "config.json").read_text())
-        (tmp_path / str(k) / "config.json").write_text(json.dumps({**config, KEY: {"label_names": NAMES}}))
+        (tmp_path / str(k) / "config.json").write_text(json.dumps({**config, KEY: {**pool_record, "members": 1}}))
         alone.append(rows_of(tmp_path / str(k), tmp_path, 18, 18))
     assert alone[0] != alone[1]
     assert rows == [alone[row // 3 % 2][row] for row in range(18)]
