@@ -18,7 +18,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 PARALLEL := -n auto --maxprocesses 4 --dist loadfile
 # Slow tests that measure no times.
-UNTIMED := tests/unit/classifier tests/workflow/test_examples.py tests/workflow/test_light_wheel.py tests/workflow/test_wheel.py
+UNTIMED := tests/unit/classifier tests/robustness/test_hostile_texts.py tests/workflow/test_examples.py \
+	tests/workflow/test_light_wheel.py tests/workflow/test_up_to_date.py tests/workflow/test_wheel.py
 PIP := $(BIN)/python -m pip --disable-pip-version-check -q install -c constraints.txt
 
 .DEFAULT_GOAL := help
