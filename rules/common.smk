@@ -12,7 +12,7 @@ sys.path.insert(0, str(CHECKOUT))  # the package of this checkout, installed or 
 from gendist.config import Study, study_from
 from gendist.launcher.data_checks import require_data
 from gendist.config.file_checks import require_files, rows_file
-from gendist.config.study_plan import too_many_shards
+from gendist.config.study_plan import SINGLE_SHARDS, too_many_shards
 from gendist.config.yaml_file import read_config
 from gendist.errors import GendistError
 from gendist.jobs.source_files import PACKAGE, code_version
@@ -91,6 +91,11 @@ LEFTOVERS = WorkCleanupHandler.attach(Path(WORK), workflow)
 SCRIPTS = CHECKOUT / "workflow_scripts"
 
 
+def tens_from(first):
+    """Regular expression of four-digit numbers from a multiple of 10 below 100."""
+    return f"(?!00[0-{first // 10 - 1}])[0-9]{{4}}"
+
+
 wildcard_constraints:
     dataset="[A-Za-z0-9][A-Za-z0-9_-]*",
     generator="[A-Za-z0-9][A-Za-z0-9_-]*",
@@ -101,7 +106,8 @@ wildcard_constraints:
     regime="|".join(REGIMES),
     variant=r"[A-Za-z0-9][A-Za-z0-9_-]*(\.[A-Za-z0-9][A-Za-z0-9_-]*)*",
     shard="[0-9]{5}",
-    tens="[0-9]{4}",
+    tens="[0-9]{4}" if STUDY.shards_together else tens_from(SINGLE_SHARDS // 10),
+    n_shards="[0-9]+",
     split="train|test|unlabelled|general",
     n_synthetic="[0-9]+",
     seed="[0-9]+",
@@ -135,9 +141,29 @@ def model_files(model):
 
 
 def shard_paths(pattern, wildcards, count):
-    """Paths of the shards that hold the first ``count`` rows of a pool."""
-    shards = range(-(-int(count) // STUDY.shard_rows))
-    return [pattern.format(**wildcards, shard=f"{shard:05d}") for shard in shards]
+    """Paths of the shards that hold the first ``count`` rows of a pool, or of their index if they are many."""
+    shards = -(-int(count) // STUDY.shard_rows)
+    if shards > SINGLE_SHARDS:
+        return [shard_index(pattern).format(**wildcards, n_shards=shards)]
+    return [pattern.format(**wildcards, shard=f"{shard:05d}") for shard in range(shards)]
+
+
+def shard_index(pattern):
+    """Path pattern of the index beside the shards of a pattern."""
+    return pattern.replace("shard-{shard}.parquet", "index-{n_shards}.json")
+
+
+def indexed_shards(pattern):
+    """Input function of an index: its shards; of ten that one job makes, the last, because each input takes time."""
+
+    def shards(wildcards):
+        count, single = int(wildcards.n_shards), 0 if STUDY.shards_together else SINGLE_SHARDS
+        if wildcards.generator in GIVEN + PROMPTED:
+            single = count
+        numbers = [*range(min(single, count)), *range(single + 9, count + 9, 10)]
+        return [pattern.format(**wildcards, shard=f"{number:05d}") for number in numbers]
+
+    return shards
 
 
 # --- devices ---
@@ -276,6 +302,12 @@ def pool_source(wildcards):
 def ten_shards(pattern):
     """Paths of ten consecutive shards; the wildcard `tens` is the number without its last digit."""
     return [pattern.replace("{shard}", f"{{tens}}{digit}") for digit in range(10)]
+
+
+def scored_shards(wildcards):
+    """Ten shards that one job scores; of a large pool only the last, because each input takes time to plan."""
+    shards = ten_shards(rules.generate_shard.output[0])
+    return [path.format(**wildcards) for path in (shards[-1:] if int(wildcards.tens) * 10 >= SINGLE_SHARDS else shards)]
 
 
 def sampling_settings(wildcards):

@@ -45,19 +45,27 @@ rule score_shard:
         "../workflow_scripts/score.py"
 
 
-if STUDY.shards_together:
+use rule index_shards as index_logits with:
+    input:
+        indexed_shards(rules.score_shard.output[0]),
+    output:
+        shard_index(rules.score_shard.output[0]),
+    log:
+        f"{LOGS}/{{dataset}}/logits/{{teacher}}/{{generator}}/{{sampling}}/index-{{n_shards}}.log",
 
-    ruleorder: score_shards > score_shard
 
-    use rule score_shard as score_shards with:
-        input:
-            rules.finetune_teacher.output,
-            texts=ten_shards(rules.generate_shard.output[0]),
-        output:
-            ten_shards(rules.score_shard.output[0]),
-        log:
-            f"{LOGS}/{{dataset}}/logits/{{teacher}}/{{generator}}/{{sampling}}/shards-{{tens}}0.log",
-        benchmark:
-            f"{LOGS}/{{dataset}}/logits/{{teacher}}/{{generator}}/{{sampling}}/shards-{{tens}}0.benchmark.tsv"
-        wildcard_constraints:
-            generator=f"{NOT_FINETUNED}[A-Za-z0-9][A-Za-z0-9_-]*",
+ruleorder: score_shards > score_shard
+
+
+use rule score_shard as score_shards with:
+    input:
+        rules.finetune_teacher.output,
+        texts=scored_shards,
+    output:
+        ten_shards(rules.score_shard.output[0]),
+    log:
+        f"{LOGS}/{{dataset}}/logits/{{teacher}}/{{generator}}/{{sampling}}/shards-{{tens}}0.log",
+    benchmark:
+        f"{LOGS}/{{dataset}}/logits/{{teacher}}/{{generator}}/{{sampling}}/shards-{{tens}}0.benchmark.tsv"
+    wildcard_constraints:
+        generator=f"{NOT_FINETUNED}[A-Za-z0-9][A-Za-z0-9_-]*",

@@ -26,19 +26,33 @@ rule generate_shard:
         "../workflow_scripts/generate_shard.py"
 
 
-if STUDY.shards_together:
+rule index_shards:
+    input:
+        indexed_shards(rules.generate_shard.output[0]),
+    output:
+        shard_index(rules.generate_shard.output[0]),
+    log:
+        f"{LOGS}/{{dataset}}/synthetic/{{generator}}/{{sampling}}/index-{{n_shards}}.log",
+    conda:
+        "../envs/cpu.yaml"
+    params:
+        code=code("index_shards"),
+    script:
+        "../workflow_scripts/index_shards.py"
 
-    ruleorder: generate_shards > generate_shard
 
-    use rule generate_shard as generate_shards with:
-        output:
-            ten_shards(rules.generate_shard.output[0]),
-        log:
-            f"{LOGS}/{{dataset}}/synthetic/{{generator}}/{{sampling}}/shards-{{tens}}0.log",
-        benchmark:
-            f"{LOGS}/{{dataset}}/synthetic/{{generator}}/{{sampling}}/shards-{{tens}}0.benchmark.tsv"
-        wildcard_constraints:
-            generator=f"{NOT_FINETUNED}[A-Za-z0-9][A-Za-z0-9_-]*",
+ruleorder: generate_shards > generate_shard
+
+
+use rule generate_shard as generate_shards with:
+    output:
+        ten_shards(rules.generate_shard.output[0]),
+    log:
+        f"{LOGS}/{{dataset}}/synthetic/{{generator}}/{{sampling}}/shards-{{tens}}0.log",
+    benchmark:
+        f"{LOGS}/{{dataset}}/synthetic/{{generator}}/{{sampling}}/shards-{{tens}}0.benchmark.tsv"
+    wildcard_constraints:
+        generator=f"{NOT_FINETUNED}[A-Za-z0-9][A-Za-z0-9_-]*",
 
 
 if GIVEN:

@@ -4,15 +4,16 @@ from pathlib import Path
 
 from gendist.analysis.quality.assess_pool import PoolFiles, PoolNames, assess_pool, logits_by_teacher
 from gendist.jobs.job_script import run_job
+from gendist.stages.synthetic.shard_index import resolve_shards
 
 names = snakemake.wildcards
 teacher, *others = snakemake.params.teachers
-logits = logits_by_teacher(snakemake.params.teachers, snakemake.input.logits)
+logits = logits_by_teacher(snakemake.params.teachers, resolve_shards(snakemake.input.logits))
 files = PoolFiles(
     train=Path(snakemake.input.train),
     test=Path(snakemake.input.test),
     generator=Path(snakemake.input.generator),
-    shards=[Path(p) for p in snakemake.input.shards],
+    shards=resolve_shards(snakemake.input.shards),
     repeats=Path(snakemake.input.repeats),
     train_logits=Path(snakemake.input.train_logits),
     test_logits=Path(snakemake.input.test_logits),

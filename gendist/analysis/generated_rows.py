@@ -26,7 +26,7 @@ class GeneratedPool:
 
 
 def pools_by_dataset(
-    *, counts: Mapping[str, int], shard_rows: int, train: Sequence[str], shards: Sequence[str], logits: Sequence[str]
+    *, counts: Mapping[str, int], shard_rows: int, train: Sequence[str], shards: Sequence[Path], logits: Sequence[Path]
 ) -> dict[str, GeneratedPool]:
     """Split flat lists of files by dataset.
 
@@ -40,9 +40,7 @@ def pools_by_dataset(
     seen, start = {}, 0
     for (dataset, count), texts in zip(counts.items(), train, strict=True):
         stop = start - (-count // shard_rows)
-        seen[dataset] = GeneratedPool(
-            Path(texts), [Path(p) for p in shards[start:stop]], [Path(p) for p in logits[start:stop]], count
-        )
+        seen[dataset] = GeneratedPool(Path(texts), shards[start:stop], logits[start:stop], count)
         start = stop
     return seen
 

@@ -85,7 +85,8 @@ class Study(Settings):
     (docs/clusters.md)."""
     shards_together: bool = False
     """Generate, and score, ten shards per job: enough rows to fill a GPU, with one start-up. Rows and files are the
-    same; the number of shards is rounded up to a multiple of ten (docs/clusters.md)."""
+    same; the number of shards is rounded up to a multiple of ten. From a pool's 201st shard on, that is always so
+    (docs/clusters.md)."""
     export: Export = Export()
     """Export of the student to deploy."""
     tracking: Tracking = Tracking()

@@ -5,8 +5,11 @@ from collections.abc import Iterable, Iterator
 from gendist.config.study import Study
 from gendist.naming import BASELINES, UNSEEDED, WITH_SYNTHETIC, WITH_UNLABELLED, RunKey, parse_system, variant_name
 
-MANY_SHARDS = 1000
-"""Shards from which on a study is slow to plan: each costs about 6 ms and 0.1 MB (docs/notes/scale.md)."""
+SINGLE_SHARDS = 200
+"""Shards of a pool that are jobs of their own and inputs of the jobs that read them. Further shards are generated and
+scored in tens, and larger pools are read through an index, because each job costs about 6 ms of planning."""
+MANY_SHARDS = 20_000
+"""Shards of a study that are planned in half a minute (docs/notes/scale.md)."""
 FEW_SHARDS = 300
 """Shards of a study with the suggested ``shard_rows``, at most."""
 EXPORTED = ("gendist", *WITH_UNLABELLED)

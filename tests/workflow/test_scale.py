@@ -10,15 +10,20 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from quality_fixtures import write_shards
-from workflow_fixtures import STUDY, Checkout
+from workflow_fixtures import STUDY, Checkout, changed
 
 from gendist.config import study_from
+from gendist.config.sampling_settings import Sampling
 from gendist.config.study_plan import too_many_shards
 from gendist.errors import GendistError
+from gendist.io.json_files import read_json
 from gendist.io.parquet import ROW_GROUP_SIZE, write_parquet, write_parquet_parts
 from gendist.io.provenance import Provenance
+from gendist.stages.logits.score_texts import score_files
 from gendist.stages.students.piece_ids import PieceIds
+from gendist.stages.synthetic.generate_shards import generate_shards
 from gendist.stages.synthetic.pool_reader import iter_pool_batches, read_pool, row_numbers_with_text, texts_at
+from gendist.stages.synthetic.shard_index import resolve_shards
 
 ROOT = Path(__file__).parents[2]
 LIMITS = {"table3": 100, "table4": 100, "memorisation": 200, "quality": 2500, "repeats": 6000, "student": 1500}
@@ -102,19 +107,55 @@ def large_study(rows: int, shard_rows: int = 500) -> dict[str, object]:
 
 def test_many_shards_are_advised_against_in_one_line():
     assert too_many_shards(study_from(large_study(25_000))) is None
-    assert too_many_shards(study_from(large_study(1_000_000, 5000))) is None
-    advice = too_many_shards(study_from(large_study(1_000_000)))
-    assert advice and advice.startswith("2,004 shards of 500 rows") and advice.endswith("shard_rows: 5000")
-    huge = too_many_shards(study_from(large_study(10**8, 50_000)))
+    assert too_many_shards(study_from(large_study(1_000_000))) is None
+    advice = too_many_shards(study_from(large_study(11_000_000)))
+    assert advice and advice.startswith("22,004 shards of 500 rows") and advice.endswith("shard_rows: 50000")
+    huge = too_many_shards(study_from(large_study(2 * 10**9, 50_000)))
     assert huge and "docs/notes/scale.md" in huge
 
 
 def test_the_plan_says_so_and_still_plans(bare: Checkout):
-    study = {**STUDY, "datasets": {"toy": {**STUDY["datasets"]["toy"], "synthetic": 4004}}}
+    study = {**STUDY, "datasets": {"toy": {**STUDY["datasets"]["toy"], "synthetic": 80_004}}}
     result = bare.snakemake(
         "--dry-run", "--cores", "2", "--configfile", bare.write(study, "many.yaml"), "--", "results/run_config.yaml"
     )
-    assert result.stdout.count("note: 1,002 shards of 4 rows") == 1
+    assert result.stdout.count("note: 20,002 shards of 4 rows") == 1
+
+
+MANY = changed(shard_rows=1, datasets={"toy": {**STUDY["datasets"]["toy"], "synthetic": 213}})
+
+
+def test_shards_of_a_large_pool_are_planned_in_tens_behind_an_index(bare: Checkout):
+    planned = bare.planned(MANY)
+    shards = {name: count for name, count in planned.items() if "shard" in name or name == "index_logits"}
+    # 200 shards alone, 20 in tens; 4 of the second pool.
+    assert (shards.pop("generate_shard"), shards.pop("score_shard")) == (204, 204)
+    assert shards == {"generate_shards": 2, "score_shards": 2, "index_shards": 1, "index_logits": 1}
+
+
+@pytest.mark.slow
+def test_a_student_of_a_large_pool_reads_every_shard(bare: Checkout):
+    pool, scored = bare.folder / "results/toy/synthetic/tiny/full", bare.folder / "results/toy/logits/bert/tiny/full"
+    bare.run(MANY, "results/toy/logits/bert/tiny/full/shard-00000.parquet")
+    names = [f"shard-{number:05d}.parquet" for number in range(1, 200)]
+    sampling = Sampling(**{**Sampling().model_dump(), **STUDY["samplings"]["full"]})
+    generator, teacher = bare.folder / "results/toy/generators/tiny", bare.folder / "results/toy/teachers/bert"
+    generate_shards(generator, [pool / name for name in names], sampling, first_shard=1, shard_rows=1, device="cpu")
+    score_files(teacher, [pool / name for name in names], [scored / name for name in names], 16, device="cpu")
+    student = "results/toy/students/kim/synthetic/bert.tiny.full.default/n213/seed0/metrics.json"
+    log = bare.run(MANY, student, "results/toy/quality/tiny/full/repeats/n213.parquet")
+    assert "generate_shards" in log and read_json(pool / "index-213.json")["shards"] == 213
+    assert len(list(pool.glob("shard-*.parquet"))) == len(list(scored.glob("shard-*.parquet"))) == 220
+    rows = read_pool(resolve_shards([str(pool / "index-213.json")]), 213).rows
+    repeats = pq.read_table(bare.folder / "results/toy/quality/tiny/full/repeats/n213.parquet")
+    assert repeats["row"].to_pylist() == rows.tolist() and rows[-1] > 200
+    # A changed shard changes the index, and what reads it.
+    shard = scored / "shard-00007.parquet"
+    shard.unlink()
+    again = bare.snakemake(
+        "--dry-run", "--cores", "2", "--configfile", bare.write(MANY), "--forcerun", "index_logits", "--", student
+    )
+    assert "score_shard" in again.stdout and "distil_student" in again.stdout, again.stdout
 
 
 # --- start-up ---

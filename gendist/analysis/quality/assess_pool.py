@@ -70,10 +70,10 @@ class PoolNames:
     teacher: str
 
 
-def logits_by_teacher(teachers: Sequence[str], logits: Sequence[str]) -> dict[str, list[Path]]:
+def logits_by_teacher(teachers: Sequence[str], logits: Sequence[Path]) -> dict[str, Sequence[Path]]:
     """Split a flat list of logits files by teacher."""
     shards = len(logits) // len(teachers)
-    return {name: [Path(p) for p in logits[i * shards : (i + 1) * shards]] for i, name in enumerate(teachers)}
+    return {name: logits[i * shards : (i + 1) * shards] for i, name in enumerate(teachers)}
 
 
 def assess_pool(

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any, TypedDict
 
 from gendist.stages.students.training_rows import SyntheticFiles, UnlabelledFiles
+from gendist.stages.synthetic.shard_index import resolve_shards
 
 
 class RowFiles(TypedDict):
@@ -36,8 +37,8 @@ def row_files(job: Any) -> RowFiles:
         "train": Path(inputs.train),
         "train_logits": Path(inputs.train_logits) if inputs.train_logits else None,
         "synthetic": SyntheticFiles(
-            [Path(p) for p in inputs.shards],
-            [Path(p) for p in inputs.shard_logits],
+            resolve_shards(inputs.shards),
+            resolve_shards(inputs.shard_logits),
             int(names.n_synthetic),
             Path(inputs.repeats) if inputs.repeats else None,
         ),
