@@ -11,6 +11,11 @@ GENERAL_ROWS = 10_000
 """Rows of the embedded general text."""
 
 
+AUTO_STEPS = 1500
+STEPS_PER_REAL_ROW = 2
+"""Maximum steps of a training with ``max_steps: auto``."""
+
+
 class Student(Settings):
     """A student network. Defaults are the paper's (section 4.3)."""
 
@@ -87,8 +92,9 @@ class Training(Settings):
     """Epochs over the training rows."""
     min_steps: Annotated[int, Field(ge=0)] = 300
     """Minimum number of steps; overrides `epochs` for few rows."""
-    max_steps: Annotated[int, Field(ge=1)] | None = 1500
-    """Maximum number of steps; overrides `epochs` for many rows."""
+    max_steps: Annotated[int, Field(ge=1)] | Literal["auto"] | None = "auto"
+    """Maximum number of steps; overrides `epochs` for many rows. `auto`: 1,500, or two per labelled row if these are
+    more; null sets no maximum."""
     real_share: Annotated[float, Field(gt=0, lt=1)] | None = 0.5
     """Share of real rows in each batch, in regimes with real and synthetic rows; null samples both uniformly."""
     token_dropout: Annotated[float, Field(ge=0, le=0.5)] = 0.2
@@ -99,6 +105,17 @@ class Training(Settings):
     """Texts are truncated to this many subword pieces."""
     keep: RowFilters = RowFilters()
     """Filters of the synthetic rows; row counts are those before filtering."""
+
+    def steps(self, per_epoch: int, n_real: int) -> int:
+        """Return the number of optimiser steps.
+
+        Args:
+            per_epoch: steps per epoch.
+            n_real: labelled rows.
+        """
+        steps = self.epochs * per_epoch
+        limit = max(AUTO_STEPS, STEPS_PER_REAL_ROW * n_real) if self.max_steps == "auto" else self.max_steps
+        return max(self.min_steps, min(steps, limit or steps))
 
 
 PAPER_TRAINING = Training(real_share=None, token_dropout=0.0)

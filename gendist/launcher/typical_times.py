@@ -138,8 +138,7 @@ def student_seconds(study: Study, names: Mapping[str, Any], train_rows: int) -> 
     fresh, size = (more if regime == "synthetic" else train_rows + more), training.batch_size
     if training.real_share is not None and regime != "synthetic" and more:  # real rows fill a share of every batch
         fresh, size = more, max(1, round(size * (1 - training.real_share)))
-    steps = training.epochs * math.ceil(fresh / size)
-    steps = max(training.min_steps, min(steps, training.max_steps or steps))
+    steps = training.steps(math.ceil(fresh / size), 0 if regime == "synthetic" else train_rows)
     return STUDENT + steps * STUDENT_STEPS.get(study.students[names["student"]].architecture, OTHER_STEP)
 
 

@@ -36,8 +36,7 @@ class TrainingSchedule:
         """Derive the schedule from the number of rows."""
         n_real_per_batch = real_rows_per_batch(n_real, n_rows, training.batch_size, training.real_share)
         per_epoch = n_rows - n_real if n_real_per_batch else n_rows
-        steps = training.epochs * math.ceil(per_epoch / (training.batch_size - n_real_per_batch))
-        steps = max(training.min_steps, min(steps, training.max_steps or steps))
+        steps = training.steps(math.ceil(per_epoch / (training.batch_size - n_real_per_batch)), n_real)
         return cls(steps, n_real_per_batch, training.learning_rate)
 
     def learning_rate(self, step: int) -> float:
