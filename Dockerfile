@@ -5,9 +5,9 @@
 #     docker run --rm --gpus all -v "$PWD":/work gendist gendist run reviews.yaml
 FROM python:3.12-slim-bookworm
 
-# git and rsync: Snakemake sends its sources to pods with them.
+# git: to clone a checkout onto a volume.
 RUN apt-get update \
-    && apt-get install --yes --no-install-recommends git make rsync \
+    && apt-get install --yes --no-install-recommends git make \
     && rm -rf /var/lib/apt/lists/*
 
 ENV PIP_NO_CACHE_DIR=1 \
@@ -28,6 +28,9 @@ e = p['optional-dependencies']; \
 print(*p['dependencies'], *e['study'], *e['predict'], *e['hub'], *e['kubernetes'], sep='\n')" > /tmp/requirements.txt \
     && pip install -r /tmp/requirements.txt \
     && rm /tmp/requirements.txt
+
+# profiles/kubernetes submits jobs with it.
+COPY --from=registry.k8s.io/kubectl:v1.33.4 /bin/kubectl /usr/local/bin/
 
 # Editable, because the package looks for the Snakefile beside it. .dockerignore says what there is to copy.
 COPY . .

@@ -57,18 +57,9 @@ if (advice := too_many_shards(STUDY)) and workflow.is_main_process:
 if GPUS and workflow.resource_settings.nodes is None and "gpu" not in workflow.global_resources:
     workflow.register_resource("gpu", GPUS)
 
-
-def in_place(path):
-    """Return the path unchanged, in place of a copy in storage."""
-    return path
-
-
-# The Kubernetes executor requires a storage provider. Copies would lack undeclared files, such as checkpoints. All files
-# stay on a volume that every job mounts; the provider only transfers the workflow's sources.
-if workflow.storage_settings.default_storage_provider == "fs":
-    workflow.modifier.path_modifier.apply_default_storage = in_place
-elif workflow.storage_settings.default_storage_provider is not None:
-    sys.exit("error: default-storage-provider: only fs is supported, with a folder that every job sees as its prefix")
+# Files in storage are copied for each job, which leaves out undeclared ones, such as checkpoints.
+if workflow.storage_settings.default_storage_provider is not None:
+    sys.exit("error: default-storage-provider: not supported; keep the working directory where all jobs see it")
 
 
 def typical_seconds(rule, names):
