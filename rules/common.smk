@@ -52,11 +52,6 @@ except GendistError as error:
 if (advice := too_many_shards(STUDY)) and workflow.is_main_process:
     print(f"note: {advice}", file=sys.stderr)
 
-# Limits parallel GPU jobs to the GPUs of this machine, without a profile. Not on a cluster, which limits nodes, and not
-# if the user sets the limit. A limit of 0 would block every job that can use a GPU.
-if GPUS and workflow.resource_settings.nodes is None and "gpu" not in workflow.global_resources:
-    workflow.register_resource("gpu", GPUS)
-
 # Files in storage are copied for each job, which leaves out undeclared ones, such as checkpoints.
 if workflow.storage_settings.default_storage_provider is not None:
     sys.exit("error: default-storage-provider: not supported; keep the working directory where all jobs see it")
@@ -161,8 +156,9 @@ def indexed_shards(pattern):
 
 
 def gpus_wanted(wildcards):
-    """GPUs of a job that can use one."""
-    return None if STUDY.device == "cpu" else 1
+    """GPUs of a job that can use one; none if this machine has none, so that a limit does not delay jobs."""
+    here = workflow.is_main_process and workflow.resource_settings.nodes is None  # not on a cluster, nor in its jobs
+    return None if STUDY.device == "cpu" or (here and not GPUS) else 1
 
 
 # --- texts ---
@@ -269,10 +265,6 @@ PROMPTED = INSTRUCT + ENDPOINT
 
 NOT_FINETUNED = f"(?!(?:{'|'.join(GIVEN + PROMPTED)})/)" if GIVEN + PROMPTED else ""
 """Regular expression before a generator's name: excludes generators that are not finetuned."""
-
-# A job limits its parallel requests, so one job at a time sends them, unless the user sets another limit.
-if ENDPOINT and "endpoint" not in workflow.global_resources:
-    workflow.register_resource("endpoint", 1)
 
 
 def given_file(wildcards):

@@ -70,6 +70,26 @@ def scheduling_arguments(cores: int | None, profile: str | None, extra: Sequence
     return [*arguments, *extra]
 
 
+def limit_resources(arguments: Sequence[str], gpus: int) -> list[str]:
+    """Return Snakemake's arguments with limits: one GPU job per GPU, one job that prompts an endpoint.
+
+    Args:
+        arguments: Snakemake's arguments; targets follow ``--``. Limits among them are kept, and so are those of a
+            profile, which ``--resources`` would replace.
+        gpus: number of GPUs of this machine; a limit of 0 would block every job that can use one.
+    """
+    end = arguments.index("--") if "--" in arguments else len(arguments)
+    options, targets = list(arguments[:end]), arguments[end:]
+    if {word.partition("=")[0] for word in options} & {"--profile", "--executor", "-e"}:
+        return list(arguments)
+    if "--resources" not in options:
+        options.append("--resources")
+    place = options.index("--resources") + 1
+    limits = {"gpu": gpus, "endpoint": 1} if gpus else {"endpoint": 1}
+    added = [f"{name}={limit}" for name, limit in limits.items() if not any(w.startswith(f"{name}=") for w in options)]
+    return [*options[:place], *added, *options[place:], *targets]
+
+
 def available_cores() -> int:
     """Return the number of cores available to this process."""
     if hasattr(os, "sched_getaffinity"):

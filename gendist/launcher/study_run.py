@@ -14,9 +14,11 @@ from gendist.config.file_checks import require_files
 from gendist.config.study_plan import too_many_shards
 from gendist.errors import GendistError
 from gendist.io.os_errors import disk_full_error, is_disk_full
+from gendist.jobs.visible_gpus import visible_gpus
 from gendist.launcher.data_checks import require_data
 from gendist.launcher.progress_display import MAX_FAILURES_SHOWN, progress_display
 from gendist.launcher.run_locks import in_use_error, is_in_use, remove_stale_locks
+from gendist.launcher.snakemake_command import limit_resources
 from gendist.launcher.snakemake_process import run_snakemake, startup_error
 from gendist.launcher.study_state import StudyState, failure_line
 from gendist.launcher.temporary_files import remove_stale_files
@@ -69,6 +71,7 @@ def run_jobs(config: Path, study: Study, arguments: Sequence[str]) -> int:
     remove_stale_files()
     if advice := too_many_shards(study):
         typer.echo(f"note: {advice}", err=True)
+    arguments = limit_resources(arguments, 0 if study.device == "cpu" else len(visible_gpus()))
     with progress_display(Console()) as on_update:
         # Log everything but the host name: the profile's quiet setting is meant for terminals.
         state, status, interrupted = run_snakemake(config, ["--quiet", "host", *arguments], output, on_update=on_update)

@@ -1,4 +1,4 @@
-"""The small study on a workstation with two GPUs that are not there: how many Snakemake counts, who gets which."""
+"""The small study on a workstation with two GPUs that are not there: how many jobs start, who gets which."""
 
 import itertools
 import re
@@ -9,6 +9,7 @@ import pytest
 from workflow_fixtures import STUDY, Checkout, changed
 
 from gendist.jobs import gpu_claims, visible_gpus
+from gendist.launcher.snakemake_command import limit_resources
 
 DEVICE = re.compile(r"^(\S+ \S+) device: CPU in place of (FAKE-\d) ", re.MULTILINE)
 STAMP = re.compile(r"^(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3}) ", re.MULTILINE)
@@ -22,14 +23,14 @@ def two_gpus(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     return tmp_path / "locks"
 
 
-def most(bare: Checkout, study: dict, *arguments: str) -> str:
-    """GPUs that a job gets if it asks for nine: the total that Snakemake knows of, or nine if it knows of none."""
-    asks, target = "finetune_generator:gpu=9", "results/toy/generators/tiny/config.json"
-    config = bare.write(study, "gpus.yaml")
-    run = ("--dry-run", "--quiet", "host", "--configfile", config, "--set-resources", asks)
-    result = bare.snakemake(*run, *arguments, "--", target)
+def asked(bare: Checkout, *arguments: str) -> str:
+    """Resources of the job that finetunes the generator."""
+    run = ("--dry-run", "--quiet", "host", "--configfile", bare.write(STUDY, "gpus.yaml"))
+    result = bare.snakemake(*run, *arguments, "--", "results/toy/generators/tiny/config.json")
     assert result.returncode == 0, result.stdout
-    (resources,) = re.findall(r"^    resources: (.*gpu=.*)$", result.stdout, re.MULTILINE)
+    (resources,) = re.findall(
+        r"^rule finetune_generator:\n(?:    .*\n)*?    resources: (.*)$", result.stdout, re.MULTILINE
+    )
     return resources
 
 
@@ -38,15 +39,53 @@ def moment(text: str) -> float:
 
 
 @pytest.mark.usefixtures("two_gpus")
-def test_snakemake_is_told_how_many_gpus_there_are(bare: Checkout, monkeypatch: pytest.MonkeyPatch):
-    assert "gpu=2" in most(bare, STUDY, "--cores", "4")
-    assert "gpu=1" in most(bare, STUDY, "--cores", "4", "--resources", "gpu=1")  # the user's word
-    # A cluster has more than the machine that the run is started on.
-    assert "gpu=9" in most(bare, STUDY, "--executor", "slurm", "--jobs", "5")
-    monkeypatch.setenv(visible_gpus.VISIBLE_VARIABLE, "1")
-    assert "gpu=1" in most(bare, STUDY, "--cores", "4")
-    monkeypatch.setenv(visible_gpus.FAKE_GPUS_VARIABLE, "0")  # a machine without: as many jobs as cores
-    assert "gpu=9" in most(bare, STUDY, "--cores", "4")
+def test_jobs_ask_for_a_gpu_where_there_is_one(bare: Checkout, monkeypatch: pytest.MonkeyPatch):
+    assert "gpu=1" in asked(bare, "--cores", "4")
+    monkeypatch.setenv(visible_gpus.FAKE_GPUS_VARIABLE, "0")  # a limit must not delay jobs that use none
+    assert "gpu" not in asked(bare, "--cores", "4", "--resources", "gpu=1")
+    # The nodes of a cluster have GPUs that the machine of the command lacks.
+    assert "gpu=1" in asked(bare, "--executor", "slurm", "--jobs", "5")
+
+
+@pytest.mark.usefixtures("two_gpus")
+@pytest.mark.parametrize(
+    ("arguments", "limits"),
+    [
+        ([], ["gpu=2", "endpoint=1"]),
+        (["--resources", "gpu=1"], ["endpoint=1", "gpu=1"]),  # the user's word
+        (["--resources", "gpu=1", "endpoint=3"], ["gpu=1", "endpoint=3"]),
+        (["--", "results/a"], ["gpu=2", "endpoint=1"]),
+        (["--profile", "slurm"], None),
+        (["--executor=slurm"], None),
+    ],
+)
+def test_a_run_limits_gpu_jobs_and_prompting_jobs(arguments: list[str], limits: list[str] | None):
+    made = limit_resources(["--cores", "4", *arguments], len(visible_gpus.visible_gpus()))
+    if limits is None:
+        assert made == ["--cores", "4", *arguments]
+        return
+    options = made[: made.index("--")] if "--" in made else made
+    assert options == ["--cores", "4", "--resources", *limits]
+    assert made[len(options) :] == (arguments if "--" in arguments else [])
+
+
+def test_a_machine_without_gpus_sets_no_limit_of_zero():
+    assert limit_resources(["--cores", "4"], 0) == ["--cores", "4", "--resources", "endpoint=1"]
+
+
+def provided(bare: Checkout, *arguments: str) -> list[str]:
+    """Names of the limits that Snakemake states when it starts a run of the simplest job."""
+    config = bare.write(STUDY, "gpus.yaml")
+    result = bare.snakemake("--quiet", "host", "--configfile", config, *arguments, "--", "results/run_config.yaml")
+    assert result.returncode == 0, result.stdout
+    (line,) = re.findall(r"^Provided resources: (.*)$", result.stdout, re.MULTILINE)
+    return re.findall(r"(\w+)=", line)
+
+
+def test_plain_snakemake_limits_prompting_jobs_unless_told_otherwise(own: Checkout):
+    assert provided(own, "--cores", "1") == ["endpoint"]
+    (own.folder / "results/run_config.yaml").unlink()
+    assert provided(own, "--cores", "1", "--resources", "gpu=1") == ["gpu"]  # replaces those of the profile
 
 
 @pytest.mark.usefixtures("two_gpus")
