@@ -11,9 +11,8 @@ GENERAL_ROWS = 10_000
 """Rows of the embedded general text."""
 
 
-AUTO_STEPS = 1500
-STEPS_PER_REAL_ROW = 2
-"""Maximum steps of a training with ``max_steps: auto``."""
+AUTO_STEPS = 300, 1500
+"""Minimum and maximum steps of a training with few labelled rows."""
 
 
 class Student(Settings):
@@ -90,8 +89,9 @@ class Training(Settings):
     """Rows per optimiser step."""
     epochs: Annotated[int, Field(ge=1)] = 8
     """Epochs over the training rows."""
-    min_steps: Annotated[int, Field(ge=0)] = 300
-    """Minimum number of steps; overrides `epochs` for few rows."""
+    min_steps: Annotated[int, Field(ge=0)] | Literal["auto"] = "auto"
+    """Minimum number of steps; overrides `epochs` for few rows. `auto`: 300, or one per two labelled rows if these are
+    more."""
     max_steps: Annotated[int, Field(ge=1)] | Literal["auto"] | None = "auto"
     """Maximum number of steps; overrides `epochs` for many rows. `auto`: 1,500, or two per labelled row if these are
     more; null sets no maximum."""
@@ -114,8 +114,9 @@ class Training(Settings):
             n_real: labelled rows.
         """
         steps = self.epochs * per_epoch
-        limit = max(AUTO_STEPS, STEPS_PER_REAL_ROW * n_real) if self.max_steps == "auto" else self.max_steps
-        return max(self.min_steps, min(steps, limit or steps))
+        least = max(AUTO_STEPS[0], n_real // 2) if self.min_steps == "auto" else self.min_steps
+        most = max(AUTO_STEPS[1], n_real * 2) if self.max_steps == "auto" else self.max_steps
+        return max(least, min(steps, most or steps))
 
 
 PAPER_TRAINING = Training(real_share=None, token_dropout=0.0)

@@ -62,6 +62,8 @@ def test_pieces_are_hidden_at_the_rate_asked_for():
         (Training(epochs=8, max_steps=None), 400, 10_400, 5000),
         (Training(epochs=8), 1400, 14_000, 2800),  # many labelled rows: two steps for each
         (Training(epochs=8, max_steps=1500), 1400, 14_000, 1500),
+        (Training(epochs=8), 1400, 1400, 700),  # at least one step for two labelled rows
+        (Training(epochs=8, min_steps=300), 1400, 1400, 352),
         (Training(epochs=8), 0, 14_000, 1500),
         (PAPER_TRAINING, 400, 1200, 304),
     ],
