@@ -114,6 +114,10 @@ STUDY_FILES = (
         {"row": "as in the shard", "logits": LOGITS},
     ),
     StudyFile(
+        "{dataset}/…/index-{n_shards}.json",
+        "beside shards and their logits, if a pool has more than 200: their number and a hash of their contents",
+    ),
+    StudyFile(
         "{dataset}/quality/{generator}/{sampling}/repeats/n{count}.parquet",
         "repeats among the first rows of a pool",
         REPEATS,

@@ -30,9 +30,10 @@ NOT_HERE = {
     "{dataset}/synthetic/{generator}/{sampling}/answers/{shard}.jsonl",
     "{dataset}/cards/…",
     "figures/rows.{format}",
+    "{dataset}/…/index-{n_shards}.json",
 }
-"""Made by further commands, and where a study uses embedded models, fetched embeddings, further baselines or
-unlabelled rows."""
+"""Made by further commands, and where a study uses embedded models, fetched embeddings, further baselines,
+unlabelled rows or large pools."""
 
 
 def test_the_page_is_in_step_with_the_code():
