@@ -9,6 +9,7 @@ min_version("9.19")
 
 
 include: "rules/common.smk"
+include: "rules/models.smk"
 include: "rules/training.smk"
 include: "rules/requests.smk"
 include: "rules/config.smk"
