@@ -79,8 +79,8 @@ test-slurm: $(VENV)/.test-stamp ## the tests on a real Slurm of one node; tests/
 bench: $(VENV)/.test-stamp ## speeds beside what else one would use, as ratios, also in results/bench/ [ARGS="--rounds 3 inference"]
 	@$(BIN)/python -m tools.bench $(ARGS)
 
-# Apart from the tests: it asks PyPI's service about every pinned package. --strict, because what the service does not
-# know would otherwise be passed over, and a run without any answer would succeed.
+# Not part of the tests: it sends every pinned package to PyPI's service. Without --strict, packages that the service
+# does not cover would be skipped, and a run without any answer would succeed.
 audit: $(VENV)/.run-stamp ## known vulnerabilities of the pinned packages; asks PyPI, so it needs the network
 	@test -x $(BIN)/pip-audit || $(PIP) -e ".[study,audit]"
 	@found=$$($(BIN)/pip-audit --strict --disable-pip --no-deps --progress-spinner off -r constraints.txt 2>&1) || \
@@ -91,14 +91,14 @@ audit: $(VENV)/.run-stamp ## known vulnerabilities of the pinned packages; asks 
 chaos: $(VENV)/.test-stamp ## kill a small study at 200 random moments and see that nothing is lost [KILLS=n SEED=n]
 	@KILLS=$(KILLS) SEED=$(SEED) $(BIN)/pytest -s tests/robustness/chaos
 
-format: $(VENV)/.test-stamp ## reformat the code and mend what ruff can
+format: $(VENV)/.test-stamp ## reformat the code and fix what ruff can
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 	@$(BIN)/snakefmt Snakefile rules
 
 # --- the documentation site ---
 
-# The theme's advertisement of its successor says nothing about our pages.
+# Hide the theme's advertisement of its successor.
 docs docs-serve: export NO_MKDOCS_2_WARNING = 1
 
 docs: $(VENV)/.test-stamp ## the documentation site in site/: open site/index.html
@@ -111,7 +111,7 @@ docs-serve: $(VENV)/.test-stamp ## show the site at http://127.0.0.1:8000 and re
 # --- the pocket models ---
 
 pocket: $(VENV)/.run-stamp ## train the pocket models, or resume: CORPUS=folder of Parquet files [OUT=folder] [ARGS=...]
-	@test -n "$(CORPUS)" || { echo "Say what to train on: make pocket CORPUS=folder (Parquet files with a column 'text')"; exit 1; }
+	@test -n "$(CORPUS)" || { echo "CORPUS is not set: make pocket CORPUS=folder (Parquet files with a column 'text')"; exit 1; }
 	@$(BIN)/python -m tools.pocket --corpus "$(CORPUS)" --out "$(OUT)" $(ARGS)
 
 clean: ## remove .venv, site/ and the tools' caches; results/ and .snakemake/ stay

@@ -121,7 +121,7 @@ def _reasons(workflow: Any, job: Any) -> Iterator[str]:
         yield "asked for on the command line"
     new = reason.missing_output and not any(records.metadata(file) is not None for file in reason.missing_output)
     if new and not interrupted:
-        # Snakemake also compares its inputs with later files that lack it; that is nothing to tell.
+        # Snakemake may list changed inputs as well: no further reason for a job that never ran.
         yield "not made yet"
         return
     if reason.params_changed:
@@ -160,7 +160,7 @@ def _set_reasons(workflow: Any, before: set[str], now: set[str]) -> Iterator[str
     inside = {os.path.relpath(file, workflow.basedir): file for file in new}
     moved = {file: name for file in gone for name in inside if f"/{file}".endswith(f"/{name}")}
     if moved:
-        yield "the checkout of gendist lies elsewhere"
+        yield "the checkout of gendist was moved"
     yield from _input_reasons(new - {inside[name] for name in moved.values()}, "new")
     yield from _input_reasons(gone - moved.keys(), "no longer read")
 

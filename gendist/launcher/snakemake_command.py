@@ -84,10 +84,10 @@ def limit_resources(arguments: Sequence[str], gpus: int) -> list[str]:
         return list(arguments)
     if "--resources" not in options:
         options.append("--resources")
-    place = options.index("--resources") + 1
+    after_flag = options.index("--resources") + 1
     limits = {"gpu": gpus, "endpoint": 1} if gpus else {"endpoint": 1}
     added = [f"{name}={limit}" for name, limit in limits.items() if not any(w.startswith(f"{name}=") for w in options)]
-    return [*options[:place], *added, *options[place:], *targets]
+    return [*options[:after_flag], *added, *options[after_flag:], *targets]
 
 
 def available_cores() -> int:

@@ -96,14 +96,14 @@ def pack_arrays(header: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> 
     The length of the header (uint32), the header in UTF-8, and each array in little-endian order from a multiple of
     eight bytes. The header's ``arrays`` has (type, shape, offset after the header) by name.
     """
-    places, parts, offset = {}, [], 0
+    layout, parts, offset = {}, [], 0
     for name in sorted(arrays):
         array = np.ascontiguousarray(arrays[name])
         content = array.astype(array.dtype.newbyteorder("<")).tobytes()
-        places[name] = [array.dtype.name, list(array.shape), offset]
+        layout[name] = [array.dtype.name, list(array.shape), offset]
         parts.append(content + bytes(-len(content) % 8))
         offset += len(parts[-1])
-    text = json.dumps({**header, "arrays": places}, ensure_ascii=False, separators=(",", ":")).encode()
+    text = json.dumps({**header, "arrays": layout}, ensure_ascii=False, separators=(",", ":")).encode()
     text += b" " * ((4 - len(text)) % 8)  # arrays start at a multiple of eight
     return len(text).to_bytes(4, "little") + text + b"".join(parts)
 
