@@ -3,7 +3,7 @@
 #
 # A file of labelled texts becomes a classifier of about one megabyte. This notebook takes the news briefs of the
 # repository; put the name of your own file and of its two columns below. With 100 texts per class, training takes
-# about four minutes on two cores. Nothing is downloaded.
+# minutes on two cores. Nothing is downloaded.
 
 # %% tags=["parameters"]
 FILE = "../data/newsbriefs/train.csv"  # or .tsv, which pandas reads with sep="\t"

@@ -109,6 +109,12 @@ def test_relative_links_lead_somewhere(page: Path):
     assert [t for t in re.findall(r"\]\(#([^)]+)\)", text) if t not in anchors] == []
 
 
+def test_the_documents_have_at_most_18000_words():
+    """README and docs/*.md, without the notes; signs of tables and code without a letter or digit are no words."""
+    pages = [ROOT / "README.md", *DOCS.glob("*.md")]
+    assert sum(len(re.findall(r"\S*\w\S*", page.read_text(encoding="utf-8"))) for page in pages) <= 18_000
+
+
 def test_files_that_the_documents_name_are_there():
     for page in PAGES[:-1]:
         named = re.findall(

@@ -8,9 +8,8 @@ import yaml
 
 ROOT = Path(__file__).parents[2]
 FILES = ["README.md", "config.yaml", "Makefile"]
-FILES += [
-    path.relative_to(ROOT).as_posix() for pattern in ("docs/*.md", "configs/*.yaml") for path in ROOT.glob(pattern)
-]
+PATTERNS = ("docs/*.md", "configs/*.yaml", "examples/*")
+FILES += [path.relative_to(ROOT).as_posix() for pattern in PATTERNS for path in ROOT.glob(pattern) if path.is_file()]
 NUMBER = r"(?:\d[\d.,]*|an?|one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|fifteen|twenty|thirty)"
 AMOUNT = rf"half an|(?:three )?quarters? of an|{NUMBER}(?: and a half)?"
 DURATION = re.compile(rf"\b(?:{AMOUNT})[ -](?:minute|hour)s?\b", re.IGNORECASE)

@@ -21,6 +21,8 @@ ROOMS = (
     "errors",
 )
 """From the outside to the inside: a module imports from its own room and those after it."""
+PREDICTION = ("predict", "io", "errors")
+"""Rooms that run without PyTorch, and without the config of a study."""
 
 
 def imported(file: Path) -> set[str]:
@@ -52,5 +54,9 @@ def test_every_room_is_known():
 
 
 def test_prediction_needs_neither_torch_nor_a_study():
-    for file in sorted((PACKAGE / "predict").rglob("*.py")):
-        assert not {module.split(".")[0] for module in imported(file)} & {"torch", "transformers", "snakemake"}, file
+    for room in PREDICTION:
+        for file in sorted([*PACKAGE.glob(f"{room}.py"), *(PACKAGE / room).rglob("*.py")]):
+            modules = [module.split(".") for module in imported(file)]
+            assert not {first for first, *_ in modules} & {"transformers", "snakemake", "pydantic"}, file
+            assert room != "predict" or not any(first == "torch" for first, *_ in modules), file
+            assert {parts[1] for parts in modules if parts[0] == "gendist" and parts[1] in ROOMS} <= {*PREDICTION}, file
