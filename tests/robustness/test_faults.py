@@ -174,15 +174,15 @@ def test_no_flipped_bit_in_a_table_s_rows_goes_unnoticed(tmp_path: Path):
     write_parquet(path, table, RECORD)
     content, chance = path.read_bytes(), random.Random(0)
     footer = len(content) - 8 - int.from_bytes(content[-8:-4], "little")
-    told = 0
+    noticed = 0
     for place in chance.sample(range(4, footer), 200):
         path.write_bytes(flipped(content, place))
         try:
             assert read_parquet(path) == table  # a part that says nothing about the rows
         except GendistError as error:
-            told += 1
+            noticed += 1
             assert str(error).startswith(f"{path}: ") and "damaged" in str(error) and "\n" not in str(error)
-    assert told > 150
+    assert noticed > 150
     for length in (0, 3, footer // 2, len(content) - 1):
         path.write_bytes(content[:length])
         with pytest.raises(GendistError, match=re.escape(f"{path}: ")):

@@ -68,7 +68,7 @@ def run(checkout: Checkout, program: str, *arguments: Path | str) -> str:
     return done.stdout.strip()
 
 
-def test_edits_that_do_not_fit_are_found_out(tmp_path: Path):
+def test_an_edit_that_does_not_apply_is_an_error(tmp_path: Path):
     file = tmp_path / "a.py"
     file.write_text("one\ntwo\nthree\n")
     edit(file, " one\n-two\n+2\n three\n")

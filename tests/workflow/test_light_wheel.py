@@ -47,7 +47,7 @@ def run(packages: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([python, *arguments], cwd=packages.parents[2], env=kept, text=True, capture_output=True)
 
 
-def test_it_is_small(environment: Path):
+def test_the_installation_is_small(environment: Path):
     assert run(environment, "-m", "compileall", "-q", str(environment)).returncode == 0  # as pip does
     size = sum(file.stat().st_size for file in environment.rglob("*") if file.is_file())
     assert size <= MAX_BYTES, f"{size / 1e6:.1f} MB"
@@ -55,7 +55,7 @@ def test_it_is_small(environment: Path):
     assert own < 500_000
 
 
-def test_it_predicts_as_the_whole_package_does(environment: Path, exported: Path, tmp_path: Path):
+def test_it_predicts_as_the_full_package(environment: Path, exported: Path, tmp_path: Path):
     texts = ["the wave, the TIDE", "a wíng of the star", "", "stone 42 中"]
     (tmp_path / "texts.txt").write_text("\n".join(texts) + "\n")
     command = environment / "bin/gendist-predict"

@@ -43,7 +43,7 @@ def both(finished: Checkout, tmp_path_factory: pytest.TempPathFactory) -> Checko
 
 
 @pytest.fixture(scope="module")
-def grown(both: Checkout) -> Checkout:
+def extended(both: Checkout) -> Checkout:
     """The same, with further rows, run to its end."""
     both.run(with_rows())
     return both
@@ -69,8 +69,8 @@ def test_a_study_of_given_rows_alone_finetunes_no_generator(both: Checkout):
     assert set(SAMPLES) < set(jobs)
 
 
-def test_every_file_of_further_rows_is_there(grown: Checkout):
-    results = grown.folder / "results"
+def test_every_file_of_further_rows_is_there(extended: Checkout):
+    results = extended.folder / "results"
     toy = results / "toy"
     texts = pq.read_table(toy / "texts/unlabelled.parquet")
     assert (texts.column_names, texts.num_rows) == (["id", "text"], 6)
@@ -83,10 +83,10 @@ def test_every_file_of_further_rows_is_there(grown: Checkout):
     assert [shard.column_names for shard in shards] == [["row", "text", "n_tokens", "finish"]] * 2
     written = [text for shard in shards for text in shard["text"].to_pylist()]
     assert written == sentences(9, 8)[0][:8]
-    source = hash_file(grown.folder / "toy/llm.jsonl")
+    source = hash_file(extended.folder / "toy/llm.jsonl")
     for path in (toy / "generators/llm/rows.parquet", toy / "synthetic/llm/full/shard-00000.parquet"):
         assert read_metadata(path)[PROVENANCE_KEY]["inputs"]["source"] == source
-    source = hash_file(grown.folder / "toy/more.csv")
+    source = hash_file(extended.folder / "toy/more.csv")
     assert read_metadata(toy / "texts/unlabelled.parquet")[PROVENANCE_KEY]["inputs"]["source"] == source
     runs = {
         f.parent.relative_to(toy / "students").as_posix() for f in toy.glob("students/*/*unlabelled/**/metrics.json")
@@ -103,16 +103,16 @@ def test_every_file_of_further_rows_is_there(grown: Checkout):
     assert asked == [NAMES[label] for label in sentences(9, 8)[1][:8]]
 
 
-def test_every_file_of_further_rows_is_described_once(grown: Checkout):
-    results = grown.folder / "results"
+def test_every_file_of_further_rows_is_described_once(extended: Checkout):
+    results = extended.folder / "results"
     files = [file.relative_to(results).as_posix() for file in results.rglob("*") if file.is_file()]
     kinds = {name: [kind.path for kind in STUDY_FILES if pattern(kind).fullmatch(name)] for name in files}
     assert {name: found for name, found in kinds.items() if len(found) != 1} == {}
     assert kinds["figures/rows.csv"] == ["figures/rows.{format}"]
 
 
-def test_tables_and_figures_show_the_systems(grown: Checkout):
-    results = grown.folder / "results"
+def test_tables_and_figures_show_the_systems(extended: Checkout):
+    results = extended.folder / "results"
     rows = pq.read_table(results / "metrics.parquet").to_pylist()
     assert list(rows[0])[-2:] == ["variant", "n_unlabelled"]
     counted = {(r["system"], r["n_synthetic"], r["n_unlabelled"]) for r in rows if r["n_unlabelled"]}
@@ -146,7 +146,7 @@ def test_tables_and_figures_show_the_systems(grown: Checkout):
     assert "Generated rows and real ones" in (results / "report.html").read_text()
 
 
-def test_what_was_there_before_is_the_same_bytes(grown: Checkout, finished: Checkout):
+def test_what_was_there_before_is_the_same_bytes(extended: Checkout, finished: Checkout):
     def made(checkout: Checkout) -> dict[str, str]:
         results = checkout.folder / "results"
         files = [f for f in (results / "toy").rglob("*") if f.is_file() and f.suffix in (".parquet", ".safetensors")]
@@ -155,7 +155,7 @@ def test_what_was_there_before_is_the_same_bytes(grown: Checkout, finished: Chec
 
     before = made(finished)
     assert len(before) > 40
-    assert {name: value for name, value in made(grown).items() if name in before} == before
+    assert {name: value for name, value in made(extended).items() if name in before} == before
 
 
 @pytest.mark.parametrize(
@@ -166,15 +166,15 @@ def test_what_was_there_before_is_the_same_bytes(grown: Checkout, finished: Chec
         ("llm.jsonl", {"read_given": 1, "cut_shard": 2, "score_shard": 2, "distil_student": 1, "draw_rows": 1, **POOL}),
     ],
 )
-def test_a_changed_file_reruns_what_depends_on_it(grown: Checkout, file: str, jobs: dict[str, int]):
-    assert grown.planned(with_rows()) == {}
-    path = grown.folder / "toy" / file
+def test_a_changed_file_reruns_what_depends_on_it(extended: Checkout, file: str, jobs: dict[str, int]):
+    assert extended.planned(with_rows()) == {}
+    path = extended.folder / "toy" / file
     before = path.read_bytes()
     path.write_bytes(before.replace(b"the", b"some"))
     try:
         assert path.read_bytes() != before
         unchanged = {"write_run_config"}
-        assert grown.planned(with_rows()) == {**jobs, **{k: v for k, v in REPORT.items() if k not in unchanged}}
+        assert extended.planned(with_rows()) == {**jobs, **{k: v for k, v in REPORT.items() if k not in unchanged}}
     finally:
         path.write_bytes(before)
 

@@ -32,13 +32,13 @@ PLAIN = {"ARROW_DEFAULT_MEMORY_POOL": "system", "MALLOC_ARENA_MAX": "1"}
 """One allocator with one heap, for a peak that is the same each time: others keep freed memory for themselves."""
 
 
-def grown(stage: str, rows: int) -> int:
+def memory_growth(stage: str, rows: int) -> int:
     """Return by how many bytes a stage's process grows."""
     command = [sys.executable, str(ROOT / "tests/fixtures/scale_fixtures.py"), stage, str(rows), "500"]
     environment = {"PYTHONPATH": str(ROOT), "PATH": "", **PLAIN}
     result = subprocess.run(command, env=environment, capture_output=True, text=True)
     assert result.returncode == 0, result.stderr
-    return int(json.loads(result.stdout.splitlines()[-1])["grown"])
+    return int(json.loads(result.stdout.splitlines()[-1])["memory_growth"])
 
 
 @pytest.mark.slow
@@ -46,7 +46,7 @@ def grown(stage: str, rows: int) -> int:
 @pytest.mark.parametrize("stage", LIMITS)
 def test_memory_per_row_stays_small(stage: str):
     few, many = (5_000, 15_000) if stage == "repeats" else (20_000, 60_000)
-    assert (grown(stage, many) - grown(stage, few)) / (many - few) < LIMITS[stage]
+    assert (memory_growth(stage, many) - memory_growth(stage, few)) / (many - few) < LIMITS[stage]
 
 
 # --- pools ---
@@ -73,7 +73,7 @@ def test_single_texts_are_read_without_the_others(shards: list[Path]):
         texts_at(shards, [1, 23])
 
 
-def test_missing_rows_are_told_before_anything_is_made_of_a_batch_that_lacks_them(shards: list[Path]):
+def test_an_incomplete_batch_of_a_pool_is_an_error(shards: list[Path]):
     for wrong in (shards[1:], [shards[0], shards[2]], shards[::-1]):
         with pytest.raises(GendistError, match="expected, found"):
             assert all(part.rows.max() < 4 for part in iter_pool_batches(wrong, 8, 4))

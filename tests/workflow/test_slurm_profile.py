@@ -57,7 +57,7 @@ def test_jobs_in_the_queue_are_known_by_the_folder_they_work_in(tmp_path: Path, 
     assert slurm_jobs_here() == []  # a machine without Slurm
 
 
-def test_a_machine_without_slurm_is_told_so_in_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_a_machine_without_slurm_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(GendistError, match="sbatch not found on this machine"):
         scheduling_arguments(None, "slurm")

@@ -128,9 +128,9 @@ class Chaos:
                 raise BrokenPromiseError(f"it ended, but not its jobs: {[member.cmdline() for member in left]}")
         finally:
             self._kill_everything(process)
-        told = self.said.read_text()
-        if "Traceback" in told:
-            raise BrokenPromiseError(f"a traceback:\n{told}")
+        printed = self.said.read_text()
+        if "Traceback" in printed:
+            raise BrokenPromiseError(f"a traceback:\n{printed}")
         self._remember()
         if process.returncode == 0:
             return ""

@@ -152,8 +152,8 @@ class Cluster:
 
     def queue(self, states: str = "all") -> list[list[str]]:
         """Jobs that the controller knows: id, state, comment (the rule and its wildcards), minutes allowed."""
-        told = self.ask("squeue", "-h", f"--states={states}", "-o", "%i|%T|%k|%l", check=False)
-        return [line.split("|") for line in told.splitlines() if line.count("|") == 3]
+        listed = self.ask("squeue", "-h", f"--states={states}", "-o", "%i|%T|%k|%l", check=False)
+        return [line.split("|") for line in listed.splitlines() if line.count("|") == 3]
 
     def has_left_the_node(self, job: str) -> bool:
         """Whether the node has cleaned up after a job; before, it would refuse to start the job again."""

@@ -161,8 +161,8 @@ def mid_shard(cluster: Cluster, checkout: Checkout, count: int = 1) -> list[str]
         return [job for job, state, what, _ in cluster.queue("running") if "generate_shard" in what]
 
     def at_work() -> bool:
-        told = [path.read_text() for path in logs.glob("shard-*.log")]
-        begun = [text for text in told if "device:" in text and ".parquet:" not in text]
+        log_texts = [path.read_text() for path in logs.glob("shard-*.log")]
+        begun = [text for text in log_texts if "device:" in text and ".parquet:" not in text]
         return len(ids()) >= count and len(begun) >= count
 
     wait_for(at_work, f"{count} shards at work", 300)

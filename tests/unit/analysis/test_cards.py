@@ -184,7 +184,7 @@ def test_equal_studies_give_equal_cards(study: Study):
     assert [path.read_bytes() for path in write_cards(study, "news")] == before
 
 
-def test_a_study_that_has_not_run_is_told_so(tmp_path: Path):
+def test_cards_of_a_study_that_has_not_run_are_one_line(tmp_path: Path):
     with pytest.raises(GendistError, match=r"metrics\.parquet: no such file; run the study first"):
         write_cards(study_in(tmp_path / "nothing"), "news")
 

@@ -136,7 +136,7 @@ def test_yes_without_a_target_is_an_error(study: Study, tmp_path: Path):
     assert isinstance(result.exception, GendistError) and "--to" in str(result.exception)
 
 
-def test_targets_are_told_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_a_target_is_a_repository_or_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.chdir(tmp_path)
     assert target_folder("me/news") is None
     (tmp_path / "me/news").mkdir(parents=True)

@@ -74,7 +74,7 @@ def test_texts_shorter_than_a_shingle_count_as_a_whole():
     assert EarlierTexts().repeats(["a", "b", "A"], np.arange(3)).exact.tolist() == [-1, -1, 0]
 
 
-def test_what_is_said_of_a_row_stays_as_the_pool_grows(tmp_path):
+def test_repeats_of_the_first_rows_are_those_of_a_larger_pool(tmp_path):
     files = write_pool(tmp_path)
     find_repeats(files.pool.train, files.pool.shards[:2], 6, tmp_path / "few.parquet")
     few, all_rows = (pq.read_table(path).to_pylist() for path in (tmp_path / "few.parquet", files.pool.repeats))

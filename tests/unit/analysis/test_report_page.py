@@ -249,10 +249,10 @@ def test_the_summary_says_no_more_than_the_figures(changed: dict[str, str], said
 
 
 def test_the_summary_names_the_best_student_and_its_share_of_the_teacher():
-    told = {what: value for what, value, _ in key_figures([gain_row(), gain_row(student="res", gendist="80")], {})}
-    assert told["Best student"] == "res+gendist"
-    assert told["Share of its teacher"] == "88.9\u00a0%"
-    assert told["Gain over plain distillation"] == "+3.2 points"
+    shown = {what: value for what, value, _ in key_figures([gain_row(), gain_row(student="res", gendist="80")], {})}
+    assert shown["Best student"] == "res+gendist"
+    assert shown["Share of its teacher"] == "88.9\u00a0%"
+    assert shown["Gain over plain distillation"] == "+3.2 points"
     assert key_figures([gain_row(variant="training paper")], {}) == []
 
 

@@ -97,7 +97,7 @@ def test_a_server_that_does_not_answer_is_a_line_and_no_error(
     assert said.startswith("not tracked: ") and "\n" not in said
 
 
-def test_a_study_tracks_nothing_unless_told_to():
+def test_tracking_is_off_by_default():
     assert study_from({"datasets": {"a": {"train": "a.csv", "test": "b.csv"}}}).tracking.mlflow is None
 
 

@@ -104,7 +104,7 @@ def test_tables_take_the_runs_with_all_rows(tmp_path: Path):
     assert "Real rows without labels of the systems with +unlabelled: 300 (toy)." in out[1].read_text()
 
 
-def test_gains_tell_what_unlabelled_rows_bring(tmp_path: Path):
+def test_gains_include_the_unlabelled_regimes(tmp_path: Path):
     metrics = write_metrics(tmp_path / "metrics.parquet", scored())
     write_gains(
         metrics,

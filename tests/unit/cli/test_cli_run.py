@@ -16,8 +16,7 @@ from workflow_fixtures import COMMAND, ROOT, STUDY, Checkout, entry, environment
 
 from gendist.cli.app import app
 from gendist.errors import GendistError
-from gendist.launcher import run_locks
-from gendist.launcher import snakemake_command as places
+from gendist.launcher import run_locks, snakemake_command
 from gendist.launcher.progress_display import LinePrinter, render
 from gendist.launcher.snakemake_process import startup_error
 from gendist.launcher.study_state import EventReader, Job, StudyState, error_line, progress_line, seconds_left
@@ -193,15 +192,15 @@ def test_what_follows_two_dashes_goes_to_snakemake(tmp_path: Path, monkeypatch: 
 
 
 def test_a_broken_installation_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(places, "WORKFLOW_FOLDERS", (tmp_path, tmp_path / "workflow"))
+    monkeypatch.setattr(snakemake_command, "WORKFLOW_FOLDERS", (tmp_path, tmp_path / "workflow"))
     with pytest.raises(GendistError, match=rf"no Snakefile in {tmp_path} or .*: reinstall gendist"):
-        places.snakemake_command(Path("config.yaml"))
+        snakemake_command.snakemake_command(Path("config.yaml"))
 
 
 def test_a_profile_of_the_checkout_is_found_from_anywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.chdir(tmp_path)
-    assert places.scheduling_arguments(None, "default") == ["--profile", str(ROOT / "profiles/default")]
-    assert places.scheduling_arguments(3, None, ["--keep-going"]) == ["--cores", "3", "--keep-going"]
+    assert snakemake_command.scheduling_arguments(None, "default") == ["--profile", str(ROOT / "profiles/default")]
+    assert snakemake_command.scheduling_arguments(3, None, ["--keep-going"]) == ["--cores", "3", "--keep-going"]
 
 
 # --- following ---
@@ -352,5 +351,5 @@ def test_elsewhere_lines_come_now_and_then(tmp_path: Path):
 )
 def test_what_kept_snakemake_from_starting_is_one_line(tmp_path: Path, printed: str, message: str):
     (tmp_path / "out").write_text(printed)
-    told = str(startup_error(tmp_path / "out"))
-    assert message in told and "\n" not in told
+    error = str(startup_error(tmp_path / "out"))
+    assert message in error and "\n" not in error

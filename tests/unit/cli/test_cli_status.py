@@ -40,7 +40,7 @@ def test_a_changed_setting_is_named_with_both_values(finished: Checkout):
     assert any(line.endswith(": follows from the jobs before it") and " report jobs" in line for line in lines)
 
 
-def test_what_is_new_is_told_from_what_is_missing(done: Checkout):
+def test_new_jobs_and_missing_outputs_are_different_reasons(done: Checkout):
     (done.folder / "results/tables/table1.md").unlink()
     (done.folder / "gendist/stages/students/loss.py").touch()  # newer than the tables, yet no reason of anything new
     lines = status(done, changed(seeds=2))
@@ -48,7 +48,7 @@ def test_what_is_new_is_told_from_what_is_missing(done: Checkout):
     assert any(line.startswith("1 report job (table1): output is missing") for line in lines), lines
 
 
-def test_an_interrupted_job_is_told_from_one_that_the_user_asks_for(done: Checkout):
+def test_interrupted_and_requested_jobs_are_different_reasons(done: Checkout):
     table = "results/tables/table1.md"
     marks = done.folder / ".snakemake/incomplete"
     marks.mkdir(exist_ok=True)
@@ -81,7 +81,7 @@ def test_a_dry_run_says_the_same_and_runs_nothing(finished: Checkout):
 
 
 @pytest.mark.parametrize(
-    ("before", "params", "told"),
+    ("before", "params", "expected"),
     [
         ({"{'a': 1, 'b': 2}"}, {"x": {"a": 1, "b": 3}}, ["x.b 2 → 3"]),
         ({"{'a': {'c': 1}, 'b': 2}"}, {"x": {"a": {"c": 5}, "b": 2}}, ["x.a.c 1 → 5"]),
@@ -96,8 +96,8 @@ def test_a_dry_run_says_the_same_and_runs_nothing(finished: Checkout):
         ({"'a'"}, {}, ["one was removed"]),
     ],
 )
-def test_differences_of_settings(before: set[str], params: dict[str, Any], told: list[str]):
-    assert setting_changes(before, {repr(value) for value in params.values()}, params) == told
+def test_differences_of_settings(before: set[str], params: dict[str, Any], expected: list[str]):
+    assert setting_changes(before, {repr(value) for value in params.values()}, params) == expected
 
 
 def test_jobs_are_grouped_by_stage_and_reason():

@@ -24,7 +24,7 @@ def test_codes_are_no_spellings_of_each_other(folder: Path):
     assert "merge" not in said and all(f" {code} (16)" in said for code in codes)
 
 
-def test_labels_that_look_alike_are_told_apart(folder: Path):
+def test_labels_that_look_alike_are_different_classes(folder: Path):
     names = ["sea", "sea\u200b", "café", "cafe\u0301"]
     rows = [(f"{text} {i}", names[i % 4]) for i, (text, _) in enumerate(PLAIN)]
     (folder / "a.csv").write_text(as_csv(["text", "label"], rows), encoding="utf-8")

@@ -349,7 +349,7 @@ def places(value: Any, place: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]
 
 @given(data=st.data())
 @BOUNDED
-def test_any_change_of_a_valid_config_is_taken_or_told_in_one_line(data: st.DataObject, tmp_path: Path):
+def test_any_change_of_a_valid_config_is_accepted_or_one_line(data: st.DataObject, tmp_path: Path):
     study = yaml.safe_load(data.draw(st.sampled_from(CONFIGS)).read_text())
     *outer, last = data.draw(st.sampled_from([place for place in places(study) if place]))
     inner = study
@@ -364,7 +364,7 @@ def test_any_change_of_a_valid_config_is_taken_or_told_in_one_line(data: st.Data
 
 @given(data=st.data())
 @BOUNDED
-def test_any_damage_of_a_config_file_is_taken_or_told_in_one_line(data: st.DataObject, tmp_path: Path):
+def test_any_damage_of_a_config_file_is_accepted_or_one_line(data: st.DataObject, tmp_path: Path):
     content = bytearray(data.draw(st.sampled_from(CONFIGS)).read_bytes()[:1500])
     for _ in range(data.draw(st.integers(1, 4))):
         at = data.draw(st.integers(0, len(content)))
@@ -378,12 +378,12 @@ def test_any_damage_of_a_config_file_is_taken_or_told_in_one_line(data: st.DataO
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.name)
-def test_the_configs_that_ship_are_taken(path: Path):
+def test_the_packaged_configs_are_valid(path: Path):
     assert study_from(read_config(path), path.name)
     with pytest.raises(GendistError):
         study_from({**read_config(path), "sedes": 3}, path.name)
 
 
-def test_enough_distinct_configs_are_refused():
+def test_at_least_900_invalid_configs_are_tried():
     made = {repr(with_value(place, value)) for place, annotation in KEYS for value in wrong_values(annotation)}
     assert len(made) >= 900  # each is refused above, by its key

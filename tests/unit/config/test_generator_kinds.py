@@ -111,7 +111,7 @@ def test_prompt_words_do_not_go_with_whole_texts():
     assert study_from({"datasets": {"news": FILES}, "generators": generators, "samplings": samplings})
 
 
-def test_what_decides_on_rows_is_told_from_the_rest():
+def test_requested_settings_leave_out_concurrency_and_prices():
     one = study({"endpoint": {**API, "url": f"{API['url']}/", "concurrency": 2, "prices": {"input": 1, "output": 1}}})
     assert one.generators["g"].requested == study({"endpoint": API}).generators["g"].requested
     assert one.generators["g"].requested["endpoint"] == {**API, "token_limit": "max_tokens", "body": {}}

@@ -14,7 +14,7 @@ FILES = {"train": "a.csv", "test": "b.csv", "synthetic": 2000}
 MORE = {**FILES, "unlabelled": "more.csv", "unlabelled_rows": 700}
 
 
-def test_a_study_without_unlabelled_rows_is_what_it_was():
+def test_a_study_without_unlabelled_rows_has_no_unlabelled_systems():
     plain = study_from({"datasets": {"news": FILES}})
     assert plain.systems == [*PAPER_SYSTEMS, *GENERAL_SYSTEMS]
     assert not {"unlabelled", "unlabelled_rows"} & set(plain.model_dump(mode="json")["datasets"]["news"])

@@ -107,7 +107,7 @@ def test_a_measured_time_is_no_part_of_a_model(tmp_path):
     assert json.loads((tmp_path / "1/gendist.json").read_text())["files"] == {"w": hash_file(tmp_path / "1/w")}
 
 
-def test_damaged_parquet_is_told_in_one_line(tmp_path):
+def test_damaged_parquet_is_one_line(tmp_path):
     path = tmp_path / "t.parquet"
     table = pa.table({"x": pa.array(np.random.default_rng(0).normal(size=4000))})
     write_parquet(path, table, RECORD)
@@ -127,7 +127,7 @@ def test_damaged_parquet_is_told_in_one_line(tmp_path):
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[1]", b"\xff\xfe"])
-def test_damaged_json_is_told_in_one_line(tmp_path, content):
+def test_damaged_json_is_one_line(tmp_path, content):
     (tmp_path / "r.json").write_bytes(content)
     with pytest.raises(GendistError, match=r"r\.json: damaged .*; delete it and rerun"):
         read_json(tmp_path / "r.json")

@@ -117,17 +117,17 @@ def test_a_killed_holder_frees_its_device_at_once(jobs: Jobs):
     assert held_by(waiting).began - killed < 3
 
 
-def test_who_is_waited_for_is_told(jobs: Jobs):
+def test_a_waiting_job_names_the_holder_of_the_gpu(jobs: Jobs):
     holder = jobs.start(600, 1)
     first_word(holder)
     waiting = jobs.start(0, 1)
     time.sleep(3)
     holder.kill()
-    _, told = waiting.communicate(timeout=60)
-    assert re.fullmatch(rf"waiting for a GPU; FAKE-0: process {holder.pid} of \S+ on \S+: claim_once\n", told)
+    _, printed = waiting.communicate(timeout=60)
+    assert re.fullmatch(rf"waiting for a GPU; FAKE-0: process {holder.pid} of \S+ on \S+: claim_once\n", printed)
 
 
-def test_a_file_left_by_a_crash_is_no_obstacle(jobs: Jobs):
+def test_the_file_of_a_crashed_job_does_not_block_its_gpu(jobs: Jobs):
     crashed = jobs.start(600, 1)
     first_word(crashed)
     crashed.kill()
@@ -151,7 +151,7 @@ def test_a_forked_child_that_outlives_its_job_holds_nothing(jobs: Jobs):
         os.kill(child, signal.SIGKILL)
 
 
-def test_a_choice_of_the_user_is_kept_to(jobs: Jobs):
+def test_only_gpus_that_the_user_made_visible_are_claimed(jobs: Jobs):
     held = [held_by(job) for job in [jobs.start(0.2, 4, CUDA_VISIBLE_DEVICES="1,3") for _ in range(6)]]
     assert {job.gpu for job in held} == {"FAKE-1", "FAKE-3"}
 
@@ -159,7 +159,7 @@ def test_a_choice_of_the_user_is_kept_to(jobs: Jobs):
 def test_an_assigned_device_is_used_as_it_is_and_left_alone_by_others(jobs: Jobs):
     assigned = [jobs.start(600, 2, CUDA_VISIBLE_DEVICES="0") for _ in range(2)]
     for job in assigned:
-        assert first_word(job) == "FAKE-0"  # neither waits for the other: both were told so
+        assert first_word(job) == "FAKE-0"  # assigned to both: neither waits for the other
     held = [held_by(job) for job in [jobs.start(0.1, 2) for _ in range(4)]]
     assert {job.gpu for job in held} == {"FAKE-1"}
 
@@ -185,7 +185,7 @@ def test_a_file_of_another_user_is_locked_all_the_same(jobs: Jobs, tmp_path: Pat
     assert held_by(jobs.start(0, 1)).gpu == "FAKE-0"
 
 
-def test_a_folder_that_cannot_be_used_is_told_in_one_line(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+def test_an_unusable_folder_of_claims_is_one_line(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
     (tmp_path / "file").write_text("")
     monkeypatch.setenv(visible_gpus.FAKE_GPUS_VARIABLE, "1")
     monkeypatch.delenv(visible_gpus.VISIBLE_VARIABLE, raising=False)

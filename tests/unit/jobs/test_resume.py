@@ -247,8 +247,8 @@ def test_a_stamp_covers_code_and_packages_and_says_what_differs():
     now["packages"]["torch"] = "99"
     now["extra"]["threads"] = 2
     now["seed"] = 4
-    told = describe_differences(stamp, now)
-    assert told == (
+    described = describe_differences(stamp, now)
+    assert described == (
         "code changed: gendist/stages/synthetic/philox.py; threads 1 is now 2; "
         f"torch {torch.__version__} is now 99; seed 3 is now 4"
     )

@@ -53,7 +53,7 @@ def interruptible():
 
 
 @pytest.mark.usefixtures("interruptible")
-def test_a_stop_waits_for_a_safe_place_or_for_the_end_of_grace(monkeypatch):
+def test_a_stop_is_deferred_until_a_checkpoint_or_a_deadline(monkeypatch):
     reached = []
     with pytest.raises(stop_signals.Stopped) as caught, stop_signals.handle_stop_signals():
         with stop_signals.defer_stop():

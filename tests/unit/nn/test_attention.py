@@ -13,13 +13,13 @@ from gendist.nn.numba_math import as_float32, cast_like, njit_strict
 HEADS, SIZE = 3, 8
 
 
-def read(lengths, places, products):
+def read(lengths, padded, products):
     """What attention reads, (tokens, width), in the compiled form."""
     codes = np.empty((len(products), HEADS * SIZE), np.uint8)
-    steps = np.full(len(products), 0.5, np.float32)
+    scales = np.full(len(products), 0.5, np.float32)
     bias = np.linspace(-1, 1, products.shape[1]).astype(np.float32)
-    EncoderAttention(np.array(lengths), places, HEADS, SIZE)(products, bias, steps, codes)
-    return (codes.astype(np.float32) - ZERO_POINT) * steps[:, None]
+    EncoderAttention(np.array(lengths), padded, HEADS, SIZE)(products, bias, scales, codes)
+    return (codes.astype(np.float32) - ZERO_POINT) * scales[:, None]
 
 
 def expected(lengths, products):
@@ -38,17 +38,17 @@ def products(lengths, seed=0):
 
 
 @pytest.mark.parametrize("native", [True, False])
-@pytest.mark.parametrize("lengths, places", [((5, 16, 1), 16), ((48, 33), 48), ((7, 2), 11)])
-def test_it_reads_what_pytorch_reads(native, lengths, places, monkeypatch):
+@pytest.mark.parametrize("lengths, padded", [((5, 16, 1), 16), ((48, 33), 48), ((7, 2), 11)])
+def test_attention_is_that_of_pytorch(native, lengths, padded, monkeypatch):
     monkeypatch.setattr(devices, "cpu_has_bf16", lambda: native)
     made = products(lengths)
     exact = expected(lengths, made)
-    error = np.abs(read(lengths, places, made) - exact)
+    error = np.abs(read(lengths, padded, made) - exact)
     rounding = np.abs(exact).max(1, keepdims=True) / 127 / 2  # to bytes, by token
     assert (error <= rounding + (0.03 if native else 1e-5)).all()
 
 
-def test_a_text_reads_the_same_beside_others():
+def test_attention_of_a_text_does_not_depend_on_the_batch():
     lengths = 9, 20, 14
     made = products(lengths)
     together = read(lengths, 32, made)
@@ -56,7 +56,7 @@ def test_a_text_reads_the_same_beside_others():
     assert np.array_equal(alone, together[9:29])
 
 
-def test_scores_far_apart_do_not_overflow():
+def test_large_attention_scores_do_not_overflow():
     made = products((6, 3))
     made[:, : 2 * HEADS * SIZE] *= 1000.0
     assert np.isfinite(read((6, 3), 16, made)).all()

@@ -39,26 +39,26 @@ def model(folder):
 
 @pytest.fixture(scope="module")
 def wide():
-    """A random GPT-2 with wide heads, and more places than the tiny ones."""
+    """A random GPT-2 with wide heads, and more positions than the tiny ones."""
     torch.manual_seed(3)
     config = GPT2Config(vocab_size=500, n_positions=300, n_embd=256, n_layer=2, n_head=2, initializer_range=0.1)
     return GPT2LMHeadModel(config).eval()
 
 
 def read(decoder, ids):
-    """The logits after each of some rows' tokens, (rows, places, vocabulary)."""
+    """The logits after each of some rows' tokens, (rows, positions, vocabulary)."""
     cache = decoder.empty_cache(*ids.shape)
     with torch.inference_mode():
-        places = torch.arange(ids.shape[1]).expand_as(ids)
-        steps = [decoder.logits(decoder.step(*at, cache)) for at in zip(ids.t(), places.t(), strict=True)]
-    return torch.stack(steps, 1)
+        positions = torch.arange(ids.shape[1]).expand_as(ids)
+        logits = [decoder.logits(decoder.step(*at, cache)) for at in zip(ids.t(), positions.t(), strict=True)]
+    return torch.stack(logits, 1)
 
 
-def test_rounding_is_by_row_and_to_half_a_step():
+def test_rounding_is_per_row_and_within_half_a_level():
     x = torch.tensor([[1.0, -0.3, 0.0], [0.0, 0.0, 0.0], [1e6, 4e3, -5e5]], dtype=torch.float64)
-    codes, step = quantize_rows(x)
+    codes, scales = quantize_rows(x)
     assert codes.abs().max() == 127 and torch.equal(codes, codes.round())
-    assert ((codes * step - x).abs() <= step / 2 + 1e-12).all()
+    assert ((codes * scales - x).abs() <= scales / 2 + 1e-12).all()
 
 
 def test_a_linear_layer_is_near_to_float32():
@@ -82,7 +82,7 @@ def test_an_outlier_costs_the_other_inputs_no_precision():
     layer.weight.data = torch.randint(-127, 128, layer.weight.shape) / 127.0
     layer.weight.data[:, 0] = 1.0
     error = Int8Linear(layer.weight, layer.bias)(x) - copy.deepcopy(layer).double()(x)
-    assert 0 < error.abs().mean() < 20 * usual  # a step of 1000 / 127 would be off by 300 times as much
+    assert 0 < error.abs().mean() < 20 * usual  # a scale of 1000 / 127 would be off by 300 times as much
 
 
 def test_an_outlier_weight_costs_the_other_weights_no_precision():
@@ -114,7 +114,7 @@ def test_two_passes_round_inputs_to_16_bits():
         assert 0 < twice < once / 50
 
 
-def test_inputs_that_are_never_far_below_zero_take_all_levels():
+def test_inputs_with_a_lower_bound_use_all_levels():
     torch.manual_seed(0)
     layer = torch.nn.Linear(300, 70)
     layer.weight.data = torch.randint(-127, 128, layer.weight.shape) / 127.0
@@ -149,7 +149,7 @@ def with_outliers():
     return model
 
 
-def test_weak_layers_take_16_bits_and_the_model_stays_in_integers(with_outliers):
+def test_calibration_gives_weak_layers_16_bit_inputs(with_outliers):
     ids = torch.randint(3, 300, (6, 30)).tolist()
     assert int8_divergence(with_outliers, create_int8_decoder(with_outliers), ids) > MAX_DIVERGENCE
     options, nats = calibrate_int8(with_outliers, ids)
@@ -165,7 +165,7 @@ def test_weak_layers_take_16_bits_and_the_model_stays_in_integers(with_outliers)
     assert rows(9) == rows(2)
 
 
-def test_outlier_weights_leave_the_model_in_integers():
+def test_outlier_weights_are_separated_and_int8_stays_accurate():
     torch.manual_seed(4)
     model = GPT2LMHeadModel(GPT2Config(vocab_size=300, n_positions=64, n_embd=64, n_layer=2, n_head=2)).eval()
     with torch.no_grad():
@@ -235,33 +235,33 @@ def test_logits_do_not_depend_on_the_batch_or_threads(kind, wide):
 
 
 def test_the_compiled_decoder_computes_the_same(model, wide):
-    for network, places in ((model, 20), (wide, 140)):  # more places than attention takes at once
+    for network, positions in ((model, 20), (wide, 140)):  # more positions than attention takes at once
         plain, ours = Int8Decoder(network), create_int8_decoder(network)
         assert isinstance(ours, NumbaInt8Decoder)
-        ids = torch.randint(0, network.config.vocab_size, (5, places))
+        ids = torch.randint(0, network.config.vocab_size, (5, positions))
         assert torch.equal(read(ours, ids), read(plain, ids))
 
 
 @pytest.mark.parametrize("kind", [Int8Decoder, NumbaInt8Decoder])
-def test_rows_come_and_go_in_slots(kind, wide):
+def test_slots_are_reused_as_rows_finish(kind, wide):
     """Rows of several lengths begin at any time, in slots that others have left."""
     decoder, ids, rng = kind(wide), torch.randint(0, 500, (9, 90)), np.random.default_rng(0)
     expected, cache, lengths = read(Int8Decoder(wide), ids), decoder.empty_cache(3, 90), rng.integers(1, 90, 9)
-    waiting, held, places, seen = list(range(9)), [-1] * 3, [0] * 3, 0
+    waiting, held, positions, seen = list(range(9)), [-1] * 3, [0] * 3, 0
     with torch.inference_mode():
         while waiting or any(row >= 0 for row in held):
             for slot in range(3):
                 if held[slot] < 0 and waiting and rng.random() < 0.3:
-                    held[slot], places[slot] = waiting.pop(), 0
+                    held[slot], positions[slot] = waiting.pop(), 0
             slots = torch.tensor([slot for slot in (2, 0, 1) if held[slot] >= 0], dtype=torch.long)
             if not len(slots):
                 continue
-            rows, at = torch.tensor(held)[slots], torch.tensor(places)[slots]
+            rows, at = torch.tensor(held)[slots], torch.tensor(positions)[slots]
             found = decoder.logits(decoder.step(ids[rows, at], at, cache, slots))
             assert torch.equal(found, expected[rows, at])
             for slot in slots.tolist():
-                places[slot], seen = places[slot] + 1, seen + 1
-                if places[slot] == lengths[held[slot]]:
+                positions[slot], seen = positions[slot] + 1, seen + 1
+                if positions[slot] == lengths[held[slot]]:
                     held[slot] = -1
     assert seen == lengths.sum()
 
@@ -306,7 +306,7 @@ def test_rows_follow_the_probabilities(wide):
     assert common.sum() > 20 and chisquare(*both).pvalue > 0.01
 
 
-def test_the_finetuned_generator_says_whether_it_may_be_run_in_integers(folder):
+def test_finetuning_records_whether_int8_is_accurate_enough(folder):
     assert read_record_file(folder / "config.json").int8
 
 
@@ -333,25 +333,25 @@ for number in (np.float32, np.float64):
     rng = np.random.default_rng(0)
     products = rng.standard_normal((9, 84)).astype(np.float32)
     x, addend, weight = rng.standard_normal((9, 84)).astype(number), *rng.random((2, 84)).astype(number)
-    codes, steps, output = np.zeros((9, 84), np.uint8), rng.random(9).astype(number), np.empty((9, 84), number)
+    codes, scales, output = np.zeros((9, 84), np.uint8), rng.random(9).astype(number), np.empty((9, 84), number)
     largest = np.empty(9, np.int64), np.empty(9, number)
     for replace in (True, False):
-        int8_kernels.add_and_normalize(x, products, addend, weight, addend, 1e-12, replace, codes, steps, *largest)
-        seen.update(x.tobytes() + codes.tobytes() + steps.tobytes())
-    int8_kernels.gelu(products, addend, output, codes, steps, *largest)
-    seen.update(output.tobytes() + codes.tobytes() + steps.tobytes() + largest[1].tobytes())
+        int8_kernels.add_and_normalize(x, products, addend, weight, addend, 1e-12, replace, codes, scales, *largest)
+        seen.update(x.tobytes() + codes.tobytes() + scales.tobytes())
+    int8_kernels.gelu(products, addend, output, codes, scales, *largest)
+    seen.update(output.tobytes() + codes.tobytes() + scales.tobytes() + largest[1].tobytes())
 past = np.zeros((9, 2, 7, 4, 32), np.int8), np.zeros((9, 2, 7, 32, 4), np.int8), np.zeros((9, 2, 2, 7, 32))
 slots = np.arange(9)
 read = np.zeros((9, 28), np.uint8)
-for place in range(40):
-    where = slots, np.full(9, place)
-    int8_decode_attention.attend(np.roll(products, place, 1), addend, *past, *where, 2047, 65536, read, steps, *largest)
-    seen.update(read.tobytes() + steps.tobytes())
+for at in range(40):
+    where = slots, np.full(9, at)
+    int8_decode_attention.attend(np.roll(products, at, 1), addend, *past, *where, 2047, 65536, read, scales, *largest)
+    seen.update(read.tobytes() + scales.tobytes())
 print(seen.hexdigest())
 """
 
 
-def test_numbers_do_not_depend_on_the_processor_or_on_what_was_compiled_before(tmp_path):
+def test_compiled_results_do_not_depend_on_processor_or_cache(tmp_path):
     """A processor of the oldest kind, one like this, code that an earlier process compiled, a loose caller before."""
     found = []
     for name, cache, *more in (("generic", "old"), ("", "new"), ("", "new"), ("", "loose", "after")):

@@ -16,7 +16,7 @@ def _both(x, wide, narrow):
         narrow[i] = exp32(np.float32(x[i]))
 
 
-def test_exponentials_are_exact_to_the_last_digits():
+def test_exponentials_have_the_documented_relative_errors():
     x = np.append(np.linspace(-86, 80, 100_001), [0.0, -0.0, 1e-30])
     wide, narrow = np.empty_like(x), np.empty(len(x), np.float32)
     _both(x, wide, narrow)
@@ -24,7 +24,7 @@ def test_exponentials_are_exact_to_the_last_digits():
     assert np.abs(narrow / np.exp(x.astype(np.float32).astype(float)) - 1).max() < 1e-6
 
 
-def test_exponentials_far_off_stay_in_range():
+def test_exponentials_of_extreme_numbers_are_clamped():
     x = np.array([-np.inf, -1e4, -88.0, 1e4, np.inf])
     wide, narrow = np.empty(5), np.empty(5, np.float32)
     _both(x, wide, narrow)
@@ -32,7 +32,7 @@ def test_exponentials_far_off_stay_in_range():
     assert (narrow[3:] > 1e38).all() and (wide[3:] > 1e300).all()
 
 
-def test_code_is_compiled_anew_where_no_folder_can_be_written_to(tmp_path):
+def test_functions_are_compiled_without_a_writable_cache_folder(tmp_path):
     """With files in place of all folders that Numba would cache in."""
     (tmp_path / "__pycache__").touch()
     home = tmp_path / "home"
@@ -59,7 +59,7 @@ def _largest_of(values):
     return max_float32(values), max_abs(values), exp(values[0])
 
 
-def test_largest_numbers_are_found_whatever_their_signs():
+def test_maxima_are_those_of_numpy_for_any_signs():
     rng = np.random.default_rng(0)
     for shift in (-3, 0, 3):
         values = (rng.standard_normal(1000) + shift).astype(np.float32)

@@ -39,7 +39,7 @@ class TestQuantisation:
         again = quantise(restored)
         assert torch.equal(again["a.weight"], stored["a.weight"]), "what was rounded once stays"
 
-    def test_the_file_at_rest_is_what_training_ended_with(self, trained: Pretraining):
+    def test_the_int8_file_restores_the_final_weights_within_half_a_level(self, trained: Pretraining):
         stored, checkpoint = load_file(trained.weights), load_file(trained.checkpoint)
         ended = {n.removeprefix("weight "): t for n, t in checkpoint.items() if n.startswith("weight ")}
         restored = dequantise(stored)
@@ -175,7 +175,7 @@ class TestPackagedModels:
         assert vectors.shape == (Tokenizer.from_file(str(folder / "tokenizer.json")).get_vocab_size(), 100)
         assert not vectors[0].any()
 
-    def test_vectors_know_what_goes_together(self):
+    def test_nearest_vectors_of_a_piece_are_related_words(self):
         folder = packaged_files.packaged_subwords()
         tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
         vectors = torch.nn.functional.normalize(load_file(folder / "vectors.safetensors")["vectors"].float())

@@ -125,7 +125,7 @@ def damaged(data: st.DataObject, content: bytes) -> bytes:
 @pytest.mark.parametrize("kind", GOOD)
 @given(data=st.data())
 @BOUNDED
-def test_any_damage_is_taken_or_told_in_one_line(
+def test_any_damage_of_a_data_file_is_accepted_or_one_line(
     kind: str, data: st.DataObject, tmp_path_factory: pytest.TempPathFactory
 ):
     folder = tmp_path_factory.mktemp("damaged")
@@ -136,7 +136,7 @@ def test_any_damage_is_taken_or_told_in_one_line(
     shutil.rmtree(folder)
 
 
-def test_enough_distinct_inputs_are_refused():
+def test_at_least_90_invalid_data_files_are_tried():
     contents = {(suffix, content) for suffix, content, _ in BAD.values()}
     assert len(contents) == len(BAD) >= 90
 

@@ -176,7 +176,7 @@ def test_texts_that_a_teacher_is_asked_for(encoder: Path, tmp_path: Path):
 
 @given(data=st.data())
 @BOUNDED
-def test_any_damage_of_json_is_taken_or_told_in_one_line(data: st.DataObject, tmp_path: Path):
+def test_any_damage_of_json_is_accepted_or_one_line(data: st.DataObject, tmp_path: Path):
     file = tmp_path / "record.json"
     file.write_bytes(data.draw(st.binary(max_size=40)) + data.draw(st.sampled_from([b"", b'{"a": 1}', b"[", b"{}"])))
     survived(lambda: read_json(file), tmp_path)
@@ -184,7 +184,7 @@ def test_any_damage_of_json_is_taken_or_told_in_one_line(data: st.DataObject, tm
 
 @given(data=st.data())
 @BOUNDED
-def test_any_bit_of_a_shard_and_its_logits_may_flip(data: st.DataObject, tmp_path: Path):
+def test_a_flipped_bit_of_a_shard_or_its_logits_is_accepted_or_one_line(data: st.DataObject, tmp_path: Path):
     rows = {"row": list(range(50)), "text": [f"text {i}" for i in range(50)], "finish": ["end"] * 50}
     logits = logits_column(np.random.default_rng(0).normal(size=(50, 3)))
     pool = parquet(tmp_path / "shard.parquet", **rows)

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from odd_texts import odd_texts
 from page_models import untrained_model
 from tokenizers import Tokenizer
 from typer.testing import CliRunner
+from unicode_texts import unicode_texts
 
 from gendist.cli.app import app
 from gendist.errors import GendistError
@@ -108,7 +108,7 @@ def test_the_table_of_characters_splits_texts_as_the_tokenizer_does():
     outputs = outputs_of(found)
     assert [outputs[c] for c in "\u00c9\u4e2d\u200b\t7!"] == ["e", " 中 ", "", " ", "0", " ! "]
     assert len(found.arrays["characters"]) < 10_000
-    for text in odd_texts(50):
+    for text in unicode_texts(50):
         split = "".join(outputs.get(character, character) for character in text).split(" ")
         words = ["".join(c if c in letters else UNKNOWN for c in word) for word in split if word]
         assert words == list(words_of(reference, text, letters)), repr(text)

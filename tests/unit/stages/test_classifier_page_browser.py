@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from chromium import Page, open_chromium
-from odd_texts import odd_texts
 from page_models import FILTERS, untrained_model
 from tokenizers import AddedToken, Tokenizer, models, normalizers, pre_tokenizers
 from toy_texts import sentences
 from typer.testing import CliRunner
+from unicode_texts import unicode_texts
 
 from gendist.cli.app import app
 from gendist.nn.pocket.packaged_files import packaged_subwords
@@ -93,7 +93,7 @@ def test_every_student_predicts_as_in_python(browser: Page, tmp_path: Path, arch
     model = untrained_model(tmp_path / "model", architecture, init=init)
     page = opened(browser, model)
     assert (tmp_path / "page.html").stat().st_size < 2_000_000
-    texts = sentences(150, 0)[0] + odd_texts(100)
+    texts = sentences(150, 0)[0] + unicode_texts(100)
     texts = texts if architecture in ("kim", "res") else texts[::6]
     expected = TextClassifier.load(model).predict_proba(texts)
     found = probabilities(page, texts)
@@ -127,7 +127,7 @@ def word_pieces() -> str:
 def test_pieces_are_those_of_the_tokenizers_library(browser: Page, tmp_path: Path, kind: str):
     content = (packaged_subwords() / TOKENIZER).read_text(encoding="utf-8") if kind == "BPE" else word_pieces()
     model = untrained_model(tmp_path / "model", "bag", filters=4, tokenizer=content)
-    texts = odd_texts()
+    texts = unicode_texts()
     found = with_classifier(opened(browser, model), "values[0].map((t) => classifier.tokenizer.encode(t).ids)", texts)
     tokenizer = CachedTokenizer(content)
     for text, ids, expected in zip(texts, found, tokenizer.encode([text.strip() for text in texts]), strict=True):

@@ -149,19 +149,19 @@ def test_gradient_checkpointing_saves_memory_not_weights(gpt2, train_texts, tmp_
 
 
 def test_the_best_weights_on_held_out_rows_are_kept(gpt2, train_texts, tmp_path, monkeypatch):
-    told = iter([3.0, 2.0, 1.0, 1.5, 1.4, 0.5])
-    monkeypatch.setattr(training_loop, "nats_per_token", lambda model, rows: next(told))
+    scripted = iter([3.0, 2.0, 1.0, 1.5, 1.4, 0.5])
+    monkeypatch.setattr(training_loop, "nats_per_token", lambda model, rows: next(scripted))
     finetune_generator(train_texts, tmp_path / "out", quick(gpt2, epochs=9, held_out=0.2, patience=2))
     assert history(tmp_path / "out")["held_out_nats_per_token"].tolist() == [3.0, 2.0, 1.0, 1.5, 1.4]
-    told = iter([3.0, 2.0, 1.0])
-    monkeypatch.setattr(training_loop, "nats_per_token", lambda model, rows: next(told))
+    scripted = iter([3.0, 2.0, 1.0])
+    monkeypatch.setattr(training_loop, "nats_per_token", lambda model, rows: next(scripted))
     finetune_generator(train_texts, tmp_path / "short", quick(gpt2, epochs=2, held_out=0.2))
     assert weights(tmp_path / "short") == weights(tmp_path / "out")
 
 
 def test_a_model_that_only_gets_worse_is_left_as_it_was(gpt2, train_texts, tmp_path, monkeypatch):
-    told = iter([1.0, 2.0])
-    monkeypatch.setattr(training_loop, "nats_per_token", lambda model, rows: next(told))
+    scripted = iter([1.0, 2.0])
+    monkeypatch.setattr(training_loop, "nats_per_token", lambda model, rows: next(scripted))
     finetune_generator(train_texts, tmp_path / "out", quick(gpt2, held_out=0.2))
     before, after = load_causal_lm(str(gpt2)), load_causal_lm(str(tmp_path / "out"))
     assert all(torch.equal(p, before.get_parameter(n)) for n, p in after.named_parameters())

@@ -158,18 +158,18 @@ def integers(encoder, train_texts, tmp_path_factory):
     return folders
 
 
-def test_the_teacher_records_by_how_much_integers_err(integers):
+def test_the_teacher_records_its_int8_error(integers):
     auto, plain = (json.loads((folder / "config.json").read_text()) for folder in integers)
     assert 0 < auto["int8_error"] < 1 and plain["int8_error"] is None
 
 
-def test_a_teacher_forgets_the_record_of_the_one_that_it_was_finetuned_from(integers, train_texts, tmp_path):
+def test_a_finetuned_teacher_drops_the_int8_record_of_its_source(integers, train_texts, tmp_path):
     settings = Teacher(model=str(integers[0]), epochs=1, refit=False, precision="float32")
     finetune_teacher(train_texts, tmp_path / "again", settings, device="cpu")
     assert json.loads((tmp_path / "again/config.json").read_text())["int8_error"] is None
 
 
-def test_shards_are_scored_in_integers_and_close_rows_again(integers, tmp_path, caplog):
+def test_shards_are_scored_in_int8_and_close_rows_in_float32(integers, tmp_path, caplog):
     texts, _ = sentences(200, 5)
     shard = synthetic(tmp_path / "shard.parquet", texts)
     logits = []
@@ -208,7 +208,7 @@ def test_close_rows_are_those_of_float32(integers):
     assert 30 < again < 70 and (logits == exact).all(1).sum() >= again
 
 
-def test_integers_take_texts_that_are_filled_up_at_their_end(integers):
+def test_int8_scoring_requires_right_padding(integers):
     model = int8_copy(load_classifier(str(integers[0]), class_names(integers[0])))
     with pytest.raises(ValueError, match="padded on the right"):
         model(input_ids=torch.tensor([[0, 5, 6]]), attention_mask=torch.tensor([[0, 1, 1]]))

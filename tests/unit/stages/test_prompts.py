@@ -235,7 +235,7 @@ def test_prompted_rows_depend_on_nothing_else(model, settings, train_texts, tmp_
 
 
 @pytest.mark.parametrize("model", ["conditional", "conditional_bert"])
-def test_settling_every_token_sees_the_prompt(model, train_texts, tmp_path, monkeypatch, request):
+def test_prompted_rows_are_equal_if_all_is_redrawn_in_float64(model, train_texts, tmp_path, monkeypatch, request):
     folder = request.getfixturevalue(model)
     expected = rows_of(folder, tmp_path, 9, 9, train_texts, prompt_words=2)
     monkeypatch.setattr(logits_filter, "MARGIN", 1e9)

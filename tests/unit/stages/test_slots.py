@@ -115,7 +115,7 @@ def test_logits_of_a_step_are_those_of_the_whole_text(parts):
                 assert (found[:, : model.config.vocab_size] - expected[:, place]).abs().max() < apart
 
 
-def test_tokens_too_close_to_call_are_settled_on_a_cpu(parts, monkeypatch):
+def test_close_draws_are_redrawn_in_float64_with_equal_rows(parts, monkeypatch):
     known = rows(sampler_of(parts, 6))
     monkeypatch.setattr(logits_filter, "MARGIN", 0.3)
     sampler = sampler_of(parts, 6)
@@ -129,9 +129,9 @@ def test_rows_of_all_lengths_share_the_slots(parts):
     sampler = sampler_of(parts, 5)
     seen, original = [], sampler.backend.decoder.step
 
-    def counted(tokens, places, cache, slots=None):
+    def counted(tokens, positions, cache, slots=None):
         seen.append(len(tokens))
-        return original(tokens, places, cache, slots)
+        return original(tokens, positions, cache, slots)
 
     sampler.backend.decoder.step = counted
     known = rows(sampler)
@@ -142,7 +142,7 @@ def test_rows_of_all_lengths_share_the_slots(parts):
     assert seen[full:] == sorted(seen[full:], reverse=True)
 
 
-def test_float32_is_read_at_one_place_at_a_time(parts):
+def test_float32_rows_do_not_depend_on_the_batch_size(parts):
     """Its rows begin together, with prompts of one length, in the same loop."""
     known = rows(sampler_of(parts, 50, precision="float32"))
     for size in (1, 7):

@@ -54,7 +54,7 @@ def test_gumbel_moments_and_independence():
     assert np.abs(correlation).max() < 0.09  # four standard errors
 
 
-def test_noise_is_a_function_of_seed_row_step_and_place():
+def test_noise_is_a_function_of_seed_row_step_and_index():
     whole = gumbel_noise(3, np.arange(10), np.full(10, 4), 9)
     assert np.array_equal(gumbel_noise(3, np.array([6, 2]), np.array([4, 4]), 9), whole[[6, 2]])
     assert np.array_equal(gumbel_noise(3, np.arange(10), np.full(10, 4), 5), whole[:, :5])
@@ -237,7 +237,7 @@ def test_rows_do_not_depend_on_the_process(generator, tmp_path):
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
-def test_settling_every_token_in_float64_gives_the_same_rows(strategy, generator, tmp_path, monkeypatch):
+def test_rows_are_equal_with_every_token_redrawn_in_float64(strategy, generator, tmp_path, monkeypatch):
     expected = rows_of(generator, tmp_path, 12, 12, **STRATEGIES[strategy])
     sampler = sampler_of(generator, **STRATEGIES[strategy])
     monkeypatch.setattr(logits_filter, "MARGIN", 1e9)

@@ -171,8 +171,8 @@ def test_the_command_times_the_groups_named_or_all(cases_of, tmp_path, capsys):
     asked = cases_of(Check("rows that differ", 0.0, 0.0))
     assert main(["training", "scoring", "--rounds", "3", "--out", str(tmp_path / "two")]) == 0
     assert asked == ["training", "scoring"]
-    told = capsys.readouterr()
-    assert (tmp_path / "two/bench.md").read_text() in told.out and "error" not in told.err
+    printed = capsys.readouterr()
+    assert (tmp_path / "two/bench.md").read_text() in printed.out and "error" not in printed.err
     assert pq.read_table(tmp_path / "two/bench.parquet")["rounds"].to_pylist() == [3, 3]
     assert main(["--rounds", "1", "--out", str(tmp_path / "all")]) == 0
     assert pq.read_table(tmp_path / "all/bench.parquet")["what"].to_pylist() == list(GROUPS)
@@ -200,20 +200,20 @@ def test_a_group_that_fails_loses_no_other(cases_of, tmp_path, monkeypatch, caps
 
     monkeypatch.setattr(many_seeds, "cases", cases)
     assert main(["training", "many_seeds", "scoring", "--rounds", "1", "--out", str(tmp_path)]) == 1
-    told = capsys.readouterr()
-    assert "error: many_seeds failed: RuntimeError: no kernel\n" in told.err
-    assert told.out.count("| training | the other way |") == 2  # at once, and in the table at the end
+    printed = capsys.readouterr()
+    assert "error: many_seeds failed: RuntimeError: no kernel\n" in printed.err
+    assert printed.out.count("| training | the other way |") == 2  # at once, and in the table at the end
     assert pq.read_table(tmp_path / "bench.parquet")["what"].to_pylist() == ["training", "scoring"]
 
 
 def test_a_failed_check_fails_the_command_and_is_named(cases_of, tmp_path, capsys):
     cases_of(Check("rows that differ", 0.25, 0.002), Check("bytes", 1.0, 2.0))
     assert main(["training", "--rounds", "1", "--out", str(tmp_path)]) == 1
-    told = capsys.readouterr()
-    errors = [line for line in told.err.splitlines() if line.startswith("error")]
+    printed = capsys.readouterr()
+    errors = [line for line in printed.err.splitlines() if line.startswith("error")]
     expected = "training, against the other way: rows that differ 0.25, limit 0.002"
     assert errors == [f"error: check failed: {expected}"]
-    assert "rows that differ 0.25 ≤ 0.002 FAILED; bytes 1 ≤ 2 |" in told.out
+    assert "rows that differ 0.25 ≤ 0.002 FAILED; bytes 1 ≤ 2 |" in printed.out
     assert sorted(path.name for path in tmp_path.iterdir()) == FILES  # the figures are there all the same
 
 
