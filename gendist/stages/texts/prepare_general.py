@@ -15,7 +15,7 @@ from gendist.stages.texts.prepare_unlabelled import drop_reasons, read_text_colu
 log = logging.getLogger(__name__)
 
 
-def prepare_general(count: int, train: Path, test: Path, target: Path, models: Path = MODELS) -> None:
+def prepare_general(count: int, train: Path, test: Path, target: Path, *, models: Path = MODELS) -> None:
     """Write ``texts/general.parquet``: id, text.
 
     The id is the index of the row in the embedded file. Of its first ``count`` rows, those that equal a test or
