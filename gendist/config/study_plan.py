@@ -7,9 +7,9 @@ from gendist.naming import BASELINES, UNSEEDED, WITH_SYNTHETIC, WITH_UNLABELLED,
 
 SINGLE_SHARDS = 200
 """Shards of a pool that are jobs of their own and inputs of the jobs that read them. Further shards are generated and
-scored in tens, and larger pools are read through an index, because each job costs about 6 ms of planning."""
+scored in tens, and larger pools are read through an index, because each job costs about 4 ms of planning."""
 MANY_SHARDS = 20_000
-"""Shards of a study that are planned in half a minute (docs/notes/scale.md)."""
+"""Shards of a study that are planned in 20 seconds (docs/notes/scale.md)."""
 FEW_SHARDS = 300
 """Shards of a study with the suggested ``shard_rows``, at most."""
 EXPORTED = ("gendist", *WITH_UNLABELLED)
