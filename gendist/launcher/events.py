@@ -118,7 +118,7 @@ def _reasons(workflow: Any, job: Any) -> Iterator[str]:
     asked = workflow.dag_settings.forceall or workflow.dag_settings.forcetargets or workflow.dag_settings.forcerun
     interrupted = reason.incomplete_output or (reason.forced and not asked)  # --rerun-incomplete forces these
     if reason.forced and asked:
-        yield "asked for on the command line"
+        yield "requested on the command line"
     new = reason.missing_output and not any(records.metadata(file) is not None for file in reason.missing_output)
     if new and not interrupted:
         # Snakemake may list changed inputs as well: no further reason for a job that never ran.

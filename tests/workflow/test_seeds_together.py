@@ -14,6 +14,7 @@ from workflow_fixtures import Checkout, changed
 from gendist.config import study_from
 from gendist.config.student_settings import Student, Training
 from gendist.errors import GendistError
+from gendist.jobs.visible_gpus import FAKE_GPUS_VARIABLE
 from gendist.naming import RunKey
 from gendist.nn import devices
 from gendist.stages.students import distil_student as run
@@ -131,6 +132,7 @@ def test_the_first_five_seeds_are_one_job_by_default():
 
 
 def test_jobs_for_all_seeds_ask_for_a_gpu_unless_the_study_is_of_the_cpu(bare: Checkout, monkeypatch):
+    monkeypatch.setenv(FAKE_GPUS_VARIABLE, "1")
     for device, gpus in (("auto", 12), ("cpu", 0)):
         config = bare.write({**TOGETHER, "device": device}, "gpus.yaml")
         result = bare.snakemake("--dry-run", "--quiet", "host", "--cores", "4", "--configfile", config)

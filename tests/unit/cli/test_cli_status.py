@@ -56,7 +56,7 @@ def test_interrupted_and_requested_jobs_are_different_reasons(done: Checkout):
     assert "1 report job (table1): was interrupted while it was written" in status(done, STUDY)
     (marks / b64encode(table.encode()).decode()).unlink()
     forced = gendist(done, "run", "asked.yaml", "--dry-run", "--", "--forcerun", "write_table2").stdout.splitlines()
-    assert "  1 report job (table2): asked for on the command line" in forced
+    assert "  1 report job (table2): requested on the command line" in forced
 
 
 def test_changed_code_and_data_are_named(done: Checkout):
