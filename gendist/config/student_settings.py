@@ -11,8 +11,8 @@ GENERAL_ROWS = 10_000
 """Rows of the embedded general text."""
 
 
-AUTO_STEPS = 300, 1500
-"""Minimum and maximum steps of a training with few labelled rows."""
+AUTO_MIN_STEPS, AUTO_MAX_STEPS = 300, 1500
+"""``min_steps`` and ``max_steps`` for `auto`, with few labelled rows."""
 
 
 class Student(Settings):
@@ -114,8 +114,8 @@ class Training(Settings):
             n_real: labelled rows.
         """
         steps = self.epochs * per_epoch
-        least = max(AUTO_STEPS[0], n_real // 2) if self.min_steps == "auto" else self.min_steps
-        most = max(AUTO_STEPS[1], n_real * 2) if self.max_steps == "auto" else self.max_steps
+        least = max(AUTO_MIN_STEPS, n_real // 2) if self.min_steps == "auto" else self.min_steps
+        most = max(AUTO_MAX_STEPS, n_real * 2) if self.max_steps == "auto" else self.max_steps
         return max(least, min(steps, most or steps))
 
 
