@@ -90,7 +90,7 @@ def _summary(folder: Path) -> str:
     """Describe an exported model in one line."""
     description = json.loads((folder / DESCRIPTION).read_text(encoding="utf-8"))
     held_out, test = description["held_out"], description["test"]
-    scores = f"accuracy {held_out['accuracy']:.1%} on held-out rows, {test['int8']['accuracy']:.1%} on the test rows"
+    scores = f"accuracy {test['int8']['accuracy']:.1%} on the test rows ({held_out['accuracy']:.1%} in cross-fitting)"
     size = description["bytes"][INT8] / 1e6
     return f"{folder}: {description['chosen']['system']}, {scores}, {size:.2f} MB"
 

@@ -120,8 +120,8 @@ def _about(description: Mapping[str, Any]) -> dict[str, Any]:
         return {
             "name": str(description["chosen"]["dataset"]),
             "system": str(description["chosen"]["system"]),
-            "rows": int(description["held_out"]["rows"]),
-            "accuracy": float(description["held_out"]["accuracy"]),
+            "rows": int(description["test"]["rows"]),
+            "accuracy": float(description["test"]["int8"]["accuracy"]),
         }
     except (KeyError, TypeError, ValueError) as error:
         raise GendistError(f"{DESCRIPTION}: damaged ({error!r}); export the model again") from None
