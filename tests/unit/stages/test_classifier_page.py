@@ -57,6 +57,10 @@ def test_a_page_is_one_small_file_that_may_not_reach_a_network(page: str):
         assert unsafe not in scripts[0]
 
 
+def test_a_page_states_the_accuracy_on_the_test_rows(page: str):
+    assert "77.0 % of 1,500 test texts" in " ".join(page.split())
+
+
 def test_names_of_classes_and_datasets_are_no_markup(page: str):
     assert "<img" not in page
     assert page.count("</script>") == 2
