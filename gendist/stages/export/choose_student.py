@@ -13,7 +13,7 @@ from gendist.io.parquet import read_parquet
 from gendist.io.provenance import Provenance, hash_file
 from gendist.naming import RunKey
 from gendist.stages.evaluation.metrics import accuracy, ece, nll
-from gendist.stages.export.temperature_scaling import fit_temperature
+from gendist.stages.export.temperature_scaling import fit_distilled_temperature, fit_temperature
 from gendist.stages.logits.logits_files import read_logits
 
 log = logging.getLogger(__name__)
@@ -37,7 +37,11 @@ def choose_student(candidates: Sequence[RunKey], held_out: Sequence[Path], targe
         if not np.array_equal(ids, other_ids) or not np.array_equal(labels, other_labels):
             raise GendistError(f"{file}: rows differ from those of {held_out[0]}")
         ranking.append(
-            {**candidate._asdict(), "system": candidate.system, **_scores(labels, read_logits([file], "id")[1])}
+            {
+                **candidate._asdict(),
+                "system": candidate.system,
+                **_scores(labels, read_logits([file], "id")[1], candidate.regime),
+            }
         )
     ranking.sort(key=lambda row: (-row["accuracy"], row["nll"]))
     for row in ranking:
@@ -53,8 +57,9 @@ def _read_rows(file: Path) -> tuple[np.ndarray, np.ndarray]:
     return table["id"].to_numpy(), table["label"].to_numpy()
 
 
-def _scores(labels: np.ndarray, logits: np.ndarray) -> dict[str, Any]:
-    temperature = fit_temperature(labels, logits)
+def _scores(labels: np.ndarray, logits: np.ndarray, regime: str) -> dict[str, Any]:
+    fit = fit_temperature if regime == "scratch" else fit_distilled_temperature
+    temperature = fit(labels, logits)
     share = accuracy(labels, logits.argmax(1))
     return {
         "rows": len(labels),

@@ -35,7 +35,7 @@ from gendist.stages.export.choose_student import choose_student
 from gendist.stages.export.cross_fit import assign_folds, cross_fit
 from gendist.stages.export.export_student import chosen_index, export_student
 from gendist.stages.export.onnx_network import quantise_weights, serialise, to_onnx
-from gendist.stages.export.temperature_scaling import MIN_TEMPERATURE, fit_temperature
+from gendist.stages.export.temperature_scaling import MIN_TEMPERATURE, fit_distilled_temperature, fit_temperature
 from gendist.stages.students.architectures import ARCHITECTURES, build
 from gendist.stages.texts.text_tables import Texts, read_texts
 
@@ -118,6 +118,15 @@ def test_the_temperature_undoes_what_blew_logits_up():
 def test_rows_that_are_all_right_do_not_drive_the_temperature_to_zero():
     labels = np.array([0, 1, 2])
     assert MIN_TEMPERATURE <= fit_temperature(labels, np.eye(3) * 4) < 1.2 * MIN_TEMPERATURE
+
+
+def test_distilled_students_are_sharpened_by_half():
+    rng = np.random.default_rng(0)
+    labels = rng.integers(0, 3, 2000)
+    sharpened, flattened = (fit_temperature(labels, logits_of(labels, strength)) for strength in (0.3, 3.0))
+    assert sharpened < 1 < flattened
+    assert fit_distilled_temperature(labels, logits_of(labels, 0.3)) == pytest.approx(sharpened**0.5)
+    assert fit_distilled_temperature(labels, logits_of(labels, 3.0)) == flattened
 
 
 def held_out(path: Path, labels: np.ndarray, logits: np.ndarray) -> Path:
