@@ -36,13 +36,8 @@ def choose_student(candidates: Sequence[RunKey], held_out: Sequence[Path], targe
         other_ids, other_labels = _read_rows(file)
         if not np.array_equal(ids, other_ids) or not np.array_equal(labels, other_labels):
             raise GendistError(f"{file}: rows differ from those of {held_out[0]}")
-        ranking.append(
-            {
-                **candidate._asdict(),
-                "system": candidate.system,
-                **_scores(labels, read_logits([file], "id")[1], candidate.regime),
-            }
-        )
+        scores = _scores(labels, read_logits([file], "id")[1], candidate.regime)
+        ranking.append({**candidate._asdict(), "system": candidate.system, **scores})
     ranking.sort(key=lambda row: (-row["accuracy"], row["nll"]))
     for row in ranking:
         score = f"{100 * row['accuracy']:.1f} ± {100 * row['standard_error']:.1f} %"

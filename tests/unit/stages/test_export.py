@@ -157,6 +157,15 @@ def test_the_best_on_held_out_rows_is_chosen_and_ties_go_by_likelihood(tmp_path:
     assert chosen_index(tmp_path / "choice.json", plain) == 2
 
 
+def test_students_from_scratch_keep_the_fitted_temperature(tmp_path: Path):
+    labels = np.random.default_rng(0).integers(0, 3, 2000)
+    file = held_out(tmp_path / "rows", labels, logits_of(labels, 0.3))
+    runs = [RunKey("toy", "kim", regime, "default", 0, 0) for regime in ("scratch", "dist")]
+    choose_student(runs, [file, file], tmp_path / "choice.json")
+    found = {row["regime"]: row["temperature"] for row in read_json(tmp_path / "choice.json")["ranking"]}
+    assert found["scratch"] == pytest.approx(found["dist"] ** 2)
+
+
 def test_scores_of_other_rows_cannot_be_compared(tmp_path: Path):
     one = held_out(tmp_path / "one", np.array([0, 1]), np.eye(2))
     two = held_out(tmp_path / "two", np.array([1, 1]), np.eye(2))
