@@ -96,6 +96,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     import torch
 
     from tools.bench import gpu_profile, gpu_stages
+    from tools.bench.gpu_shapes import SMALL, Shapes
 
     device = torch.device(args.device)
     if device.type == "cuda" and not torch.cuda.is_available():
@@ -105,13 +106,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     figures.stage = "start"
     figures.note(f"{name}, torch {torch.__version__}")
     figures.add("imports", time.perf_counter() - began, "s")
-    shapes = gpu_stages.SMALL if args.small else gpu_stages.Shapes()
+    shapes = SMALL if args.small else Shapes()
     for stage in args.stages or STAGES:
         figures.stage, now = stage, time.perf_counter()
         if now - began > args.seconds:
             figures.note(f"skipped after {now - began:.0f} s")
             continue
-        run: Callable[[Figures, torch.device, gpu_stages.Shapes], None] = getattr(
+        run: Callable[[Figures, torch.device, Shapes], None] = getattr(
             gpu_profile if stage == "profile" else gpu_stages, stage
         )
         try:

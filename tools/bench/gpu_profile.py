@@ -24,7 +24,7 @@ from tools.bench.finetuning import finetune_one_epoch, random_sequences
 
 if TYPE_CHECKING:
     from tools.bench.gpu import Figures
-    from tools.bench.gpu_stages import Shapes
+    from tools.bench.gpu_shapes import Shapes
 
 KERNELS = 18
 """Kernels printed of each stage."""

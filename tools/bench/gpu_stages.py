@@ -3,7 +3,6 @@
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from types import ModuleType
@@ -11,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from transformers import BertConfig, BertForSequenceClassification, GPT2Config, GPT2LMHeadModel
 
 from gendist.config.generator_settings import Generator
 from gendist.config.sampling_settings import Sampling
 from gendist.jobs import out_of_memory
 from gendist.nn import devices
 from gendist.nn.pretrained import load_causal_lm, load_classifier
+from gendist.stages.generator.cuda_graph_backward import CudaGraphBackward, can_capture
 from gendist.stages.generator.finetune_generator import freeze
 from gendist.stages.logits.batched_logits import predict_encoded
 from gendist.stages.logits.score_texts import GPU_BATCH_TOKENS, convert_to_bf16
@@ -28,11 +27,10 @@ from gendist.stages.synthetic.device_gumbel_sampler import DeviceGumbelSampler
 from gendist.stages.synthetic.sampler import Sampler
 from gendist.stages.synthetic.static_backend import StaticBackend
 from gendist.stages.synthetic.static_decoder import StaticDecoder
-from tools.bench.bench_inputs import bert, gpt2
 from tools.bench.finetuning import finetune_one_epoch, plain_loop, random_sequences
 from tools.bench.generation import generate_with_transformers, sample_rows
+from tools.bench.gpu_shapes import Shapes
 from tools.bench.large_generation import bytes_and_operations_per_token, rows_changed_by_slots
-from tools.bench.roofline import REPEATS, SIDE, SIZE
 from tools.bench.roofline import roofline as measured_roofline
 from tools.bench.timed_pairs import rate
 
@@ -41,36 +39,6 @@ if TYPE_CHECKING:
 
 MAX_DIVERGENCE = 0.005
 """Accepted KL divergence of bf16 from float32, in nats per token."""
-
-
-@dataclass(frozen=True)
-class Shapes:
-    """Models and sizes to measure."""
-
-    generator: Callable[[], Any] = lambda: gpt2("medium")
-    teacher: Callable[[], Any] = lambda: bert("large")
-    rows: int = 12_288
-    """Rows generated in a measurement."""
-    pool_rows: int = 25_000
-    """Rows of the pool whose time is a goal."""
-    tokens: int = 100
-    slots: tuple[int, ...] = (1024, 2048, 3072)
-    lengths: tuple[int, ...] = (32, 64, 112)
-    scored: int = 26_000
-    windows: int = 24
-    bounds: tuple[int, int, int] = (SIZE, SIDE, REPEATS)
-
-
-def _small_gpt2() -> Any:
-    return GPT2LMHeadModel(GPT2Config(n_embd=16, n_layer=1, n_head=2, vocab_size=99, n_positions=128)).eval()
-
-
-def _small_bert() -> Any:
-    config = BertConfig(hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16)
-    return BertForSequenceClassification(config).eval()
-
-
-SMALL = Shapes(_small_gpt2, _small_bert, 24, 48, 12, (4, 8), (16, 32), 30, 2, (2**16, 64, 2))
 
 
 def release_memory(device: torch.device) -> None:
@@ -234,6 +202,12 @@ def finetuning(figures: "Figures", device: torch.device, shapes: Shapes) -> None
     freeze(model, settings.model_copy(update={"gradient_checkpointing": False}))
     theirs = rate(plain)
     figures.add("plain loop, bf16 autocast", theirs, "tokens/s")
+    if can_capture(model):
+        captured = CudaGraphBackward(model.train())
+        captured(torch.tensor(rows[:1]))
+        figures.add("captures with the loss and gradient of an eager step", captured.enabled, "of 1", least=1)
+        model.zero_grad()
+        del captured
     release_memory(device)
     for checkpointing in ("auto", True):
         freeze(model, chosen := settings.model_copy(update={"gradient_checkpointing": checkpointing}))

@@ -18,6 +18,7 @@ from gendist.jobs.progress_log import Progress
 from gendist.nn import devices
 from gendist.nn.padding import pad_batch
 from gendist.nn.pretrained import choose_attention
+from gendist.stages.generator.cuda_graph_backward import CudaGraphBackward, can_capture
 from gendist.stages.generator.loss import summed_loss
 from gendist.stages.generator.training_sequences import random_windows, shuffled_rows
 
@@ -109,11 +110,25 @@ def _micro_batch_rows(batch: list[list[int]], device: torch.device) -> int:
 
 
 def _batch_losses(
-    model: Any, batch: list[list[int]], device: torch.device, rows: int | None, *, tokens: int | None = None
+    model: Any,
+    batch: list[list[int]],
+    device: torch.device,
+    rows: int | None,
+    *,
+    tokens: int | None = None,
+    captured: CudaGraphBackward | None = None,
 ) -> tuple[list[torch.Tensor], int | None]:
     """Compute the losses of a batch and, given ``tokens``, accumulate the gradient of the mean loss per token.
 
     When memory runs out, the batch is repeated with half the micro-batch; only dropout differs then.
+
+    Args:
+        model: causal language model.
+        batch: token ids of the rows.
+        device: device of the model.
+        rows: rows per micro-batch; None for the default.
+        tokens: predicted tokens of the batch; None computes no gradient.
+        captured: computes a whole batch of windows, if it can.
 
     Returns:
         Loss of each micro-batch in nats, on the device, and the micro-batch to use from now on.
@@ -121,6 +136,8 @@ def _batch_losses(
     Raises:
         GendistError: if memory runs out with one row.
     """
+    if captured is not None and rows is None and (loss := captured(torch.tensor(batch))) is not None:
+        return [loss], rows
     while True:
         losses: list[torch.Tensor] = []
         try:
@@ -132,6 +149,8 @@ def _batch_losses(
         except (RuntimeError, MemoryError) as error:
             if not out_of_memory.is_out_of_memory(error):
                 raise
+        if captured is not None:
+            captured.disable()
         model.zero_grad()
         out_of_memory.release_memory()
         tried = min(rows or len(batch), _micro_batch_rows(batch, device))
@@ -201,6 +220,7 @@ def train_model(
     done = member * steps + state.step
     progress = Progress("finetuning the generator", settings.finetunes * steps, "steps", initial=done)
     model.train()
+    captured = CudaGraphBackward(model) if settings.unit == "windows" and can_capture(model) else None
     unread = _UnreadLosses(state)
     while state.batch or (state.step < steps and state.worse < settings.patience):
         if state.batch:
@@ -212,10 +232,10 @@ def train_model(
             for group in optimizer.param_groups:
                 group["lr"] = settings.learning_rate * learning_rate_factor(state.step, steps, settings)
             predicted = sum(len(row) - 1 for row in batch)
-            losses, state.rows = _batch_losses(model, batch, device, state.rows, tokens=predicted)
+            losses, state.rows = _batch_losses(model, batch, device, state.rows, tokens=predicted, captured=captured)
             torch.nn.utils.clip_grad_norm_(trained, 1.0)
             optimizer.step()
-            optimizer.zero_grad()
+            optimizer.zero_grad(set_to_none=captured is None or not captured.enabled)
             state.step, state.batch = state.step + 1, state.batch + 1
             unread.read()  # of the step before: a GPU has the next one to compute meanwhile
             unread.add(losses, predicted)

@@ -11,7 +11,6 @@ from gendist.errors import GendistError
 from gendist.jobs import out_of_memory
 from gendist.jobs.progress_log import Progress
 from gendist.nn.padding import pad_batch
-from gendist.stages.logits.cuda_graph_forward import CudaGraphForward
 
 log = logging.getLogger(__name__)
 
@@ -86,8 +85,8 @@ def predict_encoded(
         max_length: maximum length of a text in tokens.
         description: name in progress lines; empty logs none.
         batch_tokens: tokens per batch of fixed shape, filled up with padding rows; None allows any shape. The number
-            of rows changes the summation order of matrix products on CPUs: only a fixed shape gives bitwise equal
-            logits whatever the batch.
+            of rows changes the summation order of matrix products: only a fixed shape gives bitwise equal logits
+            whatever the batch. On a GPU one row is always padding, because attention has other kernels without a mask.
 
     Raises:
         GendistError: if a single text does not fit in memory.
@@ -98,7 +97,7 @@ def predict_encoded(
     progress = Progress(description or "scoring", len(encoded), interval=10.0 if description else float("inf"))
     pending: list[tuple[list[int], torch.Tensor]] = []
     first, budget = 0, batch_tokens or TOKEN_BUDGET
-    forward = CudaGraphForward(model) if batch_tokens and model.device.type == "cuda" else None
+    reserved = int(bool(batch_tokens) and model.device.type == "cuda")
     while first < len(order):
         width = (
             min(-(-len(encoded[order[first]]) // LENGTH_MULTIPLE) * LENGTH_MULTIPLE, max_length)
@@ -106,7 +105,7 @@ def predict_encoded(
             else None
         )
         last = first + 1
-        while last < len(order) and (last + 1 - first) * (width or len(encoded[order[last]])) <= budget:
+        while last < len(order) and (last + 1 - first + reserved) * (width or len(encoded[order[last]])) <= budget:
             if width and len(encoded[order[last]]) > width:
                 break
             last += 1
@@ -114,7 +113,7 @@ def predict_encoded(
         batch = [encoded[i] for i in indices]
         if width:  # fill with one-token rows: the int8 model skips padding
             batch += [batch[0][:1]] * (budget // width - len(batch))
-        scores = _predict_batch(model, forward, batch, pad_id=pad_id, width=width)
+        scores = _predict_batch(model, batch, pad_id=pad_id, width=width)
         if scores is None:
             budget = _halve_budget(len(batch), width or len(batch[-1]))
             continue
@@ -133,16 +132,12 @@ def _store(scored: tuple[list[int], torch.Tensor], logits: np.ndarray, progress:
     progress.update(len(indices))
 
 
-def _predict_batch(
-    model: Any, forward: CudaGraphForward | None, batch: list[list[int]], *, pad_id: int, width: int | None
-) -> torch.Tensor | None:
+def _predict_batch(model: Any, batch: list[list[int]], *, pad_id: int, width: int | None) -> torch.Tensor | None:
     """Return float32 logits of one batch on the model's device, or None if out of memory."""
     try:
         ids, mask = pad_batch(batch, pad_id, width)
         if model.device.type == "cuda":  # asynchronous copy: does not wait for the previous batch
             ids, mask = ids.pin_memory(), mask.pin_memory()
-        if forward is not None:
-            return forward(ids, mask)
         ids, mask = (part.to(model.device, non_blocking=True) for part in (ids, mask))
         scores: torch.Tensor = model(input_ids=ids, attention_mask=mask).logits.float()
         return scores

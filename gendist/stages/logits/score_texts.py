@@ -22,8 +22,8 @@ from gendist.stages.logits.logits_files import logits_column
 
 log = logging.getLogger(__name__)
 
-BATCH_TOKENS, GPU_BATCH_TOKENS = 512, 8192
-"""Tokens per batch of fixed shape."""
+BATCH_TOKENS, GPU_BATCH_TOKENS = 512, 16_384
+"""Tokens per batch of fixed shape: on a GPU so many that computing a layer takes longer than launching it."""
 
 
 def score_files(

@@ -1,6 +1,7 @@
 import copy
 import json
 import shutil
+from types import SimpleNamespace
 
 import numpy as np
 import pyarrow as pa
@@ -18,7 +19,7 @@ from gendist.io.provenance import Provenance
 from gendist.nn.packed_linear import pack_linear_layers
 from gendist.nn.pretrained import class_names, load_classifier, load_tokenizer
 from gendist.stages.logits import batched_logits as batches
-from gendist.stages.logits.batched_logits import predict_logits, tokenise
+from gendist.stages.logits.batched_logits import predict_encoded, predict_logits, tokenise
 from gendist.stages.logits.int8_cascade import Int8Cascade, int8_copy, int8_error
 from gendist.stages.logits.logits_files import logits_column, read_logits
 from gendist.stages.logits.score_texts import score_files
@@ -67,6 +68,24 @@ def test_batches_of_fixed_shape_give_the_same_bits_in_any_company(classifier):
     pieces = [predict_logits(model, tokenizer, texts[i : i + 3], 40, batch_tokens=512) for i in range(0, len(texts), 3)]
     assert np.array_equal(np.concatenate(pieces), expected)
     assert np.array_equal(predict_logits(model, tokenizer, texts[::-1], 40, batch_tokens=512), expected[::-1])
+
+
+def test_batches_on_a_gpu_always_have_padding(monkeypatch):
+    """Attention has other kernels without a mask, so that a text would get other bits in other company."""
+    seen = []
+
+    def model(input_ids, attention_mask):
+        seen.append(tuple(input_ids.shape))
+        assert not attention_mask.all()
+        return SimpleNamespace(logits=input_ids[:, :1].float())
+
+    model.eval, model.device, model.config = lambda: None, torch.device("cuda"), SimpleNamespace(num_labels=1)
+    monkeypatch.setattr(torch.Tensor, "pin_memory", lambda tensor: tensor)
+    monkeypatch.setattr(torch.Tensor, "to", lambda tensor, *_, **__: tensor)
+    encoded = [[i] * length for i, length in enumerate([16] * 40 + [32] * 9)]
+    found = predict_encoded(model, encoded, pad_id=0, max_length=32, batch_tokens=256)
+    assert found[:, 0].tolist() == list(range(49))
+    assert seen == [(16, 16)] * 3 + [(8, 32)] * 2
 
 
 def test_long_texts_are_cut_to_what_setting_model_and_tokenizer_allow(classifier):
