@@ -26,7 +26,7 @@ from gendist.naming import (
     WITH_UNLABELLED,
     parse_variant,
 )
-from gendist.nn.pocket.packaged_files import GENERAL_TEXTS
+from gendist.nn.pocket.packaged_files import EMBEDDINGS, GENERAL_TEXTS
 from gendist.launcher.typical_times import job_seconds
 from gendist.launcher.events import EventFileHandler
 from gendist.launcher.work_cleanup_handler import WorkCleanupHandler

@@ -5,8 +5,8 @@
 
 def embeddings_folder(name):
     """Folder of a student's subword tokenizer and vectors."""
-    if name == "pocket":
-        return relative(PACKAGE / "nn" / "pocket" / "models" / "subwords")
+    if name in EMBEDDINGS:
+        return relative(EMBEDDINGS[name])
     if name.startswith("bpemb:"):
         return f"{RESULTS}/embeddings/{'-'.join(re.split('[:/]', name))}"
     return name

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 
+from gendist.config.student_settings import PACKAGED_EMBEDDINGS
 from gendist.config.study import Study
 from gendist.errors import GendistError
 from gendist.io.regular_files import require_regular_file
@@ -52,7 +53,7 @@ def _named_files(study: Study) -> Iterator[tuple[Path, str]]:
     for generator, _, rows in given_rows(study):
         yield rows, f"generators.{generator}.rows"
     for name, student in study.students.items():
-        if student.embeddings != "pocket" and not student.embeddings.startswith("bpemb:"):
+        if student.embeddings not in PACKAGED_EMBEDDINGS and not student.embeddings.startswith("bpemb:"):
             for file in ("tokenizer.json", "vectors.safetensors"):
                 yield Path(student.embeddings) / file, f"students.{name}.embeddings"
 

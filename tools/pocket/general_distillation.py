@@ -32,9 +32,6 @@ from tools.pocket.snippets import read_snippets
 
 log = logging.getLogger(__name__)
 
-FILTER_SCALE = {"kim": 0.25}
-"""Factor for the filters after pretraining, which scales all features equally. Pretrained filters are several times
-larger than freshly initialised ones, too large for the few steps at 1e-3 of a task."""
 HEAD = "classifier."
 """Prefix of weights that are not saved."""
 
@@ -91,23 +88,14 @@ def distil_general(files: Sequence[Path], embeddings: Path, target: Path, settin
     network = build(subwords.vectors, student, vectors.shape[1])
     target.parent.mkdir(parents=True, exist_ok=True)
     _train(network, pieces, vectors, target=target, shards=len(files), settings=settings)
-    made_from = {
-        "shards": len(files),
-        "snippets": len(texts) - settings.held_out,
-        "filter_scale": FILTER_SCALE.get(settings.architecture, 1.0),
-    }
+    made_from = {"shards": len(files), "snippets": len(texts) - settings.held_out}
     provenance = Provenance(
         "pocket-student",
         {file.name: hash_file(file) for file in [*files, *sorted(embeddings.glob("*.*"))]},
         settings.recipe | made_from,
         settings.seed,
     )
-    scale = FILTER_SCALE.get(settings.architecture, 1.0)
-    weights = {
-        name: (value * scale if name.startswith("convolutions.") else value).half()
-        for name, value in network.state_dict().items()
-        if not name.startswith(HEAD)
-    }
+    weights = {name: value.half() for name, value in network.state_dict().items() if not name.startswith(HEAD)}
     part = target.with_suffix(".part")
     save_file(weights, part, metadata={PROVENANCE_KEY: provenance.to_json()})
     part.replace(target)

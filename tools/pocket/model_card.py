@@ -25,6 +25,7 @@ from gendist.nn.pocket.packaged_files import (
     SUBWORD_FILES,
     VECTORS,
     WEIGHTS,
+    WORDPIECE_FILES,
 )
 from gendist.nn.pocket.weight_quantisation import SCALE
 from tools.pocket.pretraining_settings import HELD_OUT
@@ -66,15 +67,15 @@ def write_figures(out: Path, scores: Mapping[str, Any]) -> dict[str, Any]:
         },
         "subwords": {"sha256": hash_file(out / VECTORS), **_describe_tensors(out / VECTORS)},
         "nats_per_character": {**(earlier["nats_per_character"] if unchanged else {}), **scores},
-    } | {key: earlier[key] for key in ("students", "texts") if key in earlier}
+    } | {key: earlier[key] for key in ("students", "texts", "wordpiece") if key in earlier}
     file.write_text(json.dumps(figures, indent=2, sort_keys=True) + "\n", encoding="utf-8")
     return figures
 
 
-def write_student_figures(out: Path) -> None:
-    """Add the figures of the students under ``out`` to ``figures.json``."""
+def write_student_figures(out: Path, names: Mapping[str, str] = STUDENTS) -> None:
+    """Add the figures of students under ``out`` (files by architecture) to ``figures.json``."""
     students = {}
-    for student, name in STUDENTS.items():
+    for student, name in names.items():
         curve = (out / name).with_suffix(".jsonl").read_text(encoding="utf-8").splitlines()
         score = json.loads(curve[-1])["held_out_cosine"]
         students[student] = {
@@ -83,6 +84,8 @@ def write_student_figures(out: Path) -> None:
             "held_out_cosine": score,
         }
     _add_figures(out, "students", students)
+    pieces = out / WORDPIECE_FILES[1]
+    _add_figures(out, "wordpiece", {"sha256": hash_file(pieces), **_describe_tensors(pieces)})
 
 
 def write_text_figures(out: Path) -> None:
@@ -123,7 +126,9 @@ def install_models(out: Path, names: Sequence[str] = (*GENERATOR, *SUBWORD_FILES
     earlier = (
         json.loads((models / FIGURES_FILE).read_text(encoding="utf-8")) if (models / FIGURES_FILE).exists() else {}
     )
-    figures = earlier | json.loads((out / FIGURES_FILE).read_text(encoding="utf-8"))
+    new = json.loads((out / FIGURES_FILE).read_text(encoding="utf-8"))
+    students = {**earlier.get("students", {}), **new.get("students", {})}
+    figures = earlier | new | ({"students": students} if students else {})
     (models / FIGURES_FILE).write_text(json.dumps(figures, indent=2, sort_keys=True) + "\n", encoding="utf-8")
     sizes = {name: (models / name).stat().st_size for name in hashes}
     card = models / CARD_FILE
@@ -151,6 +156,8 @@ def fill_card(card: str, figures: Mapping[str, Any], sizes: Mapping[str, int], h
         f"Generator: {generator['weights']:,} trained weights, {_format_settings(generator)}.\n"
         f"Subword vectors: {' x '.join(map(str, subwords['shape']))}, {_format_settings(subwords)}.",
     ]
+    if wordpiece := figures.get("wordpiece"):
+        parts[-1] += f"\nWordPiece vectors: {' x '.join(map(str, wordpiece['shape']))}, {_format_settings(wordpiece)}."
     curve = generator["curve"]
     if curve:
         stride = max(1, -(-len(curve) // CURVE_POINTS))

@@ -14,13 +14,15 @@ GENERATOR = WEIGHTS, CONFIG, TOKENIZER = (
     "generator/tokenizer.json",
 )
 SUBWORD_FILES = PIECES, VECTORS = "subwords/tokenizer.json", "subwords/vectors.safetensors"
+WORDPIECE_FILES = "wordpiece/tokenizer.json", "wordpiece/vectors.safetensors"
 STUDENTS = {name: f"students/{name}.safetensors" for name in ("kim", "res")}
 """Initial weights of students, from general distillation, by architecture."""
 GENERAL_TEXTS = "texts/general.parquet"
 """Snippets of general text for the teacher to score (column ``text``), in random order."""
-FILES = (*GENERATOR, *SUBWORD_FILES, *STUDENTS.values(), GENERAL_TEXTS)
-SUBWORDS = MODELS / "subwords"
-"""Folder of the students' tokenizer and vectors."""
+FILES = (*GENERATOR, *SUBWORD_FILES, *WORDPIECE_FILES, *STUDENTS.values(), GENERAL_TEXTS)
+SUBWORDS, WORDPIECE = MODELS / "subwords", MODELS / "wordpiece"
+EMBEDDINGS = {"pocket": SUBWORDS, "wordpiece": WORDPIECE}
+"""Folders of the students' tokenizers and vectors, by the name in a config."""
 
 
 def verified_file(name: str, models: Path = MODELS) -> Path:
@@ -42,11 +44,16 @@ def verified_file(name: str, models: Path = MODELS) -> Path:
     return file
 
 
-def packaged_subwords(models: Path = MODELS) -> Path:
-    """Return the packaged folder with ``tokenizer.json`` and ``vectors.safetensors``, verified.
+def packaged_subwords(models: Path = MODELS, name: str = "pocket") -> Path:
+    """Return a packaged folder with ``tokenizer.json`` and ``vectors.safetensors``, verified.
+
+    Args:
+        models: folder of the packaged models.
+        name: key of ``EMBEDDINGS``.
 
     Raises:
         GendistError: if a file is missing or does not match its hash.
     """
-    verified_file(PIECES, models)
-    return verified_file(VECTORS, models).parent
+    pieces, vectors = {"pocket": SUBWORD_FILES, "wordpiece": WORDPIECE_FILES}[name]
+    verified_file(pieces, models)
+    return verified_file(vectors, models).parent

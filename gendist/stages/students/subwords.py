@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 from tokenizers import Tokenizer
 
 from gendist.errors import GendistError
-from gendist.nn.pocket.packaged_files import SUBWORDS, packaged_subwords
+from gendist.nn.pocket.packaged_files import EMBEDDINGS, packaged_subwords
 
 VECTORS, TOKENIZER, SENTENCEPIECE = "vectors.safetensors", "tokenizer.json", "sentencepiece.model"
 
@@ -33,8 +33,9 @@ def load_subwords(folder: Path) -> Subwords:
     folder = Path(folder)
     if not (folder / VECTORS).is_file():
         raise GendistError(f"embeddings {folder}: no {VECTORS}")
-    if folder.resolve() == SUBWORDS.resolve():
-        packaged_subwords()
+    for name, packaged in EMBEDDINGS.items():
+        if folder.resolve() == packaged.resolve():
+            packaged_subwords(name=name)
     try:
         vectors = load_file(folder / VECTORS)["vectors"].float()
     except (SafetensorError, KeyError) as error:

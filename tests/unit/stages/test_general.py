@@ -8,13 +8,14 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from tokenizers import Tokenizer
 
 from gendist.config import study_from
 from gendist.config.default_systems import GENERAL_SYSTEMS, PAPER_SYSTEMS
 from gendist.config.student_settings import Student
 from gendist.errors import GendistError
-from gendist.nn.pocket.packaged_files import MODELS, STUDENTS, SUBWORDS
-from gendist.nn.pretrained import MINILM
+from gendist.nn.pocket.packaged_files import EMBEDDINGS, MODELS, STUDENTS, SUBWORDS, WORDPIECE
+from gendist.nn.pretrained import MINILM, load_tokenizer
 from gendist.stages.baselines.sentence_encoder import SentenceEncoder
 from gendist.stages.students.architectures import build
 from gendist.stages.students.distil_student import encode_pieces
@@ -23,6 +24,7 @@ from gendist.stages.students.subwords import load_subwords
 from tools.pocket import general_distillation as general
 from tools.pocket import snippets
 from tools.pocket.general_distillation import GeneralDistillation, distil_general, held_out_similarity
+from tools.pocket.wordpiece_vectors import choose_pieces, reduced_vectors, restricted_tokenizer
 
 pytest_plugins = ["pocket_fixtures"]
 
@@ -107,14 +109,48 @@ class TestDistilGeneral:
             distil_general(shards, SUBWORDS, distilled, replace(SETTINGS, epochs=5))
 
 
+class TestWordpieces:
+    def test_are_the_most_frequent_ones_with_the_encoders_ids(self):
+        tokenizer = load_tokenizer(MINILM).backend_tokenizer
+        texts = ["harbour harbour tide", "tide tide 7"]
+        ids, counts = choose_pieces(tokenizer, texts, 1000)
+        assert choose_pieces(tokenizer, texts, len(ids) - 1)[0] == ids[:-1]
+        names = [tokenizer.id_to_token(i) for i in ids]
+        assert names[:3] == ["[PAD]", "[UNK]", "a"] and names[-2:] == ["tide", "harbour"]
+        assert len(set(names)) == len(names) and "[CLS]" not in names
+        assert counts[-2:].tolist() == [3, 2] and counts[names.index("7")] == 1
+        kept = Tokenizer.from_str(restricted_tokenizer(tokenizer, ids))
+        encoded = kept.encode("Harbour tides", add_special_tokens=False)
+        assert encoded.tokens == ["harbour", "tide", "##s"] and encoded.ids[0] == names.index("harbour")
+
+    def test_near_words_have_near_vectors_and_frequent_ones_short_vectors(self):
+        tokenizer = load_tokenizer(MINILM).backend_tokenizer
+        ids = [tokenizer.token_to_id(piece) for piece in ("[PAD]", "ship", "boat", "algebra", "cup", "red", "seven")]
+        vectors = reduced_vectors(ids, np.full(7, 1e-9), 4)
+        assert vectors.shape == (7, 4) and vectors.dtype == np.float32 and not vectors[0].any()
+        unit = vectors[1:] / np.linalg.norm(vectors[1:], axis=1, keepdims=True)
+        assert unit[0] @ unit[1] > max(unit[0] @ unit[2:].T)
+        frequent = reduced_vectors(ids, np.array([1e-9, 1e-3, *[1e-9] * 5]), 4)
+        np.testing.assert_allclose(frequent[1], vectors[1] / 2, rtol=1e-3)
+
+    def test_the_packaged_ones_are_named_in_a_config_and_exist_for_kim_alone(self):
+        assert Student(init="general").embeddings == "wordpiece" and Student().embeddings == "pocket"
+        assert Student(init="general", architecture="res").embeddings == "pocket"
+        subwords = load_subwords(WORDPIECE)
+        assert subwords.vectors.shape == (26_880, 40) and not subwords.vectors[0].any()
+        ((ship, *rest), unknown) = subwords.encode(["Ship, ahoy!", "\u6f6e"])
+        assert unknown == [1] and ship > 1 and len(rest) >= 3
+
+
 @pytest.mark.parametrize("architecture", ["kim", "res"])
 class TestGeneralStart:
     def test_has_the_packaged_weights_and_about_the_size_of_the_papers_student(self, architecture: str):
-        vectors = load_subwords(SUBWORDS).vectors
-        network = build_initialised(vectors, Student(architecture=architecture, init="general"), 4)
-        plain = build(vectors, Student(architecture=architecture), 4)
-        # Kim also pools the mean of its embeddings: 100 more weights for each of the four classes.
-        assert count(network) == count(plain) + {"kim": 400, "res": 0}[architecture] <= 1_130_000
+        student = Student(architecture=architecture, init="general")
+        vectors = load_subwords(EMBEDDINGS[student.embeddings]).vectors
+        network = build_initialised(vectors, student, 14)
+        plain = build(vectors, Student(architecture=architecture), 14)
+        # Kim also pools the mean of its embeddings: 40 more weights for each of the 14 classes.
+        assert count(network) == count(plain) + {"kim": 560, "res": 0}[architecture] <= 1_130_000
         weights, start = network.state_dict(), load_file(MODELS / STUDENTS[architecture])
         assert all(torch.equal(weights[name], value.float()) for name, value in start.items())
         assert set(weights) - set(start) == {"classifier.weight", "classifier.bias"}
@@ -128,7 +164,7 @@ class TestGeneralStart:
         monkeypatch.setattr("gendist.stages.students.initial_weights.verified_file", lambda name, models: models / name)
         student = Student(architecture=architecture, init="general")
         with pytest.raises(GendistError, match=rf"{architecture}\.safetensors: weights .* expected"):
-            build_initialised(load_subwords(SUBWORDS).vectors, student, 4, tmp_path)
+            build_initialised(load_subwords(EMBEDDINGS[student.embeddings]).vectors, student, 4, tmp_path)
 
     def test_its_file_is_an_input(self, architecture: str):
         assert initial_weight_files(Student(architecture=architecture)) == {}
@@ -140,8 +176,9 @@ class TestGeneralStart:
     ("changed", "message"),
     [
         ({"architecture": "bag"}, "init: general needs architecture: kim or res, not bag"),
-        ({"embeddings": "bpemb:en/10000/100"}, "init: general needs embeddings: pocket, not bpemb:en/10000/100"),
-        ({"filters": 50}, "init: general needs filters: 100, not 50"),
+        ({"embeddings": "pocket"}, "init: general needs embeddings: wordpiece for kim, not pocket"),
+        ({"architecture": "res", "embeddings": "wordpiece"}, "needs embeddings: pocket for res, not wordpiece"),
+        ({"filters": 50}, "init: general needs filters: 100 for kim, not 50"),
     ],
 )
 def test_other_students_cannot_start_so(changed: dict[str, object], message: str):
