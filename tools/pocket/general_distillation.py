@@ -32,6 +32,9 @@ from tools.pocket.snippets import read_snippets
 
 log = logging.getLogger(__name__)
 
+FEATURE_SCALE = {"kim": 4.0}
+"""Factor for embeddings and biases after pretraining, which scales all features equally: with small features, the few
+steps at 1e-3 of a task train the classifier too little and the embeddings too much."""
 HEAD = "classifier."
 """Prefix of weights that are not saved."""
 
@@ -88,14 +91,19 @@ def distil_general(files: Sequence[Path], embeddings: Path, target: Path, settin
     network = build(subwords.vectors, student, vectors.shape[1])
     target.parent.mkdir(parents=True, exist_ok=True)
     _train(network, pieces, vectors, target=target, shards=len(files), settings=settings)
-    made_from = {"shards": len(files), "snippets": len(texts) - settings.held_out}
+    scale = FEATURE_SCALE.get(settings.architecture, 1.0)
+    made_from = {"shards": len(files), "snippets": len(texts) - settings.held_out, "feature_scale": scale}
     provenance = Provenance(
         "pocket-student",
         {file.name: hash_file(file) for file in [*files, *sorted(embeddings.glob("*.*"))]},
         settings.recipe | made_from,
         settings.seed,
     )
-    weights = {name: value.half() for name, value in network.state_dict().items() if not name.startswith(HEAD)}
+    weights = {
+        name: (value * scale if name.startswith("embedding.") or name.endswith(".bias") else value).half()
+        for name, value in network.state_dict().items()
+        if not name.startswith(HEAD)
+    }
     part = target.with_suffix(".part")
     save_file(weights, part, metadata={PROVENANCE_KEY: provenance.to_json()})
     part.replace(target)

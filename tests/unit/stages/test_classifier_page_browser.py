@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 from unicode_texts import unicode_texts
 
 from gendist.cli.app import app
-from gendist.nn.pocket.packaged_files import packaged_subwords
+from gendist.nn.pocket.packaged_files import EMBEDDINGS, packaged_subwords
 from gendist.predict.cached_tokenizer import CachedTokenizer
 from gendist.predict.classifier import TextClassifier
 from gendist.predict.exported_model import TOKENIZER
@@ -123,9 +123,10 @@ def word_pieces() -> str:
     return tokenizer.to_str()
 
 
-@pytest.mark.parametrize("kind", ["BPE", "WordPiece"])
+@pytest.mark.parametrize("kind", ["pocket", "wordpiece", "few pieces"])
 def test_pieces_are_those_of_the_tokenizers_library(browser: Page, tmp_path: Path, kind: str):
-    content = (packaged_subwords() / TOKENIZER).read_text(encoding="utf-8") if kind == "BPE" else word_pieces()
+    packaged = kind in EMBEDDINGS
+    content = (packaged_subwords(name=kind) / TOKENIZER).read_text(encoding="utf-8") if packaged else word_pieces()
     model = untrained_model(tmp_path / "model", "bag", filters=4, tokenizer=content)
     texts = unicode_texts()
     found = with_classifier(opened(browser, model), "values[0].map((t) => classifier.tokenizer.encode(t).ids)", texts)
