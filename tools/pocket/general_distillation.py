@@ -32,7 +32,7 @@ from tools.pocket.snippets import read_snippets
 
 log = logging.getLogger(__name__)
 
-FEATURE_SCALE = {"kim": 4.0}
+FEATURE_SCALE = {"kim": 2.0}
 """Factor for embeddings and biases after pretraining, which scales all features equally: with small features, the few
 steps at 1e-3 of a task train the classifier too little and the embeddings too much."""
 HEAD = "classifier."
