@@ -43,9 +43,11 @@ class LookupNetwork:
         """Id of the padding after every text, with zeros in the table."""
         embedding = np.concatenate([embedding, np.zeros_like(embedding[:1])])
         widths = sorted(int(name.split(".")[1]) for name in weights if name.count(".") == 1 and "filters" in name)
-        products = {width: _position_tables(embedding, weights, width) for width in widths}
-        # Upper bound of each filter's output over all texts.
-        bounds = np.concatenate([np.abs(products[width]).max(1).sum(0) for width in widths])
+        filters = {width: _position_filters(weights, width) for width in widths}
+        # Upper bound of each filter's output over all texts. The products are computed twice: all take more memory.
+        bounds = np.concatenate(
+            [np.stack([np.abs(embedding @ part).max(0) for part in filters[width]]).sum(0) for width in widths]
+        )
         if not np.isfinite(bounds).all():
             raise ValueError("a weight is not finite")
         scale = (INT16_LIMIT / np.maximum(bounds, 1e-12)).astype(np.float32)
@@ -56,9 +58,12 @@ class LookupNetwork:
         self._max_width = widths[-1]
         table = np.zeros((len(embedding), self._max_width, len(scale)), np.int16)
         for position in range(self._max_width):
-            part = np.concatenate([products[width][position] for width in widths if width > position], 1)
-            start = len(scale) - part.shape[1]  # narrower filters have no such position
-            table[:, position, start:] = np.rint(part * scale[start:])
+            start = 0
+            for width in widths:
+                end = start + len(weights[f"filters.{width}"])
+                if width > position:  # narrower filters have no such position
+                    table[:, position, start:end] = np.rint(embedding @ filters[width][position] * scale[start:end])
+                start = end
         table[self._padding_id, 0] = MIN_SUM
         # A piece's terms of all positions are contiguous: memory latency dominates.
         self.table = table.reshape(-1, len(scale))
@@ -149,10 +154,10 @@ def _length_batches(order: Sequence[int], texts: Sequence[np.ndarray]) -> Iterat
     yield order[start:]
 
 
-def _position_tables(embedding: np.ndarray, weights: Mapping[str, np.ndarray], width: int) -> list[np.ndarray]:
-    """Return the products of embedding and filters by position in the window, (vocabulary, filters) float32 each."""
+def _position_filters(weights: Mapping[str, np.ndarray], width: int) -> list[np.ndarray]:
+    """Return the filters by position in the window, (width of the embedding, filters) float32 each."""
     filters = weights[f"filters.{width}"] * weights[f"filters.{width}.scale"][:, None, None]
-    return [embedding @ np.ascontiguousarray(filters[:, :, position].T) for position in range(width)]
+    return [np.ascontiguousarray(filters[:, :, position].T) for position in range(width)]
 
 
 def load_lookup_network(content: bytes, classes: int, compiled: bool = False) -> LookupNetwork:
