@@ -13,10 +13,9 @@ from pathlib import Path
 import numpy as np
 import torch
 from tokenizers import Tokenizer
-from transformers import AutoModel
 
 from gendist.io.provenance import Provenance, hash_file
-from gendist.nn.pretrained import MINILM, load_tokenizer, resolve_model_path
+from gendist.nn.pretrained import MINILM, load_encoder, load_tokenizer
 from tools.pocket.subword_vectors import PAD, UNKNOWN, save_vectors
 
 PIECES, WIDTH = 26_880, 40
@@ -86,12 +85,12 @@ def reduced_vectors(ids: Sequence[int], probabilities: np.ndarray, width: int) -
         probabilities: share of each piece among all pieces of a corpus, (pieces,).
         width: number of principal components.
     """
-    model = AutoModel.from_pretrained(resolve_model_path(MINILM)).eval()
-    tokenizer = load_tokenizer(MINILM)
+    encoder, tokenizer = load_encoder(MINILM).eval(), load_tokenizer(MINILM)
     states = []
     for batch in torch.tensor(ids).split(BATCH):
         first, last = (torch.full_like(batch, i) for i in (tokenizer.cls_token_id, tokenizer.sep_token_id))
-        states.append(model(input_ids=torch.stack([first, batch, last], 1)).last_hidden_state.mean(1))
+        pieces = torch.stack([first, batch, last], 1)
+        states.append(encoder.embed(pieces, torch.ones_like(pieces)))
     centred = torch.cat(states) - torch.cat(states).mean(0)
     components = torch.linalg.svd(centred, full_matrices=False).Vh[:width]
     vectors = centred @ components.T

@@ -88,22 +88,24 @@ def test_vectors_that_are_none(tensors: dict[str, torch.Tensor], subwords: Path,
     refused(lambda: load_subwords(tmp_path), tmp_path, "vectors")
 
 
-@pytest.mark.parametrize("file", ["subwords/tokenizer.json", "subwords/vectors.safetensors"])
+@pytest.mark.parametrize("file", [*packaged_files.SUBWORD_FILES, *packaged_files.WORDPIECE_FILES])
 def test_the_packaged_embeddings_are_compared_with_their_hashes(
     file: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    models = tmp_path / "models"
-    shutil.copytree(packaged_files.MODELS / "subwords", models / "subwords")
+    models, folder = tmp_path / "models", Path(file).parent
+    shutil.copytree(packaged_files.MODELS / folder, models / folder)
     shutil.copy(packaged_files.MODELS / "hashes.json", models)
-    monkeypatch.setattr("gendist.stages.students.subwords.SUBWORDS", models / "subwords")
+    name = {"subwords": "pocket", "wordpiece": "wordpiece"}[folder.name]
+    monkeypatch.setattr("gendist.stages.students.subwords.EMBEDDINGS", {name: models / folder})
     monkeypatch.setattr(
-        "gendist.stages.students.subwords.packaged_subwords", lambda: packaged_files.packaged_subwords(models)
+        "gendist.stages.students.subwords.packaged_subwords",
+        lambda name: packaged_files.packaged_subwords(models, name),
     )
-    assert len(load_subwords(models / "subwords").vectors) == 10_000
+    assert len(load_subwords(models / folder).vectors) >= 10_000
     content = bytearray((models / file).read_bytes())
     content[-3] ^= 1  # one bit, which neither format notices
     (models / file).write_bytes(bytes(content))
-    refused(lambda: load_subwords(models / "subwords"), tmp_path, file, "sha256 is", "reinstall gendist")
+    refused(lambda: load_subwords(models / folder), tmp_path, file, "sha256 is", "reinstall gendist")
 
 
 STUDENT_HARM = {
