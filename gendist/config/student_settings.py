@@ -63,7 +63,8 @@ class Student(Settings):
     def _fits_general_start(self) -> "Student":
         if self.init == "general":
             if self.architecture not in GENERAL_EMBEDDINGS:
-                raise ValueError(f"init: general needs architecture: kim or res, not {self.architecture}")
+                known = " or ".join(GENERAL_EMBEDDINGS)
+                raise ValueError(f"init: general needs architecture: {known}, not {self.architecture}")
             for key, needed in {"embeddings": GENERAL_EMBEDDINGS[self.architecture], "filters": 100}.items():
                 if (value := getattr(self, key)) != needed:
                     raise ValueError(f"init: general needs {key}: {needed} for {self.architecture}, not {value}")

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from tokenizers import Tokenizer
 
+from gendist.io.atomic_files import write_text
 from gendist.io.provenance import Provenance, hash_file
 from gendist.nn.pretrained import MINILM, load_encoder, load_tokenizer
 from tools.pocket.subword_vectors import PAD, UNKNOWN, save_vectors
@@ -37,11 +38,9 @@ def write_wordpieces(texts: Sequence[str], folder: Path, pieces: int = PIECES, w
     """
     if (folder / "vectors.safetensors").exists():
         return
-    folder.mkdir(parents=True, exist_ok=True)
     encoder_tokenizer = load_tokenizer(MINILM).backend_tokenizer
     ids, counts = choose_pieces(encoder_tokenizer, texts, pieces)
-    (folder / "tokenizer.part").write_text(restricted_tokenizer(encoder_tokenizer, ids), encoding="utf-8")
-    (folder / "tokenizer.part").replace(folder / "tokenizer.json")
+    write_text(folder / "tokenizer.json", restricted_tokenizer(encoder_tokenizer, ids))
     settings = {"pieces": len(ids), "width": width, "spread": VECTOR_STD, "smoothing": SMOOTHING, "texts": len(texts)}
     inputs = {"tokenizer.json": hash_file(folder / "tokenizer.json")}
     provenance = Provenance("pocket-wordpieces", inputs, settings, None)

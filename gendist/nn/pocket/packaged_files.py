@@ -15,14 +15,16 @@ GENERATOR = WEIGHTS, CONFIG, TOKENIZER = (
 )
 SUBWORD_FILES = PIECES, VECTORS = "subwords/tokenizer.json", "subwords/vectors.safetensors"
 WORDPIECE_FILES = "wordpiece/tokenizer.json", "wordpiece/vectors.safetensors"
+EMBEDDING_FILES = {"pocket": SUBWORD_FILES, "wordpiece": WORDPIECE_FILES}
+"""Tokenizer and vectors of students, by the name in a config."""
 STUDENTS = {name: f"students/{name}.safetensors" for name in ("kim", "res")}
 """Initial weights of students, from general distillation, by architecture."""
 GENERAL_TEXTS = "texts/general.parquet"
 """Snippets of general text for the teacher to score (column ``text``), in random order."""
 FILES = (*GENERATOR, *SUBWORD_FILES, *WORDPIECE_FILES, *STUDENTS.values(), GENERAL_TEXTS)
-SUBWORDS, WORDPIECE = MODELS / "subwords", MODELS / "wordpiece"
-EMBEDDINGS = {"pocket": SUBWORDS, "wordpiece": WORDPIECE}
-"""Folders of the students' tokenizers and vectors, by the name in a config."""
+EMBEDDINGS = {name: (MODELS / pieces).parent for name, (pieces, _) in EMBEDDING_FILES.items()}
+"""Folders of ``EMBEDDING_FILES``."""
+SUBWORDS, WORDPIECE = EMBEDDINGS["pocket"], EMBEDDINGS["wordpiece"]
 
 
 def verified_file(name: str, models: Path = MODELS) -> Path:
@@ -54,6 +56,6 @@ def packaged_subwords(models: Path = MODELS, name: str = "pocket") -> Path:
     Raises:
         GendistError: if a file is missing or does not match its hash.
     """
-    pieces, vectors = {"pocket": SUBWORD_FILES, "wordpiece": WORDPIECE_FILES}[name]
+    pieces, vectors = EMBEDDING_FILES[name]
     verified_file(pieces, models)
     return verified_file(vectors, models).parent
