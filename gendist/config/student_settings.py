@@ -13,6 +13,8 @@ GENERAL_ROWS = 10_000
 PACKAGED_EMBEDDINGS = ("pocket", "wordpiece")
 GENERAL_EMBEDDINGS = {"kim": "wordpiece", "res": "pocket"}
 """Embeddings of the students that can start from weights distilled on general text, by architecture."""
+GENERAL_DEFAULTS = {"kim": {"dropout": 0.3, "learning_rate_factor": 0.5}}
+"""Defaults of these students that differ, by architecture."""
 
 AUTO_MIN_STEPS, AUTO_MAX_STEPS = 300, 1500
 """``min_steps`` and ``max_steps`` for `auto`, with few labelled rows."""
@@ -32,14 +34,17 @@ class Student(Settings):
     init: Literal["vectors", "general"] = "vectors"
     """Initial weights: `vectors` initialises the embeddings only; `general` initialises all layers with weights
     distilled on general text from the embedded encoder's sentence embeddings (`kim` and `res` with 100 filters only).
-    `kim` then also pools the mean of its embeddings, with 40 more weights per class."""
+    `kim` then also pools the mean of its embeddings, with 40 more weights per class; it trains with embeddings of width
+    256, which are reduced to 40 at the end."""
     filters: Annotated[int, Field(ge=1)] = 100
     """Channels per convolution; LSTM units per direction; hidden units of the bag."""
     general_rows: Annotated[int, Field(ge=0, le=GENERAL_ROWS)] = 0
     """Rows of the embedded general text, scored by the teacher and used like synthetic rows in the regimes `gendist`,
     `unlabelled` and `gendist+unlabelled`."""
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.5
-    """Dropout before the classifier."""
+    """Dropout before the classifier; 0.3 by default for `kim` with `init: general`."""
+    learning_rate_factor: Annotated[float, Field(gt=0)] = 1.0
+    """Factor for the learning rate of `trainings`; 0.5 by default for `kim` with `init: general`."""
     distillation_loss: Literal["kl", "mae"] = "kl"
     """Loss between teacher and student: Kullback-Leibler divergence, or mean absolute error of the logits
     (BlendCNN)."""
@@ -54,9 +59,11 @@ class Student(Settings):
 
     @model_validator(mode="before")
     @classmethod
-    def _general_embeddings(cls, data: Any) -> Any:
-        if isinstance(data, dict) and data.get("init") == "general" and "embeddings" not in data:
-            return {**data, "embeddings": GENERAL_EMBEDDINGS.get(data.get("architecture", "kim"), "pocket")}
+    def _general_defaults(cls, data: Any) -> Any:
+        if isinstance(data, dict) and data.get("init") == "general":
+            architecture = data.get("architecture", "kim")
+            embeddings = GENERAL_EMBEDDINGS.get(architecture, "pocket")
+            return {"embeddings": embeddings, **GENERAL_DEFAULTS.get(architecture, {}), **data}
         return data
 
     @model_validator(mode="after")

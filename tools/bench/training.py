@@ -13,7 +13,8 @@ from gendist.nn import devices
 from gendist.nn.padding import pad_batch
 from gendist.nn.pocket.packaged_files import packaged_subwords
 from gendist.stages.students.architectures import build
-from gendist.stages.students.architectures.kim import Kim
+from gendist.stages.students.architectures.kim import Kim, dense_max
+from gendist.stages.students.architectures.registry import embed
 from gendist.stages.students.distil_student import encode_pieces
 from gendist.stages.students.piece_ids import Encoded, PieceIds
 from gendist.stages.students.subwords import Subwords, load_subwords
@@ -82,7 +83,8 @@ class PlainKim(Kim):
 
     def forward(self, ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         """Map ids and mask (rows, pieces) to logits (rows, classes)."""
-        return self.classifier(self.dropout(self.dense_max(ids, mask)))
+        pooled = dense_max(embed(self.embedding, ids, mask), mask, self.convolutions)
+        return self.classifier(self.dropout(pooled))
 
 
 def plain_network(seed: int) -> torch.nn.Module:

@@ -1,7 +1,7 @@
 """General distillation: pretrain students to predict the encoder's sentence embeddings of general text.
 
-As the first stage of TinyBERT (Jiao et al. 2020), it precedes distillation on a task. The classifier serves as the
-linear map to the embedding, and is dropped afterwards.
+As the first stage of TinyBERT (Jiao et al. 2020), it precedes distillation on a task. Kim trains over wide vectors and
+keeps the linear map to the embedding, from which training on a task starts; Res drops it.
 """
 
 import json
@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
+from torch import nn
 from torch.nn import functional
 
 from gendist.config.student_settings import Student
@@ -22,21 +23,51 @@ from gendist.errors import GendistError
 from gendist.io.provenance import PROVENANCE_KEY, Provenance, hash_file
 from gendist.jobs.progress_log import Progress
 from gendist.nn import devices
+from gendist.nn.pocket.weight_quantisation import quantise
 from gendist.stages.students.architectures import build
 from gendist.stages.students.distil_student import encode_pieces
 from gendist.stages.students.length_batches import apply_token_dropout, epoch_batches
 from gendist.stages.students.piece_ids import PieceIds
 from gendist.stages.students.subwords import load_subwords
 from gendist.stages.students.train_student import predict_student
+from gendist.stages.students.wide_kim import WideFeatures
 from tools.pocket.snippets import read_snippets
+from tools.pocket.wordpiece_vectors import encoder_ids, reduced_vectors
 
 log = logging.getLogger(__name__)
 
-FEATURE_SCALE = {"kim": 2.0}
-"""Factor for embeddings and biases after pretraining, which scales all features equally: with small features, the few
-steps at 1e-3 of a task train the classifier too little and the embeddings too much."""
-HEAD = "classifier."
-"""Prefix of weights that are not saved."""
+FEATURE_SCALE = 4.0
+"""Factor for Kim's embeddings and biases after pretraining, which scales all features equally: with small features, the
+few steps of a task train the classifier too little and the embeddings too much."""
+DROPOUT = {"kim": 0.0, "res": 0.1}
+"""Dropout of the features, by architecture."""
+WIDE = 256
+"""Width of Kim's embedding."""
+CLASSIFIER = "classifier."
+"""Prefix of weights of Res that are not saved."""
+
+
+class EmbeddingPredictor(nn.Module):
+    """Wide features of Kim, dropout, and a linear map to the encoder's embedding."""
+
+    def __init__(self, features: WideFeatures, dropout: float, outputs: int) -> None:
+        """Build over initialised features."""
+        super().__init__()
+        self.features = features
+        self.dropout = nn.Dropout(dropout)
+        self.head = nn.Linear(features.width, outputs)
+
+    def forward(self, ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        """Map ids and mask (rows, pieces) to embeddings (rows, outputs)."""
+        return self.head(self.dropout(torch.cat(self.features(ids, mask), 1)))
+
+    def packed(self, scale: float) -> dict[str, torch.Tensor]:
+        """Return the weights with scaled features, matrices as int8 and the others as float16."""
+        weights = {f"head.{name}": value for name, value in self.head.state_dict().items()}
+        weights["head.weight"] = weights["head.weight"] / scale
+        for name, value in self.features.state_dict().items():
+            weights[name] = value * scale if name.startswith("embedding.") or name.endswith(".bias") else value
+        return quantise(weights)
 
 
 @dataclass(frozen=True)
@@ -69,7 +100,7 @@ class GeneralDistillation:
 
 
 def distil_general(files: Sequence[Path], embeddings: Path, target: Path, settings: GeneralDistillation) -> Path:
-    """Train or resume a student on embedded snippets; writes float16 weights without the head.
+    """Train or resume a student on embedded snippets, and write its weights.
 
     Args:
         files: shards of ``embed_snippets``.
@@ -87,27 +118,39 @@ def distil_general(files: Sequence[Path], embeddings: Path, target: Path, settin
     texts, vectors = read_snippets(files)
     subwords = load_subwords(embeddings)
     pieces = encode_pieces(subwords, texts, settings.max_pieces)
-    student = Student(architecture=settings.architecture, init="general", dropout=settings.dropout)
-    network = build(subwords.vectors, student, vectors.shape[1])
+    network = _initialised(subwords.vectors, pieces, embeddings, outputs=vectors.shape[1], settings=settings)
     target.parent.mkdir(parents=True, exist_ok=True)
     _train(network, pieces, vectors, target=target, shards=len(files), settings=settings)
-    scale = FEATURE_SCALE.get(settings.architecture, 1.0)
-    made_from = {"shards": len(files), "snippets": len(texts) - settings.held_out, "feature_scale": scale}
+    made_from: dict[str, int | float] = {"shards": len(files), "snippets": len(texts) - settings.held_out}
+    if isinstance(network, EmbeddingPredictor):
+        made_from |= {"feature_scale": FEATURE_SCALE, "wide": WIDE}
+        weights = network.packed(FEATURE_SCALE)
+    else:
+        stored = network.state_dict().items()
+        weights = {name: value.half() for name, value in stored if not name.startswith(CLASSIFIER)}
     provenance = Provenance(
         "pocket-student",
         {file.name: hash_file(file) for file in [*files, *sorted(embeddings.glob("*.*"))]},
         settings.recipe | made_from,
         settings.seed,
     )
-    weights = {
-        name: (value * scale if name.startswith("embedding.") or name.endswith(".bias") else value).half()
-        for name, value in network.state_dict().items()
-        if not name.startswith(HEAD)
-    }
     part = target.with_suffix(".part")
     save_file(weights, part, metadata={PROVENANCE_KEY: provenance.to_json()})
     part.replace(target)
     return target
+
+
+def _initialised(
+    narrow: torch.Tensor, pieces: PieceIds, embeddings: Path, *, outputs: int, settings: GeneralDistillation
+) -> nn.Module:
+    """Build the network to train: Kim over wide vectors from the encoder, others over the packaged vectors."""
+    if settings.architecture != "kim":
+        student = Student(architecture=settings.architecture, init="general", dropout=settings.dropout)
+        return build(narrow, student, outputs)
+    counts = np.bincount(pieces.ids, minlength=len(narrow)) + 1
+    wide = reduced_vectors(encoder_ids(embeddings), counts / counts.sum(), WIDE)
+    features = WideFeatures(torch.from_numpy(wide), Student(init="general").filters)
+    return EmbeddingPredictor(features, settings.dropout, outputs)
 
 
 def is_finished(target: Path, settings: GeneralDistillation, shards: int) -> bool:

@@ -66,6 +66,13 @@ def choose_pieces(tokenizer: Tokenizer, texts: Sequence[str], pieces: int) -> tu
     return list(chosen), counts[list(chosen)]
 
 
+def encoder_ids(folder: Path) -> list[int]:
+    """Return the encoder's id of each piece of a restricted tokenizer's folder, in order."""
+    pieces = Tokenizer.from_file(str(folder / "tokenizer.json")).get_vocab()
+    of_encoder = load_tokenizer(MINILM).backend_tokenizer
+    return [of_encoder.token_to_id(piece) for piece in sorted(pieces, key=pieces.__getitem__)]
+
+
 def restricted_tokenizer(tokenizer: Tokenizer, ids: Sequence[int]) -> str:
     """Return the JSON of a WordPiece tokenizer with only the given pieces, without special tokens."""
     settings = json.loads(tokenizer.to_str())

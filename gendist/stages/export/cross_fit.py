@@ -5,7 +5,6 @@ they have seen the held-out rows, so the scores are slightly optimistic.
 """
 
 import logging
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +18,7 @@ from gendist.nn import devices
 from gendist.stages.export.require_tokenizer import require_tokenizer
 from gendist.stages.logits.logits_files import logits_column
 from gendist.stages.students.distil_student import encode_pieces, input_hashes
-from gendist.stages.students.initial_weights import build_initialised, initial_weight_files
+from gendist.stages.students.initial_weights import initial_weight_files, network_builder
 from gendist.stages.students.row_filters import variant_filter
 from gendist.stages.students.subwords import load_subwords
 from gendist.stages.students.train_seeds import train_seeds
@@ -100,7 +99,6 @@ def cross_fit(
     fold = assign_folds(real, folds, seed)
     encoded = encode_pieces(subwords, real.texts, training.max_pieces)
     logits = np.empty((len(real.texts), len(real.label_names)), np.float32)
-    build_network = partial(build_initialised, subwords.vectors, student, len(real.label_names))
     devices.prepare(threads, seed)
     parts = _training_folds(rows, fold)
     steps = [TrainingSchedule.of(len(train_rows.texts), train_rows.n_real, training).steps for _, train_rows in parts]
@@ -108,6 +106,9 @@ def cross_fit(
     for number, (held_out, train_rows) in enumerate(parts, start=1):
         progress.description = f"cross-fitting, fold {number} of {len(parts)}"
         train_ids = encode_pieces(subwords, train_rows.texts, training.max_pieces)
+        build_network = network_builder(
+            subwords.vectors, student, len(real.label_names), encoded=train_ids, rows=train_rows, training=training
+        )
         (network,) = train_seeds(
             build_network,
             train_ids,

@@ -4,7 +4,6 @@ import logging
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +22,7 @@ from gendist.naming import WITH_UNLABELLED, RunKey
 from gendist.nn import devices
 from gendist.stages.evaluation.run_folder import RunMetadata, write_run
 from gendist.stages.students.architectures import build
-from gendist.stages.students.initial_weights import build_initialised, initial_weight_files
+from gendist.stages.students.initial_weights import initial_weight_files, network_builder
 from gendist.stages.students.piece_ids import PieceIds
 from gendist.stages.students.row_filters import variant_filter
 from gendist.stages.students.subwords import Subwords, load_subwords
@@ -109,9 +108,11 @@ def distil_seeds(
         general=general,
         general_rows=student.general_rows,
     )
-    build_network = partial(build_initialised, subwords.vectors, student, len(real.label_names))
-    torch_device = training_device(build_network, torch_device)
     encoded = encode_pieces(subwords, rows.texts, training.max_pieces)
+    build_network = network_builder(
+        subwords.vectors, student, len(real.label_names), encoded=encoded, rows=rows, training=training
+    )
+    torch_device = training_device(build_network, torch_device)
     networks = train_seeds(
         build_network, encoded, rows, student=student, training=training, seeds=list(folders), device=torch_device
     )

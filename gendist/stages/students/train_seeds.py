@@ -14,6 +14,7 @@ from gendist.stages.students.stacked_networks import StackedNetworks, can_stack
 from gendist.stages.students.train_stacked import train_stacked
 from gendist.stages.students.train_student import predict_student, train_student
 from gendist.stages.students.training_rows import TrainingRows
+from gendist.stages.students.wide_kim import WideKim
 
 log = logging.getLogger(__name__)
 
@@ -42,7 +43,7 @@ def train_seeds(
         progress: step counter of a longer job, used on the CPU.
 
     Returns:
-        The trained networks, in the order of the seeds.
+        The trained networks, in the order of the seeds; folded if they have wide vectors.
     """
     networks = []
     for seed in seeds:
@@ -52,7 +53,7 @@ def train_seeds(
             train_student(networks[-1], encoded, rows, student=student, training=training, seed=seed, progress=progress)
     if device != devices.CPU:
         train_stacked(networks, encoded, rows, student=student, training=training, seeds=seeds, device=device)
-    return networks
+    return [network.folded() if isinstance(network, WideKim) else network for network in networks]
 
 
 def predict_seeds(networks: Sequence[torch.nn.Module], encoded: PieceIds, device: torch.device) -> list[np.ndarray]:

@@ -82,7 +82,7 @@ def train_stacked(
             losses = row_losses(logits, device_rows.targets[indices], loss_kind, training.temperature)
             losses = (losses * plan.weights[i]).sum(1)  # (networks,)
             losses.sum().backward()
-            optimizer.step(schedule.learning_rate(step))
+            optimizer.step(schedule.learning_rate(step) * student.learning_rate_factor)
             step += 1
             progress.update(1)
         require_finite(losses.sum().item(), training)

@@ -65,7 +65,7 @@ def train_student(
     The final weights are kept: no held-out data selects a checkpoint.
 
     Args:
-        network: network to train, from ``build_initialised``.
+        network: network to train, from ``network_builder``.
         encoded: piece ids of each row.
         rows: targets of each row.
         student: settings with the distillation loss.
@@ -96,7 +96,7 @@ def train_student(
             elif rows.labels is not None:
                 loss = label_loss(logits, rows.labels[indices])
             loss.backward()
-            optimizer.step(schedule.learning_rate(step))
+            optimizer.step(schedule.learning_rate(step) * student.learning_rate_factor)
             step += 1
             progress.update(1)
             if step == schedule.steps:

@@ -144,7 +144,7 @@ class TestPackagedModels:
             f.relative_to(packaged_files.MODELS).as_posix() for f in packaged_files.MODELS.rglob("*") if f.is_file()
         }
         assert models == {*packaged_files.FILES, packaged_files.HASHES, card.FIGURES_FILE, card.CARD_FILE}
-        assert sum((packaged_files.MODELS / name).stat().st_size for name in models) < 46_000_000
+        assert sum((packaged_files.MODELS / name).stat().st_size for name in models) < 52_000_000
 
     def test_generator_is_int8_at_rest_with_a_scale_per_row(self):
         stored = load_file(packaged_files.MODELS / packaged_files.WEIGHTS)

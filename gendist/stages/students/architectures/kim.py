@@ -35,7 +35,10 @@ class Kim(nn.Module):
 
     def forward(self, ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         """Map ids and mask (rows, pieces) to logits (rows, classes)."""
-        pooled = self.sparse_max(ids, mask) if self.training and not self.dense_training else self.dense_max(ids, mask)
+        if self.training and not self.dense_training:
+            pooled = sparse_max(self.embedding.weight, ids, mask, self.convolutions)
+        else:
+            pooled = dense_max(embed(self.embedding, ids, mask), mask, self.convolutions)
         if self.with_mean:
             pooled = torch.cat([pooled, self.embedding_mean(ids, mask)], 1)
         return self.classifier(self.dropout(pooled))
@@ -45,19 +48,22 @@ class Kim(nn.Module):
         inside = mask[..., None]
         return (self.embedding(ids) * inside).sum(1) / inside.sum(1).sqrt()
 
-    def dense_max(self, ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-        """Map ids and mask (rows, pieces) to pooled responses (rows, widths x filters)."""
-        x = embed(self.embedding, ids, mask)
-        pooled = []
-        for width, convolution in zip(WIDTHS, self.convolutions, strict=True):
-            # Windows start inside the text and may extend into the zero padding, so that
-            # logits do not depend on the padding of the batch.
-            windows = functional.relu(convolution(functional.pad(x, (0, width - 1))))
-            pooled.append((windows * mask[:, None]).amax(2))
-        return torch.cat(pooled, 1)
 
-    def sparse_max(self, ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-        """Compute the same as ``dense_max``; a training step takes a third of the time on CPUs."""
-        parameters: list[torch.Tensor] = list(self.convolutions.parameters())  # alternating filters and biases
-        maxima = convolution_max(self.embedding.weight, ids, mask, parameters[::2])
-        return functional.relu(maxima + torch.cat(parameters[1::2]))
+def dense_max(x: torch.Tensor, mask: torch.Tensor, convolutions: nn.ModuleList) -> torch.Tensor:
+    """Map vectors (rows, width, pieces), zero at padding, and mask to pooled responses (rows, widths x filters)."""
+    pooled = []
+    for width, convolution in zip(WIDTHS, convolutions, strict=True):
+        # Windows start inside the text and may extend into the zero padding, so that
+        # logits do not depend on the padding of the batch.
+        windows = functional.relu(convolution(functional.pad(x, (0, width - 1))))
+        pooled.append((windows * mask[:, None]).amax(2))
+    return torch.cat(pooled, 1)
+
+
+def sparse_max(
+    vectors: torch.Tensor, ids: torch.Tensor, mask: torch.Tensor, convolutions: nn.ModuleList
+) -> torch.Tensor:
+    """Compute the same as ``dense_max`` from vectors (pieces, width), in a third of the training time on CPUs."""
+    parameters: list[torch.Tensor] = list(convolutions.parameters())  # alternating filters and biases
+    maxima = convolution_max(vectors, ids, mask, parameters[::2])
+    return functional.relu(maxima + torch.cat(parameters[1::2]))
