@@ -13,7 +13,7 @@ from gendist.nn.pocket.packaged_files import GENERAL_TEXTS, STUDENTS, WORDPIECE_
 from gendist.nn.pocket.unpack_generator import unpack_generator
 from tools.pocket.corpus import corpus_files
 from tools.pocket.evaluate_generator import evaluate_files
-from tools.pocket.general_distillation import DROPOUT, GeneralDistillation, distil_general
+from tools.pocket.general_distillation import RECIPES, GeneralDistillation, distil_general
 from tools.pocket.general_texts import write_general_texts
 from tools.pocket.model_card import (
     install_models,
@@ -137,7 +137,7 @@ def train_students(args: argparse.Namespace) -> None:
     students = {name: file for name, file in STUDENTS.items() if name in args.architectures}
     for architecture, name in students.items():
         settings = GeneralDistillation(
-            architecture=architecture, epochs=args.epochs, dropout=DROPOUT[architecture], seed=args.seed
+            architecture=architecture, epochs=args.epochs, seed=args.seed, **RECIPES[architecture]
         )
         distil_general(files, embeddings[GENERAL_EMBEDDINGS[architecture]], args.out / name, settings)
     write_student_figures(args.out, students)

@@ -10,6 +10,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -39,8 +40,8 @@ log = logging.getLogger(__name__)
 FEATURE_SCALE = 4.0
 """Factor for Kim's embeddings and biases after pretraining, which scales all features equally: with small features, the
 few steps of a task train the classifier too little and the embeddings too much."""
-DROPOUT = {"kim": 0.0, "res": 0.1}
-"""Dropout of the features, by architecture."""
+RECIPES: dict[str, dict[str, Any]] = {"kim": {"dropout": 0.0, "warmup_steps": 100}, "res": {}}
+"""Settings that differ from the defaults, by architecture."""
 WIDE = 256
 """Width of Kim's embedding."""
 CLASSIFIER = "classifier."
@@ -81,6 +82,8 @@ class GeneralDistillation:
     """Snippets per step."""
     learning_rate: float = 2e-3
     """Learning rate of Adam; decays linearly to zero over the last half of the steps."""
+    warmup_steps: int = 0
+    """Steps in which the learning rate rises."""
     dropout: float = 0.1
     """Dropout of the features before the linear map."""
     token_dropout: float = 0.05
@@ -148,9 +151,12 @@ def _initialised(
         student = Student(architecture=settings.architecture, init="general", dropout=settings.dropout)
         return build(narrow, student, outputs)
     counts = np.bincount(pieces.ids, minlength=len(narrow)) + 1
-    wide = reduced_vectors(encoder_ids(embeddings), counts / counts.sum(), WIDE)
+    wide, components = reduced_vectors(encoder_ids(embeddings), counts / counts.sum(), WIDE)
     features = WideFeatures(torch.from_numpy(wide), Student(init="general").filters)
-    return EmbeddingPredictor(features, settings.dropout, outputs)
+    network = EmbeddingPredictor(features, settings.dropout, outputs)
+    with torch.no_grad():  # the mean starts in the encoder's directions
+        network.head.weight[:, features.n_pooled :] = torch.from_numpy(components).T
+    return network
 
 
 def is_finished(target: Path, settings: GeneralDistillation, shards: int) -> bool:
@@ -198,7 +204,9 @@ def _train(
             loss = embedding_loss(predicted, torch.from_numpy(vectors[first + indices]).float())
             loss.backward()
             for group in optimizer.param_groups:
-                group["lr"] = settings.learning_rate * min(1.0, 2 * (steps - step) / steps)
+                group["lr"] = settings.learning_rate * min(
+                    1.0, 2 * (steps - step) / steps, (step + 1) / max(settings.warmup_steps, 1)
+                )
             optimizer.step()
             optimizer.zero_grad()
             step += 1

@@ -44,7 +44,7 @@ def write_wordpieces(texts: Sequence[str], folder: Path, pieces: int = PIECES, w
     settings = {"pieces": len(ids), "width": width, "spread": VECTOR_STD, "smoothing": SMOOTHING, "texts": len(texts)}
     inputs = {"tokenizer.json": hash_file(folder / "tokenizer.json")}
     provenance = Provenance("pocket-wordpieces", inputs, settings, None)
-    save_vectors(folder, reduced_vectors(ids, counts / counts.sum(), width), provenance)
+    save_vectors(folder, reduced_vectors(ids, counts / counts.sum(), width)[0], provenance)
 
 
 def choose_pieces(tokenizer: Tokenizer, texts: Sequence[str], pieces: int) -> tuple[list[int], np.ndarray]:
@@ -83,13 +83,16 @@ def restricted_tokenizer(tokenizer: Tokenizer, ids: Sequence[int]) -> str:
 
 
 @torch.inference_mode()
-def reduced_vectors(ids: Sequence[int], probabilities: np.ndarray, width: int) -> np.ndarray:
-    """Return float32 vectors (pieces, width) from the encoder's states of single pieces; padding is zero.
+def reduced_vectors(ids: Sequence[int], probabilities: np.ndarray, width: int) -> tuple[np.ndarray, np.ndarray]:
+    """Reduce the encoder's states of single pieces.
 
     Args:
         ids: the encoder's ids of the pieces, padding first.
         probabilities: share of each piece among all pieces of a corpus, (pieces,).
         width: number of principal components.
+
+    Returns:
+        Vectors (pieces, width), zero for padding, and components (width, width of the states), float32.
     """
     encoder, tokenizer = load_encoder(MINILM).eval(), load_tokenizer(MINILM)
     states = []
@@ -102,4 +105,4 @@ def reduced_vectors(ids: Sequence[int], probabilities: np.ndarray, width: int) -
     vectors = centred @ components.T
     vectors *= VECTOR_STD / vectors.std() * (SMOOTHING / (SMOOTHING + torch.from_numpy(probabilities).float()))[:, None]
     vectors[0] = 0.0
-    return vectors.numpy()
+    return vectors.numpy(), components.numpy()

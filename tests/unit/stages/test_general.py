@@ -142,11 +142,12 @@ class TestWordpieces:
     def test_near_words_have_near_vectors_and_frequent_ones_short_vectors(self):
         tokenizer = load_tokenizer(MINILM).backend_tokenizer
         ids = [tokenizer.token_to_id(piece) for piece in ("[PAD]", "ship", "boat", "algebra", "cup", "red", "seven")]
-        vectors = reduced_vectors(ids, np.full(7, 1e-9), 4)
+        vectors, components = reduced_vectors(ids, np.full(7, 1e-9), 4)
+        np.testing.assert_allclose(components @ components.T, np.eye(4), atol=1e-5)
         assert vectors.shape == (7, 4) and vectors.dtype == np.float32 and not vectors[0].any()
         unit = vectors[1:] / np.linalg.norm(vectors[1:], axis=1, keepdims=True)
         assert unit[0] @ unit[1] > max(unit[0] @ unit[2:].T)
-        frequent = reduced_vectors(ids, np.array([1e-9, 1e-3, *[1e-9] * 5]), 4)
+        frequent, _ = reduced_vectors(ids, np.array([1e-9, 1e-3, *[1e-9] * 5]), 4)
         np.testing.assert_allclose(frequent[1], vectors[1] / 2, rtol=1e-3)
 
     def test_the_packaged_ones_are_named_in_a_config_and_exist_for_kim_alone(self):
