@@ -81,9 +81,9 @@ class GeneralDistillation:
     batch: int = 128
     """Snippets per step."""
     learning_rate: float = 2e-3
-    """Learning rate of Adam; decays linearly to zero over the last half of the steps."""
+    """Peak learning rate of Adam; decays linearly to zero over the last half of the steps."""
     warmup_steps: int = 0
-    """Steps in which the learning rate rises."""
+    """Steps in which the learning rate rises linearly."""
     dropout: float = 0.1
     """Dropout of the features before the linear map."""
     token_dropout: float = 0.05
@@ -203,10 +203,9 @@ def _train(
                 predicted = network(ids, mask).float()
             loss = embedding_loss(predicted, torch.from_numpy(vectors[first + indices]).float())
             loss.backward()
+            rising = (step + 1) / max(settings.warmup_steps, 1)
             for group in optimizer.param_groups:
-                group["lr"] = settings.learning_rate * min(
-                    1.0, 2 * (steps - step) / steps, (step + 1) / max(settings.warmup_steps, 1)
-                )
+                group["lr"] = settings.learning_rate * min(1.0, rising, 2 * (steps - step) / steps)
             optimizer.step()
             optimizer.zero_grad()
             step += 1

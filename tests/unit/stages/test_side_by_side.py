@@ -78,6 +78,7 @@ def distance(one, other):
         (student("kim"), {}, rows()),
         (student("kim"), {"temperature": 2.0}, rows(n_real=15)),  # real ones beside synthetic
         (student("kim"), {"max_steps": 3, "min_steps": 3}, rows()),  # less than an epoch
+        (student("kim", learning_rate_factor=2.0), {}, rows()),
         (student("res"), {}, rows(labels=True)),
         (student("blend", distillation_loss="mae"), {}, rows()),
         (student("bag"), {}, rows(count=5)),  # all batches short
@@ -91,6 +92,17 @@ def test_each_seed_ends_where_it_would_alone(settings, changed, given):
         assert distance(mine, alone) < 1e-5
         assert np.abs(predict_student(mine, given[0]) - predict_student(alone, given[0])).max() < 1e-4
     assert all(distance(both[0][i], both[0][j]) > 0.01 for i in range(3) for j in range(i))
+
+
+@pytest.mark.usefixtures("float32")
+@pytest.mark.parametrize("way", [together, apart])
+def test_the_learning_rate_has_the_factor_of_the_student(way):
+    training = EXACT.model_copy(update={"min_steps": 1, "max_steps": 1})
+    moved = []
+    for factor in (1.0, 0.5):
+        settings = student(learning_rate_factor=factor)
+        moved.append(distance(way(settings, training, rows())[0], networks(settings)[0]))
+    assert moved == pytest.approx([1e-3, 5e-4], rel=1e-2)  # Adam's first step is the learning rate
 
 
 @pytest.mark.parametrize("name", ["kim", "res", "blend", "bag"])

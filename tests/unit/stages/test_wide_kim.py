@@ -19,7 +19,8 @@ from gendist.stages.students.piece_ids import PieceIds
 from gendist.stages.students.stacked_networks import StackedNetworks, can_stack
 from gendist.stages.students.subwords import load_subwords
 from gendist.stages.students.train_seeds import train_seeds
-from gendist.stages.students.train_student import predict_student
+from gendist.stages.students.train_stacked import train_stacked
+from gendist.stages.students.train_student import predict_student, train_student
 from gendist.stages.students.training_rows import TrainingRows
 from gendist.stages.students.wide_kim import FILTER_INPUT, MEAN_WIDTH, WideFeatures, WideKim
 
@@ -95,6 +96,24 @@ class TestWideKim:
         ids, mask = pad_batch([[3, 4, 5], [8]])
         for found in logits:
             torch.testing.assert_close(torch.from_numpy(found), network.eval()(ids, mask.float()).detach())
+
+    def test_stacked_training_ends_like_training_alone(self, monkeypatch: pytest.MonkeyPatch):
+        monkeypatch.setattr(devices, "cpu_has_bf16", lambda: False)
+        settings = Student(init="general", dropout=0.0)
+        rng = np.random.default_rng(0)
+        encoded = PieceIds.of([rng.choice(USED, n).tolist() for n in rng.integers(1, 9, 30)])
+        rows = TrainingRows([""] * 30, None, torch.from_numpy(rng.normal(0, 3, (30, 3)).astype(np.float32)), 30)
+        training = Training(batch_size=8, min_steps=8, max_steps=8, token_dropout=0.0)
+        given = {"student": settings, "training": training}
+        start, _, probe = wide_kim(3)
+        stacked = [WideKim(features(), USED, settings, probe) for _ in range(2)]
+        train_stacked(stacked, encoded, rows, **given, seeds=[1, 2], device=devices.CPU)
+        for network, seed in zip(stacked, [1, 2], strict=True):
+            alone = WideKim(features(), USED, settings, probe)
+            train_student(alone, encoded, rows, **given, seed=seed)
+            for name, weight in alone.named_parameters():
+                torch.testing.assert_close(network.state_dict()[name], weight.detach(), rtol=1e-3, atol=1e-4)
+            assert not torch.equal(alone.classifier.weight, start.classifier.weight)
 
 
 class TestLinearProbe:
