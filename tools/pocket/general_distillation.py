@@ -27,6 +27,7 @@ from gendist.nn import devices
 from gendist.nn.pocket.weight_quantisation import quantise
 from gendist.stages.students.architectures import build
 from gendist.stages.students.distil_student import encode_pieces
+from gendist.stages.students.initial_weights import HEAD
 from gendist.stages.students.length_batches import apply_token_dropout, epoch_batches
 from gendist.stages.students.piece_ids import PieceIds
 from gendist.stages.students.subwords import load_subwords
@@ -64,8 +65,8 @@ class EmbeddingPredictor(nn.Module):
 
     def packed(self, scale: float) -> dict[str, torch.Tensor]:
         """Return the weights with scaled features, matrices as int8 and the others as float16."""
-        weights = {f"head.{name}": value for name, value in self.head.state_dict().items()}
-        weights["head.weight"] = weights["head.weight"] / scale
+        weights = self.head.state_dict(prefix=HEAD)
+        weights[f"{HEAD}weight"] = weights[f"{HEAD}weight"] / scale
         for name, value in self.features.state_dict().items():
             weights[name] = value * scale if name.startswith("embedding.") or name.endswith(".bias") else value
         return quantise(weights)

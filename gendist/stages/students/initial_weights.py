@@ -16,9 +16,9 @@ from gendist.errors import GendistError
 from gendist.nn.pocket.packaged_files import MODELS, STUDENTS, verified_file
 from gendist.nn.pocket.weight_quantisation import dequantise
 from gendist.stages.students.architectures import build
+from gendist.stages.students.length_batches import real_rows_per_batch
 from gendist.stages.students.linear_probe import fit_linear_probe
 from gendist.stages.students.piece_ids import PieceIds
-from gendist.stages.students.train_student import TrainingSchedule
 from gendist.stages.students.training_rows import TrainingRows
 from gendist.stages.students.wide_kim import WideFeatures, WideKim
 
@@ -153,7 +153,7 @@ def _probe_rows(rows: TrainingRows, training: Training) -> tuple[np.ndarray, np.
     n_other = len(rows.texts) - rows.n_real
     others = rows.n_real + np.random.default_rng(0).permutation(n_other)[:MAX_PROBE_ROWS]
     chosen = np.sort(np.append(np.arange(rows.n_real), others)).astype(np.int64)
-    per_batch = TrainingSchedule.of(len(rows.texts), rows.n_real, training).n_real_per_batch
+    per_batch = real_rows_per_batch(rows.n_real, len(rows.texts), training.batch_size, training.real_share)
     weights = np.ones(len(chosen))
     if per_batch:
         weights[: rows.n_real] = per_batch / rows.n_real

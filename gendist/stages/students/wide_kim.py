@@ -12,7 +12,7 @@ from torch import nn
 from torch.nn import functional
 
 from gendist.config.student_settings import Student
-from gendist.stages.students.architectures.kim import WIDTHS, Kim, dense_max, sparse_max
+from gendist.stages.students.architectures.kim import WIDTHS, Kim, dense_max, scaled_mean, sparse_max
 
 FILTER_INPUT, MEAN_WIDTH = 26, 14
 """Columns of the folded embedding that the filters and the mean read."""
@@ -45,7 +45,7 @@ class WideFeatures(nn.Module):
         else:
             vectors = self.embedding(ids) * inside
             pooled = dense_max(self.filter_projection(vectors).transpose(1, 2), mask, self.convolutions)
-        return pooled, vectors.sum(1) / inside.sum(1).sqrt()
+        return pooled, scaled_mean(vectors, mask)
 
 
 class WideKim(nn.Module):
@@ -71,8 +71,7 @@ class WideKim(nn.Module):
         positions[self._used] = torch.arange(len(self._used))
         self.positions = nn.Buffer(positions)
         self.features = WideFeatures(self._vectors[self._used], settings.filters)
-        others = {name: value for name, value in start.state_dict().items() if name != "embedding.weight"}
-        self.features.load_state_dict({**others, "embedding.weight": self._vectors[self._used]})
+        self.features.load_state_dict(start.state_dict() | self.features.embedding.state_dict(prefix="embedding."))
         self.dropout = nn.Dropout(settings.dropout)
         n_pooled = self.features.n_pooled
         classes, rank = probe.out_features, min(probe.out_features, MEAN_WIDTH)

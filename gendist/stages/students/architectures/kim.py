@@ -40,13 +40,13 @@ class Kim(nn.Module):
         else:
             pooled = dense_max(embed(self.embedding, ids, mask), mask, self.convolutions)
         if self.with_mean:
-            pooled = torch.cat([pooled, self.embedding_mean(ids, mask)], 1)
+            pooled = torch.cat([pooled, scaled_mean(self.embedding(ids) * mask[..., None], mask)], 1)
         return self.classifier(self.dropout(pooled))
 
-    def embedding_mean(self, ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-        """Map ids and mask (rows, pieces) to the embeddings' sum over the square root of their number (rows, width)."""
-        inside = mask[..., None]
-        return (self.embedding(ids) * inside).sum(1) / inside.sum(1).sqrt()
+
+def scaled_mean(vectors: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    """Map vectors (rows, pieces, width), zero at padding, to their sum over the square root of their number."""
+    return vectors.sum(1) / mask.sum(1, keepdim=True).sqrt()
 
 
 def dense_max(x: torch.Tensor, mask: torch.Tensor, convolutions: nn.ModuleList) -> torch.Tensor:
