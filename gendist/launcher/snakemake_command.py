@@ -12,6 +12,8 @@ from gendist.io.regular_files import require_regular_file
 PACKAGE = Path(__file__).resolve().parents[1]
 WORKFLOW_FOLDERS = (PACKAGE.parent, PACKAGE / "workflow")
 """Possible folders of the Snakefile: the checkout of the package, or the package itself if installed from a wheel."""
+JOBS_PER_GPU = 3
+"""Jobs that ``gendist run`` starts per GPU. One computes; the others import their libraries, then wait for the GPU."""
 CONFIG = "config.yaml"
 """Default config of a command."""
 NO_EXPORT = ("--config", "export={enabled: false}")
@@ -71,7 +73,7 @@ def scheduling_arguments(cores: int | None, profile: str | None, extra: Sequence
 
 
 def limit_resources(arguments: Sequence[str], gpus: int) -> list[str]:
-    """Return Snakemake's arguments with limits: one GPU job per GPU, one job that prompts an endpoint.
+    """Return Snakemake's arguments with limits: ``JOBS_PER_GPU``, and one job that prompts an endpoint.
 
     Args:
         arguments: Snakemake's arguments; targets follow ``--``. Limits among them are kept, and so are those of a
@@ -85,7 +87,7 @@ def limit_resources(arguments: Sequence[str], gpus: int) -> list[str]:
     if "--resources" not in options:
         options.append("--resources")
     after_flag = options.index("--resources") + 1
-    limits = {"gpu": gpus, "endpoint": 1} if gpus else {"endpoint": 1}
+    limits = {"gpu": JOBS_PER_GPU * gpus, "endpoint": 1} if gpus else {"endpoint": 1}
     added = [f"{name}={limit}" for name, limit in limits.items() if not any(w.startswith(f"{name}=") for w in options)]
     return [*options[:after_flag], *added, *options[after_flag:], *targets]
 

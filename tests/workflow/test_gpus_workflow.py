@@ -51,10 +51,10 @@ def test_jobs_ask_for_a_gpu_where_there_is_one(bare: Checkout, monkeypatch: pyte
 @pytest.mark.parametrize(
     ("arguments", "limits"),
     [
-        ([], ["gpu=2", "endpoint=1"]),
+        ([], ["gpu=6", "endpoint=1"]),
         (["--resources", "gpu=1"], ["endpoint=1", "gpu=1"]),  # the user's word
         (["--resources", "gpu=1", "endpoint=3"], ["gpu=1", "endpoint=3"]),
-        (["--", "results/a"], ["gpu=2", "endpoint=1"]),
+        (["--", "results/a"], ["gpu=6", "endpoint=1"]),
         (["--profile", "slurm"], None),
         (["--executor=slurm"], None),
     ],

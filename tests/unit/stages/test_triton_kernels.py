@@ -1,7 +1,6 @@
 """The Triton kernels of a decode step, in Triton's interpreter, against their plain versions."""
 
 import importlib
-import os
 import sys
 
 import numpy as np
@@ -9,6 +8,7 @@ import pytest
 import torch
 
 from gendist.nn.transformer_parts import Norm
+from gendist.stages import synthetic
 from gendist.stages.synthetic import decode_kernels
 from gendist.stages.synthetic.logits_filter import vocabulary_blocks
 from gendist.stages.synthetic.philox import gumbel_noise
@@ -20,14 +20,20 @@ NAME = "gendist.stages.synthetic.triton_kernels"
 @pytest.fixture(scope="module")
 def kernels():
     """The kernels as Python functions on tensors of the CPU."""
-    before = os.environ.get("TRITON_INTERPRET")
-    os.environ["TRITON_INTERPRET"] = "1"
     pytest.importorskip("triton", reason="Triton comes with PyTorch for GPUs only")
-    sys.modules.pop(NAME, None)
-    yield importlib.import_module(NAME)
-    sys.modules.pop(NAME, None)
-    if before is None:
-        del os.environ["TRITON_INTERPRET"]
+    compiled = {name: sys.modules.pop(name) for name in triton_modules()}  # PyTorch has imported these without it
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TRITON_INTERPRET", "1")
+        yield importlib.import_module(NAME)
+    for name in triton_modules():
+        del sys.modules[name]
+    sys.modules.update(compiled)
+    del synthetic.triton_kernels
+
+
+def triton_modules() -> list[str]:
+    """Names of the imported modules of Triton and of the kernels, but for C extensions, which load once."""
+    return [name for name in sys.modules if name == NAME or (f"{name}.".startswith("triton.") and "._C" not in name)]
 
 
 @pytest.mark.parametrize("width", [8, 12])
