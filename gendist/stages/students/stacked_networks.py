@@ -12,7 +12,7 @@ from torch.nn import functional
 
 from gendist.stages.students.architectures.kim import Kim
 from gendist.stages.students.piece_ids import Encoded, as_piece_ids
-from gendist.stages.students.wide_kim import WideFeatures
+from gendist.stages.students.wide_kim import WideKim
 
 
 class StackedNetworks:
@@ -90,7 +90,7 @@ def _meta_copy(network: nn.Module) -> nn.Module:
     """Return a copy on the meta device, with layers that are fast under ``vmap``."""
     module = copy.deepcopy(network).to("meta")
     for name, layer in list(module.named_modules()):
-        if isinstance(layer, Kim | WideFeatures):
+        if isinstance(layer, Kim | WideKim):
             layer.dense_training = True
         if type(layer) is nn.Conv1d and _is_convertible(layer):
             size, padding = layer.kernel_size[0], layer.padding[0]

@@ -166,7 +166,7 @@ class TestGeneralStart:
         network, vectors = started(student, 14)
         stored = load_file(MODELS / STUDENTS[architecture])
         if architecture == "kim":
-            assert torch.equal(network.features.embedding.weight, dequantise(stored)["embedding.weight"][:5])
+            assert torch.equal(network.vectors, dequantise(stored)["embedding.weight"][:5])
             network = network.folded()
         else:
             weights = network.state_dict()

@@ -84,6 +84,18 @@ class TestWideKim:
         ids, mask = pad_batch([[20, 21, 3], [29, 4]])
         torch.testing.assert_close(network.folded().eval()(ids, mask.float()), whole.eval()(ids, mask.float()))
 
+    def test_training_moves_the_pieces_that_it_sees_and_the_maps_of_all(self):
+        torch.manual_seed(0)
+        network = wide_kim(3)[0]
+        rows = PieceIds.of([[3, 4], [5, 3, 3]] * 4)
+        targets = TrainingRows([""] * 8, None, 5 * torch.randn(8, 3), 8)
+        training = Training(batch_size=4, min_steps=5, max_steps=5, token_dropout=0.0)
+        train_student(network, rows, targets, student=SETTINGS, training=training, seed=0)
+        moved = network.offsets.abs().sum(1) > 0
+        assert moved.tolist() == [piece in (3, 4, 5) for piece in sorted({0, *USED})]
+        before, after = wide_kim(3)[0].folded().embedding.weight, network.folded().embedding.weight
+        assert (before != after).any(1).all()
+
     def test_both_parts_of_the_folded_vectors_are_of_the_same_size(self):
         table = wide_kim(MEAN_WIDTH)[0].folded().embedding.weight.detach()
         parts = table[:, :FILTER_INPUT], table[:, FILTER_INPUT:]
