@@ -13,7 +13,10 @@ GENERAL_ROWS = 10_000
 PACKAGED_EMBEDDINGS = ("pocket", "wordpiece")
 GENERAL_EMBEDDINGS = {"kim": "wordpiece", "res": "pocket"}
 """Embeddings of the students that can start from weights distilled on general text, by architecture."""
-GENERAL_DEFAULTS = {"kim": {"dropout": 0.3, "learning_rate_factor": 0.5}}
+GENERAL_DEFAULTS = {
+    "kim": {"dropout": 0.3, "learning_rate_factor": 0.5, "token_dropout_factor": 0.5},
+    "res": {"token_dropout_factor": 0.5},
+}
 """Defaults of these students that differ, by architecture."""
 
 AUTO_MIN_STEPS, AUTO_MAX_STEPS = 300, 1500
@@ -45,6 +48,8 @@ class Student(Settings):
     """Dropout before the classifier; 0.3 by default for `kim` with `init: general`."""
     learning_rate_factor: Annotated[float, Field(gt=0)] = 1.0
     """Factor for the learning rate of `trainings`; 0.5 by default for `kim` with `init: general`."""
+    token_dropout_factor: Annotated[float, Field(ge=0, le=1)] = 1.0
+    """Factor for the token dropout of `trainings`; 0.5 by default with `init: general`."""
     distillation_loss: Literal["kl", "mae"] = "kl"
     """Loss between teacher and student: Kullback-Leibler divergence, or mean absolute error of the logits
     (BlendCNN)."""

@@ -41,7 +41,7 @@ def train_stacked(
         networks: initialised networks of one architecture that ``can_stack``.
         encoded: piece ids of each row.
         rows: targets of each row.
-        student: settings with the distillation loss.
+        student: settings with the distillation loss and factors of the training settings.
         training: training settings.
         seeds: seed of the row order of each network.
         device: device to train on.
@@ -58,6 +58,7 @@ def train_stacked(
     rngs = [np.random.default_rng(seed) for seed in seeds]
     torch.manual_seed(int(np.random.SeedSequence(list(seeds)).generate_state(1)[0]))
     schedule = TrainingSchedule.of(len(lengths), rows.n_real, training)
+    token_dropout = training.token_dropout * student.token_dropout_factor
     progress = Progress(f"training {len(seeds)} students side by side", schedule.steps, "steps")
     step = 0
     while step < schedule.steps:
@@ -75,8 +76,8 @@ def train_stacked(
         for i, max_length in enumerate(plan.max_lengths):
             indices = plan.indices[i]
             ids, mask = device_rows.padded(indices, max_length)
-            if training.token_dropout:
-                ids = apply_token_dropout(ids, mask, training.token_dropout)
+            if token_dropout:
+                ids = apply_token_dropout(ids, mask, token_dropout)
             with devices.mixed_precision(device):
                 logits = stack.forward(ids, mask).float()
             losses = row_losses(logits, device_rows.targets[indices], loss_kind, training.temperature)

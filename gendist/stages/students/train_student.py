@@ -68,7 +68,7 @@ def train_student(
         network: network to train, from ``network_builder``.
         encoded: piece ids of each row.
         rows: targets of each row.
-        student: settings with the distillation loss.
+        student: settings with the distillation loss and factors of the training settings.
         training: training settings.
         seed: seed of the row order; dropout uses the global torch generator.
         progress: step counter of a longer job; None creates one.
@@ -81,14 +81,15 @@ def train_student(
     rng = np.random.default_rng(seed)
     schedule = TrainingSchedule.of(len(encoded), rows.n_real, training)
     progress = progress or Progress("training the student", schedule.steps, "steps")
+    token_dropout = training.token_dropout * student.token_dropout_factor
     network.train()
     step = 0
     while step < schedule.steps:
         for ids, mask, indices in iter_batches(
             encoded, training.batch_size, rng, n_real=rows.n_real, n_real_per_batch=schedule.n_real_per_batch
         ):
-            if training.token_dropout:
-                ids = apply_token_dropout(ids, mask, training.token_dropout)
+            if token_dropout:
+                ids = apply_token_dropout(ids, mask, token_dropout)
             with devices.mixed_precision(devices.CPU):
                 logits = network(ids, mask).float()
             if rows.logits is not None:

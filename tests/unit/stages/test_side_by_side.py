@@ -105,6 +105,15 @@ def test_the_learning_rate_has_the_factor_of_the_student(way):
     assert moved == pytest.approx([1e-3, 5e-4], rel=1e-2)  # Adam's first step is the learning rate
 
 
+@pytest.mark.usefixtures("float32")
+@pytest.mark.parametrize("way", [together, apart])
+def test_the_token_dropout_has_the_factor_of_the_student(way):
+    settings = student(token_dropout_factor=0.5)
+    halved = way(settings, EXACT.model_copy(update={"token_dropout": 0.4}), rows())[0]
+    assert distance(halved, way(student(), EXACT.model_copy(update={"token_dropout": 0.2}), rows())[0]) == 0
+    assert distance(halved, way(student(), EXACT, rows())[0]) > 1e-3
+
+
 @pytest.mark.parametrize("name", ["kim", "res", "blend", "bag"])
 def test_a_stack_scores_as_its_networks_do(name):
     settings, encoded = student(name, dropout=0.5), rows()[0]
