@@ -37,8 +37,8 @@ class Student(Settings):
     init: Literal["vectors", "general"] = "vectors"
     """Initial weights: `vectors` initialises the embeddings only; `general` initialises all layers with weights
     distilled on general text from the embedded encoder's sentence embeddings (`kim` and `res` with 100 filters only).
-    `kim` then also pools the mean of its embeddings, with 40 more weights per class; it trains with embeddings of width
-    256, which are reduced to 40 at the end."""
+    `kim` then also pools the mean of its embeddings, with 40 more weights per class; it trains maps of
+    fixed embeddings of width 256 to 40, and an offset for each piece."""
     filters: Annotated[int, Field(ge=1)] = 100
     """Channels per convolution; LSTM units per direction; hidden units of the bag."""
     general_rows: Annotated[int, Field(ge=0, le=GENERAL_ROWS)] = 0
