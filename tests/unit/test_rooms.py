@@ -7,6 +7,7 @@ import gendist
 
 PACKAGE = Path(gendist.__file__).parent
 ROOMS = (
+    "__main__",
     "classifier",
     "cli",
     "launcher",
