@@ -114,12 +114,18 @@ def distil_general(files: Sequence[Path], embeddings: Path, target: Path, settin
         settings: training settings.
 
     Raises:
-        GendistError: if the training diverges, or a checkpoint has other settings or snippets.
+        GendistError: if there are too few snippets, the training diverges, or a checkpoint has other settings or
+            snippets.
     """
     if is_finished(target, settings, len(files)):
         return target
     torch.manual_seed(settings.seed)
     texts, vectors = read_snippets(files)
+    if len(texts) <= settings.held_out:
+        raise GendistError(
+            f"{files[0].parent}: {len(texts):,} snippets, of which {settings.held_out:,} are held out; "
+            "raise --snippets, or add a --corpus"
+        )
     subwords = load_subwords(embeddings)
     pieces = encode_pieces(subwords, texts, settings.max_pieces)
     network = _initialised(subwords.vectors, pieces, embeddings, outputs=vectors.shape[1], settings=settings)

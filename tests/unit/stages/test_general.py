@@ -124,6 +124,11 @@ class TestDistilGeneral:
         with pytest.raises(GendistError, match=r"kim\.checkpoint: made with .*delete it to start over"):
             distil_general(shards, WORDPIECE, distilled, replace(SETTINGS, epochs=5))
 
+    def test_too_few_snippets_are_one_line(self, shards: list[Path], tmp_path: Path):
+        with pytest.raises(GendistError, match="snippets, of which 5,000 are held out; raise --snippets"):
+            distil_general(shards, WORDPIECE, tmp_path / "kim.safetensors", replace(SETTINGS, held_out=5000))
+        assert list(tmp_path.iterdir()) == []
+
 
 class TestWordpieces:
     def test_are_the_most_frequent_ones_with_the_encoders_ids(self):
