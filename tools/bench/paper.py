@@ -119,7 +119,7 @@ def amounts(study: Study, sizes: Mapping[str, tuple[int, int]]) -> dict[str, flo
 def _schedule(study: Study, run: RunKey, n_real: int) -> TrainingSchedule:
     kept = 0 if run.regime == "synthetic" else n_real
     count = run.n_synthetic if run.regime in WITH_SYNTHETIC else 0
-    return TrainingSchedule.of(kept + count, kept, study.trainings[study.training])
+    return TrainingSchedule.of(kept + count, kept, study.trainings[study.training], study.students[run.student])
 
 
 KINDS = ("generate", "finetune", "score", "train", "test")

@@ -101,8 +101,8 @@ def cross_fit(
     logits = np.empty((len(real.texts), len(real.label_names)), np.float32)
     devices.prepare(threads, seed)
     parts = _training_folds(rows, fold)
-    steps = [TrainingSchedule.of(len(train_rows.texts), train_rows.n_real, training).steps for _, train_rows in parts]
-    progress = Progress("cross-fitting", sum(steps), "steps")
+    schedules = [TrainingSchedule.of(len(part.texts), part.n_real, training, student) for _, part in parts]
+    progress = Progress("cross-fitting", sum(schedule.steps for schedule in schedules), "steps")
     for number, (held_out, train_rows) in enumerate(parts, start=1):
         progress.description = f"cross-fitting, fold {number} of {len(parts)}"
         train_ids = encode_pieces(subwords, train_rows.texts, training.max_pieces)

@@ -57,8 +57,7 @@ def train_stacked(
     lengths = pieces.lengths
     rngs = [np.random.default_rng(seed) for seed in seeds]
     torch.manual_seed(int(np.random.SeedSequence(list(seeds)).generate_state(1)[0]))
-    schedule = TrainingSchedule.of(len(lengths), rows.n_real, training)
-    token_dropout = training.token_dropout * student.token_dropout_factor
+    schedule = TrainingSchedule.of(len(lengths), rows.n_real, training, student)
     progress = Progress(f"training {len(seeds)} students side by side", schedule.steps, "steps")
     step = 0
     while step < schedule.steps:
@@ -76,14 +75,14 @@ def train_stacked(
         for i, max_length in enumerate(plan.max_lengths):
             indices = plan.indices[i]
             ids, mask = device_rows.padded(indices, max_length)
-            if token_dropout:
-                ids = apply_token_dropout(ids, mask, token_dropout)
+            if schedule.token_dropout:
+                ids = apply_token_dropout(ids, mask, schedule.token_dropout)
             with devices.mixed_precision(device):
                 logits = stack.forward(ids, mask).float()
             losses = row_losses(logits, device_rows.targets[indices], loss_kind, training.temperature)
             losses = (losses * plan.weights[i]).sum(1)  # (networks,)
             losses.sum().backward()
-            optimizer.step(schedule.learning_rate(step) * student.learning_rate_factor)
+            optimizer.step(schedule.learning_rate(step))
             step += 1
             progress.update(1)
         require_finite(losses.sum().item(), training)

@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class TrainingSchedule:
-    """Number of steps, batch composition and learning rate of a training."""
+    """Number of steps, batch composition, learning rate and token dropout of a training."""
 
     steps: int
     """Optimizer steps."""
@@ -30,14 +30,17 @@ class TrainingSchedule:
     """Real rows in each mixed batch; 0 if rows are not mixed by share."""
     peak_rate: float
     """Learning rate of the first half of the steps."""
+    token_dropout: float
+    """Mean share of dropped pieces."""
 
     @classmethod
-    def of(cls, n_rows: int, n_real: int, training: Training) -> "TrainingSchedule":
-        """Derive the schedule from the number of rows."""
+    def of(cls, n_rows: int, n_real: int, training: Training, student: Student) -> "TrainingSchedule":
+        """Derive the schedule from the number of rows, the training settings, and the student's factors for them."""
         n_real_per_batch = real_rows_per_batch(n_real, n_rows, training.batch_size, training.real_share)
         per_epoch = n_rows - n_real if n_real_per_batch else n_rows
         steps = training.steps(math.ceil(per_epoch / (training.batch_size - n_real_per_batch)), n_real)
-        return cls(steps, n_real_per_batch, training.learning_rate)
+        rate = training.learning_rate * student.learning_rate_factor
+        return cls(steps, n_real_per_batch, rate, training.token_dropout * student.token_dropout_factor)
 
     def learning_rate(self, step: int) -> float:
         """Return the learning rate of a step: constant, then linear decay to zero over the last half."""
@@ -79,17 +82,16 @@ def train_student(
     encoded = as_piece_ids(encoded)
     optimizer = Adam(network.parameters())
     rng = np.random.default_rng(seed)
-    schedule = TrainingSchedule.of(len(encoded), rows.n_real, training)
+    schedule = TrainingSchedule.of(len(encoded), rows.n_real, training, student)
     progress = progress or Progress("training the student", schedule.steps, "steps")
-    token_dropout = training.token_dropout * student.token_dropout_factor
     network.train()
     step = 0
     while step < schedule.steps:
         for ids, mask, indices in iter_batches(
             encoded, training.batch_size, rng, n_real=rows.n_real, n_real_per_batch=schedule.n_real_per_batch
         ):
-            if token_dropout:
-                ids = apply_token_dropout(ids, mask, token_dropout)
+            if schedule.token_dropout:
+                ids = apply_token_dropout(ids, mask, schedule.token_dropout)
             with devices.mixed_precision(devices.CPU):
                 logits = network(ids, mask).float()
             if rows.logits is not None:
@@ -97,7 +99,7 @@ def train_student(
             elif rows.labels is not None:
                 loss = label_loss(logits, rows.labels[indices])
             loss.backward()
-            optimizer.step(schedule.learning_rate(step) * student.learning_rate_factor)
+            optimizer.step(schedule.learning_rate(step))
             step += 1
             progress.update(1)
             if step == schedule.steps:
