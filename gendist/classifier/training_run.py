@@ -10,7 +10,7 @@ from pathlib import Path
 from gendist.classifier.training_folder import CONFIG
 from gendist.errors import GendistError
 
-COMMAND = (sys.executable, "-c", "from gendist.cli.app import main; main()")
+COMMAND = (sys.executable, "-m", "gendist")
 COLOURS = ("FORCE_COLOR", "CLICOLOR_FORCE", "TTY_COMPATIBLE")
 """Variables that notebooks set, with which a pipe would be taken for a terminal."""
 LINES_SHOWN = 4

@@ -13,10 +13,9 @@ from workflow_fixtures import ROOT, Checkout, entry
 
 def command(folder: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     """`gendist` of this checkout in a folder."""
-    program = "from gendist.cli.app import main; main()"
     known = {**os.environ, "PYTHONPATH": str(ROOT), **environment}
     return subprocess.run(
-        [sys.executable, "-c", program, *arguments],
+        [sys.executable, "-m", "gendist", *arguments],
         cwd=folder, env=known, text=True, capture_output=True, stdin=subprocess.DEVNULL, timeout=120,
     )  # fmt: skip
 

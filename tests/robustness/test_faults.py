@@ -32,7 +32,7 @@ from gendist.launcher.temporary_files import remove_stale_files, temporary_folde
 from gendist.nn.pretrained import load_causal_lm
 from gendist.stages.synthetic.generate_shards import generate_shards
 
-COMMAND = [sys.executable, "-c", "from gendist.cli.app import main; main()"]
+COMMAND = [sys.executable, "-m", "gendist"]
 RECORD = Provenance("test")
 
 

@@ -35,7 +35,7 @@ def python(bare: Checkout, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def gendist(python: Path, folder: Path, *arguments: str) -> str:
     """Run the command in a folder; return what it prints."""
-    command = [str(python), "-c", "from gendist.cli.app import main; main()", *arguments]
+    command = [str(python), "-m", "gendist", *arguments]
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     run = subprocess.run(command, cwd=folder, env=environment, text=True, stdout=-1, stderr=subprocess.STDOUT)
     assert run.returncode == 0, run.stdout

@@ -19,7 +19,7 @@ from typing import Any
 import psutil
 from study_bytes import differences, fingerprint
 
-COMMAND = [sys.executable, "-c", "from gendist.cli.app import main; main()"]
+COMMAND = [sys.executable, "-m", "gendist"]
 HANGS = 1200.0
 """Seconds after which a run counts as hanging."""
 WAYS = {"everything": 0.7, "snakemake": 0.15, "job": 0.15}

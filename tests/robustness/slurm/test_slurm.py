@@ -36,7 +36,7 @@ POOL = "results/toy/synthetic/tiny/full"
 VISIBLE = re.compile(r"device: \w+ \(CUDA_VISIBLE_DEVICES=(.*)\)")
 TIMED = re.compile(r"(^|/)(logs|costs)(/|$)|timing\.json|costs\.parquet|costs\.(csv|md)|tradeoff\.|report\.html")
 """What is made of durations."""
-GENDIST = [sys.executable, "-c", "from gendist.cli.app import main; main()"]
+GENDIST = [sys.executable, "-m", "gendist"]
 
 
 def small(shards: int, **changed: Any) -> dict[str, Any]:
@@ -84,8 +84,8 @@ def running(cluster: Cluster, checkout: Checkout, study: dict[str, Any], *argume
     """A run on the cluster under way; whatever happens, it does not outlive the test."""
     command = [
         sys.executable,
-        "-c",
-        "from gendist.cli.app import main; main()",
+        "-m",
+        "gendist",
         "run",
         checkout.write(study),
         "--profile",

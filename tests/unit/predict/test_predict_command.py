@@ -169,8 +169,8 @@ def test_standard_output_is_utf_8_in_any_locale(exported: Path, tmp_path: Path):
     done = subprocess.run(
         [
             sys.executable,
-            "-c",
-            "from gendist.cli.app import main; main()",
+            "-m",
+            "gendist",
             "predict",
             exported,
             tmp_path / "in.jsonl",

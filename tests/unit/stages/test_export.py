@@ -345,7 +345,7 @@ def test_the_command_names_mistakes_before_anything_runs(tmp_path: Path):
 def test_a_study_s_export_gives_the_labels_of_the_study(finished: Checkout, tmp_path: Path):
     checkout = finished.copy(tmp_path / "checkout")
     study = checkout.write(STUDY)
-    command = [sys.executable, "-c", "from gendist.cli.app import main; main()", "export", study, "--to", "model"]
+    command = [sys.executable, "-m", "gendist", "export", study, "--to", "model"]
     result = subprocess.run(command, cwd=checkout.folder, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     assert result.returncode == 0, result.stdout
     toy = checkout.folder / "results/toy"
