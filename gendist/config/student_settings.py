@@ -14,7 +14,7 @@ PACKAGED_EMBEDDINGS = ("pocket", "wordpiece")
 GENERAL_EMBEDDINGS = {"kim": "wordpiece", "res": "pocket"}
 """Embeddings of the students that can start from weights distilled on general text, by architecture."""
 GENERAL_DEFAULTS = {
-    "kim": {"dropout": 0.3, "learning_rate_factor": 0.5, "token_dropout_factor": 0.5},
+    "kim": {"dropout": 0.3, "learning_rate_factor": 0.5, "token_dropout_factor": 0.5, "real_share_factor": 0.5},
     "res": {"token_dropout_factor": 0.5},
 }
 """Defaults of these students that differ, by architecture."""
@@ -37,8 +37,8 @@ class Student(Settings):
     init: Literal["vectors", "general"] = "vectors"
     """Initial weights: `vectors` initialises the embeddings only; `general` initialises all layers with weights
     distilled on general text from the embedded encoder's sentence embeddings (`kim` and `res` with 100 filters only).
-    `kim` then also pools the mean of its embeddings, with 40 more weights per class; it trains maps of
-    fixed embeddings of width 256 to 40, and an offset for each piece."""
+    `kim` then also pools the mean of its embeddings, with 40 more weights per class, and embeds the position of its
+    windows (240 weights); it trains maps of fixed embeddings of width 256 to 40, and an offset for each piece."""
     filters: Annotated[int, Field(ge=1)] = 100
     """Channels per convolution; LSTM units per direction; hidden units of the bag."""
     general_rows: Annotated[int, Field(ge=0, le=GENERAL_ROWS)] = 0
@@ -50,6 +50,8 @@ class Student(Settings):
     """Factor for the learning rate of `trainings`; 0.5 by default for `kim` with `init: general`."""
     token_dropout_factor: Annotated[float, Field(ge=0, le=1)] = 1.0
     """Factor for the token dropout of `trainings`; 0.5 by default with `init: general`."""
+    real_share_factor: Annotated[float, Field(gt=0, le=1)] = 1.0
+    """Factor for the share of real rows of `trainings`; 0.5 by default for `kim` with `init: general`."""
     distillation_loss: Literal["kl", "mae"] = "kl"
     """Loss between teacher and student: Kullback-Leibler divergence, or mean absolute error of the logits
     (BlendCNN)."""
@@ -81,6 +83,16 @@ class Student(Settings):
                 if (value := getattr(self, key)) != needed:
                     raise ValueError(f"init: general needs {key}: {needed} for {self.architecture}, not {value}")
         return self
+
+    def adjusted(self, training: "Training") -> "Training":
+        """Return training settings with the factors of this student applied."""
+        real_share = None if training.real_share is None else training.real_share * self.real_share_factor
+        changed = {
+            "learning_rate": training.learning_rate * self.learning_rate_factor,
+            "token_dropout": training.token_dropout * self.token_dropout_factor,
+            "real_share": real_share,
+        }
+        return training.model_copy(update=changed)
 
 
 class RowFilters(Settings):

@@ -129,17 +129,18 @@ def student_seconds(study: Study, names: Mapping[str, Any], train_rows: int) -> 
         names: ``dataset``, ``student``, ``regime``, ``variant`` and ``n_synthetic`` of its run.
         train_rows: training rows in use.
     """
-    training = study.trainings[parse_variant(names["variant"]).training]
+    student = study.students[names["student"]]
+    training = student.adjusted(study.trainings[parse_variant(names["variant"]).training])
     regime, more = names["regime"], int(names["n_synthetic"])
     if regime == "gendist-unlabelled":
         more += study.datasets[names["dataset"]].n_unlabelled
     if regime in WITH_GENERAL:
-        more += study.students[names["student"]].general_rows
+        more += student.general_rows
     fresh, size = (more if regime == "synthetic" else train_rows + more), training.batch_size
     if training.real_share is not None and regime != "synthetic" and more:  # real rows fill a share of every batch
         fresh, size = more, max(1, round(size * (1 - training.real_share)))
     steps = training.steps(math.ceil(fresh / size), 0 if regime == "synthetic" else train_rows)
-    return STUDENT + steps * STUDENT_STEPS.get(study.students[names["student"]].architecture, OTHER_STEP)
+    return STUDENT + steps * STUDENT_STEPS.get(student.architecture, OTHER_STEP)
 
 
 def _slowdown(is_larger: bool) -> float:

@@ -11,8 +11,8 @@ from gendist.io.regular_files import require_regular_file
 
 FLOAT32, INT8, TOKENIZER, DESCRIPTION = "model.onnx", "model.int8.onnx", "tokenizer.json", "gendist-model.json"
 LOOKUP_WEIGHTS = "look-up.safetensors"
-FORMAT = 1
-"""Format version of the folder; a higher one needs a newer gendist."""
+FORMAT = 2
+"""Format version of the folder; a higher one needs a newer gendist. Since 2, Kim may have a position embedding."""
 MAX_DESCRIPTION_BYTES, MAX_FILE_BYTES = 10_000_000, 1_000_000_000
 """Limits for untrusted folders. A network of a million parameters has 4.5 million bytes."""
 

@@ -4,6 +4,8 @@ A filter of width w at piece i is a sum of w numbers, one per piece and position
 all of them fit into one table (vocabulary, positions, filters). Inference takes lookups, additions and a maximum.
 """
 
+import sys
+from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
@@ -32,7 +34,9 @@ class LookupNetwork:
             weights: ``embedding`` (vocabulary, width) and ``filters.W`` (filters, width, W) for each W, int8
                 with one scale per row (``embedding.scale``, ``filters.W.scale``); ``filters.W.bias``;
                 ``classifier`` (classes, features) and ``classifier.bias``. Features are the filters, and, if the
-                classifier has more columns, the embeddings' sum over the square root of their number.
+                classifier has more columns, the embeddings' sum over the square root of their number. Optional:
+                ``positions.embedding`` (buckets, width), added to all vectors of a window by the bucket of its
+                first piece; buckets begin at ``positions.starts`` (buckets,).
             compiled: pool with Numba.
 
         Raises:
@@ -48,6 +52,8 @@ class LookupNetwork:
         bounds = np.concatenate(
             [np.stack([np.abs(embedding @ part).max(0) for part in filters[width]]).sum(0) for width in widths]
         )
+        biases = _position_biases(weights, [filters[width] for width in widths])
+        bounds += np.abs(biases).max(0)
         if not np.isfinite(bounds).all():
             raise ValueError("a weight is not finite")
         scale = (INT16_LIMIT / np.maximum(bounds, 1e-12)).astype(np.float32)
@@ -55,6 +61,8 @@ class LookupNetwork:
         """Scale that rounds the products of each filter to int16, (filters,) float32."""
         self._scale = 1 / scale
         self._bias = np.concatenate([weights[f"filters.{width}.bias"] for width in widths])
+        self._bucket_ends = [*_bucket_starts(weights)[1:].tolist(), sys.maxsize]
+        self._position_biases = np.rint(biases * scale).astype(np.int16)
         self._max_width = widths[-1]
         table = np.zeros((len(embedding), self._max_width, len(scale)), np.int16)
         for position in range(self._max_width):
@@ -81,7 +89,12 @@ class LookupNetwork:
                 raise GendistError(
                     f"compiled=True supports filter widths {FILTER_WIDTHS}, not {widths}; load with compiled=False"
                 )
-            self.max_pool = compile_max_pool(table, [len(weights[f"filters.{width}"]) for width in FILTER_WIDTHS])
+            self.max_pool = compile_max_pool(
+                table,
+                [len(weights[f"filters.{width}"]) for width in FILTER_WIDTHS],
+                biases=self._position_biases,
+                bucket_ends=self._bucket_ends,
+            )
 
     def logits(self, texts: Sequence[np.ndarray]) -> np.ndarray:
         """Map token ids, (pieces >= 1,) per text, to logits (texts, classes) float32.
@@ -130,8 +143,24 @@ class LookupNetwork:
                 rows += 1
                 self.table.take(rows[position * count :][:windows], 0, terms, "clip")
                 sums += terms
-            pooled[batch] = np.maximum.reduce(sums.reshape(-1, count * filters), 0).reshape(count, filters)
+            pooled[batch] = self._max_of_buckets(sums.reshape(-1, count, filters), [len(texts[row]) for row in batch])
         return pooled
+
+    def _max_of_buckets(self, sums: np.ndarray, lengths: Sequence[int]) -> np.ndarray:
+        """Add the position biases to sums (windows, texts, filters) and return the maximum over the windows.
+
+        Texts are sorted by length.
+        """
+        maxima = np.full(sums.shape[1:], MIN_SUM, np.int16)
+        start = 0
+        for end, bias in zip(self._bucket_ends, self._position_biases, strict=True):
+            reaching = bisect_right(lengths, start)  # first text with a window in this bucket
+            if reaching == len(lengths):
+                break
+            largest = np.maximum.reduce(sums[start:end, reaching:], 0)
+            np.maximum(maxima[reaching:], largest + bias, out=maxima[reaching:])
+            start = end
+        return maxima
 
     def _table_rows(self, texts: Sequence[np.ndarray]) -> np.ndarray:
         """Return the table rows of position 0 for padded texts, ((longest + max_width - 1) * texts,) intp.
@@ -158,6 +187,24 @@ def _position_filters(weights: Mapping[str, np.ndarray], width: int) -> list[np.
     """Return the filters by position in the window, (width of the embedding, filters) float32 each."""
     filters = weights[f"filters.{width}"] * weights[f"filters.{width}.scale"][:, None, None]
     return [np.ascontiguousarray(filters[:, :, position].T) for position in range(width)]
+
+
+def _bucket_starts(weights: Mapping[str, np.ndarray]) -> np.ndarray:
+    """Return the first position of each bucket, (buckets,); one bucket if the network has no position embedding."""
+    starts = weights.get("positions.starts", np.zeros(1, np.int32))
+    if starts.ndim != 1 or starts.dtype.kind != "i" or starts[0] or (np.diff(starts) <= 0).any():
+        raise ValueError(f"positions.starts is {starts.tolist()}, expected increasing positions from 0")
+    return starts
+
+
+def _position_biases(weights: Mapping[str, np.ndarray], filters: Sequence[Sequence[np.ndarray]]) -> np.ndarray:
+    """Return what the position embedding adds to each filter's output, (buckets, filters) float32."""
+    sums = np.concatenate([np.sum(parts, 0) for parts in filters], 1)  # (width, filters)
+    starts = _bucket_starts(weights)
+    embedding = weights.get("positions.embedding", np.zeros((1, len(sums)), np.float32))
+    if len(embedding) != len(starts):
+        raise ValueError(f"{len(embedding)} position embeddings, but {len(starts)} buckets")
+    return np.asarray(embedding @ sums)
 
 
 def load_lookup_network(content: bytes, classes: int, compiled: bool = False) -> LookupNetwork:

@@ -20,7 +20,7 @@ from gendist.nn.pretrained import MINILM, load_encoder, load_tokenizer
 from tools.pocket.subword_vectors import PAD, UNKNOWN, save_vectors
 
 PIECES, WIDTH = 26_880, 40
-"""With Kim's filters and 14 classes, 1,128,274 weights."""
+"""With Kim's filters and 14 classes, 1,128,514 weights."""
 VECTOR_STD = 0.1
 SMOOTHING = 1e-3
 """Probability of a piece whose vector is halved."""

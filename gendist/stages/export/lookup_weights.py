@@ -6,6 +6,7 @@ from safetensors.numpy import save
 
 from gendist.stages.export.onnx_network import quantise_int8
 from gendist.stages.students.architectures.kim import Kim
+from gendist.stages.students.architectures.position_buckets import BUCKET_STARTS
 
 
 def lookup_weights(network: torch.nn.Module) -> bytes | None:
@@ -22,6 +23,9 @@ def lookup_weights(network: torch.nn.Module) -> bytes | None:
         name = f"filters.{parameters['weight'].shape[2]}"
         filters, scale = quantise_int8(_to_numpy(parameters["weight"]), 0)
         weights |= {name: filters, f"{name}.scale": scale.reshape(-1), f"{name}.bias": _to_numpy(parameters["bias"])}
+    if network.is_general:
+        weights["positions.embedding"] = _to_numpy(network.position_embedding)
+        weights["positions.starts"] = np.array(BUCKET_STARTS, np.int32)
     weights["classifier"] = _to_numpy(network.classifier.weight)
     weights["classifier.bias"] = _to_numpy(network.classifier.bias)
     return save({name: np.ascontiguousarray(weights[name]) for name in sorted(weights)})

@@ -72,7 +72,7 @@ def network_builder(
     if student.architecture != "kim":
         return partial(_build_started, vectors, student, classes, weights=stored, file=file)
     start, head = wide_start(dequantise(stored), student, pieces=len(vectors), file=file)
-    probe = _fit_probe(start, head, classes, encoded=encoded, rows=rows, training=training)
+    probe = _fit_probe(start, head, classes, encoded=encoded, rows=rows, training=student.adjusted(training))
     return partial(WideKim, start, np.unique(encoded.ids).tolist(), student, probe)
 
 

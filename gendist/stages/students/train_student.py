@@ -36,11 +36,11 @@ class TrainingSchedule:
     @classmethod
     def of(cls, n_rows: int, n_real: int, training: Training, student: Student) -> "TrainingSchedule":
         """Derive the schedule from the number of rows, the training settings, and the student's factors for them."""
+        training = student.adjusted(training)
         n_real_per_batch = real_rows_per_batch(n_real, n_rows, training.batch_size, training.real_share)
         per_epoch = n_rows - n_real if n_real_per_batch else n_rows
         steps = training.steps(math.ceil(per_epoch / (training.batch_size - n_real_per_batch)), n_real)
-        rate = training.learning_rate * student.learning_rate_factor
-        return cls(steps, n_real_per_batch, rate, training.token_dropout * student.token_dropout_factor)
+        return cls(steps, n_real_per_batch, training.learning_rate, training.token_dropout)
 
     def learning_rate(self, step: int) -> float:
         """Return the learning rate of a step: constant, then linear decay to zero over the last half."""

@@ -15,12 +15,20 @@ from torch import nn
 from torch.nn import functional
 
 from gendist.config.student_settings import Student
-from gendist.stages.students.architectures.kim import WIDTHS, Kim, dense_max, scaled_mean, sparse_max
+from gendist.stages.students.architectures.kim import (
+    WIDTHS,
+    Kim,
+    dense_max,
+    position_biases,
+    scaled_mean,
+    sparse_max,
+)
+from gendist.stages.students.architectures.position_buckets import BUCKET_STARTS
 
 FILTER_INPUT, MEAN_WIDTH = 26, 14
 """Columns of the folded embedding that the filters and the mean read."""
 OFFSET_SCALE = 3.0
-"""Factor of the trained offsets: how far a step of Adam moves them; chosen in docs/notes/tuning.md."""
+"""Factor of trained offsets, which start at zero: how far a step of Adam moves them; chosen in docs/notes/tuning.md."""
 
 
 class WideFeatures(nn.Module):
@@ -82,6 +90,7 @@ class WideKim(nn.Module):
         n_pooled = start.n_pooled
         classes, rank = probe.out_features, min(probe.out_features, MEAN_WIDTH)
         self.offsets = nn.Parameter(torch.zeros(len(self._used), FILTER_INPUT + rank))
+        self.position_embedding = nn.Parameter(torch.zeros(len(BUCKET_STARTS), FILTER_INPUT))
         self.mean_projection = nn.Linear(self.vectors.shape[1], rank, bias=False)
         self.classifier = nn.Linear(n_pooled + rank, classes)
         with torch.no_grad():
@@ -101,11 +110,12 @@ class WideKim(nn.Module):
         offsets = OFFSET_SCALE * functional.embedding(pieces, self.offsets)
         inputs = self.filter_projection(vectors) + offsets[..., :FILTER_INPUT]
         of_mean = offsets[..., FILTER_INPUT:]
+        biases = position_biases(OFFSET_SCALE * self.position_embedding, self.convolutions)
         if sparse:
-            pooled = sparse_max(inputs.float(), ids, mask, self.convolutions)
+            pooled = sparse_max(inputs.float(), ids, mask, self.convolutions, biases=biases)
             vectors, of_mean = functional.embedding(ids, vectors), functional.embedding(ids, of_mean)
         else:
-            pooled = dense_max((inputs * inside).transpose(1, 2), mask, self.convolutions)
+            pooled = dense_max((inputs * inside).transpose(1, 2), mask, self.convolutions, biases=biases)
         mean = self.mean_projection(self.dropout(scaled_mean(vectors * inside, mask)))
         mean = mean + scaled_mean(of_mean * inside, mask)
         return self.classifier(torch.cat([self.dropout(pooled), mean], 1))
@@ -129,6 +139,7 @@ class WideKim(nn.Module):
                 target[:, :FILTER_INPUT] = source
             else:
                 target.copy_(source)
+        network.position_embedding[:, :FILTER_INPUT] = OFFSET_SCALE * self.position_embedding
         n_pooled = self.classifier.in_features - rank
         network.classifier.weight.zero_()
         network.classifier.weight[:, :n_pooled] = self.classifier.weight[:, :n_pooled]

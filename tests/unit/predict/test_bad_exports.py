@@ -44,7 +44,7 @@ def test_exported_models_by_intent(file: str, harm: str, exported: Path, tmp_pat
     "changed",
     [
         {"format": "1"},
-        {"format": 2},
+        {"format": 3},
         {"format": None},
         {"labels": "sea"},
         {"labels": []},

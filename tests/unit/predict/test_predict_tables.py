@@ -160,7 +160,11 @@ def test_another_tokenizer_is_asked_for_whole_texts():
 @pytest.fixture(scope="module", params=[Student(filters=7), Student(init="general")], ids=["max", "max and mean"])
 def network(request: pytest.FixtureRequest) -> torch.nn.Module:
     torch.manual_seed(0)
-    return build(0.3 * torch.randn(50, 12), request.param, 4).eval()
+    network = build(0.3 * torch.randn(50, 12), request.param, 4).eval()
+    for name, parameter in network.named_parameters():
+        if name == "position_embedding":
+            torch.nn.init.normal_(parameter)
+    return network
 
 
 @pytest.mark.parametrize("compiled", [False, True])
@@ -187,10 +191,16 @@ def test_sums_of_table_entries_are_the_network(network: torch.nn.Module, compile
 
 
 @pytest.mark.parametrize("bias", [-5.0, 0.0, 5.0])
-def test_integer_sums_are_the_same_alone_together_and_compiled(bias: float):
+@pytest.mark.parametrize("positions", [None, -3.0, 0.0, 3.0])
+def test_integer_sums_are_the_same_alone_together_and_compiled(bias: float, positions: float | None):
     torch.manual_seed(2)
     # A bias of the vectors makes most sums negative, or positive: a window of nothing must win against neither.
     weights = load(lookup_weights(build(bias + torch.randn(50, 12), Student(filters=7), 4)) or b"")
+    starts = [0]
+    if positions is not None:
+        starts = [0, 2, 3, 80, 512]
+        weights["positions.starts"] = np.array(starts, np.int32)
+        weights["positions.embedding"] = positions + torch.randn(5, 12).numpy()
     by_numpy, compiled = LookupNetwork(weights), LookupNetwork(weights, compiled=True)
     rng = np.random.default_rng(0)
     lengths = [1, 700, 1, *rng.integers(1, 90, 60), 513, 512, 511, 2]
@@ -199,10 +209,16 @@ def test_integer_sums_are_the_same_alone_together_and_compiled(bias: float):
     # The definition, written out: each window of each filter, in 64 bits.
     table = by_numpy.table.reshape(51, 5, 21).astype(np.int64)
     table[50] = 0
+    filters = [weights[f"filters.{w}"] * weights[f"filters.{w}.scale"][:, None, None] for w in (3, 4, 5)]
+    embedding = weights.get("positions.embedding", np.zeros((1, 12)))
+    added = np.rint(embedding @ np.concatenate([f.sum(2) for f in filters]).T * by_numpy.sum_scale).astype(np.int64)
+    assert np.abs(added).max() > 1000 or positions is None
     wanted = []
     for ids in texts:
         padded = np.concatenate([ids, [50] * 4])
-        wanted.append(sum(table[padded[p : p + len(ids)], p] for p in range(5)).max(0))
+        sums = sum(table[padded[p : p + len(ids)], p] for p in range(5))
+        sums += added[np.searchsorted(starts, range(len(ids)), side="right") - 1]
+        wanted.append(sums.max(0))
     np.testing.assert_array_equal(by_numpy.max_pool(texts), wanted)
     np.testing.assert_array_equal(compiled.max_pool(texts), wanted)
     np.testing.assert_array_equal(np.concatenate([by_numpy.max_pool([ids]) for ids in texts]), wanted)
@@ -292,6 +308,13 @@ def test_a_file_of_other_weights_is_named(network: torch.nn.Module):
         load_lookup_network(b"nothing", 3)
     content = lookup_weights(network)
     assert content is not None
+    for name, value, reason in [
+        ("positions.starts", np.array([0, 4, 4], np.int32), "expected increasing positions from 0"),
+        ("positions.starts", np.array([0, 7], np.int32), "1 position embeddings, but 2 buckets"),
+    ]:
+        positions = {"positions.embedding": np.zeros((1, 12), np.float32), name: value}
+        with pytest.raises(GendistError, match=reason):
+            load_lookup_network(save(load(content) | positions), 4)
     fewer = load(content) | {"classifier": np.zeros((4, 20), np.float32)}
     with pytest.raises(GendistError, match="20 features of the classifier"):
         load_lookup_network(save(fewer), 4)

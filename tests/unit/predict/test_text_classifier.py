@@ -89,7 +89,7 @@ def test_threads_share_an_instance(classifier: TextClassifier):
         (
             "gendist-model.json",
             b'{"format": 99}',
-            "format 99 is not supported; this gendist reads up to 1, install a newer one",
+            "format 99 is not supported; this gendist reads up to 2, install a newer one",
         ),
         ("look-up.safetensors", None, r"look-up\.safetensors: no such file"),
         ("look-up.safetensors", b"half", r"look-up\.safetensors: damaged, or from another export"),

@@ -9,13 +9,23 @@ import torch
 from gendist.config.student_settings import Student
 from gendist.nn.padding import pad_batch
 from gendist.stages.students.adam import Adam
-from gendist.stages.students.architectures import build
+from gendist.stages.students.architectures import build, position_buckets
 from gendist.stages.students.architectures import kim as kim_module
 from gendist.stages.students.architectures.registry import embed
 from gendist.stages.students.piece_ids import PieceIds
 
 # Pieces that come again in a row and in others, a row shorter than any window, and one of the same piece throughout.
 ROWS = [[3, 4, 5, 6, 3, 4, 5, 6, 7], [9], [8, 8, 8, 8, 8, 8], [2, 3], [6, 5, 4, 3, 0, 0, 7, 1, 2, 3, 4, 5]]
+
+
+class PositionedKim(torch.nn.Module):
+    """The convolutions of a Kim, with a bias for each bucket of positions."""
+
+    def __init__(self, network: torch.nn.Module) -> None:
+        super().__init__()
+        self.embedding, self.convolutions, self.classifier = network.embedding, network.convolutions, network.classifier
+        biases = 5 * torch.randn(len(position_buckets.BUCKET_STARTS), self.classifier.in_features)
+        self.biases = torch.nn.Parameter(biases)
 
 
 def kim(filters: int = 7, bias: float = 0.0) -> torch.nn.Module:
@@ -28,11 +38,14 @@ def kim(filters: int = 7, bias: float = 0.0) -> torch.nn.Module:
 
 
 def sparse(network: torch.nn.Module, ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-    return kim_module.sparse_max(network.embedding.weight, ids, mask.float(), network.convolutions)
+    biases = getattr(network, "biases", None)
+    return kim_module.sparse_max(network.embedding.weight, ids, mask.float(), network.convolutions, biases=biases)
 
 
 def dense(network: torch.nn.Module, ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-    return kim_module.dense_max(embed(network.embedding, ids, mask), mask.float(), network.convolutions)
+    biases = getattr(network, "biases", None)
+    vectors = embed(network.embedding, ids, mask)
+    return kim_module.dense_max(vectors, mask.float(), network.convolutions, biases=biases)
 
 
 def gradients(network: torch.nn.Module, pooled: torch.Tensor) -> tuple[torch.Tensor, ...]:
@@ -42,8 +55,9 @@ def gradients(network: torch.nn.Module, pooled: torch.Tensor) -> tuple[torch.Ten
 
 @pytest.mark.parametrize("bias", [0.0, 30.0, -0.5, -100.0])  # all kinds, every filter answers, few do, none does
 @pytest.mark.parametrize("rows", [ROWS, ROWS[1:2], ROWS[:1]])
-def test_maxima_and_their_gradients_are_those_of_the_convolutions(rows, bias):
-    network = kim(bias=bias)
+@pytest.mark.parametrize("positioned", [False, True])
+def test_maxima_and_their_gradients_are_those_of_the_convolutions(rows, bias, positioned):
+    network = PositionedKim(kim(bias=bias)) if positioned else kim(bias=bias)
     ids, mask = pad_batch(rows)
     ids, mask = torch.nn.functional.pad(ids, (0, 3), value=5), torch.nn.functional.pad(mask, (0, 3)).float()
     fast, plain = sparse(network, ids, mask), dense(network, ids, mask)
@@ -57,7 +71,9 @@ def test_training_takes_the_fast_way_and_scoring_the_plain_one(monkeypatch):
     network, taken = kim(), []
     for name in ("sparse_max", "dense_max"):
         way = getattr(kim_module, name)
-        monkeypatch.setattr(kim_module, name, lambda *given, name=name, way=way: taken.append(name) or way(*given))
+        monkeypatch.setattr(
+            kim_module, name, lambda *given, name=name, way=way, **options: taken.append(name) or way(*given, **options)
+        )
     ids, mask = pad_batch(ROWS)
     network.train()(ids, mask.float())
     network.eval()(ids, mask.float())
@@ -78,7 +94,7 @@ def test_sixteen_bit_products_change_little():
 
 
 def test_threads_change_no_bit_of_a_gradient():
-    network = kim(filters=100)
+    network = PositionedKim(kim(filters=100))
     rng = np.random.default_rng(0)
     ids, mask = pad_batch([rng.integers(0, 20, n).tolist() for n in rng.integers(1, 90, 32)])
     threads, found = torch.get_num_threads(), []

@@ -178,8 +178,8 @@ class TestGeneralStart:
             assert all(torch.equal(weights[name], value.float()) for name, value in stored.items())
             assert set(weights) - set(stored) == {"classifier.weight", "classifier.bias"}
         plain = build(vectors, Student(architecture=architecture), 14)
-        # Kim also pools the mean of its embeddings: 40 more weights for each of the 14 classes.
-        assert count(network) == count(plain) + {"kim": 560, "res": 0}[architecture] <= 1_130_000
+        # Kim also pools the mean of its embeddings, 40 more weights for each of the 14 classes, and embeds positions.
+        assert count(network) == count(plain) + {"kim": 560 + 6 * 40, "res": 0}[architecture] <= 1_130_000
 
     def test_weights_that_do_not_fit_are_one_line(
         self, architecture: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -107,11 +107,12 @@ def test_the_learning_rate_has_the_factor_of_the_student(way):
 
 @pytest.mark.usefixtures("float32")
 @pytest.mark.parametrize("way", [together, apart])
-def test_the_token_dropout_has_the_factor_of_the_student(way):
-    settings = student(token_dropout_factor=0.5)
-    halved = way(settings, EXACT.model_copy(update={"token_dropout": 0.4}), rows())[0]
-    assert distance(halved, way(student(), EXACT.model_copy(update={"token_dropout": 0.2}), rows())[0]) == 0
-    assert distance(halved, way(student(), EXACT, rows())[0]) > 1e-3
+@pytest.mark.parametrize(("key", "value"), [("token_dropout", 0.4), ("real_share", 0.6)])
+def test_token_dropout_and_share_of_real_rows_have_the_factors_of_the_student(way, key, value):
+    given, changed = rows(n_real=15), EXACT.model_copy(update={key: value})
+    halved = way(student(**{f"{key}_factor": 0.5}), changed, given)[0]
+    assert distance(halved, way(student(), EXACT.model_copy(update={key: value / 2}), given)[0]) == 0
+    assert distance(halved, way(student(), changed, given)[0]) > 1e-3
 
 
 @pytest.mark.parametrize("name", ["kim", "res", "blend", "bag"])
