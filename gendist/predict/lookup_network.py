@@ -5,7 +5,6 @@ all of them fit into one table (vocabulary, positions, filters). Inference takes
 """
 
 import sys
-from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
@@ -53,7 +52,9 @@ class LookupNetwork:
             [np.stack([np.abs(embedding @ part).max(0) for part in filters[width]]).sum(0) for width in widths]
         )
         biases = _position_biases(weights, [filters[width] for width in widths])
-        bounds += np.abs(biases).max(0)
+        # Padding, whose sum is the smallest, also gets a bias: three times the largest one keeps it the smallest.
+        largest_bias = np.abs(biases).max(0)
+        bounds += 3 * largest_bias
         if not np.isfinite(bounds).all():
             raise ValueError("a weight is not finite")
         scale = (INT16_LIMIT / np.maximum(bounds, 1e-12)).astype(np.float32)
@@ -61,8 +62,11 @@ class LookupNetwork:
         """Scale that rounds the products of each filter to int16, (filters,) float32."""
         self._scale = 1 / scale
         self._bias = np.concatenate([weights[f"filters.{width}.bias"] for width in widths])
-        self._bucket_ends = [*_bucket_starts(weights)[1:].tolist(), sys.maxsize]
-        self._position_biases = np.rint(biases * scale).astype(np.int16)
+        starts = _bucket_starts(weights)
+        position_biases = np.rint(biases * scale).astype(np.int16)
+        self._position_biases = np.repeat(position_biases, np.diff(starts, append=starts[-1] + 1), 0)
+        """Bias of a window by its position, (positions, filters) int16; later positions have the last one."""
+        self._has_positions = len(starts) > 1 or bool(position_biases.any())
         self._max_width = widths[-1]
         table = np.zeros((len(embedding), self._max_width, len(scale)), np.int16)
         for position in range(self._max_width):
@@ -72,7 +76,7 @@ class LookupNetwork:
                 if width > position:  # narrower filters have no such position
                     table[:, position, start:end] = np.rint(embedding @ filters[width][position] * scale[start:end])
                 start = end
-        table[self._padding_id, 0] = MIN_SUM
+        table[self._padding_id, 0] = MIN_SUM + np.ceil(largest_bias * scale)
         # A piece's terms of all positions are contiguous: memory latency dominates.
         self.table = table.reshape(-1, len(scale))
         """Rounded products, ((vocabulary + 1) * positions, filters) int16; the last piece is the padding."""
@@ -92,8 +96,8 @@ class LookupNetwork:
             self.max_pool = compile_max_pool(
                 table,
                 [len(weights[f"filters.{width}"]) for width in FILTER_WIDTHS],
-                biases=self._position_biases,
-                bucket_ends=self._bucket_ends,
+                biases=position_biases,
+                bucket_ends=[*starts[1:].tolist(), sys.maxsize],
             )
 
     def logits(self, texts: Sequence[np.ndarray]) -> np.ndarray:
@@ -143,24 +147,19 @@ class LookupNetwork:
                 rows += 1
                 self.table.take(rows[position * count :][:windows], 0, terms, "clip")
                 sums += terms
-            pooled[batch] = self._max_of_buckets(sums.reshape(-1, count, filters), [len(texts[row]) for row in batch])
+            sums = sums.reshape(-1, count, filters)
+            if self._has_positions:
+                sums += self._biases_of_windows(len(sums))[:, None]
+            pooled[batch] = np.maximum.reduce(sums, 0)
         return pooled
 
-    def _max_of_buckets(self, sums: np.ndarray, lengths: Sequence[int]) -> np.ndarray:
-        """Add the position biases to sums (windows, texts, filters) and return the maximum over the windows.
-
-        Texts are sorted by length.
-        """
-        maxima = np.full(sums.shape[1:], MIN_SUM, np.int16)
-        start = 0
-        for end, bias in zip(self._bucket_ends, self._position_biases, strict=True):
-            reaching = bisect_right(lengths, start)  # first text with a window in this bucket
-            if reaching == len(lengths):
-                break
-            largest = np.maximum.reduce(sums[start:end, reaching:], 0)
-            np.maximum(maxima[reaching:], largest + bias, out=maxima[reaching:])
-            start = end
-        return maxima
+    def _biases_of_windows(self, windows: int) -> np.ndarray:
+        """Return the bias of each of the first windows of a text, (windows, filters) int16."""
+        missing = windows - len(self._position_biases)
+        if missing > 0:
+            later = np.repeat(self._position_biases[-1:], missing, 0)
+            self._position_biases = np.concatenate([self._position_biases, later])
+        return self._position_biases[:windows]
 
     def _table_rows(self, texts: Sequence[np.ndarray]) -> np.ndarray:
         """Return the table rows of position 0 for padded texts, ((longest + max_width - 1) * texts,) intp.
