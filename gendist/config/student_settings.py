@@ -14,7 +14,7 @@ PACKAGED_EMBEDDINGS = ("pocket", "wordpiece")
 GENERAL_EMBEDDINGS = {"kim": "wordpiece", "res": "pocket"}
 """Embeddings of the students that can start from weights distilled on general text, by architecture."""
 GENERAL_DEFAULTS = {
-    "kim": {"dropout": 0.3, "learning_rate_factor": 0.5, "token_dropout_factor": 0.5, "real_share_factor": 0.5},
+    "kim": {"dropout": 0.1, "learning_rate_factor": 0.5, "token_dropout_factor": 0.5, "real_share_factor": 0.5},
     "res": {"token_dropout_factor": 0.5},
 }
 """Defaults of these students that differ, by architecture."""
@@ -45,7 +45,7 @@ class Student(Settings):
     """Rows of the embedded general text, scored by the teacher and used like synthetic rows in the regimes `gendist`,
     `unlabelled` and `gendist+unlabelled`."""
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.5
-    """Dropout before the classifier; 0.3 by default for `kim` with `init: general`."""
+    """Dropout before the classifier; 0.1 by default for `kim` with `init: general`."""
     learning_rate_factor: Annotated[float, Field(gt=0)] = 1.0
     """Factor for the learning rate of `trainings`; 0.5 by default for `kim` with `init: general`."""
     token_dropout_factor: Annotated[float, Field(ge=0, le=1)] = 1.0
