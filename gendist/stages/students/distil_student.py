@@ -212,8 +212,11 @@ def load_student(folder: Path, subwords: Subwords) -> tuple[torch.nn.Module, dic
     try:
         network.load_state_dict(load_file(file))
     except (OSError, SafetensorError, RuntimeError) as error:
-        reason = str(error).splitlines()[0]
-        raise GendistError(f"{file}: damaged, or trained with other embeddings ({reason})") from None
+        reason = " ".join(str(error).split())  # of weights that are missing or of other shapes: several lines
+        raise GendistError(
+            f"{file}: damaged, or trained with other embeddings or another version of gendist; delete it and rerun "
+            f"({reason})"
+        ) from None
     return network.eval(), description
 
 
