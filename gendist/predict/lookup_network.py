@@ -62,11 +62,10 @@ class LookupNetwork:
         """Scale that rounds the products of each filter to int16, (filters,) float32."""
         self._scale = 1 / scale
         self._bias = np.concatenate([weights[f"filters.{width}.bias"] for width in widths])
-        starts = _bucket_starts(weights)
-        position_biases = np.rint(biases * scale).astype(np.int16)
-        self._position_biases = np.repeat(position_biases, np.diff(starts, append=starts[-1] + 1), 0)
-        """Bias of a window by its position, (positions, filters) int16; later positions have the last one."""
-        self._has_positions = len(starts) > 1 or bool(position_biases.any())
+        self._bucket_starts = _bucket_starts(weights)
+        self._bucket_biases = np.rint(biases * scale).astype(np.int16)
+        self._window_biases = np.zeros((0, len(scale)), np.int16)
+        """Biases of the first windows of a text (windows, filters), as many as were needed so far."""
         self._max_width = widths[-1]
         table = np.zeros((len(embedding), self._max_width, len(scale)), np.int16)
         for position in range(self._max_width):
@@ -96,8 +95,8 @@ class LookupNetwork:
             self.max_pool = compile_max_pool(
                 table,
                 [len(weights[f"filters.{width}"]) for width in FILTER_WIDTHS],
-                biases=position_biases,
-                bucket_ends=[*starts[1:].tolist(), sys.maxsize],
+                biases=self._bucket_biases,
+                bucket_ends=[*self._bucket_starts[1:].tolist(), sys.maxsize],
             )
 
     def logits(self, texts: Sequence[np.ndarray]) -> np.ndarray:
@@ -148,18 +147,18 @@ class LookupNetwork:
                 self.table.take(rows[position * count :][:windows], 0, terms, "clip")
                 sums += terms
             sums = sums.reshape(-1, count, filters)
-            if self._has_positions:
+            if self._bucket_biases.any():
                 sums += self._biases_of_windows(len(sums))[:, None]
             pooled[batch] = np.maximum.reduce(sums, 0)
         return pooled
 
     def _biases_of_windows(self, windows: int) -> np.ndarray:
         """Return the bias of each of the first windows of a text, (windows, filters) int16."""
-        missing = windows - len(self._position_biases)
-        if missing > 0:
-            later = np.repeat(self._position_biases[-1:], missing, 0)
-            self._position_biases = np.concatenate([self._position_biases, later])
-        return self._position_biases[:windows]
+        biases = self._window_biases  # once: several threads may predict
+        if windows > len(biases):
+            buckets = np.searchsorted(self._bucket_starts, np.arange(windows), side="right") - 1
+            self._window_biases = biases = self._bucket_biases[buckets]
+        return biases[:windows]
 
     def _table_rows(self, texts: Sequence[np.ndarray]) -> np.ndarray:
         """Return the table rows of position 0 for padded texts, ((longest + max_width - 1) * texts,) intp.
