@@ -51,7 +51,8 @@ class LookupNetwork:
         bounds = np.concatenate(
             [np.stack([np.abs(embedding @ part).max(0) for part in filters[width]]).sum(0) for width in widths]
         )
-        biases = _position_biases(weights, [filters[width] for width in widths])
+        self._bucket_starts = _bucket_starts(weights)
+        biases = _position_biases(weights, [filters[width] for width in widths], len(self._bucket_starts))
         # Padding, whose sum is the smallest, also gets a bias: three times the largest one keeps it the smallest.
         largest_bias = np.abs(biases).max(0)
         bounds += 3 * largest_bias
@@ -62,7 +63,6 @@ class LookupNetwork:
         """Scale that rounds the products of each filter to int16, (filters,) float32."""
         self._scale = 1 / scale
         self._bias = np.concatenate([weights[f"filters.{width}.bias"] for width in widths])
-        self._bucket_starts = _bucket_starts(weights)
         self._bucket_biases = np.rint(biases * scale).astype(np.int16)
         self._window_biases = np.zeros((0, len(scale)), np.int16)
         """Biases of the first windows of a text (windows, filters), as many as were needed so far."""
@@ -195,13 +195,14 @@ def _bucket_starts(weights: Mapping[str, np.ndarray]) -> np.ndarray:
     return starts
 
 
-def _position_biases(weights: Mapping[str, np.ndarray], filters: Sequence[Sequence[np.ndarray]]) -> np.ndarray:
+def _position_biases(
+    weights: Mapping[str, np.ndarray], filters: Sequence[Sequence[np.ndarray]], buckets: int
+) -> np.ndarray:
     """Return what the position embedding adds to each filter's output, (buckets, filters) float32."""
     sums = np.concatenate([np.sum(parts, 0) for parts in filters], 1)  # (width, filters)
-    starts = _bucket_starts(weights)
     embedding = weights.get("positions.embedding", np.zeros((1, len(sums)), np.float32))
-    if len(embedding) != len(starts):
-        raise ValueError(f"{len(embedding)} position embeddings, but {len(starts)} buckets")
+    if len(embedding) != buckets:
+        raise ValueError(f"{len(embedding)} position embeddings, but {buckets} buckets")
     return np.asarray(embedding @ sums)
 
 

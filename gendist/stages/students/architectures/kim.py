@@ -80,13 +80,14 @@ def dense_max(
         biases: biases of windows by the bucket of their first piece, (buckets, widths x filters); None is zero.
     """
     pooled, first = [], 0
+    if biases is not None:
+        biases = biases[position_buckets(mask.shape[1], mask.device)].T  # (widths x filters, pieces)
     for width, convolution in zip(WIDTHS, convolutions, strict=True):
         # Windows start inside the text and may extend into the zero padding, so that
         # logits do not depend on the padding of the batch.
         windows = convolution(functional.pad(x, (0, width - 1)))
         if biases is not None:
-            of_width = biases[:, first : first + windows.shape[1]]
-            windows = windows + of_width[position_buckets(mask.shape[1], mask.device)].T
+            windows = windows + biases[first : first + windows.shape[1]]
         pooled.append((functional.relu(windows) * mask[:, None]).amax(2))
         first += windows.shape[1]
     return torch.cat(pooled, 1)
