@@ -4,7 +4,6 @@ A filter of width w at piece i is a sum of w numbers, one per piece and position
 all of them fit into one table (vocabulary, positions, filters). Inference takes lookups, additions and a maximum.
 """
 
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
@@ -51,8 +50,9 @@ class LookupNetwork:
         bounds = np.concatenate(
             [np.stack([np.abs(embedding @ part).max(0) for part in filters[width]]).sum(0) for width in widths]
         )
-        self._bucket_starts = _bucket_starts(weights)
-        biases = _position_biases(weights, [filters[width] for width in widths], len(self._bucket_starts))
+        self.bucket_starts = _bucket_starts(weights)
+        """First position of each bucket, (buckets,) integers."""
+        biases = _position_biases(weights, [filters[width] for width in widths], len(self.bucket_starts))
         # Padding, whose sum is the smallest, also gets a bias: three times the largest one keeps it the smallest.
         largest_bias = np.abs(biases).max(0)
         bounds += 3 * largest_bias
@@ -63,7 +63,9 @@ class LookupNetwork:
         """Scale that rounds the products of each filter to int16, (filters,) float32."""
         self._scale = 1 / scale
         self._bias = np.concatenate([weights[f"filters.{width}.bias"] for width in widths])
-        self._bucket_biases = np.rint(biases * scale).astype(np.int16)
+        self.bucket_biases = np.rint(biases * scale).astype(np.int16)
+        """What is added to a sum by the bucket of its window's first piece, (buckets, filters) int16."""
+        self._has_biases = bool(self.bucket_biases.any())
         self._window_biases = np.zeros((0, len(scale)), np.int16)
         """Biases of the first windows of a text (windows, filters), as many as were needed so far."""
         self._max_width = widths[-1]
@@ -95,8 +97,8 @@ class LookupNetwork:
             self.max_pool = compile_max_pool(
                 table,
                 [len(weights[f"filters.{width}"]) for width in FILTER_WIDTHS],
-                biases=self._bucket_biases,
-                bucket_ends=[*self._bucket_starts[1:].tolist(), sys.maxsize],
+                bucket_starts=self.bucket_starts,
+                bucket_biases=self.bucket_biases,
             )
 
     def logits(self, texts: Sequence[np.ndarray]) -> np.ndarray:
@@ -147,7 +149,7 @@ class LookupNetwork:
                 self.table.take(rows[position * count :][:windows], 0, terms, "clip")
                 sums += terms
             sums = sums.reshape(-1, count, filters)
-            if self._bucket_biases.any():
+            if self._has_biases:
                 sums += self._biases_of_windows(len(sums))[:, None]
             pooled[batch] = np.maximum.reduce(sums, 0)
         return pooled
@@ -156,8 +158,8 @@ class LookupNetwork:
         """Return the bias of each of the first windows of a text, (windows, filters) int16."""
         biases = self._window_biases  # once: several threads may predict
         if windows > len(biases):
-            buckets = np.searchsorted(self._bucket_starts, np.arange(windows), side="right") - 1
-            self._window_biases = biases = self._bucket_biases[buckets]
+            buckets = np.searchsorted(self.bucket_starts, np.arange(windows), side="right") - 1
+            self._window_biases = biases = self.bucket_biases[buckets]
         return biases[:windows]
 
     def _table_rows(self, texts: Sequence[np.ndarray]) -> np.ndarray:

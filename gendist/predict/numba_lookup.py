@@ -18,15 +18,15 @@ MaxPool = Callable[[Sequence[np.ndarray]], np.ndarray]
 
 
 def compile_max_pool(
-    table: np.ndarray, filters: Sequence[int], *, biases: np.ndarray, bucket_ends: Sequence[int]
+    table: np.ndarray, filters: Sequence[int], *, bucket_starts: np.ndarray, bucket_biases: np.ndarray
 ) -> MaxPool:
     """Compile the max-pooled convolution, the largest part of a prediction's time.
 
     Args:
         table: (vocabulary + 1, 5 positions, filters) int16; the last row is padding, 0 at positions 1 to 4.
         filters: number of filters of width 3, 4 and 5, in the order of the table.
-        biases: bias of windows by the bucket of their first piece, (buckets, filters) int16.
-        bucket_ends: position after the last one of each bucket.
+        bucket_starts: first position of each bucket, (buckets,) integers.
+        bucket_biases: what is added to a sum by the bucket of its window's first piece, (buckets, filters) int16.
 
     Raises:
         GendistError: if Numba is not installed.
@@ -38,7 +38,7 @@ def compile_max_pool(
     # Closure constants: with loop bounds passed as arguments, the kernel takes three times as long.
     end3, end4, end5 = (int(edge) for edge in np.cumsum(filters))
     padding_id = len(table) - 1
-    stops = np.array(bucket_ends, np.int64)
+    stops = np.append(bucket_starts[1:].astype(np.int64), np.iinfo(np.int64).max)
 
     def max_pool_kernel(
         table: np.ndarray, biases: np.ndarray, stops: np.ndarray, ids: np.ndarray, ends: np.ndarray, pooled: np.ndarray
@@ -77,7 +77,7 @@ def compile_max_pool(
 
     def max_pool(texts: Sequence[np.ndarray]) -> np.ndarray:
         pooled = np.empty((len(texts), end5), np.int16)
-        kernel(table, biases, stops, np.concatenate(texts), np.cumsum([len(ids) for ids in texts]), pooled)
+        kernel(table, bucket_biases, stops, np.concatenate(texts), np.cumsum([len(ids) for ids in texts]), pooled)
         return pooled
 
     max_pool([np.zeros(1, np.int32)])  # compile now, not on the first prediction

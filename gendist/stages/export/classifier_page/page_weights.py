@@ -29,8 +29,9 @@ EMBEDDING = ("embedding.weight", "embedding.weight.int8")
 def page_weights(model: ExportedModel) -> dict[str, np.ndarray]:
     """Return the weights, int8 with one scale per row where the exported model has int8, else float32.
 
-    Kim has the arrays of its look-up file and ``sum_scale``; other networks have ``embedding`` and, numbered by their
-    order in the network, ``conv.N``, ``gemm.N`` and ``lstm.N`` with ``.bias``; of quantised arrays also ``.scale``.
+    Kim has the arrays of its look-up file, with ``bucket_starts`` and ``bucket_biases`` in place of the position
+    embedding, and ``sum_scale``. Other networks have ``embedding`` and, numbered by their order in the network,
+    ``conv.N``, ``gemm.N`` and ``lstm.N`` with ``.bias``; of quantised arrays also ``.scale``.
 
     Raises:
         UnsupportedModelError: if the page has no implementation of the architecture.
@@ -41,7 +42,11 @@ def page_weights(model: ExportedModel) -> dict[str, np.ndarray]:
         )
     if model.lookup_weights is not None:
         network = load_lookup_network(model.lookup_weights, len(model.labels))
-        return {**load(model.lookup_weights), "sum_scale": network.sum_scale}
+        arrays = {
+            name: array for name, array in load(model.lookup_weights).items() if not name.startswith("positions.")
+        }
+        computed = ("sum_scale", "bucket_starts", "bucket_biases")
+        return arrays | {name: getattr(network, name) for name in computed}
     if model.architecture == "kim":
         raise UnsupportedModelError(f"student architecture 'kim': no {LOOKUP_WEIGHTS}; export the model again")
     weights = dict(_onnx_weights(model.network))

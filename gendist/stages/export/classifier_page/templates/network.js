@@ -98,19 +98,7 @@ function kimNetwork(arrays) {
     features += filters;
     terms += filters * width;
   }
-  // Biases of windows by the bucket of their first piece, from the position embedding; int16 as in Python.
-  const starts = arrays["positions.starts"] ? [...arrays["positions.starts"].data] : [0];
-  const biases = starts.map((_, bucket) => new Int16Array(features));
-  if (arrays["positions.embedding"])
-    for (const { width, filters, inputs, weights, feature } of groups)
-      for (let bucket = 0; bucket < starts.length; bucket++)
-        for (let f = 0; f < filters; f++) {
-          let sum = 0;
-          for (let i = 0, at = f * inputs * width; i < inputs; i++)
-            for (let p = 0; p < width; p++, at++)
-              sum += weights[at] * arrays["positions.embedding"].data[bucket * inputs + i];
-          biases[bucket][feature + f] = Math.round(sum * scale[feature + f]);
-        }
+  const starts = arrays.bucket_starts.data, biases = arrays.bucket_biases.data; // of windows, by their first piece
   const inputs = arrays.classifier.shape[1]; // further inputs: the sum of the embeddings over the root of their number
   const rows = new Map();
 
@@ -138,7 +126,7 @@ function kimNetwork(arrays) {
       const largest = new Int16Array(filters).fill(-32768), sums = new Int16Array(filters);
       for (let start = 0, bucket = 0; start < table.length; start++) {
         while (start >= starts[bucket + 1]) bucket++;
-        for (let f = 0; f < filters; f++) sums[f] = biases[bucket][feature + f];
+        for (let f = 0; f < filters; f++) sums[f] = biases[bucket * features + feature + f];
         for (let p = 0; p < width && start + p < table.length; p++) {
           const row = table[start + p];
           for (let f = 0, at = term + p * filters; f < filters; f++, at++) sums[f] += row[at];
