@@ -131,7 +131,7 @@ class Training(Settings):
     """Minimum number of steps; overrides `epochs` for few rows. `auto`: 300, or one per two labelled rows if these are
     more."""
     max_steps: Annotated[int, Field(ge=1)] | Literal["auto"] | None = "auto"
-    """Maximum number of steps; overrides `epochs` for many rows. `auto`: 1,500, or two per labelled row if these are
+    """Maximum number of steps; overrides `epochs` for many rows. `auto`: 1,500, or three per labelled row if these are
     more; null sets no maximum."""
     real_share: Annotated[float, Field(gt=0, lt=1)] | None = 0.5
     """Share of real rows in each batch, in regimes with real and synthetic rows; null samples both uniformly."""
@@ -153,7 +153,7 @@ class Training(Settings):
         """
         steps = self.epochs * per_epoch
         least = max(AUTO_MIN_STEPS, n_real // 2) if self.min_steps == "auto" else self.min_steps
-        most = max(AUTO_MAX_STEPS, n_real * 2) if self.max_steps == "auto" else self.max_steps
+        most = max(AUTO_MAX_STEPS, n_real * 3) if self.max_steps == "auto" else self.max_steps
         return max(least, min(steps, most or steps))
 
 

@@ -60,7 +60,7 @@ def test_pieces_are_hidden_at_the_rate_asked_for():
         (Training(epochs=8), 400, 1200, 400),  # half of each batch is synthetic
         (Training(epochs=8), 400, 14_000, 1500),  # many rows: the most
         (Training(epochs=8, max_steps=None), 400, 10_400, 5000),
-        (Training(epochs=8), 1400, 14_000, 2800),  # many labelled rows: two steps for each
+        (Training(epochs=8), 1400, 14_000, 4200),  # many labelled rows: three steps for each
         (Training(epochs=8, max_steps=1500), 1400, 14_000, 1500),
         (Training(epochs=8), 1400, 1400, 700),  # at least one step for two labelled rows
         (Training(epochs=8, min_steps=300), 1400, 1400, 352),
