@@ -24,7 +24,7 @@ from gendist.errors import GendistError
 from gendist.io.provenance import PROVENANCE_KEY, Provenance, hash_file
 from gendist.jobs.progress_log import Progress
 from gendist.nn import devices
-from gendist.nn.pocket.weight_quantisation import quantise
+from gendist.nn.pocket.weight_quantization import quantize
 from gendist.stages.students.architectures import build
 from gendist.stages.students.distil_student import encode_pieces
 from gendist.stages.students.initial_weights import HEAD
@@ -69,7 +69,7 @@ class EmbeddingPredictor(nn.Module):
         weights[f"{HEAD}weight"] = weights[f"{HEAD}weight"] / scale
         for name, value in self.features.state_dict().items():
             weights[name] = value * scale if name.startswith("embedding.") or name.endswith(".bias") else value
-        return quantise(weights)
+        return quantize(weights)
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,7 @@ from gendist.nn.pocket.packaged_files import (
     WEIGHTS,
     WORDPIECE_FILES,
 )
-from gendist.nn.pocket.weight_quantisation import SCALE
+from gendist.nn.pocket.weight_quantization import SCALE
 from tools.pocket.pretraining_settings import HELD_OUT
 
 FIGURES_FILE = "figures.json"

@@ -11,7 +11,7 @@ from gendist.io.atomic_files import write_tensors, write_text
 from gendist.io.json_files import write_json
 from gendist.io.provenance import PROVENANCE_KEY, Provenance
 from gendist.nn.pocket.packaged_files import CONFIG, TOKENIZER, WEIGHTS
-from gendist.nn.pocket.weight_quantisation import quantise
+from gendist.nn.pocket.weight_quantization import quantize
 
 
 def pack_generator(
@@ -36,4 +36,4 @@ def pack_generator(
     excluded = {"transformers_version", "_name_or_path"}
     write_json(models / CONFIG, {k: v for k, v in config.to_diff_dict().items() if k not in excluded})
     write_text(models / TOKENIZER, tokenizer.to_str())
-    write_tensors(models / WEIGHTS, quantise(weights), (PROVENANCE_KEY, provenance.to_json()))
+    write_tensors(models / WEIGHTS, quantize(weights), (PROVENANCE_KEY, provenance.to_json()))

@@ -12,7 +12,7 @@ from gendist.io.atomic_files import model_folder, write_tensors
 from gendist.io.provenance import Provenance, hash_file
 from gendist.nn.pocket.packaged_files import CONFIG, GENERATOR, MODELS, TOKENIZER, WEIGHTS, verified_file
 from gendist.nn.pocket.pocket_tokenizer import END, PADDING, START, UNKNOWN, boundary_ids
-from gendist.nn.pocket.weight_quantisation import dequantise
+from gendist.nn.pocket.weight_quantization import dequantize
 
 
 def unpack_generator(target: Path, models: Path = MODELS) -> None:
@@ -38,7 +38,7 @@ def unpack_generator(target: Path, models: Path = MODELS) -> None:
     with model_folder(Path(target), Provenance("pocket-generator", inputs)) as folder:
         config.save_pretrained(folder)
         generation.save_pretrained(folder)
-        write_tensors(folder / "model.safetensors", dequantise(load_file(files[WEIGHTS])))
+        write_tensors(folder / "model.safetensors", dequantize(load_file(files[WEIGHTS])))
         shutil.copyfile(files[TOKENIZER], folder / "tokenizer.json")
         settings = {
             "tokenizer_class": "PreTrainedTokenizerFast",

@@ -14,7 +14,7 @@ from gendist.predict.cached_tokenizer import CachedTokenizer
 from gendist.predict.exported_model import DESCRIPTION, FLOAT32, FORMAT, INT8, LOOKUP_WEIGHTS, TOKENIZER
 from gendist.stages.export.check_parity import check_parity
 from gendist.stages.export.lookup_weights import lookup_weights
-from gendist.stages.export.onnx_network import quantise_weights, serialise, to_onnx
+from gendist.stages.export.onnx_network import quantize_weights, serialise, to_onnx
 from gendist.stages.export.require_tokenizer import require_tokenizer
 from gendist.stages.students.distil_student import encode_pieces, load_student
 from gendist.stages.students.subwords import load_subwords
@@ -65,7 +65,7 @@ def export_student(
     subwords = load_subwords(embeddings)
     network, run_description = load_student(run, subwords)
     model = to_onnx(network)
-    contents = {FLOAT32: serialise(model), INT8: serialise(quantise_weights(model)), TOKENIZER: tokenizer}
+    contents = {FLOAT32: serialise(model), INT8: serialise(quantize_weights(model)), TOKENIZER: tokenizer}
     if (look_up := lookup_weights(network)) is not None:
         contents[LOOKUP_WEIGHTS] = look_up
     inputs = {"choice": hash_file(choice), "test": hash_file(test)}

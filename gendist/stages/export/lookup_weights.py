@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from safetensors.numpy import save
 
-from gendist.stages.export.onnx_network import quantise_int8
+from gendist.stages.export.onnx_network import quantize_int8
 from gendist.stages.students.architectures.kim import Kim
 from gendist.stages.students.architectures.position_buckets import BUCKET_STARTS
 
@@ -16,12 +16,12 @@ def lookup_weights(network: torch.nn.Module) -> bytes | None:
     """
     if not isinstance(network, Kim):
         return None
-    embedding, scale = quantise_int8(_to_numpy(network.embedding.weight), 0)
+    embedding, scale = quantize_int8(_to_numpy(network.embedding.weight), 0)
     weights = {"embedding": embedding, "embedding.scale": scale.reshape(-1)}
     for convolution in network.convolutions:
         parameters = dict(convolution.named_parameters())
         name = f"filters.{parameters['weight'].shape[2]}"
-        filters, scale = quantise_int8(_to_numpy(parameters["weight"]), 0)
+        filters, scale = quantize_int8(_to_numpy(parameters["weight"]), 0)
         weights |= {name: filters, f"{name}.scale": scale.reshape(-1), f"{name}.bias": _to_numpy(parameters["bias"])}
     if network.is_general:
         weights["positions.embedding"] = _to_numpy(network.position_embedding)

@@ -14,7 +14,7 @@ from gendist.errors import GendistError
 
 OPSET = 20
 PRODUCER = "gendist"
-MIN_QUANTISED_SIZE = 1024
+MIN_QUANTIZED_SIZE = 1024
 """Weights with fewer elements stay float32."""
 
 
@@ -89,27 +89,27 @@ def _strip_metadata(model: ModelProto) -> ModelProto:
     return model
 
 
-def quantise_weights(model: ModelProto) -> ModelProto:
+def quantize_weights(model: ModelProto) -> ModelProto:
     """Return a copy with large weights in int8, one float32 scale per row or channel.
 
     Only weights are quantised; the network computes in float32. Dynamic activation scales would make results
     depend on the batch. Embeddings are dequantised after the lookup.
     """
-    quantised = ModelProto()
-    quantised.CopyFrom(model)
-    graph = quantised.graph
+    quantized = ModelProto()
+    quantized.CopyFrom(model)
+    graph = quantized.graph
     for weight in [w for w in graph.initializer if w.data_type == TensorProto.FLOAT and len(w.dims) > 1]:
         values = numpy_helper.to_array(weight)
         users = [node for node in graph.node if weight.name in node.input]
-        if values.size < MIN_QUANTISED_SIZE or not users:
+        if values.size < MIN_QUANTIZED_SIZE or not users:
             continue
         if all(_is_lookup(node, weight.name) for node in users):
-            _quantise_lookup(quantised, weight.name, values, users)
+            _quantize_lookup(quantized, weight.name, values, users)
         else:
-            _quantise_multiplied(quantised, weight.name, values, users)
+            _quantize_multiplied(quantized, weight.name, values, users)
         graph.initializer.remove(weight)
-    onnx.checker.check_model(quantised)
-    return quantised
+    onnx.checker.check_model(quantized)
+    return quantized
 
 
 def serialise(model: ModelProto) -> bytes:
@@ -123,7 +123,7 @@ def _is_lookup(node: NodeProto, name: str) -> bool:
     return node.op_type == "Gather" and node.input[0] == name and axis == 0
 
 
-def quantise_int8(values: np.ndarray, axis: int) -> tuple[np.ndarray, np.ndarray]:
+def quantize_int8(values: np.ndarray, axis: int) -> tuple[np.ndarray, np.ndarray]:
     """Quantise symmetrically to int8; returns the values and one scale per entry along ``axis``."""
     others = tuple(i for i in range(values.ndim) if i != axis)
     scale = np.abs(values).max(others, keepdims=True) / np.float32(127)
@@ -131,8 +131,8 @@ def quantise_int8(values: np.ndarray, axis: int) -> tuple[np.ndarray, np.ndarray
     return np.rint(values / scale).astype(np.int8), scale.astype(np.float32)
 
 
-def _quantise_lookup(model: ModelProto, name: str, values: np.ndarray, users: list[NodeProto]) -> None:
-    int8_values, scale = quantise_int8(values, 0)
+def _quantize_lookup(model: ModelProto, name: str, values: np.ndarray, users: list[NodeProto]) -> None:
+    int8_values, scale = quantize_int8(values, 0)
     scale = scale.reshape(-1, *[1] * (values.ndim - 1))
     _add_initializer(model, f"{name}.int8", int8_values)
     _add_initializer(model, f"{name}.scale", scale)
@@ -150,13 +150,13 @@ def _quantise_lookup(model: ModelProto, name: str, values: np.ndarray, users: li
             model.graph.node.insert(position + offset, new)
 
 
-def _quantise_multiplied(model: ModelProto, name: str, values: np.ndarray, users: list[NodeProto]) -> None:
+def _quantize_multiplied(model: ModelProto, name: str, values: np.ndarray, users: list[NodeProto]) -> None:
     axis = _channel_axis(users[0], values.ndim)
-    int8_values, scale = quantise_int8(values, axis)
+    int8_values, scale = quantize_int8(values, axis)
     _add_initializer(model, f"{name}.int8", int8_values)
     _add_initializer(model, f"{name}.scale", scale.reshape(-1))
-    dequantise = helper.make_node("DequantizeLinear", [f"{name}.int8", f"{name}.scale"], [f"{name}.float"], axis=axis)
-    model.graph.node.insert(0, dequantise)
+    dequantize = helper.make_node("DequantizeLinear", [f"{name}.int8", f"{name}.scale"], [f"{name}.float"], axis=axis)
+    model.graph.node.insert(0, dequantize)
     for node in users:
         for i, input_name in enumerate(node.input):
             if input_name == name:

@@ -33,11 +33,11 @@ def int8_copy(model: Any) -> Any:
     base = getattr(model, model.base_model_prefix)
     layers, base.encoder = base.encoder, None  # exclude from the copy
     try:
-        quantised = copy.deepcopy(model).eval()
+        quantized = copy.deepcopy(model).eval()
     finally:
         base.encoder = layers
-    getattr(quantised, model.base_model_prefix).encoder = Int8Encoder(layers)
-    return quantised
+    getattr(quantized, model.base_model_prefix).encoder = Int8Encoder(layers)
+    return quantized
 
 
 def int8_error(model: Any, tokenizer: Any, texts: Sequence[str], max_tokens: int) -> float | None:

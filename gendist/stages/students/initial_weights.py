@@ -14,7 +14,7 @@ from torch.nn import functional
 from gendist.config.student_settings import Student, Training
 from gendist.errors import GendistError
 from gendist.nn.pocket.packaged_files import MODELS, STUDENTS, verified_file
-from gendist.nn.pocket.weight_quantisation import dequantise
+from gendist.nn.pocket.weight_quantization import dequantize
 from gendist.stages.students.architectures import build
 from gendist.stages.students.length_batches import real_rows_per_batch
 from gendist.stages.students.linear_probe import fit_linear_probe
@@ -71,7 +71,7 @@ def network_builder(
         raise GendistError(f"{file}: damaged ({str(error).splitlines()[0]}); reinstall gendist") from None
     if student.architecture != "kim":
         return partial(_build_started, vectors, student, classes, weights=stored, file=file)
-    start, head = wide_start(dequantise(stored), student, pieces=len(vectors), file=file)
+    start, head = wide_start(dequantize(stored), student, pieces=len(vectors), file=file)
     probe = _fit_probe(start, head, classes, encoded=encoded, rows=rows, training=student.adjusted(training))
     return partial(WideKim, start, np.unique(encoded.ids).tolist(), student, probe)
 

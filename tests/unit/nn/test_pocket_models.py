@@ -12,7 +12,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from gendist.errors import GendistError
 from gendist.io.provenance import hash_file
 from gendist.nn.pocket import minilm, packaged_files, unpack_generator
-from gendist.nn.pocket.weight_quantisation import SCALE, dequantise, quantise
+from gendist.nn.pocket.weight_quantization import SCALE, dequantize, quantize
 from tools.pocket import model_card as card
 from tools.pocket.evaluate_generator import nats_per_character
 from tools.pocket.pretraining_settings import Pretraining
@@ -24,7 +24,7 @@ class TestQuantisation:
     def test_rounds_rows_of_matrices_and_keeps_everything_else_in_float16(self):
         rows = torch.tensor([[-2.54, 0.02, 1.0], [0.0, 0.0, 0.0], [1e-6, -6e-7, 0.0]])
         weights = {"a.weight": rows, "a.bias": torch.tensor([0.1]), "position_embeddings.weight": rows}
-        stored = quantise(weights)
+        stored = quantize(weights)
         assert {n: (t.dtype, tuple(t.shape)) for n, t in stored.items()} == {
             "a.weight": (torch.int8, (3, 3)),
             "a.weight.scale": (torch.float32, (3,)),
@@ -32,17 +32,17 @@ class TestQuantisation:
             "position_embeddings.weight": (torch.float16, (3, 3)),
         }
         assert stored["a.weight"].tolist() == [[-127, 1, 50], [0, 0, 0], [127, -76, 0]]
-        restored = dequantise(stored)
+        restored = dequantize(stored)
         assert set(restored) == set(weights) and all(t.dtype == torch.float32 for t in restored.values())
         bound = rows.abs().amax(1, keepdim=True) / 254 * (1 + 1e-6)
         assert ((restored["a.weight"] - rows).abs() <= bound).all()
-        again = quantise(restored)
+        again = quantize(restored)
         assert torch.equal(again["a.weight"], stored["a.weight"]), "what was rounded once stays"
 
     def test_the_int8_file_restores_the_final_weights_within_half_a_level(self, trained: Pretraining):
         stored, checkpoint = load_file(trained.weights), load_file(trained.checkpoint)
         ended = {n.removeprefix("weight "): t for n, t in checkpoint.items() if n.startswith("weight ")}
-        restored = dequantise(stored)
+        restored = dequantize(stored)
         assert set(restored) - set(ended) == {"bert.embeddings.token_type_embeddings.weight"}
         for name, weight in ended.items():
             scale = stored[name + ".scale"].max() if name + ".scale" in stored else weight.abs().max() / 1000
@@ -58,7 +58,7 @@ class TestUnpack:
         assert not any(info.values()), info
         assert model.get_output_embeddings().weight is model.get_input_embeddings().weight
         assert model.get_output_embeddings().bias is model.cls.predictions.bias
-        expected = dequantise(load_file(installed / packaged_files.WEIGHTS))
+        expected = dequantize(load_file(installed / packaged_files.WEIGHTS))
         weights = dict(model.named_parameters())
         assert weights.keys() == expected.keys()
         assert all(torch.equal(weights[name], expected[name]) for name in expected)
@@ -151,7 +151,7 @@ class TestPackagedModels:
         matrices = {name for name, tensor in stored.items() if tensor.dtype == torch.int8}
         assert len(matrices) == 12 * 6 + 2
         assert {name for name in stored if name.endswith(SCALE)} == {name + SCALE for name in matrices}
-        again = quantise(dequantise(stored))
+        again = quantize(dequantize(stored))
         assert again.keys() == stored.keys()
         assert all(torch.equal(again[n], stored[n]) for n in stored if not n.endswith(SCALE))
 

@@ -34,7 +34,7 @@ from gendist.stages.export.check_parity import check_parity
 from gendist.stages.export.choose_student import choose_student
 from gendist.stages.export.cross_fit import assign_folds, cross_fit
 from gendist.stages.export.export_student import chosen_index, export_student
-from gendist.stages.export.onnx_network import quantise_weights, serialise, to_onnx
+from gendist.stages.export.onnx_network import quantize_weights, serialise, to_onnx
 from gendist.stages.export.temperature_scaling import MIN_TEMPERATURE, fit_distilled_temperature, fit_temperature
 from gendist.stages.students.architectures import ARCHITECTURES, build
 from gendist.stages.texts.text_tables import Texts, read_texts
@@ -214,7 +214,7 @@ def test_every_architecture_computes_the_same_as_onnx_in_any_batch(name: str):
     ids, mask = pad_batch(pieces)
     with torch.inference_mode():
         expected = network(ids, mask.float()).numpy()
-    small = serialise(quantise_weights(model))
+    small = serialise(quantize_weights(model))
     assert len(small) < 0.4 * len(serialise(model))
     for content, close in ((serialise(model), 1e-5), (small, 0.1 * expected.std())):
         found = run_onnx(content, ids, mask)
@@ -227,7 +227,7 @@ def test_every_architecture_computes_the_same_as_onnx_in_any_batch(name: str):
 
 def test_the_paper_s_student_fits_into_a_megabyte_and_a_fifth():
     network = build(torch.randn(10_000, 100), Student(), 14)
-    assert len(serialise(quantise_weights(to_onnx(network)))) <= 1_200_000
+    assert len(serialise(quantize_weights(to_onnx(network)))) <= 1_200_000
 
 
 def test_equal_networks_give_equal_bytes_that_name_no_path():

@@ -16,7 +16,7 @@ from gendist.config.default_systems import GENERAL_SYSTEMS, PAPER_SYSTEMS
 from gendist.config.student_settings import Student, Training
 from gendist.errors import GendistError
 from gendist.nn.pocket.packaged_files import EMBEDDINGS, MODELS, STUDENTS, SUBWORDS, WORDPIECE
-from gendist.nn.pocket.weight_quantisation import dequantise
+from gendist.nn.pocket.weight_quantization import dequantize
 from gendist.nn.pretrained import MINILM, load_tokenizer
 from gendist.stages.baselines.sentence_encoder import SentenceEncoder
 from gendist.stages.students.architectures import build
@@ -90,7 +90,7 @@ class TestDistilGeneral:
         assert curve[-1] > curve[0]
         texts, vectors = snippets.read_snippets(shards)
         subwords, student = load_subwords(WORDPIECE), Student(init="general")
-        start, head = wide_start(dequantise(weights), student, pieces=len(subwords.vectors), file=distilled)
+        start, head = wide_start(dequantize(weights), student, pieces=len(subwords.vectors), file=distilled)
         network = general.EmbeddingPredictor(start, 0.0, 384)
         pieces = encode_pieces(subwords, texts, 128)
         assert held_out_similarity(network, pieces, vectors, 40) < curve[-1] - 0.3
@@ -171,7 +171,7 @@ class TestGeneralStart:
         network, vectors = started(student, 14)
         stored = load_file(MODELS / STUDENTS[architecture])
         if architecture == "kim":
-            assert torch.equal(network.vectors, dequantise(stored)["embedding.weight"][:5])
+            assert torch.equal(network.vectors, dequantize(stored)["embedding.weight"][:5])
             network = network.folded()
         else:
             weights = network.state_dict()

@@ -11,7 +11,7 @@ from safetensors.numpy import load
 from gendist.predict.exported_model import LOOKUP_WEIGHTS, ExportedModel
 from gendist.predict.lookup_network import load_lookup_network
 from gendist.stages.export.classifier_page.unsupported_model_error import UnsupportedModelError
-from gendist.stages.export.onnx_network import MIN_QUANTISED_SIZE, quantise_int8
+from gendist.stages.export.onnx_network import MIN_QUANTIZED_SIZE, quantize_int8
 
 LAYERS = {
     "bag": {"Gemm": 2},
@@ -95,9 +95,9 @@ def _computed_constants(model: ModelProto, names: set[str]) -> dict[str, np.ndar
 
 def _as_int8(name: str, values: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:
     """Yield weights in int8 with their scales if that changes nothing because they were int8, else in float32."""
-    quantised, scale = quantise_int8(values, 0)
-    if values.size >= MIN_QUANTISED_SIZE and np.allclose(quantised * scale, values, rtol=1e-6, atol=0):
-        yield name, quantised
+    quantized, scale = quantize_int8(values, 0)
+    if values.size >= MIN_QUANTIZED_SIZE and np.allclose(quantized * scale, values, rtol=1e-6, atol=0):
+        yield name, quantized
         yield f"{name}.scale", scale.reshape(-1)
     else:
         yield name, values.astype(np.float32)

@@ -46,7 +46,7 @@ function readModel(buffer) {
 }
 
 /** Weights as float32: int8 rows times their scales. */
-function dequantise(arrays, name) {
+function dequantize(arrays, name) {
   const { data, shape } = arrays[name];
   if (!arrays[`${name}.scale`]) return data;
   const scale = arrays[`${name}.scale`].data, size = data.length / shape[0];

@@ -1,6 +1,6 @@
 /** Number of outputs and a function from inputs to outputs, for a dense layer; the function adds to `sums`. */
 function denseLayer(arrays, name) {
-  const weights = dequantise(arrays, name), [outputs, inputs] = arrays[name].shape;
+  const weights = dequantize(arrays, name), [outputs, inputs] = arrays[name].shape;
   const bias = arrays[`${name}.bias`] ? arrays[`${name}.bias`].data : new Float32Array(outputs);
   return (x, isRectified) => {
     const y = new Float64Array(outputs);
@@ -15,7 +15,7 @@ function denseLayer(arrays, name) {
 
 /** A convolution over a text, padded with zeros to equal length, with ReLU: arrays of vectors to the same. */
 function convolutionLayer(arrays, name) {
-  const source = dequantise(arrays, name), [outputs, inputs, width] = arrays[name].shape;
+  const source = dequantize(arrays, name), [outputs, inputs, width] = arrays[name].shape;
   const bias = arrays[`${name}.bias`] ? arrays[`${name}.bias`].data : new Float32Array(outputs);
   const weights = new Float32Array(source.length); // (outputs, width, inputs)
   for (let o = 0; o < outputs; o++)
@@ -38,7 +38,7 @@ function convolutionLayer(arrays, name) {
 
 /** An LSTM (ONNX gate order: input, output, forget, cell): an array of vectors to the last state. */
 function lstmLayer(arrays, name) {
-  const input = dequantise(arrays, name), recurrent = dequantise(arrays, `${name}.recurrent`);
+  const input = dequantize(arrays, name), recurrent = dequantize(arrays, `${name}.recurrent`);
   const [gates, width] = arrays[name].shape, units = gates / 4;
   const bias = arrays[`${name}.bias`] ? arrays[`${name}.bias`].data : new Float32Array(2 * gates);
   const sigmoid = (x) => 1 / (1 + Math.exp(-x));
@@ -93,7 +93,7 @@ function kimNetwork(arrays) {
   let features = 0, terms = 0;
   for (const width of widths) {
     const [filters, inputs] = arrays[`filters.${width}`].shape;
-    const bias = arrays[`filters.${width}.bias`].data, weights = dequantise(arrays, `filters.${width}`);
+    const bias = arrays[`filters.${width}.bias`].data, weights = dequantize(arrays, `filters.${width}`);
     groups.push({ width, filters, inputs, bias, weights, feature: features, term: terms });
     features += filters;
     terms += filters * width;

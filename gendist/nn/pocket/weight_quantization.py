@@ -10,7 +10,7 @@ FLOAT16_MATRICES = ("position_embeddings.weight", "token_type_embeddings.weight"
 """Matrices stored as float16: small ones, which are added to every token's embedding."""
 
 
-def quantise(weights: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+def quantize(weights: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     """Quantise each row of a matrix to 255 levels, symmetric around zero.
 
     Args:
@@ -32,8 +32,8 @@ def quantise(weights: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     return stored
 
 
-def dequantise(stored: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """Return float32 weights from the output of ``quantise``."""
+def dequantize(stored: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Return float32 weights from the output of ``quantize``."""
     return {
         name: value.float() * stored[name + SCALE][:, None] if value.dtype == torch.int8 else value.float()
         for name, value in stored.items()
