@@ -20,7 +20,7 @@ from tools.pocket.pretraining_settings import Pretraining
 pytest_plugins = ["pocket_fixtures"]
 
 
-class TestQuantisation:
+class TestQuantization:
     def test_rounds_rows_of_matrices_and_keeps_everything_else_in_float16(self):
         rows = torch.tensor([[-2.54, 0.02, 1.0], [0.0, 0.0, 0.0], [1e-6, -6e-7, 0.0]])
         weights = {"a.weight": rows, "a.bias": torch.tensor([0.1]), "position_embeddings.weight": rows}
