@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Container
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,11 @@ FORMAT = 2
 """Format version of the folder; a higher one needs a newer gendist. Since 2, Kim may have a position embedding."""
 MAX_DESCRIPTION_BYTES, MAX_FILE_BYTES = 10_000_000, 1_000_000_000
 """Limits for untrusted folders. A network of a million parameters has 4.5 million bytes."""
+
+
+def required_extras(files: Container[str]) -> str:
+    """Return the extras of gendist that load an export of these files: without look-up tables, also ONNX Runtime."""
+    return "predict" if LOOKUP_WEIGHTS in files else "predict,onnx"
 
 
 @dataclass(frozen=True)

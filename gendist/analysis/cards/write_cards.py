@@ -16,7 +16,7 @@ from gendist.io import escape
 from gendist.io.atomic_files import write_text
 from gendist.io.parquet import write_parquet
 from gendist.io.provenance import Provenance, hash_file
-from gendist.predict.exported_model import LOOKUP_WEIGHTS
+from gendist.predict.exported_model import required_extras
 from gendist.stages.synthetic.detokenize import detokenize
 
 NO_LICENCE = "unknown"
@@ -76,7 +76,7 @@ def render_card(template: str, front_matter: dict[str, Any], facts: CardFacts, *
         "memorisation": Markup(_memorisation_table(facts)) if facts.memorisation else None,
         "costs": Markup(_cost_table(facts)),
         "accuracy": format_mean(facts.accuracy.mean, facts.accuracy.sd),
-        "extras": _extras(facts),
+        "extras": required_extras((facts.subject.export or {}).get("bytes", {})),
     }
     return card_environment().get_template(template).render(context | values)
 
@@ -129,12 +129,6 @@ def dataset_front_matter(facts: CardFacts, licence: str, rows: int) -> dict[str,
 def _language(facts: CardFacts) -> dict[str, list[str]]:
     """Return the language, if known: the embedded generator writes English."""
     return {"language": ["en"]} if facts.config["generator"].get("model") == "pocket" else {}
-
-
-def _extras(facts: CardFacts) -> list[str]:
-    """Return the extras of gendist that load the exported model: without look-up tables, also ONNX Runtime."""
-    files = (facts.subject.export or {}).get("bytes", {})
-    return ["predict"] if LOOKUP_WEIGHTS in files else ["predict", "onnx"]
 
 
 def _escaped(value: object) -> object:

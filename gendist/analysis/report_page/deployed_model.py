@@ -11,7 +11,7 @@ from gendist.analysis.report_page.report_inputs import ReportInputs
 from gendist.errors import GendistError
 from gendist.io.json_files import read_json
 from gendist.naming import TEACHER
-from gendist.predict.exported_model import INT8, LOOKUP_WEIGHTS, TOKENIZER
+from gendist.predict.exported_model import INT8, LOOKUP_WEIGHTS, TOKENIZER, required_extras
 from gendist.stages.export.classifier_page.page_mark import is_classifier_page
 
 
@@ -20,6 +20,8 @@ class DeployedModel:
     """The exported model of a dataset."""
 
     folder: str
+    extras: str
+    """Extras of gendist that load it, separated by commas."""
     system: str
     accuracy: float
     """Accuracy of the int8 weights on the test rows, in percent."""
@@ -63,6 +65,7 @@ def read_deployed(sources: ReportInputs, dataset: str) -> DeployedModel | None:
         sizes = description["bytes"]
         return DeployedModel(
             folder=Path(path).parent.as_posix(),
+            extras=required_extras(sizes),
             system=description["chosen"]["system"],
             accuracy=100 * description["test"]["int8"]["accuracy"],
             weight_bytes=sizes[LOOKUP_WEIGHTS if LOOKUP_WEIGHTS in sizes else INT8],

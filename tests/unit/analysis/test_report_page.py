@@ -18,7 +18,7 @@ from gendist.analysis.report_page.write_report import write_report
 from gendist.config.default_systems import PAPER_SYSTEMS, UNLABELLED_SYSTEMS
 from gendist.errors import GendistError
 from gendist.io import escape
-from gendist.io.json_files import write_json
+from gendist.io.json_files import read_json, write_json
 from gendist.io.parquet import write_parquet
 from gendist.io.provenance import Provenance
 from gendist.naming import BASELINES
@@ -164,6 +164,13 @@ def test_the_exported_model_is_shown_as_it_is_deployed(tmp_path: Path):
     folder = description.parent.as_posix()
     assert f"gendist predict {folder} TEXTS.csv -o labels.csv" in shown and f'TextClassifier.load("{folder}")' in shown
     assert "kim+gendist, chosen on training" in shown and "77.5 % of the test rows right" in shown
+    assert "install gendist[predict,onnx] there" in shown
+    described = read_json(description)
+    described["bytes"]["look-up.safetensors"] = 1_240_000
+    write_json(description, described)
+    write_report(known, tmp_path / "report.html")
+    shown = "".join(Page((tmp_path / "report.html").read_text()).texts)
+    assert "install gendist[predict] there" in shown
     page = tmp_path / "news/export/classifier.html"
     with_page = replace(known, pages={"news": page})
     for writes, link in ((lambda: page.write_bytes(MARK), True), (lambda: write_notice(page, "no"), False)):
